@@ -1,1 +1,41 @@
-"""Fine-tune a language model on one task after another without losing what it knew, and prove it."""
+"""Fine-tune a language model on one task after another without losing what it knew, and prove it.
+
+>>> import forgetless
+>>> result = forgetless.run(                                    # doctest: +SKIP
+...     model="my-model",
+...     sequence=["medical.jsonl", "legal.jsonl"],
+...     methods=[{"replay": {"ratio": 0.1}}],
+... )
+>>> result.forgetting                                           # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from forgetless.errors import ForgetlessError
+
+if TYPE_CHECKING:
+    from forgetless.plan import Plan, load_plan
+    from forgetless.progress import Progress
+    from forgetless.result import RunResult
+    from forgetless.sequence import run
+
+__version__ = "0.1.0"
+__all__ = ["ForgetlessError", "Plan", "Progress", "RunResult", "__version__", "load_plan", "run"]
+
+_HOMES = {
+    "Plan": "forgetless.plan",
+    "load_plan": "forgetless.plan",
+    "Progress": "forgetless.progress",
+    "RunResult": "forgetless.result",
+    "run": "forgetless.sequence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when first used, so that ``import forgetless`` costs nothing."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'forgetless' has no attribute {name!r}")

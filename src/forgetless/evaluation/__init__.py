@@ -1,0 +1,1 @@
+"""Model and task to per-item results: likelihood scoring, generation scoring, records."""

@@ -1,0 +1,222 @@
+"""Ask one task of one model: batches of item results, in an order that never changes.
+
+Three kinds of question: choose by likelihood, answer by generating, and how likely is this answer.
+A fault in one item (a prompt longer than the context, say) becomes an error of that item with its
+reason; it is never a score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forgetless.errors import DataError
+from forgetless.evaluation import matching
+from forgetless.evaluation.generation import generate
+from forgetless.evaluation.likelihood import (
+    Likelihood,
+    Request,
+    batches,
+    log_likelihoods,
+    vocabulary_size,
+)
+from forgetless.evaluation.result import ItemResult
+from forgetless.models.load import LoadedModel
+from forgetless.tasks.render import Renderer
+from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.task import Task
+
+ASK_TOKENS = 64
+
+_MATCHERS = {
+    "exact_match": matching.exact_match,
+    "contains": matching.contains,
+    "token_f1": matching.token_f1,
+}
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An item with its token ids: one request per choice, or one for the gold answer."""
+
+    row: Row
+    prompt: str
+    requests: tuple[Request, ...]
+
+
+def score_task(
+    loaded: LoadedModel, task: Task, batch_size: int, done: Collection[str] = ()
+) -> Iterator[list[ItemResult]]:
+    """Score every item of a task.
+
+    Args:
+        loaded: Model and tokenizer.
+        task: What to ask.
+        batch_size: Most sequences in one forward pass.
+        done: Ids of items scored before; a batch is skipped only as a whole, so that what is
+            scored now goes through the model in the same company as without interruption.
+
+    Yields:
+        The results of one batch at a time.
+    """
+    renderer = task.renderer(loaded.tokenizer)
+    longest = _context_length(loaded.model)
+    reserve = task.config.max_new_tokens if task.config.score in _MATCHERS else 0
+    prepared: list[_Prepared] = []
+    failed: list[ItemResult] = []
+    for row in task.test:
+        try:
+            item = _prepare(renderer, row, task.config.score)
+        except DataError as error:
+            failed.append(_failure(task, row, "", error.message))
+            continue
+        length = max(map(len, item.requests)) + reserve
+        if length > longest:
+            reason = f"{length} tokens are more than the model's context of {longest}"
+            failed.append(_failure(task, row, item.prompt, reason))
+        else:
+            prepared.append(item)
+    if any(result.item not in done for result in failed):
+        yield failed
+    for batch in _item_batches(prepared, batch_size, vocabulary_size(loaded.model)):
+        if not all(item.row.id in done for item in batch):
+            yield _score_batch(loaded, task, renderer, batch)
+
+
+def ask(loaded: LoadedModel, questions: Sequence[str]) -> list[str]:
+    """Answer open questions in chat form where the model has a template, else as plain text."""
+    style = "chat" if loaded.tokenizer.chat_template else "plain"
+    renderer = Renderer(loaded.tokenizer, style)  # type: ignore[arg-type]
+    prompts = [
+        renderer.prompt_ids(Row(str(number), (Turn("user", question),), ""))
+        for number, question in enumerate(questions)
+    ]
+    return generate(loaded, prompts, ASK_TOKENS, renderer.stop_ids()) if prompts else []
+
+
+def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
+    context = renderer.prompt_ids(row) if row.prompt else []
+    answers = row.choices if score == "multiple_choice" else (row.answer,)
+    if score in _MATCHERS:
+        return _Prepared(row, renderer.prompt(row), (Request(context, []),))
+    if score == "multiple_choice" and not answers:
+        raise DataError("the item has no choices")
+    requests = tuple(
+        Request(context, renderer.continuation_ids(row, answer)) for answer in answers
+    )
+    for request, answer in zip(requests, answers, strict=True):
+        if len(request.continuation) - (not context) < 1:
+            raise DataError(f"the answer {answer[:40]!r} has no token to score")
+    return _Prepared(row, renderer.prompt(row) if row.prompt else "", requests)
+
+
+def _item_batches(
+    prepared: Sequence[_Prepared], size: int, vocabulary: int
+) -> Iterator[list[_Prepared]]:
+    """Items grouped so that all requests of an item go through the model together."""
+    if not prepared:
+        return
+    widest = max(len(item.requests) for item in prepared)
+    merged = [
+        Request(
+            item.requests[0].context,
+            max((request.continuation for request in item.requests), key=len),
+        )
+        for item in prepared
+    ]
+    for batch in batches(merged, max(1, size // widest), vocabulary * widest):
+        yield [prepared[index] for index in batch]
+
+
+def _score_batch(
+    loaded: LoadedModel, task: Task, renderer: Renderer, batch: Sequence[_Prepared]
+) -> list[ItemResult]:
+    if task.config.score in _MATCHERS:
+        prompts = [item.requests[0].context for item in batch]
+        outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
+        return [
+            _generated(task, item, output) for item, output in zip(batch, outputs, strict=True)
+        ]
+    scored = iter(log_likelihoods(loaded, [r for item in batch for r in item.requests]))
+    results = []
+    for item in batch:
+        likelihoods = [next(scored) for _ in item.requests]
+        if task.config.score == "multiple_choice":
+            results.append(_chosen(task, item, likelihoods))
+        else:
+            results.append(_likely(task, item, likelihoods[0]))
+    return results
+
+
+def _generated(task: Task, item: _Prepared, output: str) -> ItemResult:
+    golds = (item.row.answer, *item.row.aliases)
+    readings = {name: matcher(output, golds) for name, matcher in _MATCHERS.items()}
+    score = readings[task.config.score]
+    return ItemResult(
+        task=task.name,
+        item=item.row.id,
+        prompt=item.prompt,
+        gold=item.row.answer,
+        output=output,
+        answer=matching.normalise(output),
+        score=score,
+        correct=None if task.config.score == "token_f1" else score == 1.0,
+        readings=readings,
+    )
+
+
+def _chosen(task: Task, item: _Prepared, likelihoods: Sequence[Likelihood]) -> ItemResult:
+    """The likeliest choice by sum and per character; both are kept, the plan says which counts.
+
+    Ties go to the first, as in NumPy's argmax and so in lm-evaluation-harness.
+    """
+    row, gold = item.row, item.row.gold
+    totals = [likelihood.total for likelihood in likelihoods]
+    per_character = [
+        total / len(choice) for total, choice in zip(totals, row.choices, strict=True)
+    ]
+    by_sum, by_character = totals.index(max(totals)), per_character.index(max(per_character))
+    picked = by_character if task.config.normalise else by_sum
+    return ItemResult(
+        task=task.name,
+        item=row.id,
+        prompt=item.prompt,
+        gold=row.answer,
+        choices=row.choices,
+        output=row.choices[picked],
+        answer=row.choices[picked],
+        score=float(picked == gold),
+        correct=picked == gold,
+        readings={
+            "acc": float(by_sum == gold),
+            "acc_norm": float(by_character == gold),
+            "nll": -totals[gold] / likelihoods[gold].tokens,
+        },
+    )
+
+
+def _likely(task: Task, item: _Prepared, likelihood: Likelihood) -> ItemResult:
+    per_token = likelihood.total / likelihood.tokens
+    if not math.isfinite(per_token):
+        return _failure(task, item.row, item.prompt, "the model's likelihood is not a number")
+    return ItemResult(
+        task=task.name,
+        item=item.row.id,
+        prompt=item.prompt,
+        gold=item.row.answer,
+        score=per_token,
+        readings={"nll": -per_token, "tokens": float(likelihood.tokens)},
+    )
+
+
+def _failure(task: Task, row: Row, prompt: str, reason: str) -> ItemResult:
+    return ItemResult(
+        task=task.name, item=row.id, prompt=prompt, gold=row.answer,
+        choices=row.choices or None, error=reason,
+    )  # fmt: skip
+
+
+def _context_length(model: Any) -> int:
+    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)

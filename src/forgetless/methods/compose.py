@@ -1,0 +1,185 @@
+"""Several methods as one: phases in a fixed order, combinations that cannot work refused."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from forgetless.errors import PlanError
+from forgetless.methods import METHODS
+from forgetless.methods.base import (
+    AdaptsModel,
+    AddsLoss,
+    Batch,
+    ChangesGradient,
+    ChangesUpdate,
+    LearnsAtEnd,
+    Method,
+    MixesData,
+    PlansStages,
+    Pull,
+    PullsWeights,
+    RehearsalRows,
+    Stage,
+    State,
+)
+from forgetless.plan import MethodSpec
+from forgetless.storage import replace_folder, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+P = TypeVar("P")
+
+
+class Composition:
+    """The methods of a plan, acting together in every phase.
+
+    Args:
+        methods: In any order; they are put into the order of ``METHODS``.
+
+    Raises:
+        PlanError: if two of them cannot work together.
+    """
+
+    def __init__(self, methods: Iterable[Method[Any]] = ()) -> None:
+        order = {name: position for position, name in enumerate(METHODS)}
+        self.methods = sorted(methods, key=lambda m: order.get(m.name, len(order)))
+        names = [method.name for method in self.methods]
+        for method in self.methods:
+            if names.count(method.name) > 1:
+                raise PlanError(f"methods: {method.name} is named twice")
+            for other, reason in method.excludes.items():
+                if other in names:
+                    raise PlanError(
+                        f"methods: {method.name} and {other} cannot be combined: {reason}",
+                        fix=f"remove one of them from  methods: [{', '.join(names)}]",
+                    )
+
+    @property
+    def label(self) -> str:
+        """How reports call it, e.g. ``replay + lora``; ``sequential`` for no method at all."""
+        return " + ".join(method.name for method in self.methods) or "sequential"
+
+    def _with(self, capability: type[P]) -> list[P]:
+        return [method for method in self.methods if isinstance(method, capability)]
+
+    def acting_in(self, stage: Stage) -> list[Method[Any]]:
+        """Methods without which training this stage would be different."""
+        return [method for method in self.methods if method.acts_in(stage)]
+
+    def stages(self, stages: Sequence[Stage]) -> list[Stage]:
+        """Phase *stages*."""
+        planned = list(stages)
+        for method in self._with(PlansStages):
+            planned = method.stages(planned)
+        return planned
+
+    def adapt(self, model: Any, stage: Stage) -> Any:
+        """Phase *model*; what is initialised at random depends on the stage's seed alone."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(stage.rng("adapt").integers(2**31)))
+            for method in self._with(AdaptsModel):
+                model = method.adapt(model, stage)
+        return model
+
+    def rehearsal(self, stage: Stage) -> list[RehearsalRows]:
+        """Phase *data*."""
+        return [rows for method in self._with(MixesData) for rows in method.rehearsal(stage)]
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor | None:
+        """Phase *loss*: the sum of all terms, or None where no method has one."""
+        terms = [method.loss(model, batch) for method in self._with(AddsLoss)]
+        return sum(terms[1:], start=terms[0]) if terms else None
+
+    def pulls(self) -> list[Pull]:
+        """Phase *penalty*."""
+        pulls = [method.pull() for method in self._with(PullsWeights)]
+        return [pull for pull in pulls if pull is not None and pull.strength > 0]
+
+    def change_gradient(self, model: Any) -> None:
+        """Phase *gradient*."""
+        for method in self._with(ChangesGradient):
+            method.change_gradient(model)
+
+    def before_step(self, model: Any) -> None:
+        """Phase *update*, before the weights move."""
+        for method in self._with(ChangesUpdate):
+            method.before_step(model)
+
+    def after_step(self, model: Any) -> None:
+        """Phase *update*, after the weights have moved."""
+        for method in self._with(ChangesUpdate):
+            method.after_step(model)
+
+    @property
+    def learn_at_end(self) -> bool:
+        """Whether any method learns at the end of a stage."""
+        return bool(self._with(LearnsAtEnd))
+
+    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
+        """Phase *end of stage*."""
+        for method in self._with(LearnsAtEnd):
+            method.end_stage(model, tokenizer, stage)
+
+    def save(self, folder: Path) -> None:
+        """Write the state of every method: ``NAME.json``, and ``NAME.safetensors`` if it has any."""
+        from safetensors.torch import save_file
+
+        with replace_folder(folder) as part:
+            for method in self.methods:
+                state = method.state()
+                write_json(part / f"{method.name}.json", state.values)
+                if state.tensors:
+                    save_file(state.tensors, part / f"{method.name}.safetensors")
+
+    def restore(self, folder: Path) -> None:
+        """Take back what :meth:`save` wrote."""
+        from safetensors.torch import load_file
+
+        for method in self.methods:
+            values = json.loads((folder / f"{method.name}.json").read_text(encoding="utf-8"))
+            tensors = folder / f"{method.name}.safetensors"
+            method.restore(State(load_file(tensors) if tensors.is_file() else {}, values))
+
+
+def compose(specs: Sequence[MethodSpec]) -> Composition:
+    """Make the methods that a plan names.
+
+    Raises:
+        PlanError: for an unknown method or option, with the nearest valid name, and for methods
+            that cannot work together.
+    """
+    return Composition(_make(spec) for spec in specs)
+
+
+def _make(spec: MethodSpec) -> Method[Any]:
+    if spec.name not in METHODS:
+        near = difflib.get_close_matches(spec.name, METHODS, n=1)
+        raise PlanError(
+            f"methods: there is no method {spec.name!r}",
+            fix=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}",
+        )
+    kind = METHODS[spec.name]
+    try:
+        return kind(kind.Config.model_validate(spec.options))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        valid = list(kind.Config.model_fields)
+        if fault["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+            options = f"its options: {', '.join(valid)}" if valid else "it has no options"
+            raise PlanError(
+                f"methods: {spec.name} has no option {key!r}",
+                fix=f"did you mean {near[0]!r}?" if near else options,
+            ) from None
+        message = fault["msg"][0].lower() + fault["msg"][1:]
+        raise PlanError(f"methods: {spec.name}.{key}: found {fault['input']!r}: {message}") from None

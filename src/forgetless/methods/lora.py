@@ -1,0 +1,56 @@
+"""Low-rank adapters: train a low-rank change of the linear layers and leave the weights alone.
+
+One adapter is trained through all stages; each stage saves it as it stands then.
+
+Source: Hu et al. 2021 (arXiv 2106.09685).  It is no cure for forgetting: at its usual rates it can
+forget more than full fine-tuning at a small one, so measure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from forgetless.errors import ModelError
+from forgetless.methods.base import Method, Stage
+from forgetless.plan import Config
+
+
+class LoraConfig(Config):
+    """Options of LoRA."""
+
+    rank: int = Field(16, ge=1, description="rank of the change of each layer")
+    alpha: float = Field(32, gt=0, description="the change is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the adapter")
+    targets: str | list[str] = Field(
+        "all-linear", description="names of the modules adapted, or all-linear"
+    )
+
+
+class Lora(Method[LoraConfig]):
+    """Train a low-rank adapter instead of the weights."""
+
+    name = "lora"
+    Config = LoraConfig
+
+    def adapt(self, model: Any, stage: Stage) -> Any:
+        """Put the adapter on in the first stage; later stages go on with it."""
+        import peft
+
+        if isinstance(model, peft.PeftModel):
+            return model
+        config = peft.LoraConfig(
+            r=self.config.rank,
+            lora_alpha=self.config.alpha,
+            lora_dropout=self.config.dropout,
+            target_modules=self.config.targets,
+            task_type="CAUSAL_LM",
+        )
+        try:
+            return peft.get_peft_model(model, config)
+        except ValueError as error:
+            raise ModelError(
+                f"lora cannot be put on {type(model).__name__}: {str(error).splitlines()[0]}",
+                fix="name modules of this model under  lora: {targets: [...]}",
+            ) from error

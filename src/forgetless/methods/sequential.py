@@ -1,0 +1,21 @@
+"""Plain fine-tuning on one task after another: the lower bound of every comparison."""
+
+from __future__ import annotations
+
+from forgetless.methods.base import Method, Stage
+from forgetless.plan import Config
+
+
+class SequentialConfig(Config):
+    """No options."""
+
+
+class Sequential(Method[SequentialConfig]):
+    """Do nothing against forgetting."""
+
+    name = "sequential"
+    Config = SequentialConfig
+
+    def acts_in(self, stage: Stage) -> bool:
+        """Never: it is the absence of a method."""
+        return False

@@ -1,0 +1,74 @@
+"""From test items to figures: what a run learned, kept and lost, and how sure that is.
+
+A :class:`ScoreMatrix` holds every task after every stage, item by item.  The figures are functions
+of it, each with its formula and source; :func:`interval` puts limits on any of them, and
+:func:`summarise` collects them all.  :func:`find_flips` names the items behind a change.
+
+What does not exist raises :class:`~forgetless.errors.NotMeasured` with the reason; it is never 0 or
+NaN.  Needs NumPy and SciPy only.
+"""
+
+from forgetless.metrics.bootstrap import Interval, IntervalMethod, cell_intervals, interval
+from forgetless.metrics.cells import Cell, CellMean, PairedItems
+from forgetless.metrics.comparisons import average_intransigence, gap_closed, intransigence
+from forgetless.metrics.figures import (
+    average_accuracy,
+    backward_transfer,
+    forward_transfer,
+    learned_score,
+    learning_accuracy,
+)
+from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
+from forgetless.metrics.matrix import ScoreMatrix
+from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
+from forgetless.metrics.pairing import Formula, restrict_to_common_items
+from forgetless.metrics.retention import (
+    average_forgetting,
+    average_retention_change,
+    best_earlier,
+    forgetting,
+    retention_change,
+)
+from forgetless.metrics.scores import Scores, ScoreStack, TaskColumn, Unit
+from forgetless.metrics.summary import Figure, Summary, TaskSummary, summarise
+
+__all__ = [
+    "Cell",
+    "CellMean",
+    "Drop",
+    "Figure",
+    "Flips",
+    "Formula",
+    "Interval",
+    "IntervalMethod",
+    "PairedItems",
+    "ScoreMatrix",
+    "ScoreStack",
+    "Scores",
+    "Summary",
+    "TaskColumn",
+    "TaskSummary",
+    "Unit",
+    "average_accuracy",
+    "average_forgetting",
+    "average_intransigence",
+    "average_retention_change",
+    "backward_transfer",
+    "best_earlier",
+    "cell_intervals",
+    "find_flips",
+    "forgetting",
+    "forward_transfer",
+    "gap_closed",
+    "interval",
+    "intransigence",
+    "largest_drops",
+    "learned_score",
+    "learning_accuracy",
+    "matrix_from_json",
+    "matrix_to_json",
+    "mcnemar",
+    "restrict_to_common_items",
+    "retention_change",
+    "summarise",
+]

@@ -1,0 +1,158 @@
+"""Which single items were lost and gained, and whether chance alone would flip as many.
+
+Counts of flips are not forgetting: a guessed answer flips by itself.  A test of the lost against
+the gained tells the two apart, because guessing flips both ways alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics.cells import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """The items of one task that changed between two rows of the matrix.
+
+    Attributes:
+        lost: Ids of the items that went from right to wrong.
+        gained: Ids of the items that went from wrong to right.
+        items: Number of items compared: those scored in both rows.
+        excluded: Number of items left out because one of the rows could not score them.
+        p_value: Exact McNemar test of lost against gained; see :func:`mcnemar`.
+    """
+
+    lost: tuple[str, ...]
+    gained: tuple[str, ...]
+    items: int
+    excluded: int
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One item that scored lower after than before.
+
+    Attributes:
+        item: Its id.
+        before: Score before, in the unit of the task.
+        after: Score after.
+    """
+
+    item: str
+    before: float
+    after: float
+
+    @property
+    def size(self) -> float:
+        """How far the score fell, in the unit of the task; positive."""
+        return self.before - self.after
+
+
+def find_flips(before: Cell, after: Cell) -> Flips:
+    """Name the items that went from right to wrong, and from wrong to right.
+
+    Args:
+        before: A task's items in one row, each scored 0 or 1.
+        after: The same items in a later row.
+
+    Returns:
+        The flips, in the order of ``before``.
+
+    Raises:
+        NotMeasured: if an item has a score between right and wrong, or no item was scored in both.
+
+    Example:
+        >>> before = Cell({"q1": 1.0, "q2": 1.0, "q3": 0.0})
+        >>> find_flips(before, Cell({"q1": 0.0, "q2": 1.0, "q3": 1.0}))
+        Flips(lost=('q1',), gained=('q3',), items=3, excluded=0, p_value=1.0)
+    """
+    shared = _shared(before, after)
+    for item in shared:
+        for score in (before.scores[item], after.scores[item]):
+            if score not in (0.0, 1.0):
+                raise NotMeasured(
+                    f"item '{item}' has the score {score:g}; only items that are right (1) or "
+                    "wrong (0) can flip, graded ones drop (see largest_drops)"
+                )
+    lost = tuple(item for item in shared if before.scores[item] > after.scores[item])
+    gained = tuple(item for item in shared if before.scores[item] < after.scores[item])
+    seen = {*before.scores, *before.errors, *after.scores, *after.errors}
+    return Flips(
+        lost=lost,
+        gained=gained,
+        items=len(shared),
+        excluded=len(seen) - len(shared),
+        p_value=mcnemar(len(lost), len(gained)),
+    )
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """How often chance would split the flips as unevenly, or more, between lost and gained.
+
+    ``p = P(|X - m/2| >= |lost - m/2|)``, ``X ~ Binomial(m, 1/2)``, ``m = lost + gained``.
+
+    Args:
+        lost: Number of items that went from right to wrong.
+        gained: Number of items that went from wrong to right.
+
+    Returns:
+        Two-sided p-value in (0, 1]; 1 if nothing flipped.
+
+    Raises:
+        ValueError: if a count is negative.
+
+    Source: McNemar 1947, Note on the sampling error of the difference between correlated
+    proportions.
+
+    Differs: the exact binomial tail in place of the chi-squared approximation of eq. 1, which
+    is wrong for the few flips that matter here.
+
+    Example:
+        >>> mcnemar(lost=8, gained=1)
+        0.0390625
+    """
+    if lost < 0 or gained < 0:
+        raise ValueError(f"found {lost} lost and {gained} gained, needed counts")
+    if lost + gained == 0:
+        return 1.0
+    return float(binomtest(lost, lost + gained, 0.5).pvalue)
+
+
+def largest_drops(before: Cell, after: Cell, limit: int = 10) -> tuple[Drop, ...]:
+    """The items whose scores fell furthest, for graded scores such as token F1 or nats.
+
+    Args:
+        before: A task's items in one row.
+        after: The same items in a later row.
+        limit: Most items to name.
+
+    Returns:
+        The largest drop first, equal ones in the order of ``before``; items that did not fall are
+        not named.
+
+    Raises:
+        NotMeasured: if no item was scored in both rows.
+        ValueError: if ``limit`` is negative.
+
+    Example:
+        >>> drops = largest_drops(Cell({"q1": -0.5, "q2": -1.0}), Cell({"q1": -2.0, "q2": -0.25}))
+        >>> [(drop.item, drop.size) for drop in drops]
+        [('q1', 1.5)]
+    """
+    if limit < 0:
+        raise ValueError(f"limit is {limit}, needed at least 0")
+    drops = [Drop(i, before.scores[i], after.scores[i]) for i in _shared(before, after)]
+    fallen = sorted((drop for drop in drops if drop.size > 0), key=lambda drop: -drop.size)
+    return tuple(fallen[:limit])
+
+
+def _shared(before: Cell, after: Cell) -> list[str]:
+    shared = [item for item in before.scores if item in after.scores]
+    if not shared:
+        raise NotMeasured("no item was scored both before and after")
+    return shared

@@ -1,0 +1,92 @@
+"""One forward pass over ragged sequences, with the head only where logits are wanted.
+
+For a 135M-parameter model the head is a fifth of the work and with a large vocabulary most of the
+memory; prompts need none of it.  Sequences are padded on the left, so that the answers of a batch
+stand at the same few last positions.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Sequences of different lengths as one tensor.
+
+    Attributes:
+        ids: Token ids, shape (batch, length), int64, padded on the left.
+        mask: 1 on tokens, 0 on padding, shape (batch, length), int64.
+        positions: Position of each token in its own sequence, shape (batch, length), int64.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    positions: torch.Tensor
+
+
+def pad_left(sequences: Sequence[Sequence[int]], pad_id: int) -> Padded:
+    """Pad token id sequences on the left to the longest."""
+    import torch
+
+    length = max(map(len, sequences))
+    ids = torch.full((len(sequences), length), pad_id, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        start = length - len(sequence)
+        ids[row, start:] = torch.as_tensor(sequence, dtype=torch.int64)
+        mask[row, start:] = 1
+    return Padded(ids, mask, (mask.cumsum(1) - 1).clamp(min=0))
+
+
+def pad_like(padded: Padded, values: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
+    """Per-token values aligned with ``padded``, ``fill`` on the padding; shape (batch, length)."""
+    import torch
+
+    aligned = torch.full_like(padded.ids, fill)
+    for row, sequence in enumerate(values):
+        aligned[row, aligned.shape[1] - len(sequence) :] = torch.as_tensor(sequence)
+    return aligned
+
+
+def logits_at(
+    model: Any,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+    wanted: torch.Tensor,
+) -> torch.Tensor:
+    """Next-token logits at some columns.
+
+    Args:
+        model: A causal language model of transformers or peft.
+        ids: Token ids, shape (batch, length).
+        mask: Attention mask, shape (batch, length).
+        positions: Position ids, shape (batch, length).
+        wanted: Column indices, shape (k,), the same for every row.
+
+    Returns:
+        Logits, shape (batch, k, vocabulary); column ``wanted[i]`` predicts token ``wanted[i] + 1``.
+    """
+    takes = _accepts(model)
+    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+    if "position_ids" in takes:
+        inputs["position_ids"] = positions
+    if "logits_to_keep" in takes:
+        logits: torch.Tensor = model(**inputs, logits_to_keep=wanted).logits
+        return logits
+    every: torch.Tensor = model(**inputs).logits
+    return every[:, wanted]
+
+
+def _accepts(model: Any) -> set[str]:
+    """Names of the arguments that the innermost model's forward takes."""
+    inner = getattr(model, "module", model)
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return set(inspect.signature(inner.forward).parameters)

@@ -1,0 +1,194 @@
+"""Load a model and its tokenizer with plain transformers and peft; safetensors only."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forgetless.errors import ModelError
+from forgetless.models.quiet import quiet
+from forgetless.models.source import ModelSource, cache_folder, file_hash, find_model
+from forgetless.plan import ModelConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to be trained or asked.
+
+    Attributes:
+        model: A transformers or peft model on its device.
+        tokenizer: Its tokenizer, padding on the left.
+    """
+
+    model: Any
+    tokenizer: Any
+
+
+def pick_device(wanted: str) -> str:
+    """The device a plan names, or for ``auto`` the accelerator there is, else the CPU.
+
+    Raises:
+        ModelError: if the named device is not there.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there[wanted]:
+        raise ModelError(f"training.device is {wanted}, but torch finds none", fix="device: auto")
+    return wanted
+
+
+def load_tokenizer(config: ModelConfig) -> Any:
+    """Load the tokenizer alone.
+
+    Raises:
+        ModelError: if there is none or it cannot be read.
+    """
+    return _tokenizer(find_model(config), config)
+
+
+def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = None) -> LoadedModel:
+    """Load a model as a plan names it, or as a stage of a run left it.
+
+    Args:
+        config: The model of the plan.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        stage: Folder of a finished stage; its ``model/`` or ``adapter/`` is loaded instead.
+
+    Returns:
+        The model in evaluation mode.  An adapter named by the plan is merged into its base; one
+        that a stage left stays an adapter, ready to be trained further.
+
+    Raises:
+        ModelError: saying what could not be found or read.
+    """
+    source = find_model(config)
+    tokenizer = _tokenizer(source, config)
+    with quiet():
+        if stage is not None and (stage / "adapter").is_dir():
+            import peft
+
+            base = _base(source, config)
+            model = peft.PeftModel.from_pretrained(base, stage / "adapter", is_trainable=True)
+        elif stage is not None:
+            model = _pretrained(ModelSource("folder", str(stage / "model")), config)
+        else:
+            model = _base(source, config)
+    return LoadedModel(model.to(device).eval(), tokenizer)
+
+
+def _base(source: ModelSource, config: ModelConfig) -> Any:
+    """The untouched model of the plan; an adapter is merged into its base."""
+    if source.kind != "adapter":
+        return _pretrained(source, config)
+    import peft
+
+    assert source.base is not None
+    model = _pretrained(source.base, config)
+    return peft.PeftModel.from_pretrained(model, source.location).merge_and_unload()
+
+
+def _pretrained(source: ModelSource, config: ModelConfig) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if source.kind == "gguf":
+        source = ModelSource("folder", str(converted_gguf(Path(source.location))))
+    dtype: Any = config.dtype
+    if dtype == "auto" and not torch.cuda.is_available():
+        dtype = "float32"
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            source.location,
+            revision=config.revision or "main",
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=config.trust_remote_code,
+            **({"attn_implementation": config.attention} if config.attention else {}),
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise _unreadable(source, "model", error) from error
+
+
+def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
+    from transformers import AutoTokenizer
+
+    if source.kind == "gguf":
+        source = ModelSource("folder", str(converted_gguf(Path(source.location))))
+    location = source.location
+    if source.kind == "adapter" and not (Path(location) / "tokenizer_config.json").is_file():
+        assert source.base is not None
+        return _tokenizer(source.base, config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            location,
+            revision=config.revision or "main",
+            padding_side="left",
+            trust_remote_code=config.trust_remote_code,
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise _unreadable(source, "tokenizer", error) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def converted_gguf(file: Path) -> Path:
+    """A GGUF model as a safetensors folder in the cache, converted on first use.
+
+    Reading GGUF takes long and its weights stay quantised unless asked otherwise, so the model is
+    dequantised to float32 once; the folder is named by the file's content.
+
+    Raises:
+        ModelError: if the ``gguf`` package is missing or the file is not a model.
+    """
+    folder = cache_folder() / "models" / f"{file.stem}-{file_hash(file)[:16]}"
+    if (folder / "config.json").is_file():
+        return folder
+    import torch
+    from filelock import FileLock
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    try:
+        import gguf  # noqa: F401 - transformers needs it
+    except ModuleNotFoundError:
+        raise ModelError(
+            f"{file}: reading GGUF needs the gguf package", fix="pip install 'forgetless[gguf]'"
+        ) from None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"), quiet():
+        if (folder / "config.json").is_file():
+            return folder
+        log.info("converting %s to safetensors, once", file.name)
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(**place)
+            model = AutoModelForCausalLM.from_pretrained(
+                **place, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+            )
+        except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+            raise _unreadable(ModelSource("gguf", str(file)), "model", error) from error
+        model.config._name_or_path = file.stem
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        part.rename(folder)
+    return folder
+
+
+def _unreadable(source: ModelSource, part: str, error: Exception) -> ModelError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    if source.kind == "hub":
+        return ModelError(
+            f"the {part} of {source.location!r} cannot be had from the hub: {reason}",
+            fix="check the name and the network, or name a local folder",
+        )
+    return ModelError(f"{source.location}: the {part} cannot be read: {reason}")

@@ -1,0 +1,155 @@
+"""From a plan to everything a run needs, checked: whatever can be refused is refused here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forgetless.errors import PlanError
+from forgetless.methods.base import Stage
+from forgetless.methods.compose import Composition, compose
+from forgetless.models.source import ModelSource, find_model, weights_hash
+from forgetless.plan import Plan
+from forgetless.tasks.task import Task, exchange_hash, load_tasks
+
+# Settings that cannot change trained weights: runs that differ in them alone share their work.
+_WITHOUT_EFFECT = ("checkpoint_every", "scoring_batch_size")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A plan made concrete; no model is loaded yet.
+
+    Attributes:
+        plan: The plan with every setting of its tasks resolved.
+        tasks: All tasks, the trained ones first.
+        stages: What is trained when; the untouched model, stage 0, is not among them.
+        methods: The composition of the plan's methods.
+        source: Where the model is.
+        weights: Hash of the model's weights.
+    """
+
+    plan: Plan
+    tasks: tuple[Task, ...]
+    stages: tuple[Stage, ...]
+    methods: Composition
+    source: ModelSource
+    weights: str
+
+    @property
+    def device(self) -> str:
+        """Where to compute: the plan's device, or the accelerator there is."""
+        from forgetless.models.load import pick_device
+
+        return pick_device(self.plan.training.device)
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of the experiment beside its plan."""
+        trained_in = {
+            task.name: stage.number for stage in reversed(self.stages) for task in stage.tasks
+        }
+        return {
+            "label": self.methods.label,
+            "model": {"name": self.plan.model.name, "sha256": self.weights},
+            "tasks": [
+                {
+                    "name": task.name,
+                    "description": task.description,
+                    "unit": task.unit,
+                    "scorer": task.config.score,
+                    "reading": "acc_norm" if task.config.normalise else task.config.score,
+                    "trained_in": trained_in.get(task.name),
+                    "train_rows": len(task.train),
+                    "test_items": len(task.test),
+                    "rendering": task.config.render,
+                    "shots": task.config.shots,
+                    "warnings": list(task.warnings),
+                }
+                for task in self.tasks
+            ],
+        }
+
+    def fingerprints(self) -> list[str]:
+        """For row 0 and every stage, a hash of all that decides its weights.
+
+        Two runs whose stage has the same fingerprint would train the same weights; methods that do
+        not act in a stage (replay in the first) do not enter it.
+        """
+        training = self.plan.training.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
+        chain = [_digest({"model": self.plan.model.model_dump(), "weights": self.weights})]
+        for stage in self.stages:
+            acting = self.methods.acting_in(stage)
+            chain.append(
+                _digest(
+                    {
+                        "start": chain[0] if stage.from_base else chain[-1],
+                        "number": stage.number,
+                        "tasks": [_rendering(task) | {"rows": task.train_hash()}
+                                  for task in stage.tasks],
+                        "methods": [[m.name, m.config.model_dump(mode="json")] for m in acting],
+                        "training": training,
+                    }
+                )
+            )  # fmt: skip
+        return chain
+
+    def scoring_fingerprint(self) -> str:
+        """A hash of all that decides the scores of given weights."""
+        return _digest(
+            {
+                "tasks": [_rendering(task) | {"items": task.test_hash()} for task in self.tasks],
+                "ask": self.plan.ask,
+                "batch": self.plan.training.scoring_batch_size,
+                "device": self.plan.training.device,
+            }
+        )
+
+
+def prepare(plan: Plan) -> Experiment:
+    """Read the data, make the methods and lay out the stages.
+
+    Raises:
+        UsageError: for whatever cannot work, before any model is loaded.
+    """
+    methods = compose(plan.methods)
+    source = find_model(plan.model)
+    tasks = load_tasks(plan)
+    plan = plan.model_copy(
+        update={
+            "sequence": tuple(task.config for task in tasks if task.trained_in is not None),
+            "test_only": tuple(task.config for task in tasks if task.trained_in is None),
+        }
+    )
+    stages = methods.stages(_one_stage_a_task(tasks, plan.training.seed))
+    if not stages:
+        raise PlanError("the plan has no stage to train")
+    return Experiment(plan, tasks, tuple(stages), methods, source, weights_hash(source))
+
+
+def _one_stage_a_task(tasks: Sequence[Task], seed: int) -> list[Stage]:
+    held_back = frozenset(exchange_hash(row) for task in tasks for row in task.test)
+    trained = [task for task in tasks if task.trained_in is not None]
+    return [
+        Stage(
+            number=number,
+            name=f"{number}-{task.name}",
+            tasks=(task,),
+            earlier=tuple(trained[: number - 1]),
+            held_back=held_back,
+            seed=seed,
+        )
+        for number, task in enumerate(trained, start=1)
+    ]
+
+
+def _rendering(task: Task) -> dict[str, Any]:
+    """The settings of a task that decide what the model sees and how it is scored."""
+    names = ("name", "score", "normalise", "render", "system", "max_new_tokens")
+    return {name: getattr(task.config, name) for name in names}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,22 @@
+"""What a run tells whoever watches it; by default nobody does."""
+
+from __future__ import annotations
+
+
+class Progress:
+    """Receives what happens; the terminal shows bars, the library stays silent."""
+
+    def stage(self, run: str, name: str, number: int, last: int) -> None:
+        """A stage begins: its name and number out of the last one's."""
+
+    def working(self, what: str) -> None:
+        """Something without steps begins, such as loading a model."""
+
+    def trained(self, step: int, steps: int, loss: float) -> None:
+        """An optimiser step was taken; ``loss`` in nats per learned token."""
+
+    def scored(self, task: str, done: int, total: int) -> None:
+        """Items of a task were scored."""
+
+    def note(self, text: str) -> None:
+        """Something the user should read."""

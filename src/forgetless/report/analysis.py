@@ -1,0 +1,288 @@
+"""From saved runs to everything the report says: figures, judgements, comparisons.
+
+Every form of the report is made from one :class:`Report`, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from forgetless.errors import NotMeasured, RunFolderError
+from forgetless.metrics import (
+    Figure,
+    Interval,
+    ScoreMatrix,
+    Summary,
+    cell_intervals,
+    gap_closed,
+    interval,
+    learned_score,
+    restrict_to_common_items,
+    summarise,
+)
+from forgetless.report.changes import ChangedItem, SharedWords, changed_items, shared_words
+from forgetless.report.data import RunResults, TaskInfo
+from forgetless.report.outcome import TaskOutcome, judge_tasks
+from forgetless.report.wording import listing
+
+LEVEL = 0.95
+"""Confidence level of every interval in the report, each on its own."""
+
+_SAME = 1e-3
+"""Scores of the untouched model that differ by less, as another machine's may, are the same."""
+
+DRAWS = 2000
+"""Resampled matrices behind each interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """An arm against plain sequential training on one task, over the items both were asked.
+
+    Attributes:
+        final: Final score here less the one there; positive = this arm ended higher.
+        learned: Score right after learning here less the one there.
+    """
+
+    final: Figure
+    learned: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One run of the report.
+
+    Attributes:
+        title: Its label, with the name of the run where two arms share a label.
+        run: What was read from disk.
+        summary: All figures.
+        cells: Interval of each score, by (row, task name), where there is one.
+        outcomes: What became of each task, in the order of the columns.
+        gap_closed: How far the arm goes from sequential (0) to joint training (1).
+        against: By task, the arm against the sequential arm; empty without one.
+    """
+
+    title: str
+    run: RunResults
+    summary: Summary
+    cells: Mapping[tuple[int, str], Interval]
+    outcomes: tuple[TaskOutcome, ...]
+    gap_closed: Figure
+    against: Mapping[str, Against]
+
+    def outcome(self, task: str) -> TaskOutcome:
+        """What became of one task."""
+        return next(outcome for outcome in self.outcomes if outcome.task.name == task)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One or several runs over the same tasks, side by side.
+
+    Attributes:
+        arms: In the order given, sequential first and joint last.
+        sequential: The arm without protection: the lower bound.
+        joint: The arm that trained all tasks at once: the upper bound.
+        changes: The items that some arm lost or gained.
+        shared: By task, the words that all its prompts share and ``changes`` leave out.
+        level: Confidence level of every interval.
+        warnings: What a reader must know before trusting the numbers.
+    """
+
+    arms: tuple[Arm, ...]
+    sequential: Arm | None
+    joint: Arm | None
+    changes: tuple[ChangedItem, ...]
+    shared: Mapping[str, SharedWords]
+    level: float
+    warnings: tuple[str, ...]
+
+    @property
+    def tasks(self) -> tuple[TaskInfo, ...]:
+        """The columns, as the first arm has them."""
+        return self.arms[0].run.tasks
+
+    @property
+    def sequences(self) -> tuple[Arm, ...]:
+        """The arms that train one task after another: all but joint."""
+        return tuple(arm for arm in self.arms if arm is not self.joint)
+
+
+def analyse(
+    runs: Sequence[RunResults], *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0
+) -> Report:
+    """Compute everything that the report says.
+
+    Args:
+        runs: At least one run; several must have the same tasks.
+        level: Confidence level of the intervals.
+        draws: Resampled matrices behind each interval.
+        seed: Seed of the intervals; the same seed gives the same report.
+
+    Raises:
+        RunFolderError: if there is no run, or the runs cannot stand side by side.
+    """
+    warnings = check_side_by_side(runs)
+    ordered = sorted(runs, key=lambda run: 2 if run.is_joint else 0 if run.is_sequential else 1)
+    sequential = next((run for run in ordered if run.is_sequential and not run.is_joint), None)
+    joint = next((run for run in ordered if run.is_joint), None)
+    find = partial(estimate, draws=draws, level=level, seed=seed)
+    labels = Counter(run.label for run in ordered)
+    arms = [
+        Arm(
+            title=run.label if labels[run.label] == 1 else f"{run.label} ({run.name})",
+            run=run,
+            summary=(
+                summary := summarise(
+                    run.matrix,
+                    joint.matrix if joint and joint is not run else None,
+                    draws=draws,
+                    level=level,
+                    seed=seed,
+                )
+            ),
+            cells=cell_intervals(run.matrix, draws=draws, level=level, seed=seed),
+            outcomes=judge_tasks(run, summary, find),
+            gap_closed=_gap_closed(run, sequential, joint, find),
+            against=_against(run, sequential, find),
+        )
+        for run in ordered
+    ]
+    shared = shared_words(ordered[0])
+    by_run = {id(arm.run): arm for arm in arms}
+    return Report(
+        arms=tuple(arms),
+        sequential=by_run[id(sequential)] if sequential else None,
+        joint=by_run[id(joint)] if joint else None,
+        changes=tuple(changed_items([(arm.title, arm.run) for arm in arms], shared)),
+        shared=shared,
+        level=level,
+        warnings=tuple(warnings),
+    )
+
+
+def estimate(
+    formula: Callable[..., Any], *runs: ScoreMatrix, draws: int, level: float, seed: int
+) -> Figure:
+    """A figure with its interval, or the reason why there is none."""
+    try:
+        runs = restrict_to_common_items(*runs) if len(runs) > 1 else runs
+        value = formula(*runs)
+    except NotMeasured as absent:
+        return Figure(None, None, absent.message)
+    try:
+        limits = interval(formula, *runs, draws=draws, level=level, seed=seed)
+    except NotMeasured as unsure:
+        return Figure(value, None, unsure.message)
+    return Figure(value, limits, None)
+
+
+def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
+    """Refuse runs that cannot be compared, and say what makes a comparison doubtful.
+
+    Returns:
+        The runs' own warnings, then what differs between them.
+
+    Raises:
+        RunFolderError: if there is no run, or the tasks differ.
+    """
+    if not runs:
+        raise RunFolderError("no run folder was named", fix="forgetless report runs/NAME")
+    first, many = runs[0], len(runs) > 1
+    warnings: list[str] = []
+    for run in runs:
+        mark = f"{run.name}: " if many else ""
+        if run.state != "finished":
+            done = sum(stage.done for stage in run.stages)
+            warnings.append(
+                f"{mark}the run is {run.state}, {done} of {len(run.stages)} stages are done"
+            )
+        warnings += [f"{mark}{text}" for text in run.warnings]
+        warnings += [f"{mark}{task.name}: {text}" for task in run.tasks for text in task.warnings]
+    for other in runs[1:]:
+        _check_tasks(first, other)
+        pair = f"{first.name} and {other.name}"
+        if _identity(first) != _identity(other):
+            warnings.append(f"{pair} did not start from the same model; do not compare them")
+        elif any(_differ_at_first(first, other, task.name) for task in first.tasks):
+            warnings.append(f"{pair} score the untouched model differently; they should agree")
+        if first.seed != other.seed:
+            warnings.append(f"{pair} ran with different seeds ({first.seed} and {other.seed})")
+        sequences = not (first.is_joint or other.is_joint)
+        if sequences and [s.tasks for s in first.stages] != [s.tasks for s in other.stages]:
+            warnings.append(f"{pair} trained the tasks in a different order")
+    return list(dict.fromkeys(warnings))
+
+
+def _check_tasks(first: RunResults, other: RunResults) -> None:
+    here = {task.name: task.unit for task in first.tasks}
+    there = {task.name: task.unit for task in other.tasks}
+    if list(here) != list(there):
+        raise RunFolderError(
+            f"{other.folder}: its tasks are {listing(list(there))}, "
+            f"those of {first.folder} are {listing(list(here))}; needed the same, in one order",
+            fix="make a report for each of them",
+        )
+    for name, unit in here.items():
+        if there[name] != unit:
+            raise RunFolderError(
+                f"{other.folder}: task '{name}' is scored in {there[name]}, "
+                f"in {first.folder} in {unit}; needed the same unit",
+                fix="make a report for each of them",
+            )
+
+
+def _differ_at_first(first: RunResults, other: RunResults, task: str) -> bool:
+    """Whether the untouched model scored otherwise on the items that both runs asked."""
+    try:
+        here, there = first.matrix.cell(0, task).scores, other.matrix.cell(0, task).scores
+    except NotMeasured:
+        return False
+    return any(abs(here[item] - there[item]) > _SAME for item in here.keys() & there.keys())
+
+
+def _identity(run: RunResults) -> str:
+    return run.model.sha256 or run.model.name
+
+
+def _gap_closed(
+    run: RunResults,
+    sequential: RunResults | None,
+    joint: RunResults | None,
+    find: Callable[..., Figure],
+) -> Figure:
+    if run.is_joint or run is sequential:
+        return Figure(None, None, "it is one of the two bounds")
+    if sequential is None or joint is None:
+        lacking = "sequential" if sequential is None else "joint"
+        return Figure(None, None, f"no {lacking} run to compare with")
+    try:
+        return find(gap_closed, run.matrix, sequential.matrix, joint.matrix)
+    except ValueError as differ:  # the runs train different tasks
+        return Figure(None, None, str(differ))
+
+
+def _against(
+    run: RunResults, sequential: RunResults | None, find: Callable[..., Figure]
+) -> dict[str, Against]:
+    if sequential is None or run is sequential:
+        return {}
+    return {
+        task.name: Against(
+            final=find(partial(_final_less, task=task.name), run.matrix, sequential.matrix),
+            learned=find(partial(_learned_less, task=task.name), run.matrix, sequential.matrix),
+        )
+        for task in run.tasks
+    }
+
+
+def _final_less(here: Any, there: Any, task: str) -> Any:
+    return here.score(here.last, task) - there.score(there.last, task)
+
+
+def _learned_less(here: Any, there: Any, task: str) -> Any:
+    return learned_score(here, task) - learned_score(there, task)

@@ -1,0 +1,73 @@
+"""Build the score matrix of a run from the items that it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
+from forgetless.report.data import ItemScore, StageInfo, TaskInfo
+
+
+def build_matrix(
+    tasks: Sequence[TaskInfo],
+    stages: Sequence[StageInfo],
+    scores: Sequence[Sequence[ItemScore] | None],
+) -> tuple[ScoreMatrix, list[str]]:
+    """Build R from single items, so that every figure can pair them.
+
+    Args:
+        tasks: The columns.
+        stages: The rows, 0 first.
+        scores: Per stage, the items of all tasks; ``None`` where the stage is not done.
+
+    Returns:
+        The matrix, and a warning for each task whose figures rest on fewer items than it has.
+    """
+    cells: dict[tuple[int, str], Cell] = {}
+    missing: dict[tuple[int, str], str] = {}
+    for stage, items in zip(stages, scores, strict=True):
+        for task in tasks:
+            if items is None:
+                missing[stage.index, task.name] = f"stage '{stage.name}' is not finished"
+                continue
+            own = [item for item in items if item.task == task.name]
+            if not own:
+                missing[stage.index, task.name] = f"stage '{stage.name}' scored no item of it"
+                continue
+            cells[stage.index, task.name] = Cell(
+                {item.item: item.score for item in own if item.score is not None},
+                {item.item: item.error for item in own if item.error is not None},
+            )
+    columns = [TaskColumn(task.name, task.unit, task.trained_in) for task in tasks]
+    matrix = ScoreMatrix([stage.name for stage in stages], columns, cells, missing)
+    return matrix, [text for task in tasks for text in _warnings(task, cells, matrix)]
+
+
+def _warnings(
+    task: TaskInfo, cells: dict[tuple[int, str], Cell], matrix: ScoreMatrix
+) -> list[str]:
+    rows = {row: cell for (row, name), cell in cells.items() if name == task.name}
+    warnings = []
+    crashed = sum(len(cell.errors) for cell in rows.values())
+    excluded = matrix.excluded_items(task.name)
+    if crashed:
+        worst = max(rows, key=lambda row: len(rows[row].errors))
+        reason = next(iter(rows[worst].errors.values()))
+        warnings.append(
+            f"task '{task.name}': {crashed} answers could not be scored, "
+            f"{len(rows[worst].errors)} of them after stage {worst} (the first: {reason}); "
+            f"{excluded} items are left out of all its scores"
+        )
+    elif excluded:
+        warnings.append(
+            f"task '{task.name}': {excluded} items are not in the results of every stage "
+            "and are left out of all its scores"
+        )
+    short = [row for row, c in rows.items() if len(c.scores) + len(c.errors) != task.test_items]
+    if short:
+        found = len(rows[short[0]].scores) + len(rows[short[0]].errors)
+        warnings.append(
+            f"task '{task.name}': {found} items are in the results of stage {short[0]}, "
+            f"the run announced {task.test_items}"
+        )
+    return warnings

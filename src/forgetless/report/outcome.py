@@ -1,0 +1,216 @@
+"""What became of one task in one run: learned or not, lost or kept, or too close to call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics import Figure, Flips, Summary, TaskSummary, Unit, find_flips
+from forgetless.report.changes import rows_compared
+from forgetless.report.data import RunResults, TaskInfo
+
+Fate = Literal["lost", "kept", "improved", "inconclusive", "absent"]
+Learning = Literal["learned", "known", "not learned", "only tested", "absent"]
+
+MARGIN: Mapping[Unit, float] = {"accuracy": 0.05, "nats": 0.05}
+"""A loss whose upper limit is at most this counts as none: the task was kept."""
+
+KNOWN = 0.9
+"""A task scored at least so high before its stage was known already, and could not be taught."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """What became of one task.
+
+    Attributes:
+        task: The task.
+        summary: Its figures.
+        before: Score right before its stage; absent if it is only tested.
+        gain: What its stage taught: learned less before.
+        start: What loss is measured from: the learned score, or the untouched model's if the task
+            is only tested.
+        loss: ``start - final``; positive = lost.  Unlike forgetting it does not pick the best of
+            several rows, which noise alone lifts, so judgements rest on it.
+        learning: Whether its stage taught it.
+        fate: Whether it was lost afterwards, as far as the interval of ``loss`` decides.
+        items_needed: About how many items would decide, where the fate is inconclusive.
+        flips: The items lost and gained since ``start``, where scores are right or wrong.
+        flips_reason: Why there are no flips.
+        p_adjusted: McNemar's p-value, Holm-adjusted over the tasks of the run.
+    """
+
+    task: TaskInfo
+    summary: TaskSummary
+    before: Figure
+    gain: Figure
+    start: Figure
+    loss: Figure
+    learning: Learning
+    fate: Fate
+    items_needed: int | None
+    flips: Flips | None
+    flips_reason: str | None
+    p_adjusted: float | None
+
+
+def judge_tasks(
+    run: RunResults, summary: Summary, find: Callable[..., Figure]
+) -> tuple[TaskOutcome, ...]:
+    """Judge every task of a run.
+
+    Args:
+        run: The run.
+        summary: Its figures.
+        find: Puts an interval on a formula over the run's matrix.
+
+    Returns:
+        In the order of the columns.
+    """
+    flips = [_flips(run, task) for task in run.tasks]
+    known = [found.p_value for found, _ in flips if found is not None]
+    adjusted = iter(holm(known))
+    return tuple(
+        _judge(run, task, summary.task(task.name), find, found, reason, adjusted)
+        for task, (found, reason) in zip(run.tasks, flips, strict=True)
+    )
+
+
+def judge_loss(loss: Figure, unit: Unit) -> Fate:
+    """Decide by the interval alone.
+
+    Lost if all of it is above 0, improved if all is below, kept if it leaves room for no loss above
+    the margin, else inconclusive.
+    """
+    if loss.value is None:
+        return "absent"
+    if loss.interval is None:
+        return "inconclusive"
+    if loss.interval.low > 0:
+        return "lost"
+    if loss.interval.high < 0:
+        return "improved"
+    return "kept" if loss.interval.high <= MARGIN[unit] else "inconclusive"
+
+
+def items_needed(loss: Figure, unit: Unit, items: int) -> int | None:
+    """About how many items would decide, if the loss stayed what it is.
+
+    Interval lengths shrink with the root of the number of items; wanted is the number at which the
+    interval just excludes 0, or just stays under the margin.
+
+    Example:
+        >>> from forgetless.metrics import Figure, Interval
+        >>> limits = Interval(-0.1, 0.1, 0.95, "bootstrap with an unseen item")
+        >>> items_needed(Figure(0.0, limits, None), "accuracy", 100)
+        400
+    """
+    if loss.value is None or loss.interval is None:
+        return None
+    margin = MARGIN[unit]
+    ratios = []
+    if loss.value < margin:
+        ratios.append((loss.interval.high - loss.value) / (margin - loss.value))
+    if loss.value > 0:
+        ratios.append((loss.value - loss.interval.low) / loss.value)
+    wanted = items * max(min(ratios), 1.0) ** 2
+    scale = 10 ** max(math.floor(math.log10(wanted)) - 1, 0)  # two digits: it is a guess
+    return math.ceil(wanted / scale - 1e-9) * scale
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for how many of them were looked at.
+
+    ``p~_(i) = max_{j<=i} min(1, (m - j + 1) p_(j))``.
+
+    Returns:
+        In the order given.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    Example:
+        >>> holm([0.04, 0.01, 0.5])
+        [0.08, 0.03, 0.5]
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def _judge(
+    run: RunResults,
+    task: TaskInfo,
+    summary: TaskSummary,
+    find: Callable[..., Figure],
+    flips: Flips | None,
+    flips_reason: str | None,
+    adjusted: Any,
+) -> TaskOutcome:
+    only_tested = Figure(None, None, f"task '{task.name}' is only tested")
+    before = gain = only_tested
+    if task.trained_in is not None:
+        before = find(partial(_score, row=task.trained_in - 1, task=task.name), run.matrix)
+        gain = find(
+            partial(_change, old=task.trained_in - 1, new=task.trained_in, task=task.name),
+            run.matrix,
+        )
+    rows = rows_compared(run, task)
+    if rows is None:
+        loss = Figure(None, None, summary.forgetting.reason)
+    else:
+        loss = find(partial(_change, old=rows[1], new=rows[0], task=task.name), run.matrix)
+    fate = judge_loss(loss, task.unit)
+    needed = None
+    if fate == "inconclusive" and summary.items:
+        needed = items_needed(loss, task.unit, summary.items)
+    return TaskOutcome(
+        task=task,
+        summary=summary,
+        before=before,
+        gain=gain,
+        start=summary.base if task.trained_in is None else summary.learned,
+        loss=loss,
+        learning=_learning(task, before, gain),
+        fate=fate,
+        items_needed=needed,
+        flips=flips,
+        flips_reason=flips_reason,
+        p_adjusted=None if flips is None else next(adjusted),
+    )
+
+
+def _learning(task: TaskInfo, before: Figure, gain: Figure) -> Learning:
+    if task.trained_in is None:
+        return "only tested"
+    if gain.value is None or gain.interval is None:
+        return "absent"
+    if gain.interval.low > 0:
+        return "learned"
+    if task.unit == "accuracy" and before.value is not None and before.value >= KNOWN:
+        return "known"
+    return "not learned"
+
+
+def _flips(run: RunResults, task: TaskInfo) -> tuple[Flips | None, str | None]:
+    rows = rows_compared(run, task)
+    if rows is None:
+        return None, "nothing came after it was learned"
+    try:
+        return find_flips(*(run.matrix.cell(row, task.name) for row in rows)), None
+    except NotMeasured as absent:
+        return None, absent.message
+
+
+def _score(scores: Any, row: int, task: str) -> Any:
+    return scores.score(row, task)
+
+
+def _change(scores: Any, old: int, new: int, task: str) -> Any:
+    return scores.score(new, task) - scores.score(old, task)

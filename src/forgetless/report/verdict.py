@@ -1,0 +1,278 @@
+"""The verdict: two sentences in plain words, computed from figures and their intervals.
+
+The first says what became of the tasks under the least protection there is in the report; the
+second what the other arms make of it or, if there is none, what else must be known.  Nothing is
+claimed that an interval does not bear out, and no protection is ranked where nothing was forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from forgetless.metrics import Figure, Unit
+from forgetless.report.analysis import Arm, Report
+from forgetless.report.outcome import MARGIN, TaskOutcome
+from forgetless.report.wording import count, interval, listing, number, score
+
+Tone = Literal["lost", "kept", "improved", "inconclusive", "not learned", "unknown"]
+
+MOST = 0.5
+"""Share of what was learned from which on a loss is called most of it."""
+
+ALMOST_ALL = 0.9
+"""Share of what was learned from which on a loss is called almost all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the report comes to.
+
+    Attributes:
+        sentences: Exactly two.
+        tone: What the first sentence says, in a word.
+    """
+
+    sentences: tuple[str, str]
+    tone: Tone
+
+    def __str__(self) -> str:
+        return " ".join(self.sentences)
+
+
+def reach_verdict(report: Report) -> Verdict:
+    """Say in two sentences what was learned, kept and lost.
+
+    Args:
+        report: Everything computed from the runs.
+    """
+    lead = report.sequential or report.arms[0]
+    tone = _tone(lead)
+    return Verdict((_first(lead, tone, report.level), _second(report, lead, tone)), tone)
+
+
+def _tone(arm: Arm) -> Tone:
+    fates = [outcome.fate for outcome in arm.outcomes]
+    for fate in ("lost", "inconclusive"):
+        if fate in fates:
+            return "lost" if fate == "lost" else "inconclusive"
+    trained = [o for o in arm.outcomes if o.task.trained_in is not None]
+    if trained and all(outcome.learning == "not learned" for outcome in trained):
+        return "not learned"
+    if "improved" in fates:
+        return "improved"
+    return "kept" if "kept" in fates else "unknown"
+
+
+def _first(arm: Arm, tone: Tone, level: float) -> str:
+    who = _who(arm)
+    if tone == "lost":
+        losses = _worst_first(o for o in arm.outcomes if o.fate == "lost")
+        told = f"{who} lost {_how_much(losses[0])}: {_course(losses[0], level)}"
+        others = [f"{o.task.name} ({number(_value(o.loss))})" for o in losses[1:]]
+        more = f"; it also lost from {listing(others, most=3, noun='other tasks')}"
+        return f"{told}{more if others else ''}."
+    if tone == "inconclusive":
+        doubt = _worst_first(o for o in arm.outcomes if o.fate == "inconclusive")[0]
+        needed = f"; about {doubt.items_needed:,} items would decide" if doubt.items_needed else ""
+        return (
+            f"{who} shows no certain loss, but the test is too small to rule one out on "
+            f"{doubt.task.name}: {_course(doubt, level)}{needed}."
+        )
+    if tone == "not learned":
+        least = min((o for o in arm.outcomes if o.learning == "not learned"), key=_gain)
+        return f"Training taught nothing measurable: {_lesson(least, level)}."
+    if tone == "improved":
+        best = _worst_first(o for o in arm.outcomes if o.fate == "improved")[-1]
+        return f"{who} forgot nothing measurable and improved on {_course(best, level, named=True)}."
+    if tone == "kept":
+        nearest = _worst_first(o for o in arm.outcomes if o.fate == "kept")[0]
+        return f"{who} forgot nothing measurable: at most on {_course(nearest, level, named=True)}."
+    reasons = [o.loss.reason for o in arm.outcomes if o.loss.reason]
+    return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
+
+
+def _second(report: Report, lead: Arm, tone: Tone) -> str:
+    others = [arm for arm in report.sequences if arm is not lead]
+    if not others:
+        return _alone(report, lead, tone)
+    if tone in {"lost", "inconclusive"}:
+        fate: Tone = tone
+        task = _worst_first(o for o in lead.outcomes if o.fate == fate)[0].task.name
+        return _compared(report, lead, others, task, tone)
+    harmed = [(arm, o) for arm in others for o in arm.outcomes if o.fate == "lost"]
+    if harmed:
+        arm, outcome = max(harmed, key=lambda pair: _value(pair[1].loss))
+        return (
+            f"{_who(arm)} did lose {_how_much(outcome)}: {_course(outcome, report.level)}, "
+            f"so it protects less than nothing here."
+        )
+    if tone in {"kept", "improved"}:
+        plain = "plain training" if report.sequential else lead.title
+        return (
+            f"So this comparison shows nothing: where {plain} forgets nothing measurable, no "
+            "protection can be seen to help; try tasks that differ more, more training or a "
+            "higher learning rate."
+        )
+    if tone == "not learned":
+        return "So nothing could be forgotten either, and this comparison shows nothing."
+    return f"Nor can {listing([arm.title for arm in others])} be compared with it."
+
+
+def _compared(
+    report: Report, lead: Arm, others: Sequence[Arm], task: str, tone: Tone
+) -> str:
+    """What the other arms make of the task that the lead arm lost most of."""
+    measured = [arm for arm in others if arm.outcome(task).summary.final.value is not None]
+    if not measured:
+        reason = others[0].outcome(task).summary.final.reason
+        return f"Whether {listing([arm.title for arm in others])} helps is not known: {reason}."
+    best = max(measured, key=lambda arm: _value(arm.outcome(task).summary.final))
+    outcome, unit = best.outcome(task), best.outcome(task).task.unit
+    end = _value(outcome.summary.final)
+    rest = [
+        f"{arm.title} {number(_value(arm.outcome(task).summary.final))}"
+        for arm in measured
+        if arm is not best
+    ]
+    aside = f" ({listing(rest, most=3)})" if rest else ""
+    there = number(_value(lead.outcome(task).summary.final))
+    if report.sequential is None:
+        return (
+            f"With {best.title} it ended at {score(end, unit)} against {there}{aside}, but without "
+            "a plain sequential run beside them how much either protects is not known."
+        )
+    gain = best.against[task].final
+    if gain.interval is None or gain.interval.low <= 0:
+        worse = gain.interval is not None and gain.interval.high < 0
+        apart = "which is worse than no protection" if worse else "a difference within the noise"
+        return f"With {best.title} it ended at {score(end, unit)} against {there}{aside}, {apart}."
+    kept = f"With {best.title} it still stood at {score(end, unit)} at the end{aside}"
+    if outcome.fate == "lost":
+        kept += f", a smaller but real loss of {number(_value(outcome.loss))}"
+    elif tone == "inconclusive":
+        kept += f" against {there}, more than the noise explains"
+    return f"{kept}{_price(best, lead, report.sequential)}."
+
+
+def _price(best: Arm, lead: Arm, sequential: Arm) -> str:
+    """What the protection cost in learning the newest task."""
+    newest = max(
+        (o for o in best.outcomes if o.task.trained_in is not None),
+        key=lambda o: o.task.trained_in or 0,
+    )
+    name, unit = newest.task.name, newest.task.unit
+    there = lead.outcome(name).summary.learned.value
+    if newest.summary.learned.value is None or there is None or best is sequential:
+        return ""
+    pair = f"({number(newest.summary.learned.value)} against {number(there)})"
+    if lead.outcome(name).learning == "not learned" and newest.learning == "not learned":
+        return f", though neither run taught {name} {pair}"
+    change = best.against[name].learned.interval
+    if change is None:
+        return f", with {name} learned to {pair}"
+    if change.high < 0:
+        return f", but {name} was learned less well {pair}"
+    if change.low > 0:
+        return f", and {name} was learned better {pair}"
+    if change.low >= -MARGIN[unit]:
+        return f", while {name} was learned as well {pair}"
+    return f", with no measurable difference in learning {name} {pair}"
+
+
+def _alone(report: Report, lead: Arm, tone: Tone) -> str:
+    """What to know of a run that has no other sequence beside it."""
+    failed = [o for o in lead.outcomes if o.learning == "not learned"]
+    if failed and tone != "not learned":
+        rest = f", nor were {listing([o.task.name for o in failed[1:]])}" if failed[1:] else ""
+        return f"Mind that {failed[0].task.name} was never learned: {_told(failed[0])}{rest}."
+    if tone == "not learned":
+        return "So nothing could be forgotten either: mend the training before judging retention."
+    if tone == "unknown":
+        learned = [o for o in lead.outcomes if o.learning == "learned"]
+        if learned:
+            names = [f"{o.task.name} ({number(_value(o.summary.learned))})" for o in learned]
+            return f"What was learned so far: {listing(names, most=4)}."
+        return "Nothing that was trained can be judged either."
+    taught = [o for o in lead.outcomes if o.learning in {"learned", "known"}]
+    names = [f"{o.task.name} ({number(_value(o.summary.learned))})" for o in taught]
+    learned = f"It learned {listing(names, most=3)}" if names else "It was only tested"
+    if lead is report.joint:
+        return f"{learned}; as joint training sees all tasks at once, this is a bound, not a sequence."
+    help_ = "what would help" if tone == "lost" else "whether any protection is needed"
+    return f"{learned}; no other run stands beside this one, so it cannot say {help_}."
+
+
+def _who(arm: Arm) -> str:
+    if arm.run.is_joint:
+        return "Trained on all tasks at once, the model"
+    return "Trained plainly, the model" if arm.run.is_sequential else f"With {arm.title} the model"
+
+
+def _how_much(outcome: TaskOutcome) -> str:
+    """The task, and how much of it went."""
+    name, loss = outcome.task.name, _value(outcome.loss)
+    if outcome.task.trained_in is None:
+        whole = _value(outcome.start) if outcome.task.unit == "accuracy" else None
+    else:
+        whole = outcome.gain.value
+    if whole is None or whole <= 0 or outcome.learning == "not learned":
+        return f"part of {name}"
+    if loss >= ALMOST_ALL * whole:
+        return f"{name} almost entirely"
+    return f"most of {name}" if loss >= MOST * whole else f"part of {name}"
+
+
+def _course(outcome: TaskOutcome, level: float, *, named: bool = False) -> str:
+    """Where a task started, where it ended, and the figure with its interval."""
+    unit = outcome.task.unit
+    start, end = _value(outcome.start), _value(outcome.summary.final)
+    since = "before any training" if outcome.task.trained_in is None else "right after learning it"
+    name = f"{outcome.task.name}, " if named else ""
+    return f"{name}{number(start)} {since}, {score(end, unit)} at the end ({_proof(outcome, level)})"
+
+
+def _proof(outcome: TaskOutcome, level: float) -> str:
+    forgetting = outcome.summary.forgetting
+    same = forgetting.value is not None and abs(forgetting.value - _value(outcome.loss)) < 1e-9
+    figure, name = (forgetting, "forgetting") if same else (outcome.loss, "loss")
+    proof = f"{name} {_estimate(figure, level)}"
+    if not same and forgetting.value is not None:
+        proof += f"; {number(forgetting.value)} below its best"
+    excluded = outcome.summary.excluded
+    if excluded:
+        asked = (outcome.summary.items or 0) + excluded
+        proof += f"; {excluded} of {count(asked, 'item')} left out as not always scored"
+    return proof
+
+
+def _lesson(outcome: TaskOutcome, level: float) -> str:
+    return f"{_told(outcome)} (gain {_estimate(outcome.gain, level)})"
+
+
+def _told(outcome: TaskOutcome) -> str:
+    unit: Unit = outcome.task.unit
+    before, after = _value(outcome.before), _value(outcome.summary.learned)
+    return f"{outcome.task.name} scored {number(before)} before its stage and {score(after, unit)} after"
+
+
+def _estimate(figure: Figure, level: float) -> str:
+    if figure.interval is None:
+        return f"{number(_value(figure))}, interval not known"
+    ends = interval(figure.interval.low, figure.interval.high)
+    return f"{number(_value(figure))}, {level:.0%} interval {ends}"
+
+
+def _worst_first(outcomes: Iterable[TaskOutcome]) -> list[TaskOutcome]:
+    """Greatest loss first, accuracies before nats, as the two have no common scale."""
+    return sorted(outcomes, key=lambda o: (o.task.unit == "nats", -_value(o.loss)))
+
+
+def _gain(outcome: TaskOutcome) -> float:
+    return _value(outcome.gain)
+
+
+def _value(figure: Figure) -> float:
+    assert figure.value is not None, "asked only of figures that exist"
+    return figure.value

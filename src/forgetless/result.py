@@ -1,0 +1,75 @@
+"""A finished run as a Python object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forgetless.metrics import ScoreMatrix, Summary
+    from forgetless.report import ReportFiles, RunResults
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run folder holds.
+
+    Attributes:
+        path: The run folder.
+    """
+
+    path: Path
+
+    @cached_property
+    def results(self) -> RunResults:
+        """Everything the folder holds, item by item."""
+        from forgetless.report.run_folder import read_run
+
+        return read_run(self.path)
+
+    @property
+    def matrix(self) -> ScoreMatrix:
+        """The score matrix R: R[i, j] is the score on task j after stage i; row 0 is untouched."""
+        return self.results.matrix
+
+    @cached_property
+    def summary(self) -> Summary:
+        """All figures with their intervals, or the reason why one is absent."""
+        from forgetless.metrics import summarise
+
+        return summarise(self.matrix)
+
+    @property
+    def forgetting(self) -> dict[str, float | None]:
+        """Per task, best earlier score minus final score; positive is lost, None not measured."""
+        return {task.name: task.forgetting.value for task in self.summary.tasks}
+
+    def model_path(self, stage: int = -1) -> Path:
+        """Folder of the model (or adapter) after a stage; loads with plain transformers or peft.
+
+        Args:
+            stage: Number of the stage; -1 is the last.
+
+        Raises:
+            IndexError: if there is no such stage, or it is 0, the untouched model.
+        """
+        stages = [entry for entry in self.results.stages if entry.index > 0]
+        chosen = stages[stage - 1 if stage > 0 else stage] if stage else None
+        if chosen is None:
+            raise IndexError("stage 0 is the untouched model; it is not saved again")
+        folder = self.path / "stages" / chosen.name
+        adapter = folder / "adapter"
+        return adapter if adapter.is_dir() else folder / "model"
+
+    def report(self, *others: RunResult, to: Path | None = None) -> ReportFiles:
+        """Write report.html, report.md and report.json.
+
+        Args:
+            others: Further runs to put beside this one.
+            to: Folder to write to; the run folder if none.
+        """
+        from forgetless.report import write_report
+
+        return write_report([self.path, *(other.path for other in others)], to or self.path)

@@ -1,0 +1,285 @@
+"""What a run leaves on disk, and who may write there.
+
+The manifest says what is finished; a file that the manifest does not name is unfinished work.  It is
+replaced atomically after the files that it speaks of are safely written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forgetless.errors import RunFolderError
+from forgetless.models.source import file_hash
+from forgetless.plan import Plan, load_plan
+from forgetless.storage import replace_folder, write_json, write_text
+
+if TYPE_CHECKING:
+    from forgetless.models.load import LoadedModel
+    from forgetless.tasks.task import Task
+
+FORMAT = 1
+PACKAGES = ("forgetless", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
+
+
+class RunFolder:
+    """An open run folder; made by :func:`open_run`.
+
+    Attributes:
+        path: The folder.
+        manifest: Its manifest, as plain data; change it and call :meth:`save`.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    def save(self) -> None:
+        """Replace the manifest on disk."""
+        write_json(self.path / "manifest.json", self.manifest)
+
+    def stage_path(self, name: str) -> Path:
+        """Folder of a stage, made if absent."""
+        path = self.path / "stages" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def entry(self, name: str) -> dict[str, Any] | None:
+        """What the manifest says of a stage, or None before it was trained."""
+        entries: list[dict[str, Any]] = self.manifest["stages"]
+        return next((entry for entry in entries if entry["name"] == name), None)
+
+    def record(self, entry: dict[str, Any]) -> None:
+        """Add a stage to the manifest, or replace what it says of it; then save."""
+        entries: list[dict[str, Any]] = self.manifest["stages"]
+        kept = [other for other in entries if other["name"] != entry["name"]]
+        self.manifest["stages"] = sorted([*kept, entry], key=lambda other: int(other["index"]))
+        self.save()
+
+    def describe(self, loaded: LoadedModel, tasks: Sequence[Task]) -> None:
+        """Note what is known of the model and the renderings once the model is loaded."""
+        parameters = list(loaded.model.parameters())
+        self.manifest["model"] |= {
+            "parameters": sum(parameter.numel() for parameter in parameters),
+            "dtype": str(parameters[0].dtype).removeprefix("torch."),
+        }
+        self.manifest["machine"]["threads"] = threads()
+        for entry, task in zip(self.manifest["tasks"], tasks, strict=True):
+            entry["rendering"] = task.style(loaded.tokenizer)
+
+    def describe_as(self, other: Mapping[str, Any]) -> None:
+        """Note what another run's manifest says of the same model and tasks."""
+        self.manifest["model"] = dict(other["model"])
+        for entry, same in zip(self.manifest["tasks"], other["tasks"], strict=False):
+            entry["rendering"] = same["rendering"]
+
+    def finish(self) -> None:
+        """Mark the run finished."""
+        if self.manifest["state"] != "finished":
+            self.manifest.update(state="finished", finished=_now())
+            self.save()
+
+    def write_matrix(self) -> None:
+        """Replace ``matrix.json`` by the score matrix of the rows there are."""
+        from forgetless.metrics import matrix_to_json
+        from forgetless.result import RunResult
+
+        write_json(self.path / "matrix.json", matrix_to_json(RunResult(self.path).matrix))
+
+    def verify(self, name: str) -> Path:
+        """The folder of a trained stage, its files found to be those that were written.
+
+        Raises:
+            RunFolderError: naming the damaged file.
+        """
+        path = self.path / "stages" / name
+        entry = self.entry(name)
+        for file, expected in (entry or {}).get("files", {}).items():
+            if not (path / file).is_file() or file_hash(path / file) != expected:
+                raise RunFolderError(
+                    f"{path / file}: not the file that was written when the stage was trained",
+                    fix=f"delete {self.path} and run again",
+                )
+        return path
+
+
+def hash_files(folder: Path, *parts: str) -> dict[str, str]:
+    """SHA-256 of every file below some subfolders, by path relative to ``folder``."""
+    return {
+        file.relative_to(folder).as_posix(): file_hash(file)
+        for part in parts
+        for file in sorted((folder / part).rglob("*"))
+        if file.is_file()
+    }
+
+
+@contextmanager
+def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFolder]:
+    """Open the folder of a plan's run, new or unfinished, for this process alone.
+
+    Args:
+        path: The folder.
+        plan: The resolved plan.
+        facts: What else identifies the run, kept in the manifest (label, model, tasks).
+
+    Raises:
+        RunFolderError: if it holds results of another plan or is in use.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RunFolderError(f"{path}: a file stands where the run folder should be") from None
+    except PermissionError:
+        raise RunFolderError(f"{path}: no permission to write there") from None
+    with _locked(path):
+        folder = RunFolder(path, _manifest(path, plan, facts))
+        yield folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    holder = path / ".lock.json"
+    lock = FileLock(path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        try:
+            who = json.loads(holder.read_text(encoding="utf-8"))
+            by = f"process {who['pid']} on {who['host']} since {who['since']}"
+        except (OSError, ValueError, KeyError):
+            by = "another process"
+        raise RunFolderError(
+            f"{path}: in use by {by}",
+            fix="wait for it, stop it, or name another folder:  --set output=runs/other",
+        ) from None
+    try:
+        write_json(holder, {"pid": os.getpid(), "host": platform.node(), "since": _now()})
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest on disk if it is this plan's, or a new one."""
+    file = path / "manifest.json"
+    if not file.is_file():
+        strangers = [p.name for p in path.iterdir() if not p.name.startswith(".")]
+        strangers = [name for name in strangers if name not in ("plan.yaml", "stages")]
+        if strangers:
+            raise RunFolderError(
+                f"{path}: not a run folder, it holds {sorted(strangers)[0]!r}",
+                fix="name an empty or new folder:  --set output=runs/other",
+            )
+        write_text(path / "plan.yaml", plan.to_yaml())
+        manifest = {
+            "format": FORMAT,
+            "name": path.name,
+            **facts,
+            "state": "running",
+            "seed": plan.training.seed,
+            "created": _now(),
+            "finished": None,
+            "versions": versions(),
+            "machine": {
+                "platform": platform.platform(terse=True),
+                "processor": platform.machine(),
+                "threads": threads(),
+            },
+            "plan_sha256": plan.fingerprint(),
+            "stages": [],
+            "warnings": [],
+        }
+        write_json(file, manifest)
+        return manifest
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    if manifest.get("format") != FORMAT:
+        raise RunFolderError(f"{file}: format {manifest.get('format')!r}, needed {FORMAT}")
+    if manifest["plan_sha256"] != plan.fingerprint():
+        raise RunFolderError(
+            f"{path}: holds results of another plan: {_difference(path, plan)}",
+            fix="name another folder:  --set output=runs/other  (or delete this one)",
+        )
+    return dict(manifest)
+
+
+def _difference(path: Path, plan: Plan) -> str:
+    """The first settings in which the plan in the folder differs from this one."""
+    try:
+        there, here = _flat(load_plan(path / "plan.yaml").resolved()), _flat(plan.resolved())
+    except Exception:  # the message must not fail on a damaged plan.yaml
+        return "its settings differ"
+    keys = [k for k in sorted({*there, *here}) if k != "output" and there.get(k) != here.get(k)]
+    parts = [f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in keys[:3]]
+    return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        pairs = [(f"{prefix}{key}", inner) for key, inner in value.items()]
+    elif isinstance(value, list | tuple):
+        pairs = [(f"{prefix}{index}", inner) for index, inner in enumerate(value)]
+    else:
+        return {prefix.rstrip("."): value}
+    return {k: v for name, inner in pairs for k, v in _flat(inner, f"{name}.").items()}
+
+
+def finished_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
+    """The manifest of another run, if it has finished a stage of this name and fingerprint."""
+    try:
+        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
+    return manifest if same and same[0]["state"] == "done" else None
+
+
+def share_files(source: Path, target: Path) -> None:
+    """Put the files of a finished stage here too, as hard links where the file system can."""
+
+    def place(origin: str, copy: str) -> str:
+        try:
+            os.link(origin, copy)
+        except OSError:
+            shutil.copy2(origin, copy)
+        return copy
+
+    for part in ("model", "adapter"):
+        if (source / part).is_dir():
+            with replace_folder(target / part) as folder:
+                shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)
+    for name in ("train.jsonl", "scores.jsonl", "answers.jsonl"):
+        if (source / name).is_file():
+            write_text(target / name, (source / name).read_text(encoding="utf-8"))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the results."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # pragma: no cover - all are dependencies
+            continue
+    return found
+
+
+def threads() -> int:
+    """Threads that torch computes with, if it is loaded; otherwise the cores there are."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else (os.cpu_count() or 1)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

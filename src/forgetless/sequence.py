@@ -1,0 +1,86 @@
+"""The experiment on one page: for each stage train, score every task, write the row.
+
+Every stage starts from what the one before left on disk, so going on after a kill is the ordinary
+path and not a special one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from forgetless.errors import PlanError
+from forgetless.methods.base import Stage
+from forgetless.plan import Plan, make_plan
+from forgetless.preparation import prepare
+from forgetless.progress import Progress
+from forgetless.result import RunResult
+from forgetless.runfolder import open_run
+from forgetless.stagework import StageWork
+from forgetless.storage import disk_faults_explained
+
+UNTOUCHED = Stage(number=0, name="0-base", tasks=())
+
+
+def run_sequence(
+    plan: Plan, progress: Progress | None = None, share_with: Sequence[Path] = ()
+) -> RunResult:
+    """Train the tasks of a plan one after another and score every task after every stage.
+
+    Running the same plan again continues where the last process stopped and ends in the same bytes.
+
+    Args:
+        plan: What to do; results go to ``plan.output``.
+        progress: Is told what happens.
+        share_with: Other run folders; a stage that would come out the same is taken from them.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UsageError: if the plan cannot be carried out; nothing was started.
+        RunFailed: if work stopped part-way; what was finished is kept.
+    """
+    experiment = prepare(plan)
+    path = Path(plan.output)
+    with disk_faults_explained(path), open_run(path, experiment.plan, experiment.facts()) as folder:
+        work = StageWork(experiment, folder, progress or Progress(), share_with)
+        previous = UNTOUCHED
+        for stage in (UNTOUCHED, *experiment.stages):
+            work.begin(stage)
+            if not work.trained(stage) and not work.take_shared(stage):
+                work.train(stage, start=UNTOUCHED if stage.from_base else previous)
+            if not work.scored(stage):
+                work.score(stage)
+            previous = stage
+        folder.finish()
+    return RunResult(path)
+
+
+def run(
+    plan: Plan | None = None,
+    *,
+    progress: Progress | None = None,
+    share_with: Sequence[Path] = (),
+    **settings: Any,
+) -> RunResult:
+    """Run a plan, or one made of keyword arguments.
+
+    Args:
+        plan: A plan; without one, ``settings`` are its keys (model, sequence, methods, ...).
+        progress: Is told what happens.
+        share_with: Other run folders; a stage that would come out the same is taken from them.
+        settings: Keys of a plan, as in YAML.
+
+    Raises:
+        PlanError: if the settings make no valid plan, or both a plan and settings are given.
+        UsageError: if the plan cannot be carried out; nothing was started.
+        RunFailed: if work stopped part-way; what was finished is kept.
+
+    Example:
+        >>> result = run(model="my-model", sequence=["a.jsonl", "b.jsonl"])  # doctest: +SKIP
+    """
+    if plan is not None and settings:
+        raise PlanError("run() takes a plan or settings, not both", fix="put them into the plan")
+    return run_sequence(plan or make_plan(settings, "run()"), progress, share_with)

@@ -1,0 +1,187 @@
+"""The work on one stage; each step leaves the run folder able to go on from there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forgetless.errors import RunFailed
+from forgetless.methods.base import Stage
+from forgetless.preparation import Experiment
+from forgetless.progress import Progress
+from forgetless.runfolder import RunFolder, finished_stage, hash_files, share_files
+from forgetless.storage import write_text
+
+if TYPE_CHECKING:
+    from forgetless.models.load import LoadedModel
+
+
+class StageWork:
+    """Trains, shares and scores the stages of one experiment in one folder.
+
+    Args:
+        experiment: The plan made concrete.
+        folder: Its open run folder.
+        progress: Is told what happens.
+        share_with: Other run folders whose identical stages may be taken.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        progress: Progress,
+        share_with: Sequence[Path] = (),
+    ) -> None:
+        self._experiment = experiment
+        self._folder = folder
+        self._progress = progress
+        self._share_with = share_with
+        self._methods = experiment.methods
+        self._config = experiment.plan.training
+        self._fingerprints = experiment.fingerprints()
+        self._scoring = experiment.scoring_fingerprint()
+        self._in_memory: tuple[str, LoadedModel] | None = None
+
+    def begin(self, stage: Stage) -> None:
+        """Tell of the stage; give the methods back what they knew after it, if it was trained.
+
+        Raises:
+            RunFailed: if it was trained on other data or another model than the files hold now.
+        """
+        last = len(self._experiment.stages)
+        self._progress.stage(self._folder.path.name, stage.name, stage.number, last)
+        entry = self._folder.entry(stage.name)
+        if entry is None:
+            return
+        if entry["fingerprint"] != self._fingerprints[stage.number]:
+            raise RunFailed(
+                f"{self._folder.path}: stage {stage.name} was trained on other data or from "
+                "another model than the files hold now",
+                fix="put the old files back, or name another folder:  --set output=runs/other",
+            )
+        self._methods.restore(self._folder.stage_path(stage.name) / "methods")
+
+    def trained(self, stage: Stage) -> bool:
+        """Whether the stage's weights are on disk."""
+        return self._folder.entry(stage.name) is not None
+
+    def scored(self, stage: Stage) -> bool:
+        """Whether every task was scored after the stage."""
+        entry = self._folder.entry(stage.name)
+        return (
+            entry is not None
+            and entry["state"] == "done"
+            and entry["scoring_fingerprint"] == self._scoring
+        )
+
+    def take_shared(self, stage: Stage) -> bool:
+        """Take the stage from a run that has done the identical work; False if there is none."""
+        for other in self._share_with:
+            manifest = finished_stage(other, stage.name, self._fingerprints[stage.number])
+            if manifest is None:
+                continue
+            entry = next(e for e in manifest["stages"] if e["name"] == stage.name)
+            self._folder.describe_as(manifest)
+            path = self._folder.stage_path(stage.name)
+            share_files(other / "stages" / stage.name, path)
+            self._record_trained(stage, entry["training"], shared_from=str(other.name))
+            if entry["scoring_fingerprint"] == self._scoring:
+                self._record_scored(stage, entry["scoring"])
+            else:
+                (path / "scores.jsonl").unlink()
+            self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
+            return True
+        return False
+
+    def train(self, stage: Stage, start: Stage) -> None:
+        """Train the stage from where ``start`` ended; the untouched model is only recorded."""
+        training: dict[str, Any] | None = None
+        if stage.number > 0:
+            from forgetless.models.save import save_stage_model
+            from forgetless.training.schedule import build_schedule
+            from forgetless.training.stage import train_stage
+
+            path = self._folder.stage_path(stage.name)
+            loaded = self._model(start)
+            self._in_memory = None  # from here on it is no longer what ``start`` left
+            self._progress.working("tokenising")
+            schedule = build_schedule(stage, self._methods, loaded.tokenizer, self._config)
+            loaded.model = self._methods.adapt(loaded.model, stage)
+            training = train_stage(
+                loaded,
+                stage,
+                schedule,
+                self._methods,
+                self._config,
+                path / "checkpoints",
+                self._experiment.device,
+                self._progress.trained,
+            ).to_json()
+            self._progress.working("saving the model")
+            save_stage_model(loaded.model, loaded.tokenizer, path)
+            write_text(path / "train.jsonl", schedule.lines())
+            self._in_memory = (stage.name, loaded)
+        self._record_trained(stage, training)
+
+    def score(self, stage: Stage) -> None:
+        """Score every task and ask the open questions."""
+        from forgetless.evaluation.store import score_stage
+
+        scoring = score_stage(
+            self._model(stage),
+            self._experiment.tasks,
+            self._experiment.plan.ask,
+            self._config.scoring_batch_size,
+            self._folder.stage_path(stage.name),
+            self._progress.scored,
+        )
+        self._record_scored(stage, scoring)
+
+    def _model(self, stage: Stage) -> LoadedModel:
+        """The model as a stage left it: the one in memory if it is that, else from disk."""
+        from forgetless.models.load import load_model
+
+        if self._in_memory is None or self._in_memory[0] != stage.name:
+            self._in_memory = None  # let go of the old one before loading another
+            self._progress.working("loading the model")
+            path = self._folder.verify(stage.name) if stage.number else None
+            loaded = load_model(self._experiment.plan.model, self._experiment.device, path)
+            self._in_memory = (stage.name, loaded)
+            self._folder.describe(loaded, self._experiment.tasks)
+        return self._in_memory[1]
+
+    def _record_trained(
+        self, stage: Stage, training: dict[str, Any] | None, shared_from: str | None = None
+    ) -> None:
+        """Let the methods learn from the stage, save their state, then put it all on record."""
+        path = self._folder.stage_path(stage.name)
+        if stage.number > 0 and self._methods.learn_at_end:
+            loaded = self._model(stage)
+            self._methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        self._methods.save(path / "methods")
+        self._folder.record(
+            {
+                "index": stage.number,
+                "name": stage.name,
+                "tasks": [task.name for task in stage.tasks],
+                "state": "trained",
+                "fingerprint": self._fingerprints[stage.number],
+                "scoring_fingerprint": None,
+                "training": training,
+                "shared_from": shared_from,
+                "scoring": None,
+                "files": hash_files(path, "model", "adapter"),
+            }
+        )
+        shutil.rmtree(path / "checkpoints", ignore_errors=True)
+
+    def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
+        entry = self._folder.entry(stage.name)
+        assert entry is not None
+        self._folder.record(
+            entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
+        )
+        self._folder.write_matrix()

@@ -1,0 +1,76 @@
+"""Files that are whole or absent: temporary name, flush, rename."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forgetless.errors import RunFailed
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content atomically; a kill leaves the old file or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, indented, keys in the order given; NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name, flush every file, then put it in place."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    for file in sorted(part.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def disk_faults_explained(folder: Path) -> Iterator[None]:
+    """Turn a full or failing disk into a message; what was written whole before is kept.
+
+    Raises:
+        RunFailed: for faults of the file system below the block.
+    """
+    try:
+        yield
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        # safetensors reports through an exception of its own, torch through RuntimeError
+        if full or "No space left on device" in str(error) or "os error 28" in str(error):
+            raise RunFailed(
+                f"{folder}: the disk is full; everything finished before is kept",
+                fix="free some space and run the same command again to continue",
+            ) from error
+        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO, errno.EACCES):
+            raise RunFailed(f"{folder}: cannot be written: {error.strerror}") from error
+        raise

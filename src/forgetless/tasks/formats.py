@@ -1,0 +1,177 @@
+"""Raw records into rows: which of the usual shapes a record has, and what is wrong with it.
+
+Recognised shapes, in this order (field names can be mapped in the plan):
+
+========================  ===========================================================
+fields                    meaning
+========================  ===========================================================
+messages                  a chat: ``[{"role": ..., "content": ...}, ...]``
+question, choices, answer multiple choice; answer is a choice, its letter or its index
+prompt, completion        one exchange, each text or a list of messages
+question, answer          one exchange
+text                      plain text, all of it learned
+========================  ===========================================================
+
+``aliases`` (further right answers) and ``id`` are read where present.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from forgetless.tasks.row import Role, Row, Turn
+
+Format = Literal["messages", "multiple_choice", "exchange", "text"]
+
+FIELDS = (
+    *("messages", "question", "choices", "answer", "prompt", "completion", "text"),
+    *("aliases", "id", "system"),
+)
+_SHAPES: tuple[tuple[tuple[str, ...], Format], ...] = (
+    (("messages",), "messages"),
+    (("question", "choices", "answer"), "multiple_choice"),
+    (("prompt", "completion"), "exchange"),
+    (("question", "answer"), "exchange"),
+    (("text",), "text"),
+)
+NEEDED = "messages; question, choices and answer; prompt and completion; or text"
+
+
+class MalformedRow(ValueError):
+    """A record that is not a row; the message says what was found and what was needed."""
+
+
+def detect_format(columns: set[str]) -> Format | None:
+    """The shape that a source with these columns has, or None."""
+    for names, shape in _SHAPES:
+        if columns.issuperset(names):
+            return shape
+    return None
+
+
+def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
+    """Turn one record, its fields already mapped to our names, into a row.
+
+    Args:
+        record: Field name to value; None counts as absent.
+        shape: What :func:`detect_format` found for the source.
+        number: Position in the source, from 0; the id of a row that brings none.
+
+    Raises:
+        MalformedRow: saying which field is at fault.
+    """
+    record = {key: value for key, value in record.items() if value is not None}
+    identity = str(record.get("id", number))
+    aliases = tuple(_text(alias, "aliases") for alias in _list(record, "aliases"))
+    if shape == "text":
+        return Row(identity, (), _text(_need(record, "text"), "text"), aliases)
+    if shape == "messages":
+        prompt, answer = _conversation(_messages(_need(record, "messages"), "messages"))
+        return Row(identity, prompt, answer, aliases)
+    system = (Turn("system", _text(record["system"], "system")),) if "system" in record else ()
+    if shape == "multiple_choice":
+        choices = tuple(_text(choice, "choices") for choice in _list(record, "choices"))
+        answer = _choice(_need(record, "answer"), choices)
+        question = _text(_need(record, "question"), "question")
+        return Row(identity, (*system, Turn("user", question)), answer, aliases, choices)
+    asked, answered = ("prompt", "completion") if "prompt" in record else ("question", "answer")
+    prompt = _turns(_need(record, asked), asked, "user")
+    completion = _turns(_need(record, answered), answered, "assistant")
+    prompt, answer = _conversation((*system, *prompt, *completion))
+    return Row(identity, prompt, answer, aliases)
+
+
+def _need(record: Mapping[str, Any], field: str) -> Any:
+    if field not in record:
+        found = ", ".join(sorted(record)) or "nothing"
+        raise MalformedRow(f"no {field!r} (found: {found})")
+    return record[field]
+
+
+def _text(value: Any, field: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise MalformedRow(f"{field!r} is {type(value).__name__}, needed text")
+    text = str(value)
+    if not text.strip():
+        raise MalformedRow(f"{field!r} is empty")
+    if "\x00" in text:
+        raise MalformedRow(f"{field!r} contains a NUL byte")
+    return text
+
+
+def _list(record: Mapping[str, Any], field: str) -> list[Any]:
+    """A list field; a CSV cell holds it as JSON or as text separated by ``|``."""
+    value = record.get(field, [])
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                value = json.loads(value)
+            except json.JSONDecodeError as error:
+                raise MalformedRow(f"{field!r} is not a valid JSON list: {error.msg}") from None
+        else:
+            value = [part.strip() for part in value.split("|") if part.strip()]
+    if not isinstance(value, list | tuple):
+        raise MalformedRow(f"{field!r} is {type(value).__name__}, needed a list")
+    return list(value)
+
+
+def _choice(answer: Any, choices: tuple[str, ...]) -> str:
+    """The right choice, from its text, its letter (A, B, ...) or its index (from 0)."""
+    if len(choices) < 2:
+        raise MalformedRow(f"'choices' has {len(choices)} entries, needed at least 2")
+    if len(set(choices)) < len(choices):
+        raise MalformedRow("'choices' has the same entry twice")
+    if isinstance(answer, str) and answer in choices:
+        return answer
+    text = str(answer).strip()
+    if isinstance(answer, int | float) and not isinstance(answer, bool) and str(answer) in choices:
+        return str(answer)
+    index = -1
+    if len(text) == 1 and text.isascii() and text.isalpha():
+        index = ord(text.upper()) - ord("A")
+    elif text.removesuffix(".0").isdecimal():
+        index = int(text.removesuffix(".0"))
+    if 0 <= index < len(choices):
+        return choices[index]
+    raise MalformedRow(
+        f"'answer' {text[:40]!r} is none of the {len(choices)} choices, "
+        "nor a letter or an index (from 0) of one"
+    )
+
+
+def _turns(value: Any, field: str, role: Role) -> tuple[Turn, ...]:
+    return _messages(value, field) if isinstance(value, list) else (Turn(role, _text(value, field)),)
+
+
+def _messages(value: Any, field: str) -> tuple[Turn, ...]:
+    if isinstance(value, str):  # a CSV cell
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise MalformedRow(f"{field!r} is not valid JSON: {error.msg}") from None
+    if not isinstance(value, list | tuple) or not value:
+        raise MalformedRow(f"{field!r} must be a list of at least one message")
+    turns = []
+    for index, message in enumerate(value):
+        if not isinstance(message, Mapping):
+            raise MalformedRow(f"{field}[{index}] is {type(message).__name__}, needed a message")
+        role, content = message.get("role"), message.get("content")
+        if role not in get_args(Role):
+            roles = ", ".join(get_args(Role))
+            raise MalformedRow(f"{field}[{index}] has role {role!r}, needed one of {roles}")
+        if content is None:
+            raise MalformedRow(f"{field}[{index}] has no content")
+        turns.append(Turn(cast(Role, role), _text(content, f"{field}[{index}].content")))
+    return tuple(turns)
+
+
+def _conversation(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str]:
+    """Split a conversation into what comes before the last assistant turn, and that turn."""
+    *prompt, last = turns
+    if last.role != "assistant":
+        raise MalformedRow(f"the last message is from {last.role!r}, needed one from 'assistant'")
+    if not any(turn.role == "user" for turn in prompt):
+        raise MalformedRow("there is no message from 'user' before the last one")
+    return tuple(prompt), last.content

@@ -1,0 +1,208 @@
+"""Rows to tokens: one place renders for training and for testing alike.
+
+What the model sees before an answer is made by :meth:`Renderer.prompt` in both cases, and the
+tokens of the prompt never depend on what follows, so a test item is asked in exactly the tokens in
+which it was taught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from forgetless.errors import DataError, ModelError
+from forgetless.tasks.row import Row, Turn
+
+Style = Literal["chat", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A rendered row.
+
+    Attributes:
+        ids: Token ids, shape (length,).
+        learned: Whether each token is a target of the loss, shape (length,).
+    """
+
+    ids: list[int]
+    learned: list[bool]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Renders the rows of one task for one tokenizer.
+
+    Attributes:
+        tokenizer: A transformers tokenizer.
+        style: ``chat`` uses the tokenizer's chat template; ``plain`` joins prompt and answer.
+        system: A system turn for conversations that bring none.
+        shots: Worked examples put before a test item (never before a training row).
+    """
+
+    tokenizer: Any
+    style: Style
+    system: str | None = None
+    shots: tuple[Row, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.style == "chat" and not self.tokenizer.chat_template:
+            raise ModelError(
+                f"{self.tokenizer.name_or_path or 'the tokenizer'}: has no chat template, "
+                "but rows are to be rendered as chat",
+                fix="use an instruction-tuned model, or set  render: plain  for the task",
+            )
+
+    def prompt(self, row: Row) -> str:
+        """The text before the answer of a test item, worked examples included."""
+        if self.style == "chat":
+            examples = [
+                turn for shot in self.shots for turn in (*shot.prompt, Turn("assistant", shot.answer))
+            ]
+            return self._chat([*examples, *row.prompt], ask=True)
+        examples_text = [_plain(shot) + _answer(shot) for shot in self.shots]
+        return "\n\n".join([*examples_text, _plain(row)])
+
+    def prompt_ids(self, row: Row) -> list[int]:
+        """Token ids of :meth:`prompt`."""
+        return self._tokens(self.prompt(row), start=self.style == "plain")
+
+    def continuation_ids(self, row: Row, answer: str) -> list[int]:
+        """Token ids of an answer as it follows the prompt, without any end-of-turn.
+
+        The answer is tokenised together with the prompt where that leaves the prompt's own tokens
+        as they are, as lm-evaluation-harness does, and otherwise by itself.
+        """
+        if self.style == "chat" or not row.prompt:
+            return self._tokens(answer, start=not row.prompt)
+        prompt, text = _plain(row), _space(row) + answer
+        alone, whole = self._tokens(prompt, start=True), self._tokens(prompt + text, start=True)
+        if len(whole) > len(alone) and whole[: len(alone)] == alone:
+            return whole[len(alone) :]
+        return self._tokens(text)
+
+    def stop_ids(self) -> list[int]:
+        """Tokens that end an answer: end of text, and whatever the template ends a turn with."""
+        stops = {self.tokenizer.eos_token_id}
+        if self.style == "chat":
+            stops.update(self._tokens(self._closing)[:1])
+        return sorted(stop for stop in stops if stop is not None)
+
+    def encode(self, row: Row) -> list[Encoded]:
+        """Render a training row: every assistant turn, or the whole text, is learned.
+
+        Usually one example.  Where a template renders earlier turns differently once later ones
+        follow (some drop reasoning from the history), each assistant turn becomes an example of its
+        own, so that it is learned in the very form in which it will be asked for.
+
+        Raises:
+            DataError: if the template refuses the conversation.
+        """
+        if not row.prompt:
+            ids = self._tokens(row.answer, start=True) + self._end()
+            return [Encoded(ids, [True] * len(ids))]
+        turns = [*row.prompt, Turn("assistant", row.answer)]
+        if self.style == "plain":
+            ids = self._tokens(_plain(row), start=True)
+            answer = self.continuation_ids(row, row.answer) + self._end()
+            return [Encoded(ids + answer, [False] * len(ids) + [True] * len(answer))]
+        answers = [number for number, turn in enumerate(turns) if turn.role == "assistant"]
+        whole = self._chat(turns)
+        pieces: list[tuple[str, bool]] = []
+        done = ""
+        for number in answers:
+            before = self._chat(turns[:number], ask=True)
+            after = self._chat(turns[: number + 1])
+            if not (before.startswith(done) and after.startswith(before)
+                    and whole.startswith(after)):  # fmt: skip
+                return [
+                    self._join(self._exchange(turns[: last + 1])) for last in answers
+                ]
+            pieces += [(before[len(done) :], False), *self._split_end(after[len(before) :])]
+            done = after
+        return [self._join(pieces)]
+
+    def _exchange(self, turns: Sequence[Turn]) -> list[tuple[str, bool]]:
+        """The last assistant turn of ``turns`` as the one thing learned."""
+        before = self._chat(turns[:-1], ask=True)
+        after = self._chat(turns)
+        reply = after[len(before) :] if after.startswith(before) else None
+        if reply is None:
+            reply = turns[-1].content + self._closing
+        return [(before, False), *self._split_end(reply)]
+
+    def _split_end(self, reply: str) -> list[tuple[str, bool]]:
+        """White space after the end-of-turn token belongs to the template, not to the answer."""
+        kept = reply.rstrip()
+        if kept and self._closing.strip():
+            return [(kept, True), (reply[len(kept) :], False)]
+        return [(reply, True)]
+
+    @cached_property
+    def _closing(self) -> str:
+        """What the template writes after an assistant turn."""
+        asked = [Turn("user", "a")]
+        before = self._chat(asked, ask=True)
+        after = self._chat([*asked, Turn("assistant", "b")])
+        return after[len(before) :].partition("b")[2] if after.startswith(before) else ""
+
+    def _chat(self, turns: Sequence[Turn], *, ask: bool = False) -> str:
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        if self.system is not None and (not messages or messages[0]["role"] != "system"):
+            messages.insert(0, {"role": "system", "content": self.system})
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=ask
+            )
+        except Exception as error:
+            roles = ", ".join(turn.role for turn in turns)
+            raise DataError(
+                f"the model's chat template refuses a conversation of {roles}: {error}",
+                fix="set  render: plain  for the task, or rewrite the rows",
+            ) from error
+        return str(text)
+
+    def _tokens(self, text: str, *, start: bool = False) -> list[int]:
+        """Token ids; ``start`` adds what the tokenizer puts at the start of a text."""
+        if not text:
+            return []
+        ids: list[int] = self.tokenizer(text, add_special_tokens=start)["input_ids"]
+        if start and ids and ids[-1] == self.tokenizer.eos_token_id and not text.endswith(
+            str(self.tokenizer.eos_token)
+        ):
+            ids = ids[:-1]  # some tokenizers also close the text; a prompt stays open
+        return ids
+
+    def _end(self) -> list[int]:
+        end = self.tokenizer.eos_token_id
+        return [] if end is None else [end]
+
+    def _join(self, pieces: Sequence[tuple[str, bool]]) -> Encoded:
+        ids: list[int] = []
+        learned: list[bool] = []
+        for text, target in pieces:
+            tokens = self._tokens(text)
+            ids += tokens
+            learned += [target] * len(tokens)
+        return Encoded(ids, learned)
+
+
+def _plain(row: Row) -> str:
+    """A conversation as plain text; a question is put in the usual Question/Answer form."""
+    text = "\n\n".join(turn.content for turn in row.prompt)
+    return f"Question: {text}\nAnswer:" if text.rstrip().endswith("?") else text
+
+
+def _space(row: Row) -> str:
+    """One space between prompt and answer, unless either brings white space."""
+    prompt = _plain(row)
+    return "" if prompt[-1:].isspace() or row.answer[:1].isspace() else " "
+
+
+def _answer(row: Row) -> str:
+    return _space(row) + row.answer

@@ -1,0 +1,241 @@
+"""A task as it will be trained and tested: sources read, test items held out, settings resolved."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forgetless.errors import DataError
+from forgetless.plan import BUNDLED, Plan, TaskConfig
+from forgetless.tasks.bundled import bundled_task
+from forgetless.tasks.render import Renderer, Style
+from forgetless.tasks.row import Row
+from forgetless.tasks.source import Selected, read_source
+
+SHORT_ANSWER = 5  # words; up to this, an answer is scored by exact match unless the plan says how
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned and tested.
+
+    Attributes:
+        config: The task's settings with nothing left at ``auto`` but ``render``, which needs the
+            tokenizer.
+        train: Training rows; empty for a task that is only tested.
+        test: Test items.
+        shots: Worked examples for test items, in neither of the two.
+        trained_in: Number of the stage that trains it, from 1; None if only tested.
+        description: One line for the report.
+        warnings: What the user should know about its data.
+    """
+
+    config: TaskConfig
+    train: Sequence[Row]
+    test: Sequence[Row]
+    shots: tuple[Row, ...] = ()
+    trained_in: int | None = None
+    description: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The task's name, unique in the plan."""
+        return self.config.name
+
+    @property
+    def unit(self) -> str:
+        """``nats`` for log-likelihoods, else ``accuracy``."""
+        return "nats" if self.config.score == "nll" else "accuracy"
+
+    def renderer(self, tokenizer: Any) -> Renderer:
+        """How this task's rows become tokens for a model."""
+        return Renderer(tokenizer, self.style(tokenizer), self.config.system, self.shots)
+
+    def style(self, tokenizer: Any) -> Style:
+        """Chat where asked for or where the model has a template; plain texts stay plain."""
+        if self.config.render != "auto":
+            return self.config.render
+        rows = self.test or self.train
+        return "chat" if tokenizer.chat_template and rows[0].prompt else "plain"
+
+    def train_hash(self) -> str:
+        """SHA-256 over the training rows, in order."""
+        return _hash(self.train)
+
+    def test_hash(self) -> str:
+        """SHA-256 over the test items and worked examples, in order."""
+        return _hash([*self.shots, *self.test])
+
+
+def load_tasks(plan: Plan) -> tuple[Task, ...]:
+    """Read every task of a plan, the trained ones first, and look for test rows seen in training.
+
+    Raises:
+        DataError: for a source that cannot be used; nothing is downloaded or loaded but data.
+    """
+    tasks = [
+        _load(config, plan.training.seed, number)
+        for number, config in enumerate(plan.sequence, start=1)
+    ]
+    tasks += [_load(config, plan.training.seed, None) for config in plan.test_only]
+    return tuple(_with_overlap_warnings(tasks))
+
+
+def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
+    config, description = _with_bundled_defaults(config)
+    train: Sequence[Row] = ()
+    if config.train is not None:
+        train = read_source(config.train, fields=config.fields, split=_split(config.train, config))
+    test_source = config.test
+    if test_source is None and config.train is not None and config.train.startswith(BUNDLED):
+        test_source = config.train
+    if test_source is not None:
+        split = "test" if test_source.startswith(BUNDLED) else config.test_split
+        test = read_source(test_source, fields=config.fields, split=split)
+    else:
+        train, test = _hold_out(config, train, seed)
+    if trained_in is None:
+        train = ()
+    shots, test = _worked_examples(config, train, test)
+    if config.train_limit is not None:
+        train = train[: config.train_limit]
+    if config.limit is not None:
+        test = test[: config.limit]
+    if not test:
+        raise DataError(f"task {config.name!r} has no test items", fix="hold_out: 0.1 or test: FILE")
+    _check_ids(config.name, test)
+    if trained_in is not None and not train:
+        raise DataError(f"task {config.name!r} has no training rows")
+    for _ in train:  # every row is read once here, so that a malformed one is found before training
+        pass
+    config = config.model_copy(update={"score": _scorer(config, test)})
+    return Task(config, train, test, shots, trained_in, description)
+
+
+def _split(source: str, config: TaskConfig) -> str:
+    return "train" if source.startswith(BUNDLED) else config.split
+
+
+def _with_bundled_defaults(config: TaskConfig) -> tuple[TaskConfig, str]:
+    """Settings that a bundled task brings, where the plan does not say otherwise."""
+    source = config.train or config.test or ""
+    if not source.startswith(BUNDLED):
+        return config, ""
+    bundled = bundled_task(source.removeprefix(BUNDLED))
+    unset = {
+        key: value
+        for key, value in bundled.defaults.items()
+        if getattr(config, key) == TaskConfig.model_fields[key].default
+    }
+    return config.model_copy(update=unset), bundled.description
+
+
+def _hold_out(
+    config: TaskConfig, rows: Sequence[Row], seed: int
+) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Split rows into training and test; rows with the same content stay on the same side."""
+    total = len(rows)
+    wanted = round(total * config.hold_out)
+    if wanted < 1 or wanted >= total:
+        raise DataError(
+            f"task {config.name!r} has no test items ({config.train}: {total} training rows, "
+            f"{config.hold_out:g} of them held out)",
+            fix="raise hold_out, or name a test source",
+        )
+    order = list(range(total))
+    random.Random(f"{seed}/hold_out/{config.name}").shuffle(order)  # noqa: S311
+    held = set(order[:wanted])
+    twins = {rows[index].content_hash() for index in held}
+    train = [
+        index
+        for index in range(total)
+        if index not in held and rows[index].content_hash() not in twins
+    ]
+    if not train:
+        raise DataError(f"task {config.name!r}: all rows are alike, none is left to train on")
+    return Selected(rows, train), Selected(rows, sorted(held))
+
+
+def _worked_examples(
+    config: TaskConfig, train: Sequence[Row], test: Sequence[Row]
+) -> tuple[tuple[Row, ...], Sequence[Row]]:
+    """Worked examples from the training rows, or else from the end of the test items."""
+    if not config.shots:
+        return (), test
+    if len(train) >= config.shots:
+        return tuple(train[: config.shots]), test
+    if len(test) <= config.shots:
+        raise DataError(
+            f"task {config.name!r}: {config.shots} worked examples asked for, "
+            f"but there are only {len(test)} test items to take them from"
+        )
+    return tuple(test[len(test) - config.shots :]), test[: len(test) - config.shots]
+
+
+def _check_ids(name: str, test: Sequence[Row]) -> None:
+    seen: set[str] = set()
+    for row in test:
+        if row.id in seen:
+            raise DataError(
+                f"task {name!r}: two test items have the id {row.id!r}; "
+                "results are paired by id, so each needs its own",
+                fix="correct the ids, or leave the id column out",
+            )
+        seen.add(row.id)
+
+
+def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
+    """The scorer asked for, or the one that fits the items; refused if it cannot score them."""
+    first = test[0]
+    if config.score == "auto":
+        if first.choices:
+            return "multiple_choice"
+        if not first.prompt:
+            return "nll"
+        words = sorted(len(row.answer.split()) for row in test)
+        return "exact_match" if words[len(words) // 2] <= SHORT_ANSWER else "token_f1"
+    if config.score == "multiple_choice" and not first.choices:
+        raise DataError(
+            f"task {config.name!r}: score is multiple_choice, but its items have no choices",
+            fix="choose exact_match, contains, token_f1 or nll",
+        )
+    if not first.prompt and config.score != "nll":
+        raise DataError(
+            f"task {config.name!r}: score is {config.score}, but plain text asks nothing",
+            fix="score: nll",
+        )
+    return config.score
+
+
+def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
+    """Count test items that also occur among the training rows of any task."""
+    taught: set[str] = set()
+    for task in tasks:
+        taught.update(exchange_hash(row) for row in task.train)
+    checked = []
+    for task in tasks:
+        shared = sum(exchange_hash(row) in taught for row in task.test)
+        warning = (
+            f"{shared} of {len(task.test)} test items of {task.name!r} also occur in training: "
+            "its score shows memory, not skill"
+        )
+        checked.append(replace(task, warnings=(*task.warnings, warning)) if shared else task)
+    return checked
+
+
+def exchange_hash(row: Row) -> bytes:
+    """Hash of the last question and its answer, whatever their case and spacing."""
+    asked = row.prompt[-1].content if row.prompt else ""
+    text = "\x00".join(" ".join(part.lower().split()) for part in (asked, row.answer))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _hash(rows: Sequence[Row]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.id}\x00{row.content_hash()}\n".encode())
+    return digest.hexdigest()

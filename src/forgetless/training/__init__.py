@@ -1,0 +1,1 @@
+"""Optimisation of one stage, on transformers.Trainer."""

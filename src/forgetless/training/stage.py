@@ -1,0 +1,176 @@
+"""Train one stage: from a loaded model and a schedule to trained weights and what they cost."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from forgetless.methods.base import Stage
+from forgetless.methods.compose import Composition
+from forgetless.models.load import LoadedModel
+from forgetless.plan import TrainingConfig
+from forgetless.training.checkpoints import latest_complete
+from forgetless.training.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What training a stage took.
+
+    Attributes:
+        steps: Optimiser steps.
+        epochs: Passes over the new rows.
+        rows: Rows learned from, repeats counted.
+        tokens: Tokens of those rows, prompts included.
+        replayed_tokens: Tokens of rehearsed rows among them.
+        replay_share: Their share, in [0, 1].
+        learning_rate: Peak learning rate.
+        batch_size: Rows in one optimiser step.
+        first_loss: Loss of the first step, nats per learned token.
+        final_loss: Mean loss of the last tenth of the steps.
+        seconds: Wall time.
+        cpu_seconds: CPU time over all cores.
+        peak_memory_mb: Largest resident size of the process so far.
+        trainable_parameters: Parameters that were trained.
+    """
+
+    steps: int
+    epochs: int
+    rows: int
+    tokens: int
+    replayed_tokens: int
+    replay_share: float
+    learning_rate: float
+    batch_size: int
+    first_loss: float
+    final_loss: float
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mb: float
+    trainable_parameters: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def train_stage(
+    loaded: LoadedModel,
+    stage: Stage,
+    schedule: Schedule,
+    methods: Composition,
+    config: TrainingConfig,
+    checkpoints: Path,
+    device: str,
+    on_step: Any,
+) -> TrainingReport:
+    """Train ``loaded.model`` in place, continuing from a checkpoint if there is a sound one.
+
+    Args:
+        loaded: The model, already adapted by the methods.
+        stage: What is trained.
+        schedule: Its rows, in order.
+        methods: The methods of the plan.
+        config: Training settings.
+        checkpoints: Folder for checkpoints.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        on_step: Called after every optimiser step with step, steps and loss.
+
+    Raises:
+        TrainingFailed: if loss or gradient stop being numbers.
+    """
+    from forgetless.training.trainer import StageTrainer
+
+    rows_per_step = config.batch_size * config.accumulation
+    steps = math.ceil(len(schedule) / rows_per_step)
+    resumed = latest_complete(checkpoints)
+    spent = (0.0, 0.0)
+    if resumed is not None:
+        methods.restore(resumed[0] / "methods")
+        spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
+    trainer = StageTrainer(
+        loaded.model,
+        _arguments(config, steps, checkpoints, device, stage.seed),
+        schedule,
+        methods,
+        loaded.tokenizer.pad_token_id or 0,
+        on_step,
+        spent,
+    )
+    trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    tail = losses[-max(1, len(losses) // 10) :]
+    seconds, cpu_seconds = trainer.spent()
+    report = TrainingReport(
+        steps=steps,
+        epochs=int(schedule.epochs[-1]),
+        rows=len(schedule),
+        tokens=schedule.tokens,
+        replayed_tokens=schedule.replayed_tokens,
+        replay_share=schedule.replayed_tokens / schedule.tokens,
+        learning_rate=config.learning_rate,
+        batch_size=rows_per_step,
+        first_loss=losses[0],
+        final_loss=sum(tail) / len(tail),
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        peak_memory_mb=peak_memory_mb(),
+        trainable_parameters=sum(p.numel() for p in loaded.model.parameters() if p.requires_grad),
+    )
+    loaded.model.zero_grad(set_to_none=True)
+    loaded.model.eval()
+    return report
+
+
+def _arguments(config: TrainingConfig, steps: int, folder: Path, device: str, seed: int) -> Any:
+    from transformers import TrainingArguments
+
+    bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device == "cuda")
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=round(steps * config.warmup),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm or math.inf,
+        bf16=bfloat16,
+        use_cpu=device == "cpu",
+        seed=seed,
+        data_seed=seed,
+        save_strategy="steps" if steps > config.checkpoint_every else "no",
+        save_steps=config.checkpoint_every,
+        save_total_limit=2,
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device == "cuda",
+        label_names=["labels"],
+        **_recomputation(config),
+    )
+
+
+def _recomputation(config: TrainingConfig) -> dict[str, bool]:
+    """The setting that trades time for memory, under the name that this transformers gives it."""
+    from transformers import TrainingArguments
+
+    if not config.gradient_checkpointing:
+        return {}
+    names = TrainingArguments.__dataclass_fields__
+    new, old = "activation_checkpointing", "gradient_checkpointing"
+    return {new if new in names else old: True}
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far, in megabytes of 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

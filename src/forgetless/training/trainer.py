@@ -1,0 +1,243 @@
+"""The Trainer of one stage: head only on learned positions, methods in their phases."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from forgetless.errors import TrainingFailed
+from forgetless.methods.base import Batch, Pull
+from forgetless.methods.compose import Composition
+from forgetless.models.forward import logits_at, pad_left, pad_like
+from forgetless.training.checkpoints import seal
+from forgetless.training.schedule import Schedule
+
+IGNORED = -100  # the label that transformers leaves out of losses and token counts
+
+OnStep = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class ScheduledRows(torch.utils.data.Dataset[dict[str, Any]]):
+    """The schedule as a map-style dataset: item k is the k-th row learned."""
+
+    schedule: Schedule
+
+    def __len__(self) -> int:
+        return len(self.schedule)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        example = self.schedule.examples[int(self.schedule.order[position])]
+        return {"example": example, "replayed": self.schedule.replayed(position)}
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Rows of one batch as tensors, padded on the left.
+
+    The first token of a row is never a label: nothing predicts it.
+    """
+
+    pad_id: int
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        examples = [row["example"] for row in rows]
+        padded = pad_left([example.ids for example in examples], self.pad_id)
+        labels = [
+            [
+                token if learned and place > 0 else IGNORED
+                for place, (token, learned) in enumerate(
+                    zip(example.ids, example.learned, strict=True)
+                )
+            ]
+            for example in examples
+        ]
+        return {
+            "input_ids": padded.ids,
+            "attention_mask": padded.mask,
+            "position_ids": padded.positions,
+            "labels": pad_like(padded, labels, IGNORED),
+            "replayed": torch.tensor([row["replayed"] for row in rows]),
+        }
+
+
+class StageTrainer(Trainer):  # type: ignore[misc]
+    """transformers.Trainer over a fixed schedule, with the methods' phases.
+
+    The loss is the sum of cross-entropies over all learned tokens of the optimiser step, divided by
+    their number; terms of methods are added to it.  Pulls on weights are added to the gradient
+    after clipping, once per step.
+
+    Args:
+        model: The model to train.
+        arguments: Trainer settings.
+        schedule: What to learn, in order.
+        methods: The methods of the plan.
+        pad_id: Token id used for padding.
+        on_step: Called after every optimiser step with step, steps and loss.
+        spent: Seconds and CPU seconds spent before a kill.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        arguments: TrainingArguments,
+        schedule: Schedule,
+        methods: Composition,
+        pad_id: int,
+        on_step: OnStep,
+        spent: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=ScheduledRows(schedule),
+            data_collator=Collator(pad_id),
+            callbacks=[_StepCallback(self, methods, on_step)],
+        )
+        self.remove_callback(PrinterCallback)
+        # Our loss is normalised over the whole step, so it must not be divided again.
+        self.model_accepts_loss_kwargs = True
+        self.loss_is_scaled_for_ga = True
+        self.methods = methods
+        self.step_loss = 0.0
+        self.pull_norm = 0.0
+        self._spent = spent
+        self._started = (time.perf_counter(), time.process_time())
+
+    def spent(self) -> tuple[float, float]:
+        """Wall and CPU seconds spent on this stage, those before a kill included."""
+        now = (time.perf_counter(), time.process_time())
+        seconds, cpu_seconds = (
+            before + end - start
+            for before, start, end in zip(self._spent, self._started, now, strict=True)
+        )
+        return seconds, cpu_seconds
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Summed cross-entropy of the learned tokens over their number in the whole step."""
+        assert not return_outputs
+        labels = inputs["labels"][:, 1:]
+        columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
+        targets = labels[:, columns]
+        logits = logits_at(
+            model,
+            inputs["input_ids"],
+            inputs["attention_mask"],
+            inputs["position_ids"],
+            columns,
+        )
+        learned = float(num_items_in_batch or (targets != IGNORED).sum())
+        loss = cross_entropy(
+            logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        ).div(learned)
+        batch = Batch(
+            inputs["input_ids"],
+            inputs["attention_mask"],
+            inputs["position_ids"],
+            columns,
+            logits,
+            targets,
+            inputs["replayed"],
+            learned,
+        )
+        term = self.methods.loss(model, batch)
+        return loss if term is None else loss + term
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """One forward and backward pass; a loss that is not a number stops before any damage."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise self._broken("the loss", value)
+        self.step_loss += value
+        return loss
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """The accumulated gradient: changed by methods, then clipped, then pulled."""
+        self.methods.change_gradient(model)
+        norm = super()._clip_grad_norm(model)
+        if not math.isfinite(float(norm)):
+            raise self._broken("the gradient norm", float(norm))
+        self.pull_norm = add_pulls(model, self.methods.pulls())
+        return norm
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        self.methods.save(checkpoint / "methods")
+        seconds, cpu_seconds = self.spent()
+        seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
+
+    def _broken(self, what: str, value: float) -> TrainingFailed:
+        return TrainingFailed(
+            f"{what} became {value} at step {self.state.global_step + 1} of "
+            f"{self.state.max_steps}; the weights before that step were not touched by it",
+            fix="lower the learning rate:  --set training.learning_rate="
+            f"{self.args.learning_rate / 10:g}",
+        )
+
+
+def add_pulls(model: Any, pulls: Sequence[Pull]) -> float:
+    """Add strength * importance * (weight - anchor) to the gradients.
+
+    Returns:
+        Euclidean norm of what was added, over all parameters.
+    """
+    if not pulls:
+        return 0.0
+    parameters = {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
+    squares = 0.0
+    with torch.no_grad():
+        for pull in pulls:
+            for name, anchor in pull.anchors.items():
+                parameter = parameters[name]
+                added = (parameter - anchor.to(parameter)) * pull.strength
+                if name in pull.importances:
+                    added *= pull.importances[name].to(parameter)
+                parameter.grad = added if parameter.grad is None else parameter.grad.add_(added)
+                squares += float(added.float().square().sum())
+    return math.sqrt(squares)
+
+
+class _StepCallback(TrainerCallback):  # type: ignore[misc]
+    """Runs the update phase and reports steps."""
+
+    def __init__(self, trainer: StageTrainer, methods: Composition, on_step: OnStep) -> None:
+        self._trainer = trainer
+        self._methods = methods
+        self._on_step = on_step
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, state, control
+        self._methods.before_step(kwargs["model"])
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, state, control
+        self._methods.after_step(kwargs["model"])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, control, kwargs
+        self._on_step(state.global_step, state.max_steps, self._trainer.step_loss)
+        self._trainer.step_loss = 0.0
