@@ -59,7 +59,7 @@ def test_missing_cell_says_its_reason() -> None:
     cells = {(0, "law"): cell("11")}
     tasks = [TaskColumn("law")]
     reasons = {(1, "law"): "the run was stopped"}
-    with pytest.raises(NotMeasured, match="after stage 1 'tax' .*: the run was stopped"):
+    with pytest.raises(NotMeasured, match=r"after stage 1 'tax' .*: the run was stopped"):
         ScoreMatrix(["base", "tax"], tasks, cells, reasons).score(1, "law")
     with pytest.raises(NotMeasured, match="no result was recorded"):
         ScoreMatrix(["base", "tax"], tasks, cells).score(1, "law")
@@ -120,7 +120,7 @@ def test_task_cannot_mix_items_and_means() -> None:
 
 @pytest.mark.parametrize("values", [[[0.5]], [[0.5], [0.5, 0.5]]])
 def test_values_of_the_wrong_shape_are_refused(values: list[list[float | None]]) -> None:
-    with pytest.raises(ValueError, match="for 2 stages|for 1 tasks"):
+    with pytest.raises(ValueError, match=r"for 2 stages|for 1 tasks"):
         ScoreMatrix.from_values(["base", "law"], [TaskColumn("law")], values)
 
 

@@ -27,7 +27,7 @@ def test_stack_refuses_nan_that_is_not_named_as_missing() -> None:
 
 def test_stack_never_reads_a_missing_cell() -> None:
     stack = ScoreStack(["base", "law"], [LAW], np.array([[0.5], [0.0]]), {(1, "law"): "cut off"})
-    with pytest.raises(NotMeasured, match="task 'law' after stage 1 'law' .*: cut off"):
+    with pytest.raises(NotMeasured, match=r"task 'law' after stage 1 'law' .*: cut off"):
         stack.score(1, "law")
 
 

@@ -125,9 +125,7 @@ def _task_entry(task: FakeTask) -> dict[str, Any]:
     }
 
 
-def _stage_entry(
-    row: int, name: str, tasks: Sequence[FakeTask], finished: int
-) -> dict[str, Any]:
+def _stage_entry(row: int, name: str, tasks: Sequence[FakeTask], finished: int) -> dict[str, Any]:
     training = {
         "steps": 39,
         "epochs": 3,

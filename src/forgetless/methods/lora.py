@@ -14,6 +14,7 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage
+from forgetless.models.quiet import quiet
 from forgetless.plan import Config
 
 
@@ -48,7 +49,8 @@ class Lora(Method[LoraConfig]):
             task_type="CAUSAL_LM",
         )
         try:
-            return peft.get_peft_model(model, config)
+            with quiet():
+                return peft.get_peft_model(model, config)
         except ValueError as error:
             raise ModelError(
                 f"lora cannot be put on {type(model).__name__}: {str(error).splitlines()[0]}",

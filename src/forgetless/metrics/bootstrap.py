@@ -28,6 +28,7 @@ nonparametric one-sided hypothesis on the mean of a nonnegative variable; Learne
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ from forgetless.errors import NotMeasured
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.pairing import Formula, IntArray, PairedRuns
 from forgetless.metrics.resampling import resampled_means, weighted_means
-from forgetless.metrics.scores import FloatArray
+from forgetless.metrics.scores import FloatArray, Scores, V
 
 IntervalMethod = Literal[
     "Clopper-Pearson", "exact", "bootstrap with an unseen item", "percentile bootstrap"
@@ -50,7 +51,7 @@ _ROUNDING = 1e-9
 """Smaller effects than this are taken for rounding."""
 
 _FAR = 1e3
-"""Nats by which a log-likelihood is moved to ask the same; larger than any difference."""
+"""The same for log-likelihoods, which have no lower end: nats, more than any difference."""
 
 
 _Lines = tuple[FloatArray, FloatArray, IntervalMethod]
@@ -112,7 +113,7 @@ def interval(
             such figure.
         ValueError: if ``level`` or ``draws`` is out of range.
 
-    Source: Gaffke 2005, the bound B; Clopper & Pearson 1934 for a single right-or-wrong cell.
+    Source: Gaffke 2005; Clopper & Pearson 1934 for a single right-or-wrong cell.
 
     Differs: two-sided, each side at alpha/2; figures may be curved in R, as a maximum is.
 
@@ -124,10 +125,8 @@ def interval(
         >>> f"{limits.low:.3f} to {limits.high:.3f}, {limits.method}"
         '0.940 to 1.000, Clopper-Pearson'
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level:g}, needed above 0 and below 1")
-    if draws < 1:
-        raise ValueError(f"draws is {draws}, needed at least 1")
+    if not 0 < level < 1 or draws < 1:
+        raise ValueError(f"level is {level:g}, draws is {draws}; needed 0 < level < 1, draws >= 1")
     paired = PairedRuns(runs)
     point = paired.means()
     (value,) = paired.evaluate(figure, point[np.newaxis])
@@ -142,13 +141,11 @@ def interval(
     if not np.isfinite([low, high]).all():
         share = max(np.isnan(at_worst).mean(), np.isnan(at_best).mean())
         raise NotMeasured(
-            f"in {share:.0%} of the draws the figure does not exist, too many for an interval at "
-            f"level {level:g}; more items are needed"
+            f"in {share:.0%} of the draws the figure does not exist; more items are needed"
         )
     if method == "percentile bootstrap" and low == high:
         raise NotMeasured(
-            "every draw gives the same figure, and log-likelihoods have no bound that would say "
-            "what an unseen item could do; more items are needed"
+            "all draws agree, and log-likelihoods have no bound on what an unseen item could do"
         )
     return Interval(float(min(low, value)), float(max(high, value)), level, method)
 
@@ -160,9 +157,9 @@ def cell_intervals(
 
     Args:
         matrix: With its items.
-        draws: Number of resampled matrices, where the limits are not exact.
+        draws: As for :func:`interval`, as are the following.
         level: Confidence level of each interval on its own.
-        seed: The same seed gives the same intervals.
+        seed: Of each interval.
 
     Returns:
         By (row, task name); a cell is absent if it, or its items, were not measured.
@@ -171,16 +168,16 @@ def cell_intervals(
     for row in range(len(matrix.stages)):
         for task in matrix.tasks:
             try:
-                found[row, task.name] = interval(
-                    lambda scores, row=row, name=task.name: scores.score(row, name),
-                    matrix,
-                    draws=draws,
-                    level=level,
-                    seed=seed,
-                )
+                cell = partial(_score, stage=row, task=task.name)
+                limits = interval(cell, matrix, draws=draws, level=level, seed=seed)
             except NotMeasured:
                 continue
+            found[row, task.name] = limits
     return found
+
+
+def _score(scores: Scores[V], stage: int, task: str) -> V:
+    return scores.score(stage, task)
 
 
 def _lines(
@@ -210,8 +207,8 @@ def _lines(
     lows, highs = np.tile(point, (draws, 1)), np.tile(point, (draws, 1))
     for scores, where in items.values():
         seen, unseen = weighted_means(scores, draws, rng)  # (draws, k), (draws, 1)
-        lows[:, where] = seen + unseen * worst[where]
-        highs[:, where] = seen + unseen * best[where]
+        lows[:, where] = (seen + unseen * worst[where]).clip(0, 1)  # up to rounding it is inside
+        highs[:, where] = (seen + unseen * best[where]).clip(0, 1)
     return lows, highs, "bootstrap with an unseen item"
 
 

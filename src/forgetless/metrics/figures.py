@@ -59,7 +59,7 @@ def learning_accuracy(scores: Scores[V]) -> V:
     Raises:
         NotMeasured: if no trained task is scored as an accuracy, or a cell is missing.
 
-    Source: Riemer et al. 2019, Learning to Learn without Forgetting (MER), section 5.
+    Source: Riemer et al. 2019, Learning to Learn without Forgetting (MER), learning accuracy.
 
     Example:
         >>> learning_accuracy(run)

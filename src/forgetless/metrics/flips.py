@@ -109,8 +109,8 @@ def mcnemar(lost: int, gained: int) -> float:
     Source: McNemar 1947, Note on the sampling error of the difference between correlated
     proportions.
 
-    Differs: the exact binomial tail in place of the chi-squared approximation of eq. 1, which
-    is wrong for the few flips that matter here.
+    Differs: the exact binomial tail in place of the paper's chi-squared approximation, which is
+    wrong for the few flips that matter here.
 
     Example:
         >>> mcnemar(lost=8, gained=1)

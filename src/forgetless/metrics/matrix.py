@@ -118,7 +118,7 @@ class ScoreMatrix(Scores[float]):
             In [0, 1] for an accuracy, at most 0 for nats; higher is better.
 
         Raises:
-            NotMeasured: if the cell, or any item of it that all rows share, was not measured.
+            NotMeasured: if the cell, or every item that its rows could share, was not measured.
             ValueError: if there is no such row or column.
         """
         self.check_measured(stage, task)
@@ -168,8 +168,7 @@ class ScoreMatrix(Scores[float]):
             NotMeasured: if there are none, or only means are known.
             ValueError: if there is no such column.
         """
-        self.position(task)
-        items = self._paired[task]
+        items = self._paired[self.column(task).name]
         if items is None:
             raise _no_items(task)
         if not items.ids:
@@ -178,15 +177,13 @@ class ScoreMatrix(Scores[float]):
 
     def item_count(self, task: str) -> int | None:
         """How many items the scores of a task are means over; ``None`` where that is not known."""
-        self.position(task)
-        items = self._paired[task]
+        items = self._paired[self.column(task).name]
         return len(items.ids) if items is not None else self._first_mean(task).items
 
     def excluded_items(self, task: str) -> int:
         """How many items no score of the task counts, because some row could not score them."""
-        self.position(task)
-        items = self._paired[task]
-        return items.excluded if items is not None else self._first_mean(task).excluded
+        items = self._paired[self.column(task).name] or self._first_mean(task)
+        return items.excluded
 
     def resample(self, draws: int, rng: np.random.Generator) -> ScoreStack:
         """Draw the test items anew, as if other items of the same kind had been asked.

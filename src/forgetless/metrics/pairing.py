@@ -6,13 +6,13 @@ the questions anew for both at once keeps that luck out of every difference betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from forgetless.metrics.cells import Cell, CellMean
+from forgetless.metrics.cells import Cell
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.scores import FloatArray, ScoreStack, Unit
 
@@ -20,6 +20,8 @@ Formula = Callable[..., FloatArray]
 """A figure: takes one stack of matrices per run, gives one value per matrix of the stack."""
 
 IntArray = npt.NDArray[np.intp]
+
+_LEFT_OUT = "not scored in every row of every run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,7 @@ def restrict_to_common_items(*runs: ScoreMatrix) -> tuple[ScoreMatrix, ...]:
         for (_, task), cell in run.cells.items():
             if isinstance(cell, Cell) and cell.scores:
                 common[task] = common.get(task, set(cell.scores)) & cell.scores.keys()
-    return tuple(
-        ScoreMatrix(
-            run.stages,
-            run.tasks,
-            {at: _restrict(cell, common.get(at[1], set())) for at, cell in run.cells.items()},
-            {at: reason for at, reason in run.missing.items() if at not in run.cells},
-        )
-        for run in runs
-    )
+    return tuple(_restrict(run, common) for run in runs)
 
 
 class PairedRuns:
@@ -130,11 +124,14 @@ class PairedRuns:
         return np.asarray(figure(*stacks), float)
 
 
-def _restrict(cell: Cell | CellMean, common: set[str]) -> Cell | CellMean:
-    if isinstance(cell, CellMean):
-        return cell
-    left_out = {
-        item: "not scored in every row of every run" for item in cell.scores if item not in common
-    }
-    kept = {item: score for item, score in cell.scores.items() if item in common}
-    return Cell(kept, {**cell.errors, **left_out})
+def _restrict(run: ScoreMatrix, common: Mapping[str, set[str]]) -> ScoreMatrix:
+    cells = {}
+    for (row, task), cell in run.cells.items():
+        if isinstance(cell, Cell) and cell.scores.keys() - common.get(task, set()):
+            kept = {item: score for item, score in cell.scores.items() if item in common[task]}
+            left_out = dict.fromkeys(cell.scores.keys() - kept.keys(), _LEFT_OUT)
+            cells[row, task] = Cell(kept, {**cell.errors, **left_out})
+    if not cells:
+        return run
+    missing = {at: reason for at, reason in run.missing.items() if at not in run.cells}
+    return ScoreMatrix(run.stages, run.tasks, {**run.cells, **cells}, missing)

@@ -47,7 +47,7 @@ def weighted_means(
     Returns:
         The sums ``w @ scores``, shape (draws, k), and the shares u, shape (draws, 1).
 
-    Source: Rubin 1981, The Bayesian Bootstrap, section 2.
+    Source: Rubin 1981, The Bayesian Bootstrap.
 
     Differs: the unseen item; see :mod:`forgetless.metrics.bootstrap`.
     """

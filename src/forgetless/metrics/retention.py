@@ -39,7 +39,7 @@ def forgetting(scores: Scores[V], task: str, *, count_base: bool = True) -> V:
     Source: Chaudhry et al. 2018, Riemannian Walk (RWalk), forgetting measure f_j^k with k = T.
 
     Differs: the paper leaves out row 0 (``count_base=False``).  Its maximum runs over all earlier
-    stages, while its scores exist only from the stage on in which a task is trained: rows before
+    stages l, while its scores a_{l,j} exist only for tasks already trained, j <= l.  Rows before
     that count here where they were measured, and are left out where they were not.
 
     Example:

@@ -84,6 +84,33 @@ def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = No
     return LoadedModel(model.to(device).eval(), tokenizer)
 
 
+def model_skeleton(config: ModelConfig) -> Any:
+    """The architecture of a model on torch's meta device: shapes and no weights.
+
+    Raises:
+        ModelError: if its configuration cannot be read.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    source = find_model(config)
+    source = source.base or source
+    if source.kind == "gguf":
+        source = ModelSource("folder", str(converted_gguf(Path(source.location))))
+    try:
+        with quiet(), torch.device("meta"):
+            architecture = AutoConfig.from_pretrained(
+                source.location,
+                revision=config.revision or "main",
+                trust_remote_code=config.trust_remote_code,
+            )
+            return AutoModelForCausalLM.from_config(
+                architecture, trust_remote_code=config.trust_remote_code
+            )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise _unreadable(source, "configuration", error) from error
+
+
 def _base(source: ModelSource, config: ModelConfig) -> Any:
     """The untouched model of the plan; an adapter is merged into its base."""
     if source.kind != "adapter":

@@ -60,7 +60,8 @@ class Arm:
         title: Its label, with the name of the run where two arms share a label.
         run: What was read from disk.
         summary: All figures.
-        cells: Interval of each score, by (row, task name), where there is one.
+        scores: The score matrix by (row, task name), without the cells that were not measured.
+        intervals: Interval of each score, where there is one.
         outcomes: What became of each task, in the order of the columns.
         gap_closed: How far the arm goes from sequential (0) to joint training (1).
         against: By task, the arm against the sequential arm; empty without one.
@@ -69,7 +70,8 @@ class Arm:
     title: str
     run: RunResults
     summary: Summary
-    cells: Mapping[tuple[int, str], Interval]
+    scores: Mapping[tuple[int, str], float]
+    intervals: Mapping[tuple[int, str], Interval]
     outcomes: tuple[TaskOutcome, ...]
     gap_closed: Figure
     against: Mapping[str, Against]
@@ -108,8 +110,8 @@ class Report:
 
     @property
     def sequences(self) -> tuple[Arm, ...]:
-        """The arms that train one task after another: all but joint."""
-        return tuple(arm for arm in self.arms if arm is not self.joint)
+        """The arms that train one task after another: all but joint, unless it stands alone."""
+        return tuple(arm for arm in self.arms if arm is not self.joint) or self.arms
 
 
 def analyse(
@@ -145,7 +147,8 @@ def analyse(
                     seed=seed,
                 )
             ),
-            cells=cell_intervals(run.matrix, draws=draws, level=level, seed=seed),
+            scores=_scores(run.matrix),
+            intervals=cell_intervals(run.matrix, draws=draws, level=level, seed=seed),
             outcomes=judge_tasks(run, summary, find),
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
@@ -179,6 +182,15 @@ def estimate(
     except NotMeasured as unsure:
         return Figure(value, None, unsure.message)
     return Figure(value, limits, None)
+
+
+def _scores(matrix: ScoreMatrix) -> dict[tuple[int, str], float]:
+    return {
+        (row, task.name): value
+        for row, line in enumerate(matrix.values)
+        for task, value in zip(matrix.tasks, line, strict=True)
+        if value is not None
+    }
 
 
 def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:

@@ -6,7 +6,6 @@ reader looks for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -126,18 +125,18 @@ class SharedWords:
 
     @classmethod
     def of(cls, prompts: Sequence[str]) -> SharedWords:
-        """Find them; every prompt keeps something of its own.
+        r"""Find them; every prompt keeps something of its own.
 
         Example:
-            >>> SharedWords.of(["Q: a?\\nX: 1\\nA:", "Q: a?\\nX: 22\\nA:"])
-            SharedWords(head='Q: a?\\n', tail='\\nA:')
+            >>> SharedWords.of(["Q: a?\nX: 1\nA:", "Q: a?\nX: 22\nA:"])
+            SharedWords(head='Q: a?\n', tail='\nA:')
         """
         if len(set(prompts)) < 2:
             return cls()
-        head = os.path.commonprefix(prompts)
+        head = _common_start(prompts)
         head = head[: max(head.rfind(end) for end in "\n>]") + 1]
         rests = [prompt[len(head) :] for prompt in prompts]
-        tail = os.path.commonprefix([rest[::-1] for rest in rests])[::-1]
+        tail = _common_start([rest[::-1] for rest in rests])[::-1]
         starts = [tail.find(start) for start in "\n<[" if start in tail]
         tail = tail[min(starts) :] if starts else ""
         if not all(rest.removesuffix(tail).strip() for rest in rests):
@@ -149,6 +148,12 @@ class SharedWords:
         if len(prompt) <= len(self.head) + len(self.tail):
             return prompt
         return prompt.removeprefix(self.head).removesuffix(self.tail).strip("\n")
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)  # what these two share, all between them share
+    length = next((i for i, sign in enumerate(first) if last[i : i + 1] != sign), len(first))
+    return first[:length]
 
 
 def _changed(entry: ChangedItem) -> Iterator[ArmChange]:

@@ -43,9 +43,7 @@ def build_matrix(
     return matrix, [text for task in tasks for text in _warnings(task, cells, matrix)]
 
 
-def _warnings(
-    task: TaskInfo, cells: dict[tuple[int, str], Cell], matrix: ScoreMatrix
-) -> list[str]:
+def _warnings(task: TaskInfo, cells: dict[tuple[int, str], Cell], matrix: ScoreMatrix) -> list[str]:
     rows = {row: cell for (row, name), cell in cells.items() if name == task.name}
     warnings = []
     crashed = sum(len(cell.errors) for cell in rows.values())

@@ -118,7 +118,7 @@ def items_needed(loss: Figure, unit: Unit, items: int) -> int | None:
     if loss.value > 0:
         ratios.append((loss.value - loss.interval.low) / loss.value)
     wanted = items * max(min(ratios), 1.0) ** 2
-    scale = 10 ** max(math.floor(math.log10(wanted)) - 1, 0)  # two digits: it is a guess
+    scale: int = 10 ** max(math.floor(math.log10(wanted)) - 1, 0)  # two digits: it is a guess
     return math.ceil(wanted / scale - 1e-9) * scale
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from forgetless.errors import RunFolderError
 from forgetless.metrics import Unit
@@ -18,7 +18,6 @@ from forgetless.report.data import (
     StageInfo,
     TaskInfo,
     Training,
-
 )
 from forgetless.report.matrix import build_matrix
 from forgetless.report.record import Record
@@ -125,23 +124,31 @@ def _task(part: Record) -> TaskInfo:
 
 
 def _stage(part: Record) -> StageInfo:
-    training, scoring = part.optional_record("training"), part.optional_record("scoring")
-    names = (name for name in Training.__dataclass_fields__)
     return StageInfo(
         index=part.integer("index"),
         name=part.text("name"),
         tasks=part.texts("tasks"),
         state=part.text("state"),
-        training=training
-        and Training(**{name: training.optional_number(name) for name in names}),
+        training=_training(part.optional_record("training")),
         shared_from=part.optional_text("shared_from"),
-        scoring=scoring
-        and Scoring(
-            seconds=scoring.optional_number("seconds"),
-            cpu_seconds=scoring.optional_number("cpu_seconds"),
-            items=scoring.integer("items"),
-            errors=scoring.integer("errors"),
-        ),
+        scoring=_scoring(part.optional_record("scoring")),
+    )
+
+
+def _training(part: Record | None) -> Training | None:
+    if part is None:
+        return None
+    return Training(**{name: part.optional_number(name) for name in Training.__dataclass_fields__})
+
+
+def _scoring(part: Record | None) -> Scoring | None:
+    if part is None:
+        return None
+    return Scoring(
+        seconds=part.optional_number("seconds"),
+        cpu_seconds=part.optional_number("cpu_seconds"),
+        items=part.integer("items"),
+        errors=part.integer("errors"),
     )
 
 
@@ -188,7 +195,9 @@ def _with_stages_to_come(
         late = [task.name for task in tasks if (task.trained_in or 0) >= len(stages)]
         undone = [stage.name for stage in stages if not stage.done]
         if late or undone:
-            what = f"task '{late[0]}' is not trained" if late else f"stage '{undone[0]}' is not done"
+            what = (
+                f"task '{late[0]}' is not trained" if late else f"stage '{undone[0]}' is not done"
+            )
             raise RunFolderError(f"{where}: the run is marked finished, but {what}", fix=_MEND)
     to_come = [
         StageInfo(index, f"{index}-{'-'.join(names)}", names, "to come", None, None, None)
@@ -270,5 +279,3 @@ def _read_text(path: Path) -> str:
         raise RunFolderError(f"{path}:{line}: not UTF-8 text", fix=_MEND) from None
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from None
-
-

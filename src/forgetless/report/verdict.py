@@ -7,13 +7,13 @@ claimed that an interval does not bear out, and no protection is ranked where no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from forgetless.metrics import Figure, Unit
 from forgetless.report.analysis import Arm, Report
-from forgetless.report.outcome import MARGIN, TaskOutcome
+from forgetless.report.outcome import MARGIN, Fate, TaskOutcome
 from forgetless.report.wording import count, interval, listing, number, score
 
 Tone = Literal["lost", "kept", "improved", "inconclusive", "not learned", "unknown"]
@@ -53,76 +53,110 @@ def reach_verdict(report: Report) -> Verdict:
 
 
 def _tone(arm: Arm) -> Tone:
-    fates = [outcome.fate for outcome in arm.outcomes]
-    for fate in ("lost", "inconclusive"):
-        if fate in fates:
-            return "lost" if fate == "lost" else "inconclusive"
-    trained = [o for o in arm.outcomes if o.task.trained_in is not None]
-    if trained and all(outcome.learning == "not learned" for outcome in trained):
+    judged = _judged(arm)
+    fates = {outcome.fate for outcome in judged}
+    if "lost" in fates:
+        return "lost"
+    if not judged and _failed(arm):
         return "not learned"
+    if "inconclusive" in fates:
+        return "inconclusive"
     if "improved" in fates:
         return "improved"
     return "kept" if "kept" in fates else "unknown"
 
 
+def _judged(arm: Arm) -> list[TaskOutcome]:
+    """The tasks whose fate says something; what was never learned cannot be kept."""
+    return [
+        outcome
+        for outcome in arm.outcomes
+        if outcome.fate == "lost"
+        or (outcome.fate != "absent" and outcome.learning != "not learned")
+    ]
+
+
+def _failed(arm: Arm) -> list[TaskOutcome]:
+    return [outcome for outcome in arm.outcomes if outcome.learning == "not learned"]
+
+
+def _with_fate(arm: Arm, fate: Fate) -> list[TaskOutcome]:
+    """Greatest loss first, accuracies before nats, as the two have no common scale."""
+    found = [outcome for outcome in _judged(arm) if outcome.fate == fate]
+    return sorted(found, key=lambda o: (o.task.unit == "nats", -_value(o.loss)))
+
+
 def _first(arm: Arm, tone: Tone, level: float) -> str:
     who = _who(arm)
-    if tone == "lost":
-        losses = _worst_first(o for o in arm.outcomes if o.fate == "lost")
-        told = f"{who} lost {_how_much(losses[0])}: {_course(losses[0], level)}"
-        others = [f"{o.task.name} ({number(_value(o.loss))})" for o in losses[1:]]
-        more = f"; it also lost from {listing(others, most=3, noun='other tasks')}"
-        return f"{told}{more if others else ''}."
-    if tone == "inconclusive":
-        doubt = _worst_first(o for o in arm.outcomes if o.fate == "inconclusive")[0]
-        needed = f"; about {doubt.items_needed:,} items would decide" if doubt.items_needed else ""
-        return (
-            f"{who} shows no certain loss, but the test is too small to rule one out on "
-            f"{doubt.task.name}: {_course(doubt, level)}{needed}."
-        )
     if tone == "not learned":
-        least = min((o for o in arm.outcomes if o.learning == "not learned"), key=_gain)
+        least = min(_failed(arm), key=lambda outcome: _value(outcome.gain))
         return f"Training taught nothing measurable: {_lesson(least, level)}."
-    if tone == "improved":
-        best = _worst_first(o for o in arm.outcomes if o.fate == "improved")[-1]
-        return f"{who} forgot nothing measurable and improved on {_course(best, level, named=True)}."
-    if tone == "kept":
-        nearest = _worst_first(o for o in arm.outcomes if o.fate == "kept")[0]
-        return f"{who} forgot nothing measurable: at most on {_course(nearest, level, named=True)}."
-    reasons = [o.loss.reason for o in arm.outcomes if o.loss.reason]
-    return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
+    if tone == "unknown":
+        reasons = [o.loss.reason for o in arm.outcomes if o.loss.reason]
+        return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
+    if tone == "lost":
+        worst, *rest = _with_fate(arm, "lost")
+        told = f"{who} lost {_how_much(worst)}: {_course(worst, level)}"
+        others = [f"{o.task.name} ({number(_value(o.loss))})" for o in rest]
+        if others:
+            told += f"; it also lost from {listing(others, most=3, noun='other tasks')}"
+    elif tone == "inconclusive":
+        doubt = _with_fate(arm, "inconclusive")[0]
+        told = (
+            f"{who} shows no certain loss, but the test is too small to rule one out on "
+            f"{doubt.task.name}: {_course(doubt, level)}"
+        )
+        if doubt.items_needed:
+            told += f"; about {doubt.items_needed:,} items would decide"
+    elif tone == "improved":
+        best = max(
+            _with_fate(arm, "improved"), key=lambda o: (o.task.unit != "nats", -_value(o.loss))
+        )
+        told = f"{who} forgot nothing measurable and improved on {best.task.name}: "
+        told += _course(best, level)
+    else:
+        nearest = _with_fate(arm, "kept")[0]
+        told = f"{who} forgot nothing measurable; the most on {nearest.task.name}: "
+        told += _course(nearest, level)
+    return f"{told}{_unmeasured(arm)}."
+
+
+def _unmeasured(arm: Arm) -> str:
+    """Tasks that could have been lost but were not measured where it matters."""
+    names = [
+        outcome.task.name
+        for outcome in arm.outcomes
+        if outcome.fate == "absent" and outcome.task.trained_in != arm.run.matrix.last
+    ]
+    return f"; what became of {listing(names, most=3)} was not measured" if names else ""
 
 
 def _second(report: Report, lead: Arm, tone: Tone) -> str:
     others = [arm for arm in report.sequences if arm is not lead]
+    failed = _failed(lead)
     if not others:
         return _alone(report, lead, tone)
-    if tone in {"lost", "inconclusive"}:
-        fate: Tone = tone
-        task = _worst_first(o for o in lead.outcomes if o.fate == fate)[0].task.name
-        return _compared(report, lead, others, task, tone)
-    harmed = [(arm, o) for arm in others for o in arm.outcomes if o.fate == "lost"]
+    if tone == "lost" or tone == "inconclusive":
+        return _compared(report, lead, others, _with_fate(lead, tone)[0].task.name, tone)
+    harmed = [(arm, outcome) for arm in others for outcome in _with_fate(arm, "lost")]
     if harmed:
         arm, outcome = max(harmed, key=lambda pair: _value(pair[1].loss))
-        return (
-            f"{_who(arm)} did lose {_how_much(outcome)}: {_course(outcome, report.level)}, "
-            f"so it protects less than nothing here."
-        )
-    if tone in {"kept", "improved"}:
-        plain = "plain training" if report.sequential else lead.title
-        return (
-            f"So this comparison shows nothing: where {plain} forgets nothing measurable, no "
-            "protection can be seen to help; try tasks that differ more, more training or a "
-            "higher learning rate."
-        )
+        return f"{_who(arm)} did lose {_how_much(outcome)}: {_course(outcome, report.level)}."
     if tone == "not learned":
         return "So nothing could be forgotten either, and this comparison shows nothing."
-    return f"Nor can {listing([arm.title for arm in others])} be compared with it."
+    if tone == "unknown":
+        return f"Nor can {listing([arm.title for arm in others])} be compared with it."
+    if failed:
+        return f"Mind that {_never_learned(failed)}, so this comparison shows nothing."
+    plain = "plain training" if report.sequential else lead.title
+    return (
+        f"So this comparison shows nothing: where {plain} forgets nothing measurable, no "
+        "protection can be seen to help; try tasks that differ more, more training or a higher "
+        "learning rate."
+    )
 
 
-def _compared(
-    report: Report, lead: Arm, others: Sequence[Arm], task: str, tone: Tone
-) -> str:
+def _compared(report: Report, lead: Arm, others: Sequence[Arm], task: str, tone: Tone) -> str:
     """What the other arms make of the task that the lead arm lost most of."""
     measured = [arm for arm in others if arm.outcome(task).summary.final.value is not None]
     if not measured:
@@ -140,15 +174,15 @@ def _compared(
     there = number(_value(lead.outcome(task).summary.final))
     if report.sequential is None:
         return (
-            f"With {best.title} it ended at {score(end, unit)} against {there}{aside}, but without "
+            f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}, but without "
             "a plain sequential run beside them how much either protects is not known."
         )
     gain = best.against[task].final
     if gain.interval is None or gain.interval.low <= 0:
         worse = gain.interval is not None and gain.interval.high < 0
         apart = "which is worse than no protection" if worse else "a difference within the noise"
-        return f"With {best.title} it ended at {score(end, unit)} against {there}{aside}, {apart}."
-    kept = f"With {best.title} it still stood at {score(end, unit)} at the end{aside}"
+        return f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}, {apart}."
+    kept = f"With {best.title} it still scored {score(end, unit)} there at the end{aside}"
     if outcome.fate == "lost":
         kept += f", a smaller but real loss of {number(_value(outcome.loss))}"
     elif tone == "inconclusive":
@@ -183,25 +217,35 @@ def _price(best: Arm, lead: Arm, sequential: Arm) -> str:
 
 def _alone(report: Report, lead: Arm, tone: Tone) -> str:
     """What to know of a run that has no other sequence beside it."""
-    failed = [o for o in lead.outcomes if o.learning == "not learned"]
-    if failed and tone != "not learned":
-        rest = f", nor were {listing([o.task.name for o in failed[1:]])}" if failed[1:] else ""
-        return f"Mind that {failed[0].task.name} was never learned: {_told(failed[0])}{rest}."
+    failed = _failed(lead)
     if tone == "not learned":
         return "So nothing could be forgotten either: mend the training before judging retention."
-    if tone == "unknown":
-        learned = [o for o in lead.outcomes if o.learning == "learned"]
-        if learned:
-            names = [f"{o.task.name} ({number(_value(o.summary.learned))})" for o in learned]
-            return f"What was learned so far: {listing(names, most=4)}."
-        return "Nothing that was trained can be judged either."
+    if failed:
+        return f"Mind that {_never_learned(failed)}."
     taught = [o for o in lead.outcomes if o.learning in {"learned", "known"}]
-    names = [f"{o.task.name} ({number(_value(o.summary.learned))})" for o in taught]
-    learned = f"It learned {listing(names, most=3)}" if names else "It was only tested"
+    names = listing(
+        [f"{o.task.name} ({number(_value(o.summary.learned))})" for o in taught], most=3
+    )
+    if tone == "unknown":
+        return f"What was learned so far: {names}." if names else "Nor what was learned."
+    learned = f"It learned {names}" if names else "Nothing was trained"
     if lead is report.joint:
-        return f"{learned}; as joint training sees all tasks at once, this is a bound, not a sequence."
+        return f"{learned}; joint training sees all tasks at once: it is a bound, not a sequence."
+    if report.joint and tone == "lost":
+        worst = _with_fate(lead, "lost")[0].task
+        reached = report.joint.outcome(worst.name).summary.final.value
+        if reached is not None:
+            return (
+                f"Trained on all tasks at once it ends at {score(reached, worst.unit)} there, so "
+                "there is something to protect, but no protection stands beside it."
+            )
     help_ = "what would help" if tone == "lost" else "whether any protection is needed"
     return f"{learned}; no other run stands beside this one, so it cannot say {help_}."
+
+
+def _never_learned(failed: Sequence[TaskOutcome]) -> str:
+    rest = f", nor was {listing([o.task.name for o in failed[1:]])}" if failed[1:] else ""
+    return f"{failed[0].task.name} was never learned: {_told(failed[0])}{rest}"
 
 
 def _who(arm: Arm) -> str:
@@ -224,13 +268,12 @@ def _how_much(outcome: TaskOutcome) -> str:
     return f"most of {name}" if loss >= MOST * whole else f"part of {name}"
 
 
-def _course(outcome: TaskOutcome, level: float, *, named: bool = False) -> str:
+def _course(outcome: TaskOutcome, level: float) -> str:
     """Where a task started, where it ended, and the figure with its interval."""
     unit = outcome.task.unit
     start, end = _value(outcome.start), _value(outcome.summary.final)
     since = "before any training" if outcome.task.trained_in is None else "right after learning it"
-    name = f"{outcome.task.name}, " if named else ""
-    return f"{name}{number(start)} {since}, {score(end, unit)} at the end ({_proof(outcome, level)})"
+    return f"{number(start)} {since}, {score(end, unit)} at the end ({_proof(outcome, level)})"
 
 
 def _proof(outcome: TaskOutcome, level: float) -> str:
@@ -262,15 +305,6 @@ def _estimate(figure: Figure, level: float) -> str:
         return f"{number(_value(figure))}, interval not known"
     ends = interval(figure.interval.low, figure.interval.high)
     return f"{number(_value(figure))}, {level:.0%} interval {ends}"
-
-
-def _worst_first(outcomes: Iterable[TaskOutcome]) -> list[TaskOutcome]:
-    """Greatest loss first, accuracies before nats, as the two have no common scale."""
-    return sorted(outcomes, key=lambda o: (o.task.unit == "nats", -_value(o.loss)))
-
-
-def _gain(outcome: TaskOutcome) -> float:
-    return _value(outcome.gain)
 
 
 def _value(figure: Figure) -> float:

@@ -1,4 +1,4 @@
-"""Numbers, intervals and lists as a person reads them; the same words in every form of the report."""
+"""Numbers, intervals and lists as a person reads them, the same in every form of the report."""
 
 from __future__ import annotations
 
@@ -121,13 +121,13 @@ def scale(parameters: int) -> str:
 
 
 def visible(text: str) -> str:
-    """Text from outside with nothing hidden in it.
+    r"""Text from outside with nothing hidden in it.
 
     Control characters, which could drive a terminal, become their pictures; so do the signs that
     reverse the reading direction, which could make an answer read as another.
 
     Example:
-        >>> visible("a\\x1b[31mb\\u202ec")
+        >>> visible("a\x1b[31mb\u202ec")
         'a␛[31mb⟨RLO⟩c'
     """
     if text.isascii() and text.isprintable():

@@ -1,0 +1,1 @@
+"""Accessible inline SVG, drawn in plain Python and coloured by the page's style sheet."""

@@ -91,7 +91,12 @@ def draw_curves(what: CurvePicture) -> Node:
     if what.reference:
         value, style = what.reference
         root.add(
-            "line", x1=LEFT, x2=right, y1=up(value), y2=up(value), class_=f"reference {style.class_}"
+            "line",
+            x1=LEFT,
+            x2=right,
+            y1=up(value),
+            y2=up(value),
+            class_=f"reference {style.class_}",
         )
     for curve in what.curves:
         _draw_line(root, curve, across, up, what.trained_in)
@@ -133,12 +138,12 @@ def _draw_band(root: Node, curve: Curve, across: Axis, up: Axis) -> None:
         if len(known) == len(run) > 1:
             upper = [(across(stage), up(high)) for stage, _, high in known]
             lower = [(across(stage), up(low)) for stage, low, _ in reversed(known)]
-            root.add("path", d=path(upper + lower, closed=True), class_=f"band {curve.style.class_}")
+            root.add(
+                "path", d=path(upper + lower, closed=True), class_=f"band {curve.style.class_}"
+            )
 
 
-def _draw_line(
-    root: Node, curve: Curve, across: Axis, up: Axis, trained_in: int | None
-) -> None:
+def _draw_line(root: Node, curve: Curve, across: Axis, up: Axis, trained_in: int | None) -> None:
     group = root.add("g", class_=curve.style.class_)
     for run in _unbroken(curve.points):
         if len(run) > 1:

@@ -127,9 +127,7 @@ def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> l
         blocks.append((members, top))
     result = [0.0] * len(wanted)
     flat = [
-        (index, top + place * gap)
-        for members, top in blocks
-        for place, index in enumerate(members)
+        (index, top + place * gap) for members, top in blocks for place, index in enumerate(members)
     ]
     ceiling = high
     for index, position in reversed(flat):

@@ -61,9 +61,7 @@ def add_mark(parent: Node, shape: str, x: float, y: float, size: float, class_: 
 
 def swatch(style: ArmStyle) -> Node:
     """The mark of an arm for a legend; decoration beside its written name."""
-    root = Node.new(
-        "svg", class_=f"swatch {style.class_}", viewBox="0 0 14 14", aria_hidden="true"
-    )
+    root = Node.new("svg", class_=f"swatch {style.class_}", viewBox="0 0 14 14", aria_hidden="true")
     add_mark(root, style.shape, 7, 7, 4.5, "mark")
     return root
 

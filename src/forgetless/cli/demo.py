@@ -1,0 +1,49 @@
+"""``forgetless demo``: see a real model forget, and see it kept from forgetting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "Example:  forgetless demo --output runs/demo    (about 6 minutes on two cores)"
+
+
+def demo(
+    model: Annotated[
+        str,
+        typer.Option(help="Model: the packaged one, or a hub name, folder or .gguf file."),
+    ] = "bundled:smollm2-135m-instruct",
+    output: Annotated[Path, typer.Option(help="Folder for the two runs and the report.")] = Path(
+        "runs/demo"
+    ),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Teach a small model medicine, then law: once plainly, once protected by replay.
+
+    Every task is scored before and after each stage; the report shows which answers were lost.
+    """
+    from importlib.resources import files
+
+    import yaml
+    from rich.console import Console
+
+    from forgetless.cli.show import show_answers, show_runs
+    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.plan import make_plan
+    from forgetless.sequence import run_sequence
+
+    console = Console()
+    text = (files("forgetless") / "demo.yaml").read_text(encoding="utf-8")
+    settings = yaml.safe_load(text) | {"model": model}
+    protection = settings.pop("methods")
+    plain = make_plan(settings | {"output": str(output / "plain")}, "demo")
+    protected = make_plan(
+        settings | {"methods": protection, "output": str(output / "protected")}, "demo"
+    )
+    with TerminalProgress(console, quiet=quiet) as progress:
+        runs = [run_sequence(plain, progress)]
+        runs.append(run_sequence(protected, progress, share_with=[runs[0].path]))
+    show_answers(runs, console)
+    show_runs(runs, output)

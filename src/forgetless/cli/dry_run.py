@@ -1,0 +1,56 @@
+"""``forgetless run --dry-run``: what a plan will take."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forgetless.plan import Plan
+
+
+def show_estimate(plan: Plan, *, as_json: bool) -> None:
+    """Print rows, tokens, steps, time and memory of a plan, or raise what is wrong with it."""
+    import typer
+    from rich.console import Console
+    from rich.table import Table
+
+    from forgetless.estimate import estimate
+
+    found = estimate(plan)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+        return
+    console = Console(highlight=False)
+    tasks = Table("task", "train rows", "test items", "scored by", "rendered as", title="Tasks")
+    for task in found.tasks:
+        tasks.add_row(
+            task.name, f"{task.train_rows:,}", f"{task.test_items:,}", task.score, task.rendering
+        )
+    stages = Table("stage", "rows", "tokens", "of earlier tasks", "steps", "about", title="Stages")
+    for stage in found.stages:
+        share = stage.replayed_tokens / stage.tokens
+        stages.add_row(
+            stage.name,
+            f"{stage.rows:,}",
+            f"{stage.tokens:,}",
+            f"{share:.1%}",
+            f"{stage.steps:,}",
+            _duration(stage.seconds),
+        )
+    console.print(tasks, stages)
+    console.print(
+        f"method {found.method} · {found.parameters:,} parameters, {found.trainable:,} trained · "
+        f"{found.device} · about {found.memory_gb:.1f} GB for weights and optimiser, activations "
+        f"on top · about {_duration(sum(stage.seconds for stage in found.stages))} of training",
+        markup=False,
+    )
+    for warning in found.warnings:
+        console.print(f"warning: {warning}", markup=False)
+    console.print("nothing was trained and nothing was written", markup=False)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,42 @@
+"""``forgetless init``: write a commented plan from data files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = (
+    "Example:  forgetless init medical.jsonl legal.csv --test-only general.jsonl "
+    "--model HuggingFaceTB/SmolLM2-135M-Instruct -o plan.yaml"
+)
+
+
+def init(
+    data: Annotated[
+        list[str],
+        typer.Argument(help="Data of each task in training order: files, folders, bundled:NAME."),
+    ],
+    test_only: Annotated[
+        list[str] | None,
+        typer.Option("--test-only", help="Data of a task that is only tested; repeatable."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Hub name, folder, adapter folder or .gguf file.")
+    ] = "bundled:smollm2-135m-instruct",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Plan file to write; never overwritten.")
+    ] = Path("plan.yaml"),
+) -> None:
+    """Look at data files and write a plan for them, every line explained."""
+    from forgetless.errors import UsageError
+    from forgetless.plan_writer import write_plan
+    from forgetless.storage import write_text
+
+    if output.exists():
+        raise UsageError(f"{output}: is there already", fix="name another file with  -o")
+    text = write_plan(model, data, test_only or [], output.parent)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, text)
+    typer.echo(f"wrote {output}\ncheck it:  forgetless run {output} --dry-run")

@@ -1,0 +1,57 @@
+"""``forgetless run``: carry a plan out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = (
+    "Example:  forgetless run plan.yaml --set training.learning_rate=5e-5   "
+    "Killed? Run the same command again: it continues."
+)
+
+
+def run(
+    plan: Annotated[Path, typer.Argument(help="Plan file (YAML); see forgetless init.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the plan; repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check everything, count rows and tokens, estimate; load no model."
+        ),
+    ] = False,
+    share_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--share-with",
+            metavar="RUN",
+            help="Take stages that would come out the same from this run; repeatable.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train a model on the tasks of a plan in turn, and score every task after every stage."""
+    from forgetless.plan import load_plan
+
+    loaded = load_plan(plan, settings or [])
+    if dry_run:
+        from forgetless.cli.dry_run import show_estimate
+
+        show_estimate(loaded, as_json=as_json)
+        return
+    from rich.console import Console
+
+    from forgetless.cli.show import show_runs
+    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.sequence import run_sequence
+
+    console = Console(stderr=as_json)
+    with TerminalProgress(console, quiet=quiet) as progress:
+        result = run_sequence(loaded, progress, share_with or [])
+    show_runs([result], result.path, as_json=as_json)

@@ -1,0 +1,145 @@
+"""What a plan will take, before any model is loaded: rows, tokens, steps, time and memory.
+
+Tokens are counted exactly, with the model's tokenizer and the very schedule that would be trained.
+Time and memory are estimates: 6 floating-point operations per parameter and token for training
+(Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at the speed of a matrix product measured here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from forgetless.errors import ModelError
+from forgetless.models.load import load_tokenizer, model_skeleton, pick_device
+from forgetless.plan import Plan
+from forgetless.preparation import prepare
+
+EFFICIENCY = 0.5  # share of the speed of a large matrix product that training usually reaches
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """One stage: rows and tokens exactly, seconds by estimate."""
+
+    name: str
+    rows: int
+    tokens: int
+    replayed_tokens: int
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TaskCount:
+    """One task: rows to train on, items to test, longest training row in tokens."""
+
+    name: str
+    train_rows: int
+    test_items: int
+    score: str
+    rendering: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan will take.
+
+    Attributes:
+        method: The composition of methods.
+        parameters: Parameters of the model.
+        trainable: Parameters that are trained.
+        device: Where it would be computed.
+        tasks: Rows and items of each task.
+        stages: Tokens and time of each stage.
+        memory_gb: Weights, gradients and optimiser state, in 10^9 bytes; activations come on top.
+        warnings: What the user should know about the data.
+    """
+
+    method: str
+    parameters: int
+    trainable: int
+    device: str
+    tasks: tuple[TaskCount, ...]
+    stages: tuple[StageEstimate, ...]
+    memory_gb: float
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Validate a plan as a whole and work out what it will take.
+
+    Raises:
+        UsageError: for whatever would stop the run before it starts.
+    """
+    from forgetless.training.schedule import build_schedule
+
+    experiment = prepare(plan)
+    tokenizer = load_tokenizer(experiment.plan.model)
+    skeleton = model_skeleton(experiment.plan.model)
+    methods, config = experiment.methods, experiment.plan.training
+    parameters = sum(parameter.numel() for parameter in skeleton.parameters())
+    context = getattr(skeleton.config.get_text_config(), "max_position_embeddings", None)
+    if context and config.max_length > context:
+        raise ModelError(
+            f"training.max_length is {config.max_length}, but the model's context is {context}",
+            fix=f"--set training.max_length={context}",
+        )
+    speed = _flops_per_second() * EFFICIENCY
+    stages = []
+    trainable = parameters
+    for stage in experiment.stages:
+        schedule = build_schedule(stage, methods, tokenizer, config)
+        skeleton = methods.adapt(skeleton, stage)
+        trainable = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
+        operations = (4 * parameters + 2 * trainable) * schedule.tokens
+        stages.append(
+            StageEstimate(
+                stage.name,
+                len(schedule),
+                schedule.tokens,
+                schedule.replayed_tokens,
+                math.ceil(len(schedule) / (config.batch_size * config.accumulation)),
+                operations / speed,
+            )
+        )
+        methods.end_stage(None, tokenizer, stage)
+    return Estimate(
+        method=methods.label,
+        parameters=parameters,
+        trainable=trainable,
+        device=pick_device(config.device),
+        tasks=tuple(
+            TaskCount(
+                task.name,
+                len(task.train),
+                len(task.test),
+                task.config.score,
+                task.style(tokenizer),
+            )
+            for task in experiment.tasks
+        ),
+        stages=tuple(stages),
+        memory_gb=(4 * parameters + 12 * trainable) / 1e9,
+        warnings=tuple(warning for task in experiment.tasks for warning in task.warnings),
+    )
+
+
+def _flops_per_second() -> float:
+    """Speed of a matrix product here, measured in a tenth of a second."""
+    import torch
+
+    size = 768
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    a @ b
+    rounds, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < 0.1:
+        a @ b
+        rounds += 1
+    return rounds * 2 * size**3 / (time.perf_counter() - begun)

@@ -1,0 +1,104 @@
+"""A commented plan for data files, as ``forgetless init`` writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
+from forgetless.tasks.task import Task, load_tasks
+
+SHOWN_TRAINING = (
+    *("epochs", "learning_rate", "batch_size", "accumulation", "max_length", "precision", "seed"),
+)
+
+
+def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder: Path) -> str:
+    """Look at the data and write a plan that trains it in order.
+
+    Args:
+        model: The model's name.
+        data: Source of each trained task.
+        test_only: Source of each task that is only tested.
+        folder: Where the plan will stand; paths are written relative to it.
+
+    Raises:
+        DataError: if a source cannot be used.
+    """
+    plan = make_plan(
+        {
+            "model": model,
+            "sequence": [{"train": source} for source in data],
+            "test_only": [{"test": source} for source in test_only],
+        },
+        "init",
+    )
+    tasks = load_tasks(plan)
+    lines = [
+        "# What to train, in which order, and how not to forget. Every key is explained by",
+        "# docs/plan.md; paths are relative to this file.",
+        f"model: {_text(model)}",
+        "",
+        "sequence:            # trained one after another; all are tested after every stage",
+    ]
+    for task in tasks[: len(data)]:
+        lines += _task(task, folder, trained=True)
+    if test_only:
+        lines += ["", "test_only:           # what the model should keep anyway"]
+        for task in tasks[len(data) :]:
+            lines += _task(task, folder, trained=False)
+    lines += [
+        "",
+        "methods:             # remove all of them for plain sequential training",
+        "  - replay: {ratio: 0.1}     # a tenth of the tokens are rows of earlier tasks",
+        "# - lora: {rank: 16}         # train a low-rank adapter instead of all weights",
+        "",
+        "training:            # the same for every stage",
+    ]
+    for name in SHOWN_TRAINING:
+        field = TrainingConfig.model_fields[name]
+        setting = f"  {name}: {json.dumps(field.default)}"
+        lines.append(f"{setting:<28} # {field.description}")
+    lines += [
+        "",
+        "ask: []              # questions put to the model after every stage",
+        "output: runs/first   # where models, scores and the report go",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:
+    config = task.config
+    source = config.train if trained else config.test
+    assert source is not None
+    key = "train" if trained else "test"
+    lines = [
+        f"  - name: {_text(config.name)}",
+        f"    {key}: {_text(_relative(source, folder))}",
+    ]
+    if trained and config.test is None and not source.startswith(BUNDLED):
+        found = f"{len(task.train)} rows to train, {len(task.test)} held out"
+        lines.append(f"    hold_out: {config.hold_out:g}      # {found}; or  test: FILE")
+    rows = "multiple_choice, exact_match, contains, token_f1 or nll"
+    default = TaskConfig.model_fields["max_new_tokens"].default
+    lines.append(f"    score: {config.score}   # {rows}")
+    if config.max_new_tokens != default:
+        lines.append(f"    max_new_tokens: {config.max_new_tokens}")
+    if config.render != "auto":
+        lines.append(f"    render: {config.render}")
+    return lines
+
+
+def _relative(source: str, folder: Path) -> str:
+    if source.startswith((BUNDLED, HUB)) or not Path(source).exists():
+        return source
+    return Path(os.path.relpath(source, folder)).as_posix()
+
+
+def _text(value: str) -> str:
+    """A YAML scalar; JSON strings are valid YAML."""
+    plain = value.replace("/", "").replace("-", "").replace("_", "").replace(".", "")
+    return value if plain.isalnum() and plain[:1].isalpha() else json.dumps(value)

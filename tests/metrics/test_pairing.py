@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics import restrict_to_common_items
+
+from .build import by_hand, itemised
+
+
+def test_item_that_failed_in_one_run_counts_in_neither() -> None:
+    one, other = restrict_to_common_items(
+        itemised({"law": ["1101", "1100"]}), itemised({"law": ["110x"]})
+    )
+    assert one.values == [[pytest.approx(2 / 3)], [pytest.approx(2 / 3)]]
+    assert other.values == [[pytest.approx(2 / 3)]]
+    assert (one.excluded_items("law"), other.excluded_items("law")) == (1, 1)
+
+
+def test_item_left_out_says_why() -> None:
+    one, _ = restrict_to_common_items(itemised({"law": ["11"]}), itemised({"law": ["1x"]}))
+    assert one.cell(0, "law").errors == {"q1": "not scored in every row of every run"}
+
+
+def test_tasks_of_one_run_alone_and_means_stay_as_they_are() -> None:
+    items, means = itemised({"law": ["110"]}), by_hand(tax=(1, [0.25, 0.75]))
+    one, other = restrict_to_common_items(items, means)
+    assert one.values == items.values
+    assert other.values == means.values
+
+
+def test_runs_without_a_common_item_have_no_score() -> None:
+    one, _ = restrict_to_common_items(itemised({"law": ["1x"]}), itemised({"law": ["x1"]}))
+    with pytest.raises(NotMeasured, match="none of its 2 items could be scored"):
+        one.score(0, "law")
+
+
+def test_reasons_for_missing_cells_are_kept() -> None:
+    (run,) = restrict_to_common_items(itemised({"law": ["11", None, "10"]}))
+    assert run.missing == {(1, "law"): "no result was recorded"}
+    assert run.trained() == []
