@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from forgetless.result import RunResult
     from forgetless.sequence import run
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["ForgetlessError", "Plan", "Progress", "RunResult", "__version__", "load_plan", "run"]
 
 _HOMES = {
@@ -36,6 +37,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import the public names when first used, so that ``import forgetless`` costs nothing."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("forgetless")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'forgetless' has no attribute {name!r}")

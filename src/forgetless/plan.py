@@ -71,7 +71,8 @@ class TaskConfig(Config):
     )
     score: Scorer = Field("auto", description="how a test item is scored")
     normalise: bool = Field(
-        False, description="multiple choice: pick by log-likelihood per character instead of the sum"
+        False,
+        description="multiple choice: pick by log-likelihood per character instead of the sum",
     )
     render: Rendering = Field(
         "auto", description="chat template or plain text; auto: chat if the model has a template"

@@ -1,7 +1,7 @@
 """What a run leaves on disk, and who may write there.
 
-The manifest says what is finished; a file that the manifest does not name is unfinished work.  It is
-replaced atomically after the files that it speaks of are safely written.
+The manifest says what is finished; a file that it does not name is unfinished work.  It is replaced
+atomically, after the files that it speaks of are safely written.
 """
 
 from __future__ import annotations

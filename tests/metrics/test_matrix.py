@@ -126,9 +126,14 @@ def test_values_of_the_wrong_shape_are_refused(values: list[list[float | None]])
 
 def test_matrix_made_by_hand_has_no_items_and_says_so() -> None:
     matrix = by_hand(law=(1, [0.5, 0.75]))
-    for ask in (matrix.paired, lambda task: matrix.cell(0, task)):
+    rng = np.random.default_rng(0)
+    for ask in (
+        lambda: matrix.paired("law"),
+        lambda: matrix.cell(0, "law"),
+        lambda: matrix.resample(2, rng),
+    ):
         with pytest.raises(NotMeasured, match="only mean scores are known"):
-            ask("law")
+            ask()
 
 
 def test_resampling_draws_the_same_items_for_every_row() -> None:

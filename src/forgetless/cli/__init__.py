@@ -35,9 +35,9 @@ def _version(
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     if version:
-        from forgetless import __version__
+        from importlib import metadata
 
-        typer.echo(f"forgetless {__version__}")
+        typer.echo(f"forgetless {metadata.version('forgetless')}")
         raise typer.Exit
 
 

@@ -59,7 +59,7 @@ def token_f1(output: str, golds: Sequence[str]) -> float:
     0.571
     """
     words = Counter(re.findall(r"\w+", normalise(output)))
-    return max((_f1(words, Counter(re.findall(r"\w+", normalise(gold)))) for gold in golds))
+    return max(_f1(words, Counter(re.findall(r"\w+", normalise(gold)))) for gold in golds)
 
 
 def _f1(words: Counter[str], wanted: Counter[str]) -> float:

@@ -103,9 +103,7 @@ def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
         return _Prepared(row, renderer.prompt(row), (Request(context, []),))
     if score == "multiple_choice" and not answers:
         raise DataError("the item has no choices")
-    requests = tuple(
-        Request(context, renderer.continuation_ids(row, answer)) for answer in answers
-    )
+    requests = tuple(Request(context, renderer.continuation_ids(row, answer)) for answer in answers)
     for request, answer in zip(requests, answers, strict=True):
         if len(request.continuation) - (not context) < 1:
             raise DataError(f"the answer {answer[:40]!r} has no token to score")
@@ -136,9 +134,7 @@ def _score_batch(
     if task.config.score in _MATCHERS:
         prompts = [item.requests[0].context for item in batch]
         outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
-        return [
-            _generated(task, item, output) for item, output in zip(batch, outputs, strict=True)
-        ]
+        return [_generated(task, item, output) for item, output in zip(batch, outputs, strict=True)]
     scored = iter(log_likelihoods(loaded, [r for item in batch for r in item.requests]))
     results = []
     for item in batch:
@@ -174,9 +170,7 @@ def _chosen(task: Task, item: _Prepared, likelihoods: Sequence[Likelihood]) -> I
     """
     row, gold = item.row, item.row.gold
     totals = [likelihood.total for likelihood in likelihoods]
-    per_character = [
-        total / len(choice) for total, choice in zip(totals, row.choices, strict=True)
-    ]
+    per_character = [total / len(choice) for total, choice in zip(totals, row.choices, strict=True)]
     by_sum, by_character = totals.index(max(totals)), per_character.index(max(per_character))
     picked = by_character if task.config.normalise else by_sum
     return ItemResult(

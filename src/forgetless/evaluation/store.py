@@ -95,5 +95,3 @@ def _intact_lines(part: Path) -> dict[tuple[str, str], str]:
     with part.open("r+b") as file:
         file.truncate(intact)
     return lines
-
-

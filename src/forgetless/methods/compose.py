@@ -130,7 +130,7 @@ class Composition:
             method.end_stage(model, tokenizer, stage)
 
     def save(self, folder: Path) -> None:
-        """Write the state of every method: ``NAME.json``, and ``NAME.safetensors`` if it has any."""
+        """Write every method's state: ``NAME.json``, and ``NAME.safetensors`` for tensors."""
         from safetensors.torch import save_file
 
         with replace_folder(folder) as part:
@@ -182,4 +182,6 @@ def _make(spec: MethodSpec) -> Method[Any]:
                 fix=f"did you mean {near[0]!r}?" if near else options,
             ) from None
         message = fault["msg"][0].lower() + fault["msg"][1:]
-        raise PlanError(f"methods: {spec.name}.{key}: found {fault['input']!r}: {message}") from None
+        raise PlanError(
+            f"methods: {spec.name}.{key}: found {fault['input']!r}: {message}"
+        ) from None

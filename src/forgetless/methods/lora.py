@@ -22,7 +22,7 @@ class LoraConfig(Config):
     """Options of LoRA."""
 
     rank: int = Field(16, ge=1, description="rank of the change of each layer")
-    alpha: float = Field(32, gt=0, description="the change is scaled by alpha / rank")
+    alpha: int = Field(32, ge=1, description="the change is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the adapter")
     targets: str | list[str] = Field(
         "all-linear", description="names of the modules adapted, or all-linear"

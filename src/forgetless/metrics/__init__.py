@@ -8,7 +8,7 @@ What does not exist raises :class:`~forgetless.errors.NotMeasured` with the reas
 NaN.  Needs NumPy and SciPy only.
 """
 
-from forgetless.metrics.bootstrap import Interval, IntervalMethod, cell_intervals, interval
+from forgetless.metrics.bootstrap import Interval, cell_intervals, interval
 from forgetless.metrics.cells import Cell, CellMean, PairedItems
 from forgetless.metrics.comparisons import average_intransigence, gap_closed, intransigence
 from forgetless.metrics.figures import (
@@ -19,6 +19,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
+from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
 from forgetless.metrics.pairing import Formula, restrict_to_common_items

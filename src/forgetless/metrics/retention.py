@@ -149,11 +149,11 @@ def best_earlier(scores: Scores[V], task: str, *, count_base: bool = True) -> V:
             f"task '{task}' is trained in the last stage; nothing came after it to forget it by"
         )
     first = 0 if stage is None else stage
-    rows = [row for row in range(1, first) if (row, task) not in scores.missing]
-    if stage is not None and count_base:
-        rows.append(0)
-    rows.extend(range(first, scores.last))
-    return largest([scores.score(row, task) for row in rows])
+    rows = {row for row in range(1, first) if (row, task) not in scores.missing}
+    rows.update(range(first, scores.last))
+    if count_base:
+        rows.add(0)
+    return largest([scores.score(row, task) for row in sorted(rows)])
 
 
 def _check_there_are_stages(scores: Scores[V]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from forgetless.metrics import (
 )
 from forgetless.report.changes import ChangedItem, SharedWords, changed_items, shared_words
 from forgetless.report.data import RunResults, TaskInfo
+from forgetless.report.matrix import one_task
 from forgetless.report.outcome import TaskOutcome, judge_tasks
 from forgetless.report.wording import listing
 
@@ -138,17 +139,15 @@ def analyse(
         Arm(
             title=run.label if labels[run.label] == 1 else f"{run.label} ({run.name})",
             run=run,
-            summary=(
-                summary := summarise(
-                    run.matrix,
-                    joint.matrix if joint and joint is not run else None,
-                    draws=draws,
-                    level=level,
-                    seed=seed,
-                )
-            ),
+            summary=(summary := _summary(run, joint, draws=draws, level=level, seed=seed)),
             scores=_scores(run.matrix),
-            intervals=cell_intervals(run.matrix, draws=draws, level=level, seed=seed),
+            intervals={
+                place: limits
+                for task in run.tasks
+                for place, limits in cell_intervals(
+                    one_task(run.matrix, task.name), draws=draws, level=level, seed=seed
+                ).items()
+            },
             outcomes=judge_tasks(run, summary, find),
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
@@ -166,6 +165,15 @@ def analyse(
         level=level,
         warnings=tuple(warnings),
     )
+
+
+def _summary(run: RunResults, joint: RunResults | None, **how: Any) -> Summary:
+    summary = summarise(run.matrix, joint.matrix if joint and joint is not run else None, **how)
+    if run is not joint:
+        return summary
+    own = Figure(None, None, "it is the joint run itself")
+    tasks = tuple(replace(task, intransigence=own) for task in summary.tasks)
+    return replace(summary, tasks=tasks, average_intransigence=own)
 
 
 def estimate(
@@ -204,17 +212,8 @@ def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
     """
     if not runs:
         raise RunFolderError("no run folder was named", fix="forgetless report runs/NAME")
-    first, many = runs[0], len(runs) > 1
-    warnings: list[str] = []
-    for run in runs:
-        mark = f"{run.name}: " if many else ""
-        if run.state != "finished":
-            done = sum(stage.done for stage in run.stages)
-            warnings.append(
-                f"{mark}the run is {run.state}, {done} of {len(run.stages)} stages are done"
-            )
-        warnings += [f"{mark}{text}" for text in run.warnings]
-        warnings += [f"{mark}{task.name}: {text}" for task in run.tasks for text in task.warnings]
+    first = runs[0]
+    warnings = _own_warnings(runs)
     for other in runs[1:]:
         _check_tasks(first, other)
         pair = f"{first.name} and {other.name}"
@@ -228,6 +227,31 @@ def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
         if sequences and [s.tasks for s in first.stages] != [s.tasks for s in other.stages]:
             warnings.append(f"{pair} trained the tasks in a different order")
     return list(dict.fromkeys(warnings))
+
+
+def _own_warnings(runs: Sequence[RunResults]) -> list[str]:
+    """Each run's warnings; one that several runs share is told once, with their names."""
+    told: dict[str, list[str]] = {}
+    for run in runs:
+        for text in _warnings_of(run):
+            names = told.setdefault(text, [])
+            names += [] if run.name in names else [run.name]
+    if len(runs) == 1:
+        return list(told)
+    return [
+        f"{'all runs' if len(names) == len(runs) else listing(names)}: {text}"
+        for text, names in told.items()
+    ]
+
+
+def _warnings_of(run: RunResults) -> list[str]:
+    warnings = []
+    if run.state != "finished":
+        done = sum(stage.done for stage in run.stages)
+        warnings.append(f"the run is {run.state}, {done} of {len(run.stages)} stages are done")
+    warnings += run.warnings
+    warnings += [f"task '{task.name}': {text}" for task in run.tasks for text in task.warnings]
+    return warnings
 
 
 def _check_tasks(first: RunResults, other: RunResults) -> None:
@@ -283,13 +307,14 @@ def _against(
 ) -> dict[str, Against]:
     if sequential is None or run is sequential:
         return {}
-    return {
-        task.name: Against(
-            final=find(partial(_final_less, task=task.name), run.matrix, sequential.matrix),
-            learned=find(partial(_learned_less, task=task.name), run.matrix, sequential.matrix),
+    found = {}
+    for task in run.tasks:
+        pair = one_task(run.matrix, task.name), one_task(sequential.matrix, task.name)
+        found[task.name] = Against(
+            final=find(partial(_final_less, task=task.name), *pair),
+            learned=find(partial(_learned_less, task=task.name), *pair),
         )
-        for task in run.tasks
-    }
+    return found
 
 
 def _final_less(here: Any, there: Any, task: str) -> Any:

@@ -12,6 +12,7 @@ from forgetless.errors import NotMeasured
 from forgetless.metrics import Figure, Flips, Summary, TaskSummary, Unit, find_flips
 from forgetless.report.changes import rows_compared
 from forgetless.report.data import RunResults, TaskInfo
+from forgetless.report.matrix import one_task
 
 Fate = Literal["lost", "kept", "improved", "inconclusive", "absent"]
 Learning = Literal["learned", "known", "not learned", "only tested", "absent"]
@@ -155,17 +156,18 @@ def _judge(
 ) -> TaskOutcome:
     only_tested = Figure(None, None, f"task '{task.name}' is only tested")
     before = gain = only_tested
+    column = one_task(run.matrix, task.name)
     if task.trained_in is not None:
-        before = find(partial(_score, row=task.trained_in - 1, task=task.name), run.matrix)
+        before = find(partial(_score, row=task.trained_in - 1, task=task.name), column)
         gain = find(
             partial(_change, old=task.trained_in - 1, new=task.trained_in, task=task.name),
-            run.matrix,
+            column,
         )
     rows = rows_compared(run, task)
     if rows is None:
         loss = Figure(None, None, summary.forgetting.reason)
     else:
-        loss = find(partial(_change, old=rows[1], new=rows[0], task=task.name), run.matrix)
+        loss = find(partial(_change, old=rows[1], new=rows[0], task=task.name), column)
     fate = judge_loss(loss, task.unit)
     needed = None
     if fate == "inconclusive" and summary.items:

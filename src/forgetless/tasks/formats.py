@@ -142,7 +142,9 @@ def _choice(answer: Any, choices: tuple[str, ...]) -> str:
 
 
 def _turns(value: Any, field: str, role: Role) -> tuple[Turn, ...]:
-    return _messages(value, field) if isinstance(value, list) else (Turn(role, _text(value, field)),)
+    return (
+        _messages(value, field) if isinstance(value, list) else (Turn(role, _text(value, field)),)
+    )
 
 
 def _messages(value: Any, field: str) -> tuple[Turn, ...]:

@@ -62,7 +62,9 @@ class Renderer:
         """The text before the answer of a test item, worked examples included."""
         if self.style == "chat":
             examples = [
-                turn for shot in self.shots for turn in (*shot.prompt, Turn("assistant", shot.answer))
+                turn
+                for shot in self.shots
+                for turn in (*shot.prompt, Turn("assistant", shot.answer))
             ]
             return self._chat([*examples, *row.prompt], ask=True)
         examples_text = [_plain(shot) + _answer(shot) for shot in self.shots]
@@ -120,9 +122,7 @@ class Renderer:
             after = self._chat(turns[: number + 1])
             if not (before.startswith(done) and after.startswith(before)
                     and whole.startswith(after)):  # fmt: skip
-                return [
-                    self._join(self._exchange(turns[: last + 1])) for last in answers
-                ]
+                return [self._join(self._exchange(turns[: last + 1])) for last in answers]
             pieces += [(before[len(done) :], False), *self._split_end(after[len(before) :])]
             done = after
         return [self._join(pieces)]
@@ -172,8 +172,11 @@ class Renderer:
         if not text:
             return []
         ids: list[int] = self.tokenizer(text, add_special_tokens=start)["input_ids"]
-        if start and ids and ids[-1] == self.tokenizer.eos_token_id and not text.endswith(
-            str(self.tokenizer.eos_token)
+        if (
+            start
+            and ids
+            and ids[-1] == self.tokenizer.eos_token_id
+            and not text.endswith(str(self.tokenizer.eos_token))
         ):
             ids = ids[:-1]  # some tokenizers also close the text; a prompt stays open
         return ids

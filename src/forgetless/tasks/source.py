@@ -167,7 +167,9 @@ def _load_files(source: str) -> Any:
         with _without_bars():
             return datasets.load_dataset(_LOADERS[suffixes.pop()], data_files=names, split="train")
     except Exception as error:
-        raise DataError(f"{path}: cannot be read: {_first_line(error.__cause__ or error)}") from error
+        raise DataError(
+            f"{path}: cannot be read: {_first_line(error.__cause__ or error)}"
+        ) from error
 
 
 @contextmanager

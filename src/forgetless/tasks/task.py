@@ -106,7 +106,9 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     if config.limit is not None:
         test = test[: config.limit]
     if not test:
-        raise DataError(f"task {config.name!r} has no test items", fix="hold_out: 0.1 or test: FILE")
+        raise DataError(
+            f"task {config.name!r} has no test items", fix="hold_out: 0.1 or test: FILE"
+        )
     _check_ids(config.name, test)
     if trained_in is not None and not train:
         raise DataError(f"task {config.name!r} has no training rows")

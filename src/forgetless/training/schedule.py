@@ -175,9 +175,7 @@ class _Draws:
         rng: Source of randomness.
     """
 
-    def __init__(
-        self, lengths: Ints, start: int, tokens: float, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, lengths: Ints, start: int, tokens: float, rng: np.random.Generator) -> None:
         self._lengths = lengths
         self._start = start
         self._tokens = tokens

@@ -159,7 +159,7 @@ def _arguments(config: TrainingConfig, steps: int, folder: Path, device: str, se
     )
 
 
-def _recomputation(config: TrainingConfig) -> dict[str, bool]:
+def _recomputation(config: TrainingConfig) -> dict[str, Any]:
     """The setting that trades time for memory, under the name that this transformers gives it."""
     from transformers import TrainingArguments
 

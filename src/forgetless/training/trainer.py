@@ -51,6 +51,7 @@ class Collator:
     pad_id: int
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Pad rows to one tensor each of ids, mask, positions and labels."""
         examples = [row["example"] for row in rows]
         padded = pad_left([example.ids for example in examples], self.pad_id)
         labels = [
@@ -71,7 +72,7 @@ class Collator:
         }
 
 
-class StageTrainer(Trainer):  # type: ignore[misc]
+class StageTrainer(Trainer):
     """transformers.Trainer over a fixed schedule, with the methods' phases.
 
     The loss is the sum of cross-entropies over all learned tokens of the optimiser step, divided by
@@ -98,10 +99,11 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
     ) -> None:
+        self._rows = ScheduledRows(schedule)
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=ScheduledRows(schedule),
+            train_dataset=self._rows,
             data_collator=Collator(pad_id),
             callbacks=[_StepCallback(self, methods, on_step)],
         )
@@ -125,7 +127,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         return seconds, cpu_seconds
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        return SequentialSampler(train_dataset if train_dataset is not None else self._rows)
 
     def compute_loss(
         self,
@@ -175,7 +177,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
     def _clip_grad_norm(self, model: Any) -> Any:
         """The accumulated gradient: changed by methods, then clipped, then pulled."""
         self.methods.change_gradient(model)
-        norm = super()._clip_grad_norm(model)
+        norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
         if not math.isfinite(float(norm)):
             raise self._broken("the gradient norm", float(norm))
         self.pull_norm = add_pulls(model, self.methods.pulls())
@@ -183,7 +185,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        checkpoint = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         self.methods.save(checkpoint / "methods")
         seconds, cpu_seconds = self.spent()
         seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
@@ -221,7 +223,7 @@ def add_pulls(model: Any, pulls: Sequence[Pull]) -> float:
     return math.sqrt(squares)
 
 
-class _StepCallback(TrainerCallback):  # type: ignore[misc]
+class _StepCallback(TrainerCallback):
     """Runs the update phase and reports steps."""
 
     def __init__(self, trainer: StageTrainer, methods: Composition, on_step: OnStep) -> None:

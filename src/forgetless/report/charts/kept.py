@@ -13,8 +13,8 @@ from forgetless.report.charts.marks import ArmStyle, add_mark, text_width
 from forgetless.report.charts.svg import Node, path, picture
 from forgetless.report.wording import clipped, number
 
-WIDTH, HEIGHT = 340.0, 332.0
-LEFT, TOP, RIGHT, BOTTOM = 40.0, 12.0, 12.0, 44.0
+WIDTH, HEIGHT = 340.0, 344.0
+LEFT, TOP, RIGHT, BOTTOM = 36.0, 30.0, 14.0, 42.0
 LABEL, LINE = 12.0, 15.0
 
 
@@ -93,7 +93,7 @@ def draw_kept(what: KeptPicture) -> Node:
             "title",
             f"{point.task}: {number(point.learned.value)} learned, {number(point.kept.value)} kept",
         )
-    _draw_names(group, what, places)
+    _draw_names(group, what, places, [up(point.learned.value) for point in what.points])
     return root
 
 
@@ -104,33 +104,29 @@ def _draw_frame(root: Node, across: Axis, up: Axis) -> None:
     for tick in up.ticks:
         root.add("line", x1=LEFT, x2=WIDTH - RIGHT, y1=up(tick), y2=up(tick), class_="grid")
         root.add("text", up.spelled(tick), x=LEFT - 6, y=up(tick) + 3.8, class_="tick end")
-        side = "end" if tick == high else "start" if tick == low else "middle"
         root.add(
-            "text", up.spelled(tick), x=across(tick), y=HEIGHT - BOTTOM + 16, class_=f"tick {side}"
+            "text", up.spelled(tick), x=across(tick), y=HEIGHT - BOTTOM + 16, class_="tick middle"
         )
     root.add("path", d=path(corner[:2]), class_="diagonal")
-    root.add(
-        "text",
-        "score when learned",
-        x=WIDTH - RIGHT,
-        y=HEIGHT - 8,
-        class_="note end",
-    )
-    root.add(
-        "text",
-        "score at the end",
-        x=-TOP,
-        y=11,
-        transform="rotate(-90)",
-        class_="note end",
-    )
+    root.add("text", "score when learned →", x=WIDTH - RIGHT, y=HEIGHT - 8, class_="note end")
+    root.add("text", "↑ score at the end", x=0, y=TOP - 15, class_="note")
 
 
-def _draw_names(group: Node, what: KeptPicture, places: Sequence[tuple[float, float]]) -> None:
+def _draw_names(
+    group: Node,
+    what: KeptPicture,
+    places: Sequence[tuple[float, float]],
+    tops: Sequence[float],
+) -> None:
     names = [clipped(point.task, 18) for point in what.points]
     sizes = [(text_width(name, LABEL), LINE) for name in names]
-    frame = Box(LEFT + 2, TOP - 6, WIDTH - LEFT - 4, HEIGHT - TOP - BOTTOM + 4)
-    for name, (x, y), put in zip(names, places, place_around(places, sizes, frame), strict=True):
+    frame = Box(LEFT + 2, TOP - 8, WIDTH - LEFT - 4, HEIGHT - TOP - BOTTOM + 4)
+    stems = [
+        Box(x - 4, min(y, top), 8, abs(y - top))
+        for (x, y), top in zip(places, tops, strict=True)
+    ]
+    labels = place_around(places, sizes, frame, obstacles=stems)
+    for name, (x, y), put in zip(names, places, labels, strict=True):
         box = put.box
         if put.far:
             near_x = min(max(x, box.x), box.x + box.width)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 STEPS = (0.0, 7.0, 14.0, 22.0, 31.0, 41.0, 52.0, 64.0, 78.0, 94.0, 112.0, 132.0, 154.0, 178.0)
 """How far from its point a label may be pushed, in drawing units, nearest first."""
+
+AWAY = (0.0, 30.0, 60.0, 90.0)
+"""How much farther out a column of labels may stand."""
 
 # Right, left, above, below, then the corners: the order in which a reader looks for a label.
 SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
@@ -60,40 +62,46 @@ def place_around(
     sizes: Sequence[tuple[float, float]],
     frame: Box,
     *,
+    obstacles: Sequence[Box] = (),
     gap: float = 8.0,
 ) -> list[Placed]:
     """Place one label per point, near it, inside the frame, over no label and no point.
 
-    Greedy over candidates on eight sides at growing distance; the most crowded points choose
-    first.  If every candidate of a label collides, the least colliding one is taken.
+    Several layouts are tried and the tidiest is taken: all labels to the left of their points and
+    moved apart in height, the same to the right, both near and farther out, and each label for
+    itself wherever it fits best.
 
     Args:
         points: Centre of each mark.
         sizes: Width and height of each label.
         frame: Where labels may stand.
+        obstacles: What else they should not cover.
         gap: Distance kept between a mark's centre and its label.
 
     Returns:
         One placement per point, in the order given.
     """
     marks = [Box(x - gap * 0.7, y - gap * 0.7, gap * 1.4, gap * 1.4) for x, y in points]
-    placed: dict[int, Placed] = {}
-    for index in sorted(range(len(points)), key=lambda i: (-_crowding(points, i), i)):
-        best: tuple[float, Placed] | None = None
-        for step, (side_x, side_y) in ((step, side) for step in STEPS for side in SIDES):
-            box = _beside(points[index], sizes[index], side_x, side_y, gap + step)
-            cost = (
-                sum(box.overlap(other.box) for other in placed.values()) * 8
-                + sum(box.overlap(mark) for mark in marks) * 4
-                + box.outside(frame) * 16
-            )
-            if best is None or cost < best[0] - 1e-9:
-                best = (cost, Placed(box, far=step > STEPS[1]))
-            if cost == 0:
-                break
-        assert best is not None
-        placed[index] = best[1]
-    return [placed[index] for index in range(len(points))]
+
+    def untidiness(placed: Sequence[Placed]) -> float:
+        away = sum(
+            abs(put.box.y + put.box.height / 2 - y)
+            + max(put.box.x - x, x - put.box.x - put.box.width, 0)
+            for put, (x, y) in zip(placed, points, strict=True)
+        )
+        return sum(
+            8 * sum(put.box.overlap(other.box) for other in placed[:index])
+            + 4 * sum(put.box.overlap(mark) for mark in marks)
+            + sum(put.box.overlap(thing) for thing in obstacles)
+            + 16 * put.box.outside(frame)
+            for index, put in enumerate(placed)
+        ) + away * 2
+
+    columns = [
+        _in_columns(points, sizes, frame, side, gap + away) for away in AWAY for side in (-1, 1)
+    ]
+    alone = _one_by_one(points, sizes, frame, [*marks, *obstacles], gap)
+    return min((*columns, alone), key=untidiness)
 
 
 def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
@@ -140,9 +148,69 @@ def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> l
     return result
 
 
-def any_overlap(placed: Sequence[Placed]) -> bool:
-    """Whether any two labels cover each other."""
-    return any(one.box.overlap(two.box) > 0 for one, two in combinations(placed, 2))
+def _in_columns(
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    frame: Box,
+    side: int,
+    gap: float,
+) -> list[Placed]:
+    """All labels on one side, or on the other where there is no room, spread in height."""
+    boxes = []
+    for point, size in zip(points, sizes, strict=True):
+        box = _beside(point, size, side, 0, gap)
+        fits = frame.x <= box.x and box.x + box.width <= frame.x + frame.width
+        boxes.append(box if fits else _beside(point, size, -side, 0, gap))
+    result: dict[int, Placed] = {}
+    for group in _columns(boxes):
+        height = max(boxes[i].height for i in group)
+        tops = spread(
+            [boxes[i].y for i in group], gap=height, low=frame.y, high=frame.y + frame.height - height
+        )
+        for index, top in zip(group, tops, strict=True):
+            box = boxes[index]
+            moved = abs(top - box.y) > box.height * 0.6 or gap > 2 * box.height
+            result[index] = Placed(Box(box.x, top, box.width, box.height), far=moved)
+    return [result[index] for index in range(len(points))]
+
+
+def _columns(boxes: Sequence[Box]) -> list[list[int]]:
+    """Groups of boxes that overlap from left to right, directly or through others."""
+    groups: list[list[int]] = []
+    end = float("-inf")
+    for index in sorted(range(len(boxes)), key=lambda i: (boxes[i].x, i)):
+        if not groups or boxes[index].x >= end:
+            groups.append([])
+        groups[-1].append(index)
+        end = max(end, boxes[index].x + boxes[index].width)
+    return groups
+
+
+def _one_by_one(
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    frame: Box,
+    taken: Sequence[Box],
+    gap: float,
+) -> list[Placed]:
+    """Each label where it collides least, nearest first; the most crowded points choose first."""
+    placed: dict[int, Placed] = {}
+    for index in sorted(range(len(points)), key=lambda i: (-_crowding(points, i), i)):
+        best: tuple[float, Placed] | None = None
+        for step, (side_x, side_y) in ((step, side) for step in STEPS for side in SIDES):
+            box = _beside(points[index], sizes[index], side_x, side_y, gap + step)
+            cost = (
+                8 * sum(box.overlap(other.box) for other in placed.values())
+                + 4 * sum(box.overlap(thing) for thing in taken)
+                + 16 * box.outside(frame)
+            )
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, Placed(box, far=step > STEPS[1]))
+            if cost == 0:
+                break
+        assert best is not None
+        placed[index] = best[1]
+    return [placed[index] for index in range(len(points))]
 
 
 def _crowding(points: Sequence[tuple[float, float]], index: int) -> int:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -42,6 +43,8 @@ def render_html(report: Report, verdict: Verdict) -> str:
     styles = pictures.arm_styles(report)
     css, script = _asset("report.css"), _asset("report.js")
     css = stylesheet() + css
+    entries = items.item_entries(report, styles)
+    changed = {change.title for entry in entries for change in entry.changes}
     return (
         _environment()
         .get_template("report.html")
@@ -60,7 +63,8 @@ def render_html(report: Report, verdict: Verdict) -> str:
             curve_panels=pictures.curve_panels(report, styles),
             outcomes=tables.outcome_tables(report, styles),
             margin=number(MARGIN["accuracy"]),
-            items=items.item_entries(report, styles),
+            items=entries,
+            item_arms=[title for title in styles if title in changed],
             questions=items.free_questions(report, styles),
             figures=tables.figure_rows(report),
             readings=other_readings(report),
@@ -82,12 +86,18 @@ def _environment() -> Environment:
         loader=PackageLoader("forgetless.report.html"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(visible=visible, number=number)
+    environment.filters.update(number=number)
     environment.globals.update(count=count, swatch=swatch)
     return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Show what is hidden in text from outside; drawings and our own two blocks are markup."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _asset(name: str) -> str:

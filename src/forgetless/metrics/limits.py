@@ -1,0 +1,135 @@
+"""Where to evaluate a figure for the two limits of its interval.
+
+:mod:`forgetless.metrics.bootstrap` says why there is an unseen item; here it is put in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import binomtest
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics.pairing import Formula, IntArray, PairedRuns
+from forgetless.metrics.resampling import resampled_means, weighted_means
+from forgetless.metrics.scores import FloatArray
+
+IntervalMethod = Literal[
+    "Clopper-Pearson", "exact", "bootstrap with an unseen item", "percentile bootstrap"
+]
+
+_JITTER = 1e-3
+"""How far cells are moved apart before asking what each does to a figure, as a share of [0, 1]."""
+
+_ROUNDING = 1e-9
+"""Smaller effects than this are taken for rounding."""
+
+_FAR = 1e3
+"""The same for log-likelihoods, which have no lower end: nats, more than any difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Points to evaluate a figure at; each is a line of all cells, see :class:`PairedRuns`.
+
+    Attributes:
+        low: For the lower limit, shape (draws, C); (1, C) where the limits are exact.
+        middle: With nothing unseen, to compare with the figure itself; the same shape.
+        high: For the upper limit; the same shape.
+        method: What this way to find limits is called.
+    """
+
+    low: FloatArray
+    middle: FloatArray
+    high: FloatArray
+    method: IntervalMethod
+
+
+def limit_lines(
+    paired: PairedRuns, figure: Formula, point: FloatArray, draws: int, level: float, seed: int
+) -> Lines:
+    """Draw the test items anew, with one unseen item at its worst and at its best.
+
+    Args:
+        paired: The runs, with their items.
+        figure: Takes one stack per run.
+        point: The scores as they were measured, shape (C,).
+        draws: Number of lines, where the limits are not exact.
+        level: Confidence level, for the limits that are.
+        seed: Of the draws.
+
+    Returns:
+        The lines; cells that do not change the figure stay as they were measured.
+
+    Raises:
+        NotMeasured: if no cell changes the figure, or the items of one that does are not known.
+    """
+    effect = _effects(paired, figure, point)
+    read = [place for place, sign in zip(paired.places, effect, strict=True) if sign]
+    items = {task: paired.items(task) for task in dict.fromkeys(place.task for place in read)}
+    if not items:
+        raise NotMeasured("no score changes this figure, so there is nothing to be unsure of")
+    rng = np.random.default_rng(seed)
+    if any(paired.runs[place.run].column(place.task).unit == "nats" for place in read):
+        lines = np.tile(point, (draws, 1))
+        for scores, where in items.values():
+            lines[:, where] = resampled_means(scores, draws, rng)
+        return Lines(lines, lines, lines, "percentile bootstrap")
+
+    worst = np.where(effect > 0, 0.0, np.where(effect < 0, 1.0, point))  # (C,)
+    best = np.where(effect > 0, 1.0, np.where(effect < 0, 0.0, point))
+    if len(items) == 1:
+        ((scores, where),) = items.values()
+        moving = effect[where] != 0
+        exact = _exact_lines(scores[:, moving], where[moving], point, worst, best, level)
+        if exact is not None:
+            return exact
+    lows, middles, highs = (np.tile(point, (draws, 1)) for _ in range(3))
+    for scores, where in items.values():
+        seen, unseen = weighted_means(scores, draws, rng)  # (draws, k), (draws, 1)
+        lows[:, where] = (seen + unseen * worst[where]).clip(0, 1)  # up to rounding it is inside
+        middles[:, where] = seen / (1 - unseen)
+        highs[:, where] = (seen + unseen * best[where]).clip(0, 1)
+    return Lines(lows, middles, highs, "bootstrap with an unseen item")
+
+
+def _exact_lines(
+    scores: FloatArray,
+    where: IntArray,
+    point: FloatArray,
+    worst: FloatArray,
+    best: FloatArray,
+    level: float,
+) -> Lines | None:
+    """The same for items of one task, shape (n, k), whose limits are known in closed form."""
+    n, k = scores.shape
+    if k == 1 and np.isin(scores, (0.0, 1.0)).all():
+        limits = binomtest(round(scores.sum()), n).proportion_ci(level, method="exact")
+        lows, highs = point.copy(), point.copy()
+        lows[where] = limits.low if best[where] == 1 else limits.high
+        highs[where] = limits.high if best[where] == 1 else limits.low
+        return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "Clopper-Pearson")
+    if (scores == scores[0]).all():
+        share = 1 - ((1 - level) / 2) ** (1 / n)  # upper quantile of Beta(1, n)
+        lows, highs = point + share * (worst - point), point + share * (best - point)
+        return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "exact")
+    return None
+
+
+def _effects(paired: PairedRuns, figure: Formula, point: FloatArray) -> FloatArray:
+    """Which way each cell moves the figure: 1, -1, or 0 for not at all; shape (C,)."""
+    size = len(point)
+    bounded = np.array([unit == "accuracy" for unit in paired.units])
+    # Apart from one another, so that a tie for the maximum does not hide both.
+    apart = np.random.default_rng(0).random(size)
+    start = np.where(bounded, (1 - _JITTER) * point + _JITTER * apart, point + _JITTER * apart)
+    probes = np.tile(start, (2 * size + 1, 1))
+    cells = np.arange(size)
+    probes[cells, cells] = np.where(bounded, 1.0, start + _FAR)
+    probes[size + cells, cells] = np.where(bounded, 0.0, start - _FAR)
+    values = paired.evaluate(figure, probes)
+    up, down = values[:size] - values[-1], values[-1] - values[size:-1]
+    effect = np.nansum([up, down], axis=0)
+    return np.where(np.abs(effect) < _ROUNDING, 0.0, np.sign(effect))

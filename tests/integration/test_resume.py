@@ -1,0 +1,173 @@
+"""A run killed at any moment and started again ends in the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.plan import Plan, make_plan
+from forgetless.progress import Progress
+from forgetless.sequence import run_sequence
+from tests.tiny import build_model, colours, write_rows
+
+METHODS: dict[str, list[Any]] = {
+    "sequential": [],
+    "replay + lora": [
+        {"replay": {"ratio": 0.3, "buffer": "reservoir", "size": 5}},
+        {"lora": {"rank": 4, "dropout": 0.1}},
+    ],
+}
+
+
+def plan_for(folder: Path, output: str, methods: list[Any]) -> Plan:
+    def task(name: str) -> dict[str, Any]:
+        return {"train": str(folder / f"{name}.jsonl"), "test": str(folder / f"{name}.jsonl")}
+
+    return make_plan(
+        {
+            "model": str(folder / "model"),
+            "sequence": [task("first"), task("second")],
+            "test_only": [{"test": str(folder / "choices.jsonl")}],
+            "methods": methods,
+            "training": {
+                "epochs": 2,
+                "batch_size": 2,
+                "accumulation": 2,
+                "learning_rate": 3e-3,
+                "checkpoint_every": 2,
+                "scoring_batch_size": 6,
+            },
+            "ask": ["Who?"],
+            "output": str(folder / output),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resume")
+    build_model(folder / "model")
+    write_rows(folder / "first.jsonl", colours(0))
+    write_rows(folder / "second.jsonl", colours(3))
+    write_rows(
+        folder / "choices.jsonl",
+        [{"question": f"pick {i}", "choices": ["a", "b", "c"], "answer": i % 3} for i in range(6)],
+    )
+    return folder
+
+
+class Killer(Progress):
+    """Counts every event and every flushed file, and kills the process at the chosen one."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.seen: list[str] = []
+
+    def event(self, what: str) -> None:
+        self.seen.append(what)
+        if len(self.seen) == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stage(self, run: str, name: str, number: int, last: int) -> None:
+        self.event(f"stage {name}")
+
+    def working(self, what: str) -> None:
+        self.event(what)
+
+    def trained(self, step: int, steps: int, loss: float) -> None:
+        self.event("training")
+
+    def scored(self, task: str, done: int, total: int) -> None:
+        self.event("scoring")
+
+
+def run_watched(plan: Plan, killer: Killer) -> None:
+    """Run a plan; writing counts as events, before and after each file is flushed."""
+    flush: Callable[[Any], None] = os.fsync
+
+    def watched(descriptor: Any) -> None:
+        killer.event("writing")
+        flush(descriptor)
+        killer.event("written")
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "fsync", watched)
+    try:
+        run_sequence(plan, killer)
+    finally:
+        patch.undo()
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run in a forked process; its exit code, or minus the signal that ended it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside idle threads
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """Hashes of everything that must not depend on interruptions."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and (file.suffix in (".safetensors", ".jsonl") or "methods" in file.parts)
+    }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_killed_again_and_again_ends_in_the_same_bytes(name: str, data: Path) -> None:
+    slug = name.replace(" + ", "-")
+    whole = plan_for(data, f"{slug}-whole", METHODS[name])
+    watcher = Killer(at=-1)
+    run_watched(whole, watcher)
+    expected = fingerprints(Path(whole.output))
+    assert {"training", "scoring", "writing", "saving the model"} <= set(watcher.seen)
+
+    killed = plan_for(data, f"{slug}-killed", METHODS[name])
+    draw = random.Random(7)
+    hit: Counter[str] = Counter()
+    first_of = {kind: watcher.seen.index(kind) + 1 for kind in set(watcher.seen)}
+    # once in the first event of every kind, then at random moments of what is left
+    for turn in range(10):
+        at = (
+            first_of[("training", "scoring", "writing", "saving the model")[turn]]
+            if turn < 4
+            else draw.randrange(2, 60)
+        )
+        killer = Killer(at)
+        code = in_child(lambda killer=killer: run_watched(killed, killer))  # type: ignore[misc]
+        assert code in (0, -signal.SIGKILL)
+        hit[str(code)] += 1
+        if code == 0:
+            break
+    assert hit[str(-signal.SIGKILL)] >= 5
+    run_sequence(killed)
+    assert fingerprints(Path(killed.output)) == expected
+
+
+def test_a_finished_run_is_not_touched_by_running_it_again(data: Path) -> None:
+    plan = plan_for(data, "again", [])
+    run_sequence(plan)
+    before = {f: f.stat().st_mtime_ns for f in Path(plan.output).rglob("*.safetensors")}
+    watcher = Killer(at=-1)
+    run_sequence(plan, watcher)
+    assert "training" not in watcher.seen
+    assert "scoring" not in watcher.seen
+    assert {f: f.stat().st_mtime_ns for f in before} == before

@@ -1,0 +1,176 @@
+"""Small methods for the phases that few shipped methods use, written as any method is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from forgetless.methods.base import (
+    Batch,
+    Method,
+    Pull,
+    RehearsalRows,
+    Stage,
+    State,
+)
+from forgetless.plan import Config
+
+
+class StrengthConfig(Config):
+    """How strongly a probe acts."""
+
+    strength: float = Field(0.5, ge=0, description="0: not at all")
+
+
+class Anchor(Method[StrengthConfig]):
+    """Penalty: pull weights to where the last stage left them, some more than others."""
+
+    name = "anchor"
+    Config = StrengthConfig
+
+    def __init__(self, config: StrengthConfig) -> None:
+        super().__init__(config)
+        self._anchors: dict[str, torch.Tensor] = {}
+        self._importances: dict[str, torch.Tensor] = {}
+
+    def pull(self) -> Pull | None:
+        if not self._anchors:
+            return None
+        return Pull(self.config.strength, self._anchors, self._importances)
+
+    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
+        self._anchors = _trained(model)
+        self._importances = {name: value.abs() * 10 for name, value in self._anchors.items()}
+
+    def state(self) -> State:
+        return State({f"anchor/{name}": value for name, value in self._anchors.items()})
+
+    def restore(self, state: State) -> None:
+        self._anchors = {name.removeprefix("anchor/"): t for name, t in state.tensors.items()}
+        self._importances = {name: value.abs() * 10 for name, value in self._anchors.items()}
+
+
+class Calm(Method[StrengthConfig]):
+    """Loss: square of the log-partition at every learned token."""
+
+    name = "calm"
+    Config = StrengthConfig
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        squares = batch.logits.float().logsumexp(-1).square()
+        return self.config.strength * squares[batch.targets != -100].sum() / batch.learned_tokens
+
+
+class Project(Method[StrengthConfig]):
+    """Gradient: take out what points along the weights that the last stage left."""
+
+    name = "project"
+    Config = StrengthConfig
+
+    def __init__(self, config: StrengthConfig) -> None:
+        super().__init__(config)
+        self._direction: dict[str, torch.Tensor] = {}
+
+    def change_gradient(self, model: Any) -> None:
+        parameters = {n: p for n, p in model.named_parameters() if n in self._direction}
+        along = sum(
+            (float((p.grad * self._direction[n]).sum()) for n, p in parameters.items()), start=0.0
+        )
+        for name, parameter in parameters.items():
+            parameter.grad -= self.config.strength * along * self._direction[name]
+
+    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
+        trained = _trained(model)
+        length = sum(float(value.square().sum()) for value in trained.values()) ** 0.5
+        self._direction = {name: value / length for name, value in trained.items()}
+
+    def state(self) -> State:
+        return State(dict(self._direction))
+
+    def restore(self, state: State) -> None:
+        self._direction = dict(state.tensors)
+
+
+class Slow(Method[StrengthConfig]):
+    """Update: after each step, draw the weights towards their running average."""
+
+    name = "slow"
+    Config = StrengthConfig
+
+    def __init__(self, config: StrengthConfig) -> None:
+        super().__init__(config)
+        self._average: dict[str, torch.Tensor] = {}
+        self._steps = 0
+
+    def before_step(self, model: Any) -> None:
+        self._average = self._average or _trained(model)
+
+    def after_step(self, model: Any) -> None:
+        self._steps += 1
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in self._average:
+                    self._average[name].lerp_(parameter, 0.1)
+                    parameter.lerp_(self._average[name], self.config.strength)
+
+    def state(self) -> State:
+        return State(dict(self._average), {"steps": self._steps})
+
+    def restore(self, state: State) -> None:
+        self._average = dict(state.tensors)
+        self._steps = int(state.values["steps"])
+
+
+class Recorder(Method[Config]):
+    """Every phase: write down that it was called."""
+
+    name = "recorder"
+    Config = Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.calls: list[str] = []
+
+    def stages(self, stages: Sequence[Stage]) -> list[Stage]:
+        self.calls.append("PlansStages")
+        return list(stages)
+
+    def adapt(self, model: Any, stage: Stage) -> Any:
+        self.calls.append("AdaptsModel")
+        return model
+
+    def rehearsal(self, stage: Stage) -> Sequence[RehearsalRows]:
+        self.calls.append("MixesData")
+        return []
+
+    def loss(self, model: Any, batch: Batch) -> torch.Tensor:
+        self.calls.append("AddsLoss")
+        return torch.zeros(())
+
+    def pull(self) -> Pull | None:
+        self.calls.append("PullsWeights")
+        return None
+
+    def change_gradient(self, model: Any) -> None:
+        self.calls.append("ChangesGradient")
+
+    def before_step(self, model: Any) -> None:
+        self.calls.append("ChangesUpdate")
+
+    def after_step(self, model: Any) -> None:
+        self.calls.append("ChangesUpdate")
+
+    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
+        self.calls.append("LearnsAtEnd")
+
+
+def _trained(model: Any) -> dict[str, torch.Tensor]:
+    return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+PROBES: dict[str, type[Method[Any]]] = {
+    kind.name: kind for kind in (Anchor, Calm, Project, Slow, Recorder)
+}

@@ -1,0 +1,236 @@
+"""The contract that every method keeps; a new method needs one line in ``CASES``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from forgetless.errors import PlanError
+from forgetless.methods import METHODS
+from forgetless.methods.base import Method
+from forgetless.methods.compose import Composition, compose
+from forgetless.models.save import save_stage_model
+from forgetless.plan import MethodSpec, ModelConfig, TrainingConfig
+from forgetless.models.load import LoadedModel, load_model
+from tests.methods.probes import PROBES
+from tests.training.build import (
+    Weights,
+    colour_task,
+    differing,
+    distance,
+    load,
+    one_stage_a_task,
+    settings,
+    train,
+    weights,
+)
+
+TASKS = (colour_task("first", 0), colour_task("second", 1))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Options with which a method acts, and those with which it does nothing, if there are any."""
+
+    on: Mapping[str, Any] = field(default_factory=dict)
+    off: Mapping[str, Any] | None = None
+
+
+CASES: dict[str, Case] = {
+    "sequential": Case(off={}),
+    "joint": Case(),
+    "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
+    "lora": Case(on={"rank": 4, "dropout": 0.1}),
+    "anchor": Case(on={"strength": 0.5}, off={"strength": 0}),
+    "calm": Case(on={"strength": 0.1}, off={"strength": 0}),
+    "project": Case(on={"strength": 1.0}, off={"strength": 0}),
+    "slow": Case(on={"strength": 0.5}, off={"strength": 0}),
+}
+every_method = pytest.mark.parametrize("name", CASES)
+with_an_off = pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.off is not None])
+
+
+def make(name: str, options: Mapping[str, Any] | None = None) -> Composition:
+    return compose([MethodSpec(name=name, options=dict(CASES[name].on if options is None else options))])
+
+
+def teach(
+    methods: Composition,
+    model: Path,
+    folder: Path,
+    config: TrainingConfig | None = None,
+    dtype: str = "float32",
+) -> list[Weights]:
+    """Train the stages one after another; the weights after each."""
+    after = []
+    loaded = load(model, dtype=dtype)
+    for stage in methods.stages(one_stage_a_task(TASKS)):
+        train(loaded, stage, config or settings(), folder / stage.name, methods)
+        methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        after.append(weights(loaded.model))
+    return after
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Weights]:
+    """Weights after each stage of plain fine-tuning."""
+    return teach(Composition(), tiny_model, tmp_path_factory.mktemp("plain"))
+
+
+def test_every_shipped_method_and_probe_is_under_contract() -> None:
+    assert set(CASES) == set(METHODS) | set(PROBES) - {"recorder"}
+
+
+@every_method
+def test_options_are_frozen(name: str) -> None:
+    config = make(name).methods[0].config
+    for option in type(config).model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(config, option, getattr(config, option))
+
+
+@every_method
+def test_unknown_option_is_refused_with_the_nearest_one(name: str) -> None:
+    options = list({**METHODS, **PROBES}[name].Config.model_fields)
+    wrong = options[0][:-1] + "x" if options else "ratio"
+    with pytest.raises(PlanError) as caught:
+        make(name, {wrong: 1})
+    assert caught.value.message == f"methods: {name} has no option {wrong!r}"
+    assert caught.value.fix == (f"did you mean {options[0]!r}?" if options else "it has no options")
+
+
+@every_method
+def test_every_option_is_described(name: str) -> None:
+    fields = {**METHODS, **PROBES}[name].Config.model_fields
+    assert [option for option, info in fields.items() if not info.description] == []
+
+
+@with_an_off
+def test_strength_zero_equals_plain_fine_tuning_bit_for_bit(
+    name: str, tiny_model: Path, tmp_path: Path, plain: list[Weights]
+) -> None:
+    off = teach(make(name, CASES[name].off), tiny_model, tmp_path)
+    assert [differing(ours, theirs) for ours, theirs in zip(off, plain, strict=True)] == [[], []]
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"sequential", "lora"}))
+def test_strength_above_zero_does_something(
+    name: str, tiny_model: Path, tmp_path: Path, plain: list[Weights]
+) -> None:
+    on = teach(make(name), tiny_model, tmp_path)
+    assert differing(on[-1], plain[-1])
+
+
+@every_method
+def test_stage_in_which_it_says_it_does_not_act_is_plain(
+    name: str, tiny_model: Path, tmp_path: Path, plain: list[Weights]
+) -> None:
+    methods = make(name)
+    first = methods.stages(one_stage_a_task(TASKS))[0]
+    if methods.acting_in(first):
+        pytest.skip("it acts from the first stage on")
+    assert differing(teach(methods, tiny_model, tmp_path)[0], plain[0]) == []
+
+
+@every_method
+def test_second_stage_works_and_learns(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    methods = make(name)
+    loaded = load(tiny_model)
+    config = settings(steps=12)
+    before = weights(loaded.model)
+    for stage in methods.stages(one_stage_a_task(TASKS)):
+        trained = train(loaded, stage, config, tmp_path / stage.name, methods)
+        assert trained.losses[-1] < trained.losses[0] - 0.3
+        methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        after = weights(loaded.model)
+        assert all(value.isfinite().all() for value in after.values())
+        assert after.keys() != before.keys() or differing(after, before)
+        before = after
+
+
+@every_method
+def test_going_on_from_disk_with_fresh_objects_gives_the_same_trajectory(
+    name: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    at_once = teach(make(name), tiny_model, tmp_path / "at-once")
+    stages = make(name).stages(one_stage_a_task(TASKS))
+    previous: Path | None = None
+    for number, stage in enumerate(stages):
+        methods = make(name)
+        if previous is not None:
+            methods.restore(previous / "methods")
+        start = None if stage.from_base else previous
+        loaded = load_model(ModelConfig(name=str(tiny_model)), stage=start)
+        train(loaded, stage, settings(), tmp_path / stage.name, methods)
+        previous = tmp_path / f"done-{number}"
+        previous.mkdir()
+        save_stage_model(loaded.model, loaded.tokenizer, previous)
+        methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        methods.save(previous / "methods")
+        assert differing(weights(loaded.model), at_once[number]) == []
+
+
+@every_method
+def test_state_survives_saving_and_restoring(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    methods = make(name)
+    teach(methods, tiny_model, tmp_path / "runs")
+    methods.save(tmp_path / "state")
+    again = make(name)
+    again.restore(tmp_path / "state")
+    kept, found = methods.methods[0].state(), again.methods[0].state()
+    assert found.values == kept.values
+    assert differing(found.tensors, kept.tensors) == []
+
+
+@every_method
+def test_one_batch_of_8_and_4_of_2_give_the_same_weights(
+    name: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    """To 1% of the way that the weights went: AdamW turns rounding of tiny gradients into steps."""
+    if name == "lora":  # dropout draws another mask for every forward pass
+        options = {**CASES[name].on, "dropout": 0}
+    else:
+        options = dict(CASES[name].on)
+    whole, parts = (
+        teach(make(name, options), tiny_model, tmp_path / str(size),
+              settings(batch_size=size, accumulation=8 // size))[-1]
+        for size in (8, 2)
+    )  # fmt: skip
+    start = weights(load(tiny_model).model)
+    way = distance(whole, start) if whole.keys() == start.keys() else distance_from_zero(whole)
+    assert 0 < way
+    assert distance(whole, parts) < 0.01 * way
+
+
+def distance_from_zero(found: Weights) -> float:
+    adapter = {name: value for name, value in found.items() if "lora_B" in name}
+    return distance(adapter, {name: torch.zeros_like(value) for name, value in adapter.items()})
+
+
+@every_method
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dtype_and_device_of_the_weights_are_kept(
+    name: str, dtype: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    for found in teach(make(name), tiny_model, tmp_path, settings(steps=2), dtype):
+        for parameter, value in found.items():
+            if "lora_" not in parameter:  # peft keeps adapters in float32
+                assert (value.dtype, value.device) == (getattr(torch, dtype), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("names", [["replay", "lora"], ["anchor", "calm", "slow"]])
+def test_order_in_the_plan_does_not_matter(
+    names: list[str], tiny_model: Path, tmp_path: Path
+) -> None:
+    found = []
+    for number, order in enumerate(permutations(names)):
+        specs = [MethodSpec(name=name, options=dict(CASES[name].on)) for name in order]
+        found.append(teach(compose(specs), tiny_model, tmp_path / str(number))[-1])
+    assert all(differing(other, found[0]) == [] for other in found[1:])

@@ -1,0 +1,99 @@
+"""The house plan holds: who may import whom, and who may import torch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "forgetless"
+
+# Each part and the parts that it may import; docs/architecture.md draws the same picture.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "progress": set(),
+    "storage": {"errors"},
+    "plan": {"errors"},
+    "metrics": {"errors"},
+    "report": {"errors", "metrics", "storage"},
+    "tasks": {"errors", "plan"},
+    "models": {"errors", "plan", "storage"},
+    "methods": {"errors", "plan", "storage", "tasks", "models"},
+    "training": {"errors", "plan", "storage", "tasks", "models", "methods"},
+    "evaluation": {"errors", "plan", "storage", "tasks", "models"},
+    "result": {"metrics", "report"},
+    "preparation": {"errors", "plan", "tasks", "models", "methods"},
+    "runfolder": {"errors", "plan", "storage", "models", "tasks", "metrics", "result"},
+    "stagework": {
+        *("errors", "storage", "progress", "models", "methods", "training", "evaluation"),
+        *("preparation", "runfolder"),
+    },
+    "sequence": {
+        *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
+        *("stagework", "result"),
+    },
+    "estimate": {"errors", "plan", "models", "training", "preparation"},
+    "plan_writer": {"plan", "tasks"},
+    "cli": {
+        *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
+        "plan_writer",
+    },
+    "__init__": {"errors", "plan", "progress", "result", "sequence"},
+    "__main__": {"cli"},
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for file in sorted(SOURCE.rglob("*.py")):
+        relative = file.relative_to(SOURCE)
+        yield (relative.parts[0] if len(relative.parts) > 1 else file.stem), file
+
+
+def imported(file: Path) -> set[str]:
+    """Every module that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            assert node.module is not None
+            names.add(node.module)
+            if node.module == "forgetless":
+                names.update(f"forgetless.{alias.name}" for alias in node.names)
+    return names
+
+
+def test_every_part_of_the_house_is_on_the_plan() -> None:
+    assert {part for part, _ in modules()} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("part", sorted(ALLOWED))
+def test_imports_go_only_where_the_plan_allows(part: str) -> None:
+    for owner, file in modules():
+        if owner != part:
+            continue
+        for name in imported(file):
+            if name.startswith("forgetless."):
+                target = name.split(".")[1]
+                assert target == part or target in ALLOWED[part], f"{file.name} imports {name}"
+
+
+@pytest.mark.parametrize("part", ["errors", "plan", "metrics", "report", "result", "progress"])
+def test_results_are_read_without_torch(part: str) -> None:
+    for owner, file in modules():
+        if owner == part:
+            heavy = {name.split(".")[0] for name in imported(file)}
+            assert heavy.isdisjoint({"torch", "transformers", "peft", "datasets"}), file.name
+
+
+def test_no_module_has_more_than_500_lines() -> None:
+    for _, file in modules():
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 500, file.name
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    for _, file in modules():
+        assert file.stem not in {"utils", "helpers", "common", "manager", "misc"}

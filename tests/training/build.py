@@ -1,0 +1,118 @@
+"""Small tasks, stages and training runs for tests, made without files where possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from forgetless.methods.base import Stage
+from forgetless.methods.compose import Composition
+from forgetless.models.load import LoadedModel, load_model
+from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
+from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.task import Task, exchange_hash
+from forgetless.training.schedule import Schedule, build_schedule
+from forgetless.training.stage import TrainingReport, train_stage
+from tests.tiny import colours
+
+Weights = dict[str, torch.Tensor]
+
+
+def exchange(identity: object, asked: str, answer: str, **more: Any) -> Row:
+    """One question and its answer."""
+    return Row(str(identity), (Turn("user", asked),), answer, **more)
+
+
+def make_task(
+    name: str, train: Sequence[Row] = (), test: Sequence[Row] = (), **settings: Any
+) -> Task:
+    """A task with settled settings; scored by exact match unless said otherwise."""
+    number = settings.pop("trained_in", None)
+    shots = settings.pop("shots", ())
+    settings = {"score": "exact_match", **settings}
+    config = TaskConfig(name=name, train=f"{name}.jsonl", **settings)
+    return Task(config, tuple(train), tuple(test), shots, number)
+
+
+def colour_task(name: str, offset: int = 0, count: int = 12, tested: int = 3) -> Task:
+    """Questions with one-word answers; the last ones are test items."""
+    rows = [
+        exchange(f"{name}-{number}", record["prompt"], record["completion"])
+        for number, record in enumerate(colours(offset, count + tested))
+    ]
+    return make_task(name, rows[:count], rows[count:])
+
+
+def one_stage_a_task(tasks: Sequence[Task], seed: int = 0) -> list[Stage]:
+    """The stages of a plain sequence."""
+    held_back = frozenset(exchange_hash(row) for task in tasks for row in task.test)
+    return [
+        Stage(number, f"{number}-{task.name}", (task,), tuple(tasks[: number - 1]), held_back, seed)
+        for number, task in enumerate(tasks, start=1)
+    ]
+
+
+def settings(**changes: Any) -> TrainingConfig:
+    """Training settings that teach a tiny model something in a few steps."""
+    usual = {"steps": 4, "batch_size": 4, "learning_rate": 3e-3, "device": "cpu"}
+    return TrainingConfig(**(usual | changes))
+
+
+def load(folder: Path, **changes: Any) -> LoadedModel:
+    """A model folder, loaded as a plan would."""
+    return load_model(ModelConfig(name=str(folder), **changes))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stage after training."""
+
+    model: Any
+    schedule: Schedule
+    report: TrainingReport
+    losses: list[float]
+
+
+def train(
+    loaded: LoadedModel,
+    stage: Stage,
+    config: TrainingConfig,
+    folder: Path,
+    methods: Composition | None = None,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Trained:
+    """Train one stage as a run does; ``loaded.model`` is changed in place."""
+    methods = methods or Composition()
+    losses: list[float] = []
+
+    def stepped(step: int, steps: int, loss: float) -> None:
+        losses.append(loss)
+        on_step(step)
+
+    schedule = build_schedule(stage, methods, loaded.tokenizer, config)
+    loaded.model = methods.adapt(loaded.model, stage)
+    report = train_stage(loaded, stage, schedule, methods, config, folder, "cpu", stepped)
+    return Trained(loaded.model, schedule, report, losses)
+
+
+def weights(model: Any) -> Weights:
+    """A copy of every parameter, by name."""
+    return {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+
+
+def differing(first: Weights, second: Weights) -> list[str]:
+    """Names of the parameters that are not the same bit for bit."""
+    assert first.keys() == second.keys()
+    return [name for name in first if not first[name].equal(second[name])]
+
+
+def distance(first: Weights, second: Weights, names: Iterable[str] | None = None) -> float:
+    """Euclidean distance of two sets of weights over some parameters, or over all."""
+    squares = sum(
+        float((first[name] - second[name]).double().square().sum()) for name in names or first
+    )
+    return float(squares**0.5)
