@@ -183,7 +183,9 @@ class Plan(Config):
     methods: tuple[MethodSpec, ...] = Field(
         (), description="ways of not forgetting; none: plain sequential fine-tuning"
     )
-    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    training: TrainingConfig = Field(
+        default_factory=TrainingConfig, description="how every stage is trained and scored"
+    )
     ask: tuple[str, ...] = Field(
         (), description="questions put to the model after every stage, answers kept as they are"
     )

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from forgetless.plan import Plan, make_plan
+from forgetless.plan import Plan
 from forgetless.progress import Progress
 from forgetless.sequence import run_sequence
-from tests.tiny import build_model, colours, write_rows
+from tests.integration.conftest import MakePlan
 
 METHODS: dict[str, list[Any]] = {
     "sequential": [],
@@ -28,41 +28,10 @@ METHODS: dict[str, list[Any]] = {
 }
 
 
-def plan_for(folder: Path, output: str, methods: list[Any]) -> Plan:
-    def task(name: str) -> dict[str, Any]:
-        return {"train": str(folder / f"{name}.jsonl"), "test": str(folder / f"{name}.jsonl")}
-
-    return make_plan(
-        {
-            "model": str(folder / "model"),
-            "sequence": [task("first"), task("second")],
-            "test_only": [{"test": str(folder / "choices.jsonl")}],
-            "methods": methods,
-            "training": {
-                "epochs": 2,
-                "batch_size": 2,
-                "accumulation": 2,
-                "learning_rate": 3e-3,
-                "checkpoint_every": 2,
-                "scoring_batch_size": 6,
-            },
-            "ask": ["Who?"],
-            "output": str(folder / output),
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("resume")
-    build_model(folder / "model")
-    write_rows(folder / "first.jsonl", colours(0))
-    write_rows(folder / "second.jsonl", colours(3))
-    write_rows(
-        folder / "choices.jsonl",
-        [{"question": f"pick {i}", "choices": ["a", "b", "c"], "answer": i % 3} for i in range(6)],
-    )
-    return folder
+CHANGES: dict[str, Any] = {
+    "training": {"batch_size": 2, "accumulation": 2, "checkpoint_every": 2},
+    "ask": ["Who?"],
+}
 
 
 class Killer(Progress):
@@ -132,20 +101,19 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_run_killed_again_and_again_ends_in_the_same_bytes(name: str, data: Path) -> None:
-    slug = name.replace(" + ", "-")
-    whole = plan_for(data, f"{slug}-whole", METHODS[name])
+def test_a_run_killed_again_and_again_ends_in_the_same_bytes(name: str, plan: MakePlan) -> None:
+    whole = plan("whole", methods=METHODS[name], **CHANGES)
     watcher = Killer(at=-1)
     run_watched(whole, watcher)
     expected = fingerprints(Path(whole.output))
     assert {"training", "scoring", "writing", "saving the model"} <= set(watcher.seen)
 
-    killed = plan_for(data, f"{slug}-killed", METHODS[name])
+    killed = plan("killed", methods=METHODS[name], **CHANGES)
     draw = random.Random(7)
     hit: Counter[str] = Counter()
     first_of = {kind: watcher.seen.index(kind) + 1 for kind in set(watcher.seen)}
     # once in the first event of every kind, then at random moments of what is left
-    for turn in range(10):
+    for turn in range(9):
         at = (
             first_of[("training", "scoring", "writing", "saving the model")[turn]]
             if turn < 4
@@ -162,12 +130,12 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(name: str, data: Pa
     assert fingerprints(Path(killed.output)) == expected
 
 
-def test_a_finished_run_is_not_touched_by_running_it_again(data: Path) -> None:
-    plan = plan_for(data, "again", [])
-    run_sequence(plan)
-    before = {f: f.stat().st_mtime_ns for f in Path(plan.output).rglob("*.safetensors")}
+def test_a_finished_run_is_not_touched_by_running_it_again(plan: MakePlan) -> None:
+    finished = plan()
+    run_sequence(finished)
+    before = {f: f.stat().st_mtime_ns for f in Path(finished.output).rglob("*.safetensors")}
     watcher = Killer(at=-1)
-    run_sequence(plan, watcher)
+    run_sequence(finished, watcher)
     assert "training" not in watcher.seen
     assert "scoring" not in watcher.seen
     assert {f: f.stat().st_mtime_ns for f in before} == before

@@ -211,7 +211,7 @@ def test_noise_among_equal_rows_is_rarely_taken_for_forgetting() -> None:
         matrix = itemised({"law": rows})
         alarms += interval(law_forgetting, matrix, draws=200).low > 0
         plain_alarms += float(np.quantile(law_forgetting(matrix.resample(200, rng)), 0.025)) > 0
-    assert plain_alarms >= 50
+    assert plain_alarms >= 40
     assert alarms <= 20
 
 

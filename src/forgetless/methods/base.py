@@ -4,18 +4,18 @@ A method subclasses :class:`Method` and implements the protocols of the phases i
 there is nothing to register but its line in ``METHODS``.  Phases run in a fixed order, whatever the
 order in the plan (``forgetless.methods.compose``):
 
-=================  =====================  ==============================================
-phase              protocol               what it may do
-=================  =====================  ==============================================
-stages             :class:`PlansStages`   change what is trained when
-model              :class:`AdaptsModel`   change what is trained: adapters, freezing
-data               :class:`MixesData`     mix rows into a stage
-loss               :class:`AddsLoss`      add a term that needs a forward pass
-penalty            :class:`PullsWeights`  pull weights towards an anchor, declared once
-gradient           :class:`ChangesGradient`  change the gradient before it is clipped
-update             :class:`ChangesUpdate`  act just before and after the optimiser's step
-end of stage       :class:`LearnsAtEnd`   learn what must be kept
-=================  =====================  ==============================================
+=================  =========================  ==========================================
+phase              protocol                   what it may do
+=================  =========================  ==========================================
+stages             :class:`PlansStages`       change what is trained when
+data               :class:`MixesData`         mix rows into a stage
+model              :class:`AdaptsModel`       change what is trained: adapters, freezing
+loss               :class:`AddsLoss`          add a term that needs a forward pass
+gradient           :class:`ChangesGradient`   change the gradient before it is clipped
+penalty            :class:`PullsWeights`      pull weights towards an anchor, declared once
+update             :class:`ChangesUpdate`     act just before and after the optimiser's step
+end of stage       :class:`LearnsAtEnd`       learn what must be kept
+=================  =========================  ==========================================
 
 Modules of methods import torch inside functions only, so that a plan is checked without it.
 """

@@ -122,7 +122,21 @@ def _balanced(groups: Sequence[list[tuple[str, int]]], size: int) -> list[tuple[
 
 
 def _without_tests(rows: Sequence[tuple[Task, Row]], stage: Stage) -> list[tuple[Task, Row]]:
-    return [(task, row) for task, row in rows if exchange_hash(row) not in stage.held_back]
+    return [
+        (task, row)
+        for task, row in rows
+        if stage.held_back.isdisjoint(map(exchange_hash, _exchanges(row)))
+    ]
+
+
+def _exchanges(row: Row) -> list[Row]:
+    """The row and what its earlier turns already teach: each assistant turn with its question."""
+    earlier = [
+        Row(row.id, row.prompt[:number], turn.content)
+        for number, turn in enumerate(row.prompt)
+        if turn.role == "assistant"
+    ]
+    return [*earlier, row]
 
 
 def _general_rows(source: str) -> Sequence[Row]:

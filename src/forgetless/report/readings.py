@@ -1,7 +1,7 @@
 """Every reading taken of the same answers, beside the one that the figures use.
 
-A choice read with and without correction for length, an answer matched strictly and leniently: where
-two readings part, what was lost or gained may be the form of the answer and not the knowledge.
+A choice read with and without correction for length, an answer matched strictly and leniently:
+where two readings part, what was lost or gained may be the form of the answer, not the knowledge.
 """
 
 from __future__ import annotations

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 from forgetless.errors import RunFolderError
 from forgetless.metrics import Unit
 from forgetless.report.data import (
-    FreeAnswer,
-    ItemScore,
     ModelInfo,
     RunResults,
     RunState,
@@ -19,14 +16,12 @@ from forgetless.report.data import (
     TaskInfo,
     Training,
 )
+from forgetless.report.item_files import AGAIN, MEND, read_answers, read_scores, read_text
 from forgetless.report.matrix import build_matrix
 from forgetless.report.record import Record
 
 MANIFEST_FORMAT = 1
 """The newest ``format`` of manifest.json that this version understands."""
-
-_AGAIN = "continue the run: the same `forgetless run` command repeats only what is not finished"
-_MEND = "the file was changed by hand or by another version; restore it, or run again"
 
 
 def read_run(folder: Path) -> RunResults:
@@ -52,13 +47,13 @@ def read_run(folder: Path) -> RunResults:
     stages = _with_stages_to_come(manifest.where, tasks, stages, state)
     units = {task.name: task.unit for task in tasks}
     scores = tuple(
-        tuple(_read_scores(folder / "stages" / stage.name / "scores.jsonl", units))
+        tuple(read_scores(folder / "stages" / stage.name / "scores.jsonl", units))
         if stage.done
         else None
         for stage in stages
     )
     answers = tuple(
-        tuple(_read_answers(folder / "stages" / stage.name / "answers.jsonl")) if stage.done else ()
+        tuple(read_answers(folder / "stages" / stage.name / "answers.jsonl")) if stage.done else ()
         for stage in stages
     )
     plan = folder / "plan.yaml"
@@ -81,7 +76,7 @@ def read_run(folder: Path) -> RunResults:
         versions=manifest.settings("versions"),
         machine=manifest.settings("machine"),
         plan_sha256=manifest.optional_text("plan_sha256"),
-        plan=_read_text(plan) if plan.is_file() else None,
+        plan=read_text(plan) if plan.is_file() else None,
         tasks=tasks,
         stages=stages,
         scores=scores,
@@ -98,7 +93,7 @@ def _read_manifest(folder: Path) -> Record:
             f"{folder}: found no manifest.json, so this is not a run folder",
             fix="name a folder written by `forgetless run`, e.g. runs/NAME",
         )
-    manifest = Record.parse(_read_text(path), str(path), fix=_MEND)
+    manifest = Record.parse(read_text(path), str(path), fix=MEND)
     version = manifest.integer("format")
     if version > MANIFEST_FORMAT:
         raise RunFolderError(
@@ -154,16 +149,16 @@ def _scoring(part: Record | None) -> Scoring | None:
 
 def _check_tasks(where: str, tasks: tuple[TaskInfo, ...]) -> None:
     if not tasks:
-        raise RunFolderError(f"{where}: 'tasks' is empty, needed at least one", fix=_MEND)
+        raise RunFolderError(f"{where}: 'tasks' is empty, needed at least one", fix=MEND)
     names = [task.name for task in tasks]
     for place, task in enumerate(tasks):
         if names.count(task.name) > 1:
-            raise RunFolderError(f"{where}: two tasks are called '{task.name}'", fix=_MEND)
+            raise RunFolderError(f"{where}: two tasks are called '{task.name}'", fix=MEND)
         if task.trained_in is not None and task.trained_in < 1:
             raise RunFolderError(
                 f"{where}: tasks[{place}]: 'trained_in' is {task.trained_in}, needed at least 1 "
                 "or null",
-                fix=_MEND,
+                fix=MEND,
             )
 
 
@@ -171,18 +166,18 @@ def _check_stages(where: str, stages: tuple[StageInfo, ...]) -> None:
     for place, stage in enumerate(stages):
         if stage.index != place:
             raise RunFolderError(
-                f"{where}: stages[{place}]: 'index' is {stage.index}, needed {place}", fix=_MEND
+                f"{where}: stages[{place}]: 'index' is {stage.index}, needed {place}", fix=MEND
             )
         # The name becomes a path: it must not lead out of the run folder.
         if stage.name in {"", ".", ".."} or "/" in stage.name or "\\" in stage.name:
             raise RunFolderError(
                 f"{where}: stages[{place}]: 'name' is {stage.name!r}, needed a folder name",
-                fix=_MEND,
+                fix=MEND,
             )
     if not stages or not stages[0].done:
         raise RunFolderError(
             f"{where}: stage 0, the untouched model, is not scored yet; there is nothing to report",
-            fix=_AGAIN,
+            fix=AGAIN,
         )
 
 
@@ -198,84 +193,10 @@ def _with_stages_to_come(
             what = (
                 f"task '{late[0]}' is not trained" if late else f"stage '{undone[0]}' is not done"
             )
-            raise RunFolderError(f"{where}: the run is marked finished, but {what}", fix=_MEND)
+            raise RunFolderError(f"{where}: the run is marked finished, but {what}", fix=MEND)
     to_come = [
         StageInfo(index, f"{index}-{'-'.join(names)}", names, "to come", None, None, None)
         for index in range(len(stages), last + 1)
         for names in [tuple(task.name for task in tasks if task.trained_in == index)]
     ]
     return (*stages, *to_come)
-
-
-def _read_scores(path: Path, units: dict[str, Unit]) -> Iterator[ItemScore]:
-    if not path.is_file():
-        raise RunFolderError(f"{path}: missing, though its stage is marked done", fix=_AGAIN)
-    seen: dict[tuple[str, str], int] = {}
-    for number, line in _lines(path):
-        row = _item(line)
-        if row.task not in units:
-            raise RunFolderError(
-                f"{line.where}: task '{row.task}' is not in the manifest", fix=_MEND
-            )
-        first = seen.setdefault((row.task, row.item), number)
-        if first != number:
-            raise RunFolderError(
-                f"{line.where}: item '{row.item}' of task '{row.task}' is here a second time, "
-                f"first in line {first}",
-                fix=_MEND,
-            )
-        if units[row.task] == "accuracy" and row.score is not None and not 0 <= row.score <= 1:
-            raise RunFolderError(
-                f"{line.where}: 'score' is {row.score:g}, needed 0 to 1 for an accuracy", fix=_MEND
-            )
-        yield row
-
-
-def _item(line: Record) -> ItemScore:
-    row = ItemScore(
-        task=line.text("task"),
-        item=line.text("item"),
-        prompt=line.text("prompt"),
-        gold=line.text("gold"),
-        choices=line.texts("choices") or None,
-        output=line.optional_text("output"),
-        answer=line.optional_text("answer"),
-        score=line.optional_number("score"),
-        correct=line.optional_flag("correct"),
-        readings=line.numbers("readings"),
-        error=line.optional_text("error"),
-    )
-    if row.score is None and row.error is None:
-        raise RunFolderError(f"{line.where}: found neither 'score' nor 'error'", fix=line.fix)
-    if row.score is not None and row.error is not None:
-        raise RunFolderError(
-            f"{line.where}: found both 'score' and 'error'; a crash is never a score", fix=line.fix
-        )
-    return row
-
-
-def _read_answers(path: Path) -> Iterator[FreeAnswer]:
-    if path.is_file():
-        for _, line in _lines(path):
-            yield FreeAnswer(line.text("question"), line.text("answer"))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Record]]:
-    """Each line as a record; a last line without its end was cut off while being written."""
-    lines = _read_text(path).split("\n")
-    if lines[-1]:
-        raise RunFolderError(
-            f"{path}:{len(lines)}: the last line is torn (it has no line end)", fix=_AGAIN
-        )
-    for number, text in enumerate(lines[:-1], start=1):
-        yield number, Record.parse(text, f"{path}:{number}", fix=_MEND)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise RunFolderError(f"{path}:{line}: not UTF-8 text", fix=_MEND) from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror})") from None

@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from forgetless.metrics import Figure, Unit
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.outcome import MARGIN, Fate, TaskOutcome
-from forgetless.report.wording import count, interval, listing, number, score
+from forgetless.report.phrases import (
+    course,
+    how_much,
+    lesson,
+    told_before_and_after,
+    value_of,
+    who,
+)
+from forgetless.report.wording import listing, number, score
 
 Tone = Literal["lost", "kept", "improved", "inconclusive", "not learned", "unknown"]
-
-MOST = 0.5
-"""Share of what was learned from which on a loss is called most of it."""
-
-ALMOST_ALL = 0.9
-"""Share of what was learned from which on a loss is called almost all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +84,41 @@ def _failed(arm: Arm) -> list[TaskOutcome]:
 def _with_fate(arm: Arm, fate: Fate) -> list[TaskOutcome]:
     """Greatest loss first, accuracies before nats, as the two have no common scale."""
     found = [outcome for outcome in _judged(arm) if outcome.fate == fate]
-    return sorted(found, key=lambda o: (o.task.unit == "nats", -_value(o.loss)))
+    return sorted(found, key=lambda o: (o.task.unit == "nats", -value_of(o.loss)))
 
 
 def _first(arm: Arm, tone: Tone, level: float) -> str:
-    who = _who(arm)
+    subject = who(arm)
     if tone == "not learned":
-        least = min(_failed(arm), key=lambda outcome: _value(outcome.gain))
-        return f"Training taught nothing measurable: {_lesson(least, level)}."
+        least = min(_failed(arm), key=lambda outcome: value_of(outcome.gain))
+        return f"Training taught nothing measurable: {lesson(least, level)}."
     if tone == "unknown":
         reasons = [o.loss.reason for o in arm.outcomes if o.loss.reason]
         return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
     if tone == "lost":
         worst, *rest = _with_fate(arm, "lost")
-        told = f"{who} lost {_how_much(worst)}: {_course(worst, level)}"
-        others = [f"{o.task.name} ({number(_value(o.loss))})" for o in rest]
+        told = f"{subject} lost {how_much(worst)}: {course(worst, level)}"
+        others = [f"{o.task.name} ({number(value_of(o.loss))})" for o in rest]
         if others:
             told += f"; it also lost from {listing(others, most=3, noun='other tasks')}"
     elif tone == "inconclusive":
         doubt = _with_fate(arm, "inconclusive")[0]
         told = (
-            f"{who} shows no certain loss, but the test is too small to rule one out on "
-            f"{doubt.task.name}: {_course(doubt, level)}"
+            f"{subject} shows no certain loss, but the test is too small to rule one out on "
+            f"{doubt.task.name}: {course(doubt, level)}"
         )
         if doubt.items_needed:
             told += f"; about {doubt.items_needed:,} items would decide"
     elif tone == "improved":
         best = max(
-            _with_fate(arm, "improved"), key=lambda o: (o.task.unit != "nats", -_value(o.loss))
+            _with_fate(arm, "improved"), key=lambda o: (o.task.unit != "nats", -value_of(o.loss))
         )
-        told = f"{who} forgot nothing measurable and improved on {best.task.name}: "
-        told += _course(best, level)
+        told = f"{subject} forgot nothing measurable and improved on {best.task.name}: "
+        told += course(best, level)
     else:
         nearest = _with_fate(arm, "kept")[0]
-        told = f"{who} forgot nothing measurable; the most on {nearest.task.name}: "
-        told += _course(nearest, level)
+        told = f"{subject} forgot nothing measurable; the most on {nearest.task.name}: "
+        told += course(nearest, level)
     return f"{told}{_unmeasured(arm)}."
 
 
@@ -140,8 +141,8 @@ def _second(report: Report, lead: Arm, tone: Tone) -> str:
         return _compared(report, lead, others, _with_fate(lead, tone)[0].task.name, tone)
     harmed = [(arm, outcome) for arm in others for outcome in _with_fate(arm, "lost")]
     if harmed:
-        arm, outcome = max(harmed, key=lambda pair: _value(pair[1].loss))
-        return f"{_who(arm)} did lose {_how_much(outcome)}: {_course(outcome, report.level)}."
+        arm, outcome = max(harmed, key=lambda pair: value_of(pair[1].loss))
+        return f"{who(arm)} did lose {how_much(outcome)}: {course(outcome, report.level)}."
     if tone == "not learned":
         return "So nothing could be forgotten either, and this comparison shows nothing."
     if tone == "unknown":
@@ -162,29 +163,30 @@ def _compared(report: Report, lead: Arm, others: Sequence[Arm], task: str, tone:
     if not measured:
         reason = others[0].outcome(task).summary.final.reason
         return f"Whether {listing([arm.title for arm in others])} helps is not known: {reason}."
-    best = max(measured, key=lambda arm: _value(arm.outcome(task).summary.final))
+    best = max(measured, key=lambda arm: value_of(arm.outcome(task).summary.final))
     outcome, unit = best.outcome(task), best.outcome(task).task.unit
-    end = _value(outcome.summary.final)
+    end = value_of(outcome.summary.final)
     rest = [
-        f"{arm.title} {number(_value(arm.outcome(task).summary.final))}"
+        f"{arm.title} {number(value_of(arm.outcome(task).summary.final))}"
         for arm in measured
         if arm is not best
     ]
     aside = f" ({listing(rest, most=3)})" if rest else ""
-    there = number(_value(lead.outcome(task).summary.final))
+    there = number(value_of(lead.outcome(task).summary.final))
     if report.sequential is None:
         return (
-            f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}, but without "
-            "a plain sequential run beside them how much either protects is not known."
+            f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}, but "
+            "without a plain sequential run beside them how much either protects is not known."
         )
     gain = best.against[task].final
     if gain.interval is None or gain.interval.low <= 0:
         worse = gain.interval is not None and gain.interval.high < 0
         apart = "which is worse than no protection" if worse else "a difference within the noise"
-        return f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}, {apart}."
+        ended = f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}"
+        return f"{ended}, {apart}."
     kept = f"With {best.title} it still scored {score(end, unit)} there at the end{aside}"
     if outcome.fate == "lost":
-        kept += f", a smaller but real loss of {number(_value(outcome.loss))}"
+        kept += f", a smaller but real loss of {number(value_of(outcome.loss))}"
     elif tone == "inconclusive":
         kept += f" against {there}, more than the noise explains"
     return f"{kept}{_price(best, lead, report.sequential)}."
@@ -224,7 +226,7 @@ def _alone(report: Report, lead: Arm, tone: Tone) -> str:
         return f"Mind that {_never_learned(failed)}."
     taught = [o for o in lead.outcomes if o.learning in {"learned", "known"}]
     names = listing(
-        [f"{o.task.name} ({number(_value(o.summary.learned))})" for o in taught], most=3
+        [f"{o.task.name} ({number(value_of(o.summary.learned))})" for o in taught], most=3
     )
     if tone == "unknown":
         return f"What was learned so far: {names}." if names else "Nor what was learned."
@@ -245,68 +247,4 @@ def _alone(report: Report, lead: Arm, tone: Tone) -> str:
 
 def _never_learned(failed: Sequence[TaskOutcome]) -> str:
     rest = f", nor was {listing([o.task.name for o in failed[1:]])}" if failed[1:] else ""
-    return f"{failed[0].task.name} was never learned: {_told(failed[0])}{rest}"
-
-
-def _who(arm: Arm) -> str:
-    if arm.run.is_joint:
-        return "Trained on all tasks at once, the model"
-    return "Trained plainly, the model" if arm.run.is_sequential else f"With {arm.title} the model"
-
-
-def _how_much(outcome: TaskOutcome) -> str:
-    """The task, and how much of it went."""
-    name, loss = outcome.task.name, _value(outcome.loss)
-    if outcome.task.trained_in is None:
-        whole = _value(outcome.start) if outcome.task.unit == "accuracy" else None
-    else:
-        whole = outcome.gain.value
-    if whole is None or whole <= 0 or outcome.learning == "not learned":
-        return f"part of {name}"
-    if loss >= ALMOST_ALL * whole:
-        return f"{name} almost entirely"
-    return f"most of {name}" if loss >= MOST * whole else f"part of {name}"
-
-
-def _course(outcome: TaskOutcome, level: float) -> str:
-    """Where a task started, where it ended, and the figure with its interval."""
-    unit = outcome.task.unit
-    start, end = _value(outcome.start), _value(outcome.summary.final)
-    since = "before any training" if outcome.task.trained_in is None else "right after learning it"
-    return f"{number(start)} {since}, {score(end, unit)} at the end ({_proof(outcome, level)})"
-
-
-def _proof(outcome: TaskOutcome, level: float) -> str:
-    forgetting = outcome.summary.forgetting
-    same = forgetting.value is not None and abs(forgetting.value - _value(outcome.loss)) < 1e-9
-    figure, name = (forgetting, "forgetting") if same else (outcome.loss, "loss")
-    proof = f"{name} {_estimate(figure, level)}"
-    if not same and forgetting.value is not None:
-        proof += f"; {number(forgetting.value)} below its best"
-    excluded = outcome.summary.excluded
-    if excluded:
-        asked = (outcome.summary.items or 0) + excluded
-        proof += f"; {excluded} of {count(asked, 'item')} left out as not always scored"
-    return proof
-
-
-def _lesson(outcome: TaskOutcome, level: float) -> str:
-    return f"{_told(outcome)} (gain {_estimate(outcome.gain, level)})"
-
-
-def _told(outcome: TaskOutcome) -> str:
-    unit: Unit = outcome.task.unit
-    before, after = _value(outcome.before), _value(outcome.summary.learned)
-    return f"{outcome.task.name} scored {number(before)} before its stage and {score(after, unit)} after"
-
-
-def _estimate(figure: Figure, level: float) -> str:
-    if figure.interval is None:
-        return f"{number(_value(figure))}, interval not known"
-    ends = interval(figure.interval.low, figure.interval.high)
-    return f"{number(_value(figure))}, {level:.0%} interval {ends}"
-
-
-def _value(figure: Figure) -> float:
-    assert figure.value is not None, "asked only of figures that exist"
-    return figure.value
+    return f"{failed[0].task.name} was never learned: {told_before_and_after(failed[0])}{rest}"

@@ -6,13 +6,14 @@ Recognised shapes, in this order (field names can be mapped in the plan):
 fields                    meaning
 ========================  ===========================================================
 messages                  a chat: ``[{"role": ..., "content": ...}, ...]``
-question, choices, answer multiple choice; answer is a choice, its letter or its index
+question, choices, answer multiple choice; answer is a choice, its letter or its index (from 0)
 prompt, completion        one exchange, each text or a list of messages
 question, answer          one exchange
 text                      plain text, all of it learned
 ========================  ===========================================================
 
-``aliases`` (further right answers) and ``id`` are read where present.
+``aliases`` (further right answers) and ``id`` are read where present.  A number as the answer is an
+index unless the choices are numbers too; text that is one of the choices is that choice.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, Literal, cast, get_args
 
 from forgetless.tasks.row import Role, Row, Turn
 
-Format = Literal["messages", "multiple_choice", "exchange", "text"]
+Format = Literal["messages", "multiple_choice", "prompt_completion", "question_answer", "text"]
 
 FIELDS = (
     *("messages", "question", "choices", "answer", "prompt", "completion", "text"),
@@ -32,8 +33,8 @@ FIELDS = (
 _SHAPES: tuple[tuple[tuple[str, ...], Format], ...] = (
     (("messages",), "messages"),
     (("question", "choices", "answer"), "multiple_choice"),
-    (("prompt", "completion"), "exchange"),
-    (("question", "answer"), "exchange"),
+    (("prompt", "completion"), "prompt_completion"),
+    (("question", "answer"), "question_answer"),
     (("text",), "text"),
 )
 NEEDED = "messages; question, choices and answer; prompt and completion; or text"
@@ -63,7 +64,7 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
         MalformedRow: saying which field is at fault.
     """
     record = {key: value for key, value in record.items() if value is not None}
-    identity = str(record.get("id", number))
+    identity = _text(record["id"], "id") if "id" in record else str(number)
     aliases = tuple(_text(alias, "aliases") for alias in _list(record, "aliases"))
     if shape == "text":
         return Row(identity, (), _text(_need(record, "text"), "text"), aliases)
@@ -72,11 +73,13 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
         return Row(identity, prompt, answer, aliases)
     system = (Turn("system", _text(record["system"], "system")),) if "system" in record else ()
     if shape == "multiple_choice":
-        choices = tuple(_text(choice, "choices") for choice in _list(record, "choices"))
-        answer = _choice(_need(record, "answer"), choices)
+        raw = _list(record, "choices")
+        choices = tuple(_text(choice, "choices") for choice in raw)
+        numbers = any(isinstance(choice, int | float) for choice in raw)
+        answer = _choice(_need(record, "answer"), choices, numbers=numbers)
         question = _text(_need(record, "question"), "question")
         return Row(identity, (*system, Turn("user", question)), answer, aliases, choices)
-    asked, answered = ("prompt", "completion") if "prompt" in record else ("question", "answer")
+    asked, answered = shape.split("_")
     prompt = _turns(_need(record, asked), asked, "user")
     completion = _turns(_need(record, answered), answered, "assistant")
     prompt, answer = _conversation((*system, *prompt, *completion))
@@ -97,7 +100,7 @@ def _text(value: Any, field: str) -> str:
     if not text.strip():
         raise MalformedRow(f"{field!r} is empty")
     if "\x00" in text:
-        raise MalformedRow(f"{field!r} contains a NUL byte")
+        raise MalformedRow(f"{field!r} contains a NUL character")
     return text
 
 
@@ -117,17 +120,23 @@ def _list(record: Mapping[str, Any], field: str) -> list[Any]:
     return list(value)
 
 
-def _choice(answer: Any, choices: tuple[str, ...]) -> str:
-    """The right choice, from its text, its letter (A, B, ...) or its index (from 0)."""
+def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
+    """The right choice, from its text, its letter (A, B, ...) or its index (from 0).
+
+    Args:
+        answer: What the record says.
+        choices: The choices as text.
+        numbers: Whether they are numbers in the record; then a number means one of them.
+    """
     if len(choices) < 2:
         raise MalformedRow(f"'choices' has {len(choices)} entries, needed at least 2")
     if len(set(choices)) < len(choices):
         raise MalformedRow("'choices' has the same entry twice")
-    if isinstance(answer, str) and answer in choices:
-        return answer
     text = str(answer).strip()
-    if isinstance(answer, int | float) and not isinstance(answer, bool) and str(answer) in choices:
-        return str(answer)
+    if numbers or isinstance(answer, str):
+        for choice in choices:
+            if text == choice.strip():
+                return choice
     index = -1
     if len(text) == 1 and text.isascii() and text.isalpha():
         index = ord(text.upper()) - ord("A")

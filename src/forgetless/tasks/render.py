@@ -66,13 +66,22 @@ class Renderer:
                 for shot in self.shots
                 for turn in (*shot.prompt, Turn("assistant", shot.answer))
             ]
-            return self._chat([*examples, *row.prompt], ask=True)
-        examples_text = [_plain(shot) + _answer(shot) for shot in self.shots]
+            turns = [*examples, *row.prompt]
+            before = self._chat(turns, ask=True)
+            if not self._frame[0]:
+                return before
+            return self._opened(before, self._chat([*turns, Turn("assistant", row.answer)]))
+        examples_text = [_plain(shot) + _space(shot) + shot.answer for shot in self.shots]
         return "\n\n".join([*examples_text, _plain(row)])
 
     def prompt_ids(self, row: Row) -> list[int]:
-        """Token ids of :meth:`prompt`."""
-        return self._tokens(self.prompt(row), start=self.style == "plain")
+        """Token ids of :meth:`prompt`; without worked examples, exactly those of training."""
+        if self.style == "plain":
+            return self._tokens(self.prompt(row), start=True)
+        if self.shots or not _answers(row.prompt):
+            return self._tokens(self.prompt(row))
+        *history, last = self._conversation([*row.prompt, Turn("assistant", row.answer)])[-1]
+        return self._join([*history, (last[0], "")]).ids
 
     def continuation_ids(self, row: Row, answer: str) -> list[int]:
         """Token ids of an answer as it follows the prompt, without any end-of-turn.
@@ -82,7 +91,7 @@ class Renderer:
         """
         if self.style == "chat" or not row.prompt:
             return self._tokens(answer, start=not row.prompt)
-        prompt, text = _plain(row), _space(row) + answer
+        prompt, text = _plain(row), _space(row, answer) + answer
         alone, whole = self._tokens(prompt, start=True), self._tokens(prompt + text, start=True)
         if len(whole) > len(alone) and whole[: len(alone)] == alone:
             return whole[len(alone) :]
@@ -92,7 +101,7 @@ class Renderer:
         """Tokens that end an answer: end of text, and whatever the template ends a turn with."""
         stops = {self.tokenizer.eos_token_id}
         if self.style == "chat":
-            stops.update(self._tokens(self._closing)[:1])
+            stops.update(self._tokens(self._frame[1])[:1])
         return sorted(stop for stop in stops if stop is not None)
 
     def encode(self, row: Row) -> list[Encoded]:
@@ -110,46 +119,57 @@ class Renderer:
             return [Encoded(ids, [True] * len(ids))]
         turns = [*row.prompt, Turn("assistant", row.answer)]
         if self.style == "plain":
-            ids = self._tokens(_plain(row), start=True)
-            answer = self.continuation_ids(row, row.answer) + self._end()
-            return [Encoded(ids + answer, [False] * len(ids) + [True] * len(answer))]
-        answers = [number for number, turn in enumerate(turns) if turn.role == "assistant"]
+            return [self._exchange(turns[:number], turns[number]) for number in _answers(turns)]
+        return [self._join(pairs) for pairs in self._conversation(turns)]
+
+    def _exchange(self, prompt: Sequence[Turn], reply: Turn) -> Encoded:
+        """A plain prompt and the answer that follows it."""
+        row = Row("", tuple(prompt), reply.content)
+        ids = self._tokens(_plain(row), start=True)
+        answer = self.continuation_ids(row, row.answer) + self._end()
+        return Encoded(ids + answer, [False] * len(ids) + [True] * len(answer))
+
+    def _conversation(self, turns: Sequence[Turn]) -> list[list[tuple[str, str]]]:
+        """A conversation as examples, each a list of (what is given, the reply to it)."""
+        answers = _answers(turns)
         whole = self._chat(turns)
-        pieces: list[tuple[str, bool]] = []
+        pairs: list[tuple[str, str]] = []
         done = ""
         for number in answers:
             before = self._chat(turns[:number], ask=True)
             after = self._chat(turns[: number + 1])
+            before = self._opened(before, after)
             if not (before.startswith(done) and after.startswith(before)
                     and whole.startswith(after)):  # fmt: skip
-                return [self._join(self._exchange(turns[: last + 1])) for last in answers]
-            pieces += [(before[len(done) :], False), *self._split_end(after[len(before) :])]
+                return [[self._last_reply(turns[: last + 1])] for last in answers]
+            pairs.append((before[len(done) :], after[len(before) :]))
             done = after
-        return [self._join(pieces)]
+        return [pairs]
 
-    def _exchange(self, turns: Sequence[Turn]) -> list[tuple[str, bool]]:
-        """The last assistant turn of ``turns`` as the one thing learned."""
-        before = self._chat(turns[:-1], ask=True)
+    def _last_reply(self, turns: Sequence[Turn]) -> tuple[str, str]:
+        """All but the last assistant turn, and that turn."""
         after = self._chat(turns)
-        reply = after[len(before) :] if after.startswith(before) else None
-        if reply is None:
-            reply = turns[-1].content + self._closing
-        return [(before, False), *self._split_end(reply)]
+        before = self._opened(self._chat(turns[:-1], ask=True), after)
+        if after.startswith(before):
+            return before, after[len(before) :]
+        return before, turns[-1].content + self._frame[1]
 
-    def _split_end(self, reply: str) -> list[tuple[str, bool]]:
-        """White space after the end-of-turn token belongs to the template, not to the answer."""
-        kept = reply.rstrip()
-        if kept and self._closing.strip():
-            return [(kept, True), (reply[len(kept) :], False)]
-        return [(reply, True)]
+    def _opened(self, before: str, after: str) -> str:
+        """A prompt, with what the template puts between it and the answer.
+
+        Some templates put an empty reasoning block before an answer that brings no reasoning; it
+        is given and not learned, so that the answer follows it in training and in testing.
+        """
+        opening = self._frame[0]
+        return before + opening if after.startswith(before + opening) else before
 
     @cached_property
-    def _closing(self) -> str:
-        """What the template writes after an assistant turn."""
-        asked = [Turn("user", "a")]
+    def _frame(self) -> tuple[str, str]:
+        """What the template writes before and after an answer."""
+        asked, reply = [Turn("user", "question")], "forgetless"
         before = self._chat(asked, ask=True)
-        after = self._chat([*asked, Turn("assistant", "b")])
-        return after[len(before) :].partition("b")[2] if after.startswith(before) else ""
+        head, _, closing = self._chat([*asked, Turn("assistant", reply)]).rpartition(reply)
+        return head[len(before) :] if head.startswith(before) else "", closing if head else ""
 
     def _chat(self, turns: Sequence[Turn], *, ask: bool = False) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
@@ -160,7 +180,7 @@ class Renderer:
                 messages, tokenize=False, add_generation_prompt=ask
             )
         except Exception as error:
-            roles = ", ".join(turn.role for turn in turns)
+            roles = ", ".join(message["role"] for message in messages)
             raise DataError(
                 f"the model's chat template refuses a conversation of {roles}: {error}",
                 fix="set  render: plain  for the task, or rewrite the rows",
@@ -185,14 +205,29 @@ class Renderer:
         end = self.tokenizer.eos_token_id
         return [] if end is None else [end]
 
-    def _join(self, pieces: Sequence[tuple[str, bool]]) -> Encoded:
+    def _join(self, pairs: Sequence[tuple[str, str]]) -> Encoded:
+        """Tokens of an example; replies are learned, with the token that ends the turn."""
         ids: list[int] = []
         learned: list[bool] = []
-        for text, target in pieces:
-            tokens = self._tokens(text)
-            ids += tokens
-            learned += [target] * len(tokens)
+        closing = self._frame[1]
+        for given, reply in pairs:
+            # white space after the end-of-turn token belongs to the template, not to the answer
+            kept = reply.rstrip() if closing.strip() else reply
+            end = self._end() if reply and not closing else []
+            for tokens, target in (
+                (self._tokens(given), False),
+                (self._tokens(kept) + end, True),
+                (self._tokens(reply[len(kept) :]), False),
+            ):
+                ids += tokens
+                learned += [target] * len(tokens)
         return Encoded(ids, learned)
+
+
+def _answers(turns: Sequence[Turn]) -> list[int]:
+    """Positions of the assistant turns that answer a user."""
+    first = next((number for number, turn in enumerate(turns) if turn.role == "user"), len(turns))
+    return [n for n, turn in enumerate(turns) if turn.role == "assistant" and n > first]
 
 
 def _plain(row: Row) -> str:
@@ -201,11 +236,7 @@ def _plain(row: Row) -> str:
     return f"Question: {text}\nAnswer:" if text.rstrip().endswith("?") else text
 
 
-def _space(row: Row) -> str:
+def _space(row: Row, answer: str | None = None) -> str:
     """One space between prompt and answer, unless either brings white space."""
-    prompt = _plain(row)
-    return "" if prompt[-1:].isspace() or row.answer[:1].isspace() else " "
-
-
-def _answer(row: Row) -> str:
-    return _space(row) + row.answer
+    answer = row.answer if answer is None else answer
+    return "" if _plain(row)[-1:].isspace() or answer[:1].isspace() else " "

@@ -22,8 +22,7 @@ from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded, Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from forgetless.training.mixture import Draws, Ints, mix
 
 
 @dataclass
@@ -132,12 +131,13 @@ def build_schedule(
         for source in methods.rehearsal(stage)
         if source.ratio > 0 and len(pool := encoder.encode(source.rows, rehearsal=True))
     ]
-    draws: list[_Draws] = []
+    new_share = 1 - sum(ratio for ratio, _ in pools)
+    draws: list[Draws] = []
     for number, (ratio, pool) in enumerate(pools):
         start = len(new) + sum(len(earlier) for _, earlier in pools[:number])
-        new_share = 1 - sum(other for other, _ in pools)
-        tokens = ratio * int(new.lengths.sum()) / new_share
-        draws.append(_Draws(pool.lengths, start, tokens, stage.rng("rehearsal", number)))
+        rng = stage.rng("rehearsal", number)
+        draws.append(Draws(pool.lengths, start, ratio / new_share, rng))
+    examples = _concatenate([new, *(pool for _, pool in pools)])
 
     wanted = config.steps and config.steps * config.batch_size * config.accumulation
     order: list[Ints] = []
@@ -149,64 +149,20 @@ def build_schedule(
         fresh = stage.rng("order", epoch).permutation(len(new))
         share = 1.0 if wanted else min(1.0, config.epochs - (epoch - 1))
         fresh = fresh[: max(1, round(len(fresh) * share))]
-        old = [draw.epoch(share) for draw in draws]
-        mixed = _mix(fresh, np.concatenate(old), stage, epoch) if old else fresh
+        old = [draw.epoch(int(new.lengths[fresh].sum())) for draw in draws]
+        mixed = mix(fresh, old, examples.lengths, stage.rng("places", epoch))
         order.append(mixed)
         epochs.append(np.full(len(mixed), epoch))
         rows += len(mixed)
     limit = wanted or rows
     return Schedule(
-        _concatenate([new, *(pool for _, pool in pools)]),
+        examples,
         len(new),
         np.concatenate(order)[:limit],
         np.concatenate(epochs)[:limit],
         encoder.dropped,
         encoder.truncated,
     )
-
-
-class _Draws:
-    """Draws rows of one pool, all used once before any is used again.
-
-    Args:
-        lengths: Tokens of each row of the pool.
-        start: Index of the pool's first row among all examples.
-        tokens: Tokens to draw in one epoch.
-        rng: Source of randomness.
-    """
-
-    def __init__(self, lengths: Ints, start: int, tokens: float, rng: np.random.Generator) -> None:
-        self._lengths = lengths
-        self._start = start
-        self._tokens = tokens
-        self._rng = rng
-        self._left: list[int] = []
-        self._owed = 0.0
-
-    def epoch(self, share: float) -> Ints:
-        """Rows for this share of an epoch; what rounding leaves over is owed to the next one."""
-        self._owed += self._tokens * share
-        taken: list[int] = []
-        while True:
-            if not self._left:
-                self._left = self._rng.permutation(len(self._lengths)).tolist()
-            length = float(self._lengths[self._left[-1]])
-            if length > 2 * self._owed:  # taking it would miss by more than leaving it
-                return np.array(taken, dtype=np.int64) + self._start
-            taken.append(self._left.pop())
-            self._owed -= length
-
-
-def _mix(new: Ints, old: Ints, stage: Stage, epoch: int) -> Ints:
-    """Put old rows at random places among the new ones, whose own order stays as it is."""
-    total = len(new) + len(old)
-    places = stage.rng("places", epoch).choice(total, size=len(old), replace=False)
-    mixed = np.empty(total, dtype=np.int64)
-    is_old = np.zeros(total, dtype=bool)
-    is_old[places] = True
-    mixed[is_old] = old
-    mixed[~is_old] = new
-    return mixed
 
 
 class _Encoder:
@@ -228,7 +184,7 @@ class _Encoder:
             if task.name not in self._renderers:
                 self._renderers[task.name] = task.renderer(self._tokenizer)
             for example in self._renderers[task.name].encode(row):
-                fitted = self._fit(example, task, row)
+                fitted = self._fit(example, task, row, rehearsal)
                 if fitted is None or not any(fitted.learned[1:]):
                     self.dropped += not rehearsal
                     continue
@@ -243,19 +199,20 @@ class _Encoder:
             origins,
         )
 
-    def _fit(self, example: Encoded, task: Task, row: Row) -> Encoded | None:
+    def _fit(self, example: Encoded, task: Task, row: Row, rehearsal: bool) -> Encoded | None:
         limit = self._config.max_length
         if len(example) <= limit:
             return example
         if self._config.too_long == "error":
+            where = "rehearsed" if rehearsal else f"{task.config.train}:"
             raise DataError(
-                f"{task.config.train}: row {row.id!r} of task {task.name!r} has {len(example)} "
+                f"{where} row {row.id!r} of task {task.name!r} has {len(example)} "
                 f"tokens, more than training.max_length = {limit}",
                 fix=f"--set training.max_length={len(example)}, or  too_long: drop | truncate",
             )
         if self._config.too_long == "drop":
             return None
-        self.truncated += 1
+        self.truncated += not rehearsal
         return Encoded(example.ids[:limit], example.learned[:limit])
 
 

@@ -122,8 +122,7 @@ def _draw_names(
     sizes = [(text_width(name, LABEL), LINE) for name in names]
     frame = Box(LEFT + 2, TOP - 8, WIDTH - LEFT - 4, HEIGHT - TOP - BOTTOM + 4)
     stems = [
-        Box(x - 4, min(y, top), 8, abs(y - top))
-        for (x, y), top in zip(places, tops, strict=True)
+        Box(x - 4, min(y, top), 8, abs(y - top)) for (x, y), top in zip(places, tops, strict=True)
     ]
     labels = place_around(places, sizes, frame, obstacles=stems)
     for name, (x, y), put in zip(names, places, labels, strict=True):

@@ -89,18 +89,21 @@ def place_around(
             + max(put.box.x - x, x - put.box.x - put.box.width, 0)
             for put, (x, y) in zip(placed, points, strict=True)
         )
-        return sum(
-            8 * sum(put.box.overlap(other.box) for other in placed[:index])
-            + 4 * sum(put.box.overlap(mark) for mark in marks)
-            + sum(put.box.overlap(thing) for thing in obstacles)
-            + 16 * put.box.outside(frame)
-            for index, put in enumerate(placed)
-        ) + away * 2
+        return (
+            sum(
+                8 * sum(put.box.overlap(other.box) for other in placed[:index])
+                + 4 * sum(put.box.overlap(mark) for mark in marks)
+                + sum(put.box.overlap(thing) for thing in obstacles)
+                + 16 * put.box.outside(frame)
+                for index, put in enumerate(placed)
+            )
+            + away * 2
+        )
 
     columns = [
         _in_columns(points, sizes, frame, side, gap + away) for away in AWAY for side in (-1, 1)
     ]
-    alone = _one_by_one(points, sizes, frame, [*marks, *obstacles], gap)
+    alone = _one_by_one(points, sizes, frame, marks, obstacles, gap)
     return min((*columns, alone), key=untidiness)
 
 
@@ -165,7 +168,10 @@ def _in_columns(
     for group in _columns(boxes):
         height = max(boxes[i].height for i in group)
         tops = spread(
-            [boxes[i].y for i in group], gap=height, low=frame.y, high=frame.y + frame.height - height
+            [boxes[i].y for i in group],
+            gap=height,
+            low=frame.y,
+            high=frame.y + frame.height - height,
         )
         for index, top in zip(group, tops, strict=True):
             box = boxes[index]
@@ -190,7 +196,8 @@ def _one_by_one(
     points: Sequence[tuple[float, float]],
     sizes: Sequence[tuple[float, float]],
     frame: Box,
-    taken: Sequence[Box],
+    marks: Sequence[Box],
+    obstacles: Sequence[Box],
     gap: float,
 ) -> list[Placed]:
     """Each label where it collides least, nearest first; the most crowded points choose first."""
@@ -201,12 +208,14 @@ def _one_by_one(
             box = _beside(points[index], sizes[index], side_x, side_y, gap + step)
             cost = (
                 8 * sum(box.overlap(other.box) for other in placed.values())
-                + 4 * sum(box.overlap(thing) for thing in taken)
+                + 4 * sum(box.overlap(mark) for mark in marks)
+                + sum(box.overlap(thing) for thing in obstacles)
                 + 16 * box.outside(frame)
+                + 2 * step
             )
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, Placed(box, far=step > STEPS[1]))
-            if cost == 0:
+            if best[0] <= 2 * step:
                 break
         assert best is not None
         placed[index] = best[1]

@@ -80,9 +80,7 @@ def item_entries(report: Report, styles: dict[str, ArmStyle]) -> list[ItemEntry]
     return [_entry(item, styles, places) for item in report.changes[:MOST_ITEMS]]
 
 
-def _entry(
-    item: ChangedItem, styles: dict[str, ArmStyle], places: dict[str, int]
-) -> ItemEntry:
+def _entry(item: ChangedItem, styles: dict[str, ArmStyle], places: dict[str, int]) -> ItemEntry:
     words = {arm.title: WORDS[arm.kind] for arm in item.arms}
     question = item.question or item.gold  # a plain text is its own question
     return ItemEntry(
@@ -104,9 +102,7 @@ def _entry(
             for arm in item.arms
         ),
         keys=" ".join(
-            f"{places[arm.title]}-{words[arm.title][1]}"
-            for arm in item.arms
-            if arm.kind in CHANGED
+            f"{places[arm.title]}-{words[arm.title][1]}" for arm in item.arms if arm.kind in CHANGED
         ),
     )
 

@@ -1,0 +1,170 @@
+"""The report as Markdown, short enough for a comment on a pull request.
+
+What a model wrote stands in code spans: there it cannot become markup, mention a person or refer to
+an issue.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from forgetless.metrics import Figure
+from forgetless.report.analysis import Arm, Report
+from forgetless.report.changes import CHANGED, Kind
+from forgetless.report.data import ItemScore
+from forgetless.report.figures import FIGURES
+from forgetless.report.outcome import TaskOutcome
+from forgetless.report.verdict import Verdict
+from forgetless.report.wording import ABSENT, clipped, count, interval, number, visible
+
+MOST_ITEMS = 10
+"""Most changed items shown; the other forms of the report have all."""
+
+
+def render_markdown(report: Report, verdict: Verdict) -> str:
+    """Render the report.
+
+    Args:
+        report: Everything computed from the runs.
+        verdict: Its two sentences.
+    """
+    parts = [
+        f"### forgetless: {_plain(', '.join(arm.run.name for arm in report.arms))}",
+        f"**{_plain(verdict.sentences[0])}** {_plain(verdict.sentences[1])}",
+        *_warnings(report),
+        _table(*_tasks(report)),
+        f"Right after learning → at the end; tasks only tested: untouched → at the end. "
+        f"**Bold**: the {report.level:.0%} interval of the loss excludes 0.",
+        _table(*_figures(report)),
+        *(
+            _folded(f"Score matrix: {_plain(arm.title)}", _table(*_matrix(arm)))
+            for arm in report.arms
+        ),
+        *_items(report),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    if report.warnings:
+        yield "\n".join(["> [!WARNING]", *(f"> - {_plain(text)}" for text in report.warnings)])
+
+
+def _tasks(report: Report) -> tuple[list[str], list[list[str]]]:
+    head = ["Task", *(_plain(arm.title) for arm in report.arms)]
+    rows = [
+        [_plain(task.name), *(_course(arm.outcome(task.name)) for arm in report.arms)]
+        for task in report.tasks
+    ]
+    return head, rows
+
+
+def _course(outcome: TaskOutcome) -> str:
+    """Where a task started and ended in one arm, and what that amounts to."""
+    start, final = outcome.start.value, outcome.summary.final.value
+    ends = ABSENT if final is None else number(final)
+    if outcome.loss.value is None:
+        return ends
+    fate = {"lost": "**lost**", "improved": "**improved**", "inconclusive": "unclear"}
+    told = fate.get(outcome.fate, outcome.fate)
+    return f"{ABSENT if start is None else number(start)} → {ends} {told}"
+
+
+def _figures(report: Report) -> tuple[list[str], list[list[str]]]:
+    head = ["Figure", *(_plain(arm.title) for arm in report.arms)]
+    rows = [
+        [kind.name, *(_figure(kind.of(arm), signed=kind.signed) for arm in report.arms)]
+        for kind in FIGURES
+        if any(kind.of(arm).value is not None for arm in report.arms)
+    ]
+    return head, rows
+
+
+def _figure(figure: Figure, *, signed: bool) -> str:
+    if figure.value is None:
+        return ABSENT
+    if figure.interval is None:
+        return number(figure.value, signed=signed)
+    ends = interval(figure.interval.low, figure.interval.high, signed=signed)
+    return f"{number(figure.value, signed=signed)} ({ends})"
+
+
+def _matrix(arm: Arm) -> tuple[list[str], list[list[str]]]:
+    tasks = arm.run.tasks
+    rows = []
+    for stage in arm.run.stages:
+        cells = []
+        for task in tasks:
+            value = arm.scores.get((stage.index, task.name))
+            shown = ABSENT if value is None else number(value)
+            cells.append(f"**{shown}**" if task.trained_in == stage.index else shown)
+        rows.append([f"{stage.index} {_plain(stage.title)}", *cells])
+    forgetting = [_figure(arm.outcome(t.name).summary.forgetting, signed=True) for t in tasks]
+    rows.append(["forgetting", *forgetting])
+    return ["After stage", *(_plain(task.name) for task in tasks)], rows
+
+
+def _items(report: Report) -> Iterator[str]:
+    if not report.changes:
+        return
+    titles = [arm.title for arm in report.arms]
+    shown = [t for t in titles if any(a.title == t for c in report.changes for a in c.arms)]
+    head = [
+        "Task",
+        "Question",
+        "Right answer",
+        *(f"{_plain(title)}, at the end" for title in shown),
+    ]
+    rows = []
+    for item in report.changes[:MOST_ITEMS]:
+        told = {arm.title: f"{_kind(arm.kind)} {_said(arm.after)}" for arm in item.arms}
+        rows.append(
+            [
+                _plain(item.task),
+                _code(item.question or item.gold),
+                _code(item.gold),
+                *(told.get(title, ABSENT) for title in shown),
+            ]
+        )
+    more = len(report.changes) - MOST_ITEMS
+    rest = f"\n\n{more:,} more are in the HTML report." if more > 0 else ""
+    title = f"{count(len(report.changes), 'item')} lost or gained"
+    yield _folded(title, _table(head, rows, numbers=False) + rest)
+
+
+def _kind(kind: Kind) -> str:
+    return f"**{kind}**" if kind in CHANGED else kind
+
+
+def _said(item: ItemScore) -> str:
+    if item.error is not None:
+        return _plain(item.error)
+    return _code(item.output or ("" if item.score is None else number(item.score)))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
+    lines = [head, ["---", *["---:" if numbers else "---" for _ in head[1:]]], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _plain(text: str) -> str:
+    """Text of ours or a name: nothing in it is markup, and no one is mentioned by it."""
+    line = " ".join(visible(text).split())
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", line)
+    return escaped.replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
+
+
+def _code(text: str, most: int = 100) -> str:
+    """Text of a model as a code span on one line, safe inside a table."""
+    line = clipped(visible(text), most)
+    if not line:
+        return ABSENT
+    longest = max((len(run) for run in re.findall("`+", line)), default=0)
+    fence = "`" * (longest + 1)
+    gap = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{gap}{line}{gap}{fence}".replace("|", "\\|")

@@ -1,0 +1,96 @@
+"""Whether runs can stand side by side, and what to know before comparing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.errors import NotMeasured, RunFolderError
+from forgetless.report.data import RunResults
+from forgetless.report.wording import listing
+
+_SAME = 1e-3
+"""Scores of the untouched model that differ by less, as another machine's may, are the same."""
+
+
+def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
+    """Refuse runs that cannot be compared, and say what makes a comparison doubtful.
+
+    Returns:
+        The runs' own warnings, then what differs between them.
+
+    Raises:
+        RunFolderError: if there is no run, or the tasks differ.
+    """
+    if not runs:
+        raise RunFolderError("no run folder was named", fix="forgetless report runs/NAME")
+    first = runs[0]
+    warnings = _own_warnings(runs)
+    for other in runs[1:]:
+        _check_tasks(first, other)
+        pair = f"{first.name} and {other.name}"
+        if _identity(first) != _identity(other):
+            warnings.append(f"{pair} did not start from the same model; do not compare them")
+        elif any(_differ_at_first(first, other, task.name) for task in first.tasks):
+            warnings.append(f"{pair} score the untouched model differently; they should agree")
+        if first.seed != other.seed:
+            warnings.append(f"{pair} ran with different seeds ({first.seed} and {other.seed})")
+        sequences = not (first.is_joint or other.is_joint)
+        if sequences and [s.tasks for s in first.stages] != [s.tasks for s in other.stages]:
+            warnings.append(f"{pair} trained the tasks in a different order")
+    return list(dict.fromkeys(warnings))
+
+
+def _own_warnings(runs: Sequence[RunResults]) -> list[str]:
+    """Each run's warnings; one that several runs share is told once, with their names."""
+    told: dict[str, list[str]] = {}
+    for run in runs:
+        for text in _warnings_of(run):
+            names = told.setdefault(text, [])
+            names += [] if run.name in names else [run.name]
+    if len(runs) == 1:
+        return list(told)
+    return [
+        f"{'all runs' if len(names) == len(runs) else listing(names)}: {text}"
+        for text, names in told.items()
+    ]
+
+
+def _warnings_of(run: RunResults) -> list[str]:
+    warnings = []
+    if run.state != "finished":
+        done = sum(stage.done for stage in run.stages)
+        warnings.append(f"the run is {run.state}, {done} of {len(run.stages)} stages are done")
+    warnings += run.warnings
+    warnings += [f"task '{task.name}': {text}" for task in run.tasks for text in task.warnings]
+    return warnings
+
+
+def _check_tasks(first: RunResults, other: RunResults) -> None:
+    here = {task.name: task.unit for task in first.tasks}
+    there = {task.name: task.unit for task in other.tasks}
+    if list(here) != list(there):
+        raise RunFolderError(
+            f"{other.folder}: its tasks are {listing(list(there))}, "
+            f"those of {first.folder} are {listing(list(here))}; needed the same, in one order",
+            fix="make a report for each of them",
+        )
+    for name, unit in here.items():
+        if there[name] != unit:
+            raise RunFolderError(
+                f"{other.folder}: task '{name}' is scored in {there[name]}, "
+                f"in {first.folder} in {unit}; needed the same unit",
+                fix="make a report for each of them",
+            )
+
+
+def _differ_at_first(first: RunResults, other: RunResults, task: str) -> bool:
+    """Whether the untouched model scored otherwise on the items that both runs asked."""
+    try:
+        here, there = first.matrix.cell(0, task).scores, other.matrix.cell(0, task).scores
+    except NotMeasured:
+        return False
+    return any(abs(here[item] - there[item]) > _SAME for item in here.keys() & there.keys())
+
+
+def _identity(run: RunResults) -> str:
+    return run.model.sha256 or run.model.name

@@ -1,0 +1,210 @@
+"""Files of records: JSONL, JSON, CSV and Parquet, each record with the place where it stands.
+
+``datasets`` keeps the records in its cache, memory-mapped, under the hash of what the files contain,
+so that an edited file is read anew even if its date has not changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forgetless.errors import DataError
+from forgetless.plan import DATA_SUFFIXES
+from forgetless.tasks.parsing import scan
+
+_VERSION = 1  # of what is kept in the cache
+
+
+class Records:
+    """Records of a typed table: a Parquet file or a hub dataset.
+
+    Args:
+        table: A ``datasets.Dataset``.
+        source: Its name, for messages.
+    """
+
+    def __init__(self, table: Any, source: str) -> None:
+        self._table = table
+        self._source = source
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of the fields that any record has."""
+        return set(self._table.column_names)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        return self._decoded(self._table[index])
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return map(self._decoded, self._table)
+
+    def place(self, index: int) -> str:
+        """Where a record stands: file and line, or source and row."""
+        return f"{self._source}:row {index + 1}"
+
+    def _decoded(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        return stored
+
+
+class TextRecords(Records):
+    """Records of text files, kept as JSON beside the place where each stands."""
+
+    def __init__(self, table: Any, source: str, columns: set[str]) -> None:
+        super().__init__(table, source)
+        self._columns = columns
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of the fields that any record has."""
+        return self._columns
+
+    def place(self, index: int) -> str:
+        """File and line, or file and row."""
+        return str(self._table[index]["place"])
+
+    def _decoded(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        record: dict[str, Any] = json.loads(stored["record"])
+        return record
+
+
+def read_files(source: str) -> Records:
+    """Open a file, or all files of a folder.
+
+    Raises:
+        DataError: naming file and line, if it is missing, empty or malformed.
+    """
+    files = _find(Path(source))
+    try:
+        digest = _digest(files)
+        if files[0].suffix.lower() == ".parquet":
+            return Records(_parquet(files, source, digest), source)
+        columns: set[str] = set()
+        for _, record in scan(files):
+            columns |= record.keys()
+    except OSError as error:
+        raise DataError(f"{error.filename or source}: cannot be read: {error.strerror}") from None
+    if not columns:
+        raise DataError(f"{source}: no rows, needed at least one")
+    return TextRecords(_keep(files, source, digest), source, columns)
+
+
+def _find(path: Path) -> list[Path]:
+    """The files that a source names, all of one kind and none of them empty."""
+    try:
+        if path.is_dir():
+            inner = [file for file in path.rglob("*") if file.suffix.lower() in DATA_SUFFIXES]
+            hidden = [any(p.startswith(".") for p in f.relative_to(path).parts) for f in inner]
+            files = sorted(file for file, hide in zip(inner, hidden, strict=True) if not hide)
+            if not files:
+                raise DataError(f"{path}: the folder has no {', '.join(DATA_SUFFIXES)} file")
+        elif path.is_file():
+            files = [path]
+        else:
+            hub = len(path.parts) == 2 and not path.suffix and not path.is_absolute()
+            hint = f"check the path; a dataset of the hub is named  hub:{path.as_posix()}"
+            raise DataError(
+                f"{path}: no such file",
+                fix=hint if hub else "check the path, and from where it starts",
+            )
+        suffixes = {file.suffix.lower() for file in files}
+        if len(suffixes) > 1 or not suffixes <= set(DATA_SUFFIXES):
+            raise DataError(
+                f"{path}: found {', '.join(sorted(suffixes)) if any(suffixes) else 'no ending'}; "
+                f"needed files of one kind out of {', '.join(DATA_SUFFIXES)}"
+            )
+        for file in files:
+            if file.stat().st_size == 0:
+                raise DataError(f"{file}: the file is empty, needed at least one row")
+    except OSError as error:
+        raise DataError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+    return files
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Hash of names and contents: what the cached records depend on."""
+    digest = hashlib.sha256(f"{_VERSION}".encode())
+    for file in files:
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest.update(f"\n{file}\n{content}".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _keep(files: Sequence[Path], source: str, digest: str) -> Any:
+    """The records of text files in the cache of ``datasets``."""
+    import datasets
+
+    text = datasets.Value("string")
+    try:
+        with quiet_datasets():
+            return datasets.Dataset.from_generator(
+                _storable,
+                features=datasets.Features({"place": text, "record": text}),
+                gen_kwargs={"files": tuple(files)},
+                fingerprint=digest,
+            )
+    except Exception as error:
+        raise _not_kept(source, error) from error
+
+
+def _storable(files: Sequence[Path]) -> Iterator[dict[str, str]]:
+    for place, record in scan(files):
+        yield {"place": place, "record": json.dumps(record, ensure_ascii=False)}
+
+
+def _parquet(files: Sequence[Path], source: str, digest: str) -> Any:
+    import datasets
+    import pyarrow
+
+    names = [str(file) for file in files]
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "forgetless" / digest
+    try:
+        with quiet_datasets():
+            return datasets.load_dataset(
+                "parquet", data_files=names, split="train", cache_dir=str(folder)
+            )
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError) and not isinstance(cause, pyarrow.ArrowException):
+            raise _not_kept(source, error) from error
+        raise DataError(f"{source}: cannot be read: {first_line(cause)}") from error
+
+
+def _not_kept(source: str, error: Exception) -> DataError:
+    import datasets
+
+    cause = error.__cause__ or error
+    return DataError(
+        f"{source}: cannot be kept in {datasets.config.HF_DATASETS_CACHE}: {first_line(cause)}",
+        fix="set HF_DATASETS_CACHE to a folder with room that can be written",
+    )
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Keep the bars and the notices of ``datasets`` off the user's terminal."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    level = datasets.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error of another library."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,242 @@
+"""A whole run on a tiny model: what it leaves, what it shares, what it refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forgetless
+from forgetless.errors import PlanError, RunFailed, RunFolderError, TrainingFailed
+from forgetless.models.source import file_hash
+from forgetless.progress import Progress
+from forgetless.runfolder import open_run
+from forgetless.sequence import run_sequence
+from tests.integration.conftest import MakePlan, settings
+from tests.tiny import write_rows
+
+
+class Recorder(Progress):
+    def __init__(self) -> None:
+        self.trained_stages: list[str] = []
+        self.notes: list[str] = []
+        self._stage = ""
+
+    def stage(self, run: str, name: str, number: int, last: int) -> None:
+        self._stage = name
+
+    def trained(self, step: int, steps: int, loss: float) -> None:
+        if self._stage not in self.trained_stages:
+            self.trained_stages.append(self._stage)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def test_row_0_is_measured_and_every_task_after_every_stage(plan: MakePlan) -> None:
+    result = run_sequence(plan(ask=["Who are you?"]))
+    matrix = result.matrix
+    assert matrix.stages == ("0-base", "1-first", "2-second")
+    assert [task.name for task in matrix.tasks] == ["first", "second", "choices"]
+    assert all(value is not None for row in matrix.values for value in row)
+    for stage in matrix.stages:
+        scores = lines(result.path / "stages" / stage / "scores.jsonl")
+        expected = ["first"] * 4 + ["second"] * 4 + ["choices"] * 6
+        assert [line["task"] for line in scores] == expected
+        answers = lines(result.path / "stages" / stage / "answers.jsonl")
+        assert [answer["question"] for answer in answers] == ["Who are you?"]
+
+
+def test_keyword_arguments_make_a_plan_and_a_result(data: Path, tmp_path: Path) -> None:
+    result = forgetless.run(**settings(data, tmp_path / "run"))
+    assert set(result.forgetting) == {"first", "second", "choices"}
+    assert result.model_path().parts[-2:] == ("2-second", "model")
+    assert result.model_path(1).parts[-2:] == ("1-first", "model")
+    with pytest.raises(PlanError, match="not both"):
+        forgetless.run(forgetless.Plan(model="m", sequence=["a.jsonl"]), model="other")
+
+
+def test_train_jsonl_says_which_rows_of_which_task_were_learned_and_replayed(
+    plan: MakePlan,
+) -> None:
+    result = run_sequence(plan(methods=["lora", {"replay": {"ratio": 0.3}}]))
+    assert result.results.label == "replay + lora"
+    learned = lines(result.path / "stages" / "2-second" / "train.jsonl")
+    new = [line["row"] for line in learned if not line["replayed"]]
+    old = [line for line in learned if line["replayed"]]
+    assert sorted(new) == sorted([str(i) for i in range(12)] * 2)
+    assert {line["task"] for line in old} == {"first"}
+    assert {line["row"] for line in old} <= {str(i) for i in range(4, 12)}  # 0 to 3 are test items
+    training = json.loads((result.path / "manifest.json").read_text())["stages"][2]["training"]
+    assert training["tokens"] == sum(line["tokens"] for line in learned)
+    assert training["replayed_tokens"] == sum(line["tokens"] for line in old)
+    assert training["replay_share"] == pytest.approx(0.3, abs=0.05)
+
+
+def test_saved_models_load_without_forgetless(plan: MakePlan, data: Path) -> None:
+    import torch
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    whole = run_sequence(plan("whole")).model_path()
+    adapter = run_sequence(plan("adapter", methods=["lora"])).model_path()
+    base = AutoModelForCausalLM.from_pretrained(data / "model")
+    ids = torch.arange(8).unsqueeze(0)
+    for folder, loader in ((whole, AutoModelForCausalLM), (adapter, AutoPeftModelForCausalLM)):
+        model = loader.from_pretrained(folder)
+        assert AutoTokenizer.from_pretrained(folder).chat_template
+        assert not torch.equal(model(input_ids=ids).logits, base(input_ids=ids).logits)
+
+
+def test_a_protected_run_takes_the_stages_that_are_the_same_from_the_plain_one(
+    plan: MakePlan,
+) -> None:
+    plain = run_sequence(plan("plain"))
+    watcher = Recorder()
+    protected = run_sequence(
+        plan("protected", methods=["replay"]), watcher, share_with=[plain.path]
+    )
+    assert watcher.trained_stages == ["2-second"]
+    assert len(watcher.notes) == 2
+    alone = run_sequence(plan("alone", methods=["replay"]))
+    for stage in ("1-first", "2-second"):
+        weights = [
+            file_hash(run.path / "stages" / stage / "model" / "model.safetensors")
+            for run in (protected, alone)
+        ]
+        assert weights[0] == weights[1]
+    assert protected.matrix.values == alone.matrix.values
+    shared = [stage.shared_from for stage in protected.results.stages]
+    assert shared == ["plain", "plain", None]
+
+
+def test_other_settings_share_nothing(plan: MakePlan) -> None:
+    plain = run_sequence(plan("plain"))
+    watcher = Recorder()
+    other = plan("other", training={"learning_rate": 1e-3})
+    run_sequence(other, watcher, share_with=[plain.path])
+    assert watcher.trained_stages == ["1-first", "2-second"]
+
+
+def test_the_folder_of_another_plan_is_refused_with_the_difference(plan: MakePlan) -> None:
+    run_sequence(plan())
+    with pytest.raises(RunFolderError, match="holds results of another plan") as refused:
+        run_sequence(plan(training={"learning_rate": 1e-3}))
+    assert "training.learning_rate is 0.003 there and 0.001 here" in refused.value.message
+    assert "--set output=" in str(refused.value)
+
+
+def test_a_folder_with_other_things_in_it_is_refused(plan: MakePlan) -> None:
+    wanted = plan()
+    folder = Path(wanted.output)
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("irreplaceable")
+    with pytest.raises(RunFolderError, match=r"not a run folder, it holds 'thesis\.tex'"):
+        run_sequence(wanted)
+    assert [file.name for file in folder.iterdir() if not file.name.startswith(".")] == [
+        "thesis.tex"
+    ]
+
+
+def test_a_folder_in_use_is_refused_and_the_holder_named(plan: MakePlan, tmp_path: Path) -> None:
+    wanted = plan()
+    facts = {"label": "", "model": {}, "tasks": []}
+    with open_run(Path(wanted.output), wanted, facts), pytest.raises(RunFolderError) as refused:
+        run_sequence(wanted)
+    assert f"in use by process {os.getpid()} on " in refused.value.message
+
+
+def test_going_on_over_changed_data_is_refused(plan: MakePlan, data: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "yes"} for i in range(8)]
+    file = write_rows(tmp_path / "own.jsonl", rows)
+    wanted = plan(sequence=[{"train": str(file), "test": str(file)}])
+    run_sequence(wanted)
+    write_rows(file, [row | {"completion": "no"} for row in rows])
+    with pytest.raises(RunFailed, match="trained on other data"):
+        run_sequence(wanted)
+
+
+def test_changed_test_items_are_scored_again_without_training(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "yes"} for i in range(8)]
+    train, test = (write_rows(tmp_path / f"{n}.jsonl", rows) for n in ("train", "test"))
+    wanted = plan(sequence=[{"name": "own", "train": str(train), "test": str(test)}])
+    run_sequence(wanted)
+    write_rows(test, rows[:4])
+    watcher = Recorder()
+    result = run_sequence(wanted, watcher)
+    assert watcher.trained_stages == []
+    own = [line for line in lines(result.path / "stages/1-own/scores.jsonl") if line["task"] == "own"]
+    assert len(own) == 4
+
+
+def test_weights_that_were_tampered_with_are_not_trained_on(plan: MakePlan) -> None:
+    wanted = plan()
+
+    class Stop(Recorder):
+        def stage(self, run: str, name: str, number: int, last: int) -> None:
+            if number == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sequence(wanted, Stop())
+    weights = Path(wanted.output) / "stages/1-first/model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(RunFolderError, match=r"model\.safetensors: not the file that was written"):
+        run_sequence(wanted)
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_stages_before(plan: MakePlan) -> None:
+    wild = plan(training={"learning_rate": 1e30, "max_grad_norm": 0, "warmup": 0})
+    with pytest.raises(TrainingFailed, match=r"became (nan|inf) at step") as failed:
+        run_sequence(wild)
+    assert "lower the learning rate" in str(failed.value)
+    assert failed.value.exit_code == 1
+    manifest = json.loads((Path(wild.output) / "manifest.json").read_text(encoding="utf-8"))
+    assert [stage["name"] for stage in manifest["stages"]] == ["0-base"]
+    assert manifest["state"] == "running"
+
+
+def test_a_full_disk_is_said_and_nothing_finished_is_lost(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, filled = plan("whole"), plan("filled")
+    expected = run_sequence(whole)
+    flush = os.fsync
+    calls = 0
+
+    def full(descriptor: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 25:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunFailed, match="the disk is full; everything finished before is kept"):
+        run_sequence(filled)
+    monkeypatch.undo()
+    result = run_sequence(filled)
+    assert result.matrix.values == expected.matrix.values
+    assert file_hash(result.model_path() / "model.safetensors") == file_hash(
+        expected.model_path() / "model.safetensors"
+    )
+
+
+def test_joint_training_is_one_stage_that_trains_every_task(plan: MakePlan) -> None:
+    result = run_sequence(plan(methods=["joint"]))
+    assert result.matrix.stages == ("0-base", "1-joint")
+    assert [task.trained_in for task in result.matrix.tasks] == [1, 1, None]
+    assert {line["task"] for line in lines(result.path / "stages/1-joint/train.jsonl")} == {
+        "first",
+        "second",
+    }
