@@ -34,7 +34,7 @@ class StageEstimate:
 
 @dataclass(frozen=True)
 class TaskCount:
-    """One task: rows to train on, items to test, longest training row in tokens."""
+    """One task: rows to train on, items to test, how they are scored and rendered."""
 
     name: str
     train_rows: int
@@ -91,7 +91,8 @@ def estimate(plan: Plan) -> Estimate:
             f"training.max_length is {config.max_length}, but the model's context is {context}",
             fix=f"--set training.max_length={context}",
         )
-    speed = _flops_per_second() * EFFICIENCY
+    device = pick_device(config.device)
+    speed = _flops_per_second(device, config.precision) * EFFICIENCY
     stages = []
     trainable = parameters
     for stage in experiment.stages:
@@ -114,7 +115,7 @@ def estimate(plan: Plan) -> Estimate:
         method=methods.label,
         parameters=parameters,
         trainable=trainable,
-        device=pick_device(config.device),
+        device=device,
         tasks=tuple(
             TaskCount(
                 task.name,
@@ -127,19 +128,24 @@ def estimate(plan: Plan) -> Estimate:
         ),
         stages=tuple(stages),
         memory_gb=(4 * parameters + 12 * trainable) / 1e9,
-        warnings=tuple(warning for task in experiment.tasks for warning in task.warnings),
+        warnings=experiment.warnings,
     )
 
 
-def _flops_per_second() -> float:
-    """Speed of a matrix product here, measured in a tenth of a second."""
+def _flops_per_second(device: str, precision: str) -> float:
+    """Speed of a matrix product on the plan's device, measured in a tenth of a second."""
     import torch
 
-    size = 768
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    a @ b
+    size = 768 if device == "cpu" else 4096
+    half = precision == "bfloat16" or (precision == "auto" and device == "cuda")
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if half else torch.float32)
+
+    def product() -> None:
+        torch.trace(a @ a).item()  # waits until it is done
+
+    product()
     rounds, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < 0.1:
-        a @ b
+        product()
         rounds += 1
     return rounds * 2 * size**3 / (time.perf_counter() - begun)

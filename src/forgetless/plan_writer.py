@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
 from forgetless.tasks.task import Task, load_tasks
@@ -39,7 +42,7 @@ def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder
     lines = [
         "# What to train, in which order, and how not to forget. Every key is explained by",
         "# docs/plan.md; paths are relative to this file.",
-        f"model: {_text(model)}",
+        f"model: {_text(_relative(model, folder))}",
         "",
         "sequence:            # trained one after another; all are tested after every stage",
     ]
@@ -95,10 +98,11 @@ def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:
 def _relative(source: str, folder: Path) -> str:
     if source.startswith((BUNDLED, HUB)) or not Path(source).exists():
         return source
-    return Path(os.path.relpath(source, folder)).as_posix()
+    relative = Path(os.path.relpath(source, folder)).as_posix()
+    return relative if "/" in relative or Path(relative).suffix else f"./{relative}"
 
 
 def _text(value: str) -> str:
     """A YAML scalar; JSON strings are valid YAML."""
-    plain = value.replace("/", "").replace("-", "").replace("_", "").replace(".", "")
-    return value if plain.isalnum() and plain[:1].isalpha() else json.dumps(value)
+    plain = re.fullmatch(r"[A-Za-z./][\w./-]*", value) and yaml.safe_load(value) == value
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -40,6 +40,11 @@ class Experiment:
     weights: str
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know about the data."""
+        return tuple(warning for task in self.tasks for warning in task.warnings)
+
+    @property
     def device(self) -> str:
         """Where to compute: the plan's device, or the accelerator there is."""
         from forgetless.models.load import pick_device

@@ -25,7 +25,7 @@ class RunResult:
     @cached_property
     def results(self) -> RunResults:
         """Everything the folder holds, item by item."""
-        from forgetless.report.run_folder import read_run
+        from forgetless.report import read_run
 
         return read_run(self.path)
 

@@ -43,9 +43,12 @@ def run_sequence(
         RunFailed: if work stopped part-way; what was finished is kept.
     """
     experiment = prepare(plan)
+    progress = progress or Progress()
+    for warning in experiment.warnings:
+        progress.note(f"warning: {warning}")
     path = Path(plan.output)
     with disk_faults_explained(path), open_run(path, experiment.plan, experiment.facts()) as folder:
-        work = StageWork(experiment, folder, progress or Progress(), share_with)
+        work = StageWork(experiment, folder, progress, share_with)
         previous = UNTOUCHED
         for stage in (UNTOUCHED, *experiment.stages):
             work.begin(stage)

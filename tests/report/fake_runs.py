@@ -199,3 +199,41 @@ def _line(task: FakeTask, row: int, i: int, score: float) -> dict[str, Any]:
         "correct": right,
         "readings": {"exact_match": float(right), "contains": float(right or i % 7 == 0)},
     }
+
+
+CAPITALS = (
+    "<|im_start|>user\nWhat is the capital of country {i}?<|im_end|>\n<|im_start|>assistant\n"
+)
+DIABETES = "Explain the symptoms of diabetes."
+
+
+def write_arms(root: Path) -> list[Path]:
+    """Plain training forgets medical, replay keeps it, EWC keeps part; joint is the upper bound."""
+
+    def tasks(
+        medical: Sequence[float],
+        legal: Sequence[float],
+        general: Sequence[float],
+        prose: Sequence[float],
+        last: int = 2,
+    ) -> list[FakeTask]:
+        return [
+            FakeTask("medical", medical, 1),
+            FakeTask("legal", legal, last),
+            FakeTask("general", general, None, items=150, question=CAPITALS, errors={2: 3}),
+            FakeTask("prose", prose, None, items=88, unit="nats"),
+        ]
+
+    said = "Too much sugar stays in the blood."
+    forgot = {0: [(DIABETES, said)], 2: [(DIABETES, "Consideration is a thing of value.")]}
+    kept = {0: [(DIABETES, said)], 2: [(DIABETES, "Thirst, tiredness, blurred vision.")]}
+    plain = tasks([0.06, 0.78, 0.0], [0.1, 0.12, 0.63], [0.7, 0.62, 0.48], [-2.9, -2.8, -1.9])
+    replay = tasks([0.06, 0.78, 0.75], [0.1, 0.12, 0.61], [0.7, 0.68, 0.68], [-2.9, -2.8, -2.0])
+    ewc = tasks([0.06, 0.78, 0.31], [0.1, 0.12, 0.52], [0.7, 0.62, 0.6], [-2.9, -2.8, -2.2])
+    joint = tasks([0.06, 0.8], [0.1, 0.66], [0.7, 0.68], [-2.9, -1.9], last=1)
+    return [
+        write_run(root / "plain", plain, label="sequential", answers=forgot),
+        write_run(root / "replay", replay, label="replay", answers=kept),
+        write_run(root / "ewc", ewc, label="ewc", answers=forgot),
+        write_run(root / "joint", joint, label="joint", stages=["base", "joint"]),
+    ]

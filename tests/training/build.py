@@ -35,6 +35,9 @@ def make_task(
     shots = settings.pop("shots", ())
     settings = {"score": "exact_match", **settings}
     config = TaskConfig(name=name, train=f"{name}.jsonl", **settings)
+    if not test:  # every task has a test item, which says whether it asks or is plain text
+        asks = bool(train and train[0].prompt)
+        test = [exchange("t", f"Test of {name}?", "-") if asks else Row("t", (), f"Test of {name}")]
     return Task(config, tuple(train), tuple(test), shots, number)
 
 

@@ -7,27 +7,38 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from forgetless.cli import demo, init, report, run
 from forgetless.errors import ForgetlessError
 
+STOPPED = 130  # by Ctrl-C
+
+EXAMPLE = """\b
+Examples:
+  forgetless demo                     see a model forget, and see it kept from it
+  forgetless init a.jsonl b.jsonl     write a plan for your own data
+  forgetless run plan.yaml            carry it out
+"""
+
 app = typer.Typer(
     name="forgetless",
     help="Fine-tune a language model on one task after another without losing what it knew, "
     "and prove it.",
-    epilog="Start here:  forgetless demo      Your own data:  forgetless init a.jsonl b.jsonl",
+    epilog=EXAMPLE,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
-app.command("run", epilog=run.EXAMPLE)(run.run)
-app.command("init", epilog=init.EXAMPLE)(init.init)
-app.command("report", epilog=report.EXAMPLE)(report.report)
+for name, command, example, summary in (
+    ("demo", demo.demo, demo.EXAMPLE, "See a model forget, and see it kept from it."),
+    ("init", init.init, init.EXAMPLE, "Write a commented plan for data files."),
+    ("run", run.run, run.EXAMPLE, "Carry a plan out: train, score, report."),
+    ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),
+):
+    app.command(name, epilog=example, short_help=summary)(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -51,14 +62,17 @@ def _run(arguments: list[str]) -> int:
         code = app(arguments, standalone_mode=False)
     except ForgetlessError as error:
         return _fail(error.message, error.fix, error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message(), err=True)
-        return 2
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
-        return _fail(error.format_message(), f"{where or 'forgetless'} --help", error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        return _fail("stopped; what was finished is kept", "run the same command to continue", 130)
+    except typer.TyperException as error:  # wrong usage; typer exports no nearer name for it
+        message = error.format_message()
+        if not arguments:  # the message is the whole help
+            typer.echo(message, err=True)
+            return 2
+        context = getattr(error, "ctx", None)
+        return _fail(message, f"{context.command_path if context else 'forgetless'} --help", 2)
+    except typer.Abort:
+        code = STOPPED
+    if code == STOPPED:
+        return _fail("stopped; what was finished is kept", "run the same command to continue", code)
     return code if isinstance(code, int) else 0
 
 

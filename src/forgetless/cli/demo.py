@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example:  forgetless demo --output runs/demo    (about 6 minutes on two cores)"
+EXAMPLE = """\b
+Example (about 6 minutes on two cores):
+  forgetless demo --output runs/demo
+"""
 
 
 def demo(

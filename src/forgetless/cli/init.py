@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = (
-    "Example:  forgetless init medical.jsonl legal.csv --test-only general.jsonl "
-    "--model HuggingFaceTB/SmolLM2-135M-Instruct -o plan.yaml"
-)
+EXAMPLE = """\b
+Example:
+  forgetless init medical.jsonl legal.csv --test-only general.jsonl \\
+    --model HuggingFaceTB/SmolLM2-135M-Instruct -o plan.yaml
+"""
 
 
 def init(
@@ -37,6 +38,11 @@ def init(
     if output.exists():
         raise UsageError(f"{output}: is there already", fix="name another file with  -o")
     text = write_plan(model, data, test_only or [], output.parent)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, text)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(output, text)
+    except OSError as error:
+        raise UsageError(
+            f"{output}: cannot be written: {error.strerror}", fix="name another file with  -o"
+        ) from None
     typer.echo(f"wrote {output}\ncheck it:  forgetless run {output} --dry-run")

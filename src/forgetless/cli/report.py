@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Example:  forgetless report runs/plain runs/protected --to runs/both"
+EXAMPLE = """\b
+Example:
+  forgetless report runs/plain runs/protected --to runs/both
+"""
 
 
 def report(

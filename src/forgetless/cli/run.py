@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = (
-    "Example:  forgetless run plan.yaml --set training.learning_rate=5e-5   "
-    "Killed? Run the same command again: it continues."
-)
+EXAMPLE = """\b
+Example:
+  forgetless run plan.yaml --set training.learning_rate=5e-5
+Killed? Run the same command again: it continues.
+"""
 
 
 def run(

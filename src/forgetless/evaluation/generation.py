@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from forgetless.models.forward import pad_left
 from forgetless.models.load import LoadedModel
@@ -38,7 +40,7 @@ def generate(
         eos_token_id=list(stop_ids),
         pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.inference_mode(), warnings.catch_warnings():
+    with torch.inference_mode(), _nothing_but_greedy(loaded.model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tokens = loaded.model.generate(
             input_ids=padded.ids.to(device),
@@ -50,6 +52,22 @@ def generate(
         tokenizer.decode(_until(answer, stop_ids), skip_special_tokens=True).strip()
         for answer in answers
     ]
+
+
+@contextmanager
+def _nothing_but_greedy(model: Any) -> Iterator[None]:
+    """Set aside the generation settings that a model brings, such as a repetition penalty.
+
+    transformers fills whatever a given configuration leaves open from the model's own.
+    """
+    from transformers import GenerationConfig
+
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own, inner.generation_config = inner.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        inner.generation_config = own
 
 
 def _until(tokens: list[int], stop_ids: Sequence[int]) -> list[int]:

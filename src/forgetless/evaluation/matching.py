@@ -51,13 +51,16 @@ def contains(output: str, golds: Sequence[str]) -> float:
 def token_f1(output: str, golds: Sequence[str]) -> float:
     """Harmonic mean of word precision and recall against the best of answer and aliases, in [0, 1].
 
-    Words are runs of letters and digits of the normalised text, counted with repetition.
+    Words are runs of letters and digits of the normalised text, counted with repetition.  An exact
+    match is 1 even if it has no word in it, as in ``+``.
 
     Source: Rajpurkar et al. 2016 (SQuAD), section 6.1. Differs: articles count.
 
     >>> round(token_f1("a b c d", ["a b x"]), 3)
     0.571
     """
+    if exact_match(output, golds):
+        return 1.0
     words = Counter(re.findall(r"\w+", normalise(output)))
     return max(_f1(words, Counter(re.findall(r"\w+", normalise(gold)))) for gold in golds)
 

@@ -29,6 +29,7 @@ from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 
 ASK_TOKENS = 64
+NOT_A_NUMBER = "the model's likelihood is not a number"
 
 _MATCHERS = {
     "exact_match": matching.exact_match,
@@ -170,6 +171,8 @@ def _chosen(task: Task, item: _Prepared, likelihoods: Sequence[Likelihood]) -> I
     """
     row, gold = item.row, item.row.gold
     totals = [likelihood.total for likelihood in likelihoods]
+    if not all(map(math.isfinite, totals)):
+        return _failure(task, row, item.prompt, NOT_A_NUMBER)
     per_character = [total / len(choice) for total, choice in zip(totals, row.choices, strict=True)]
     by_sum, by_character = totals.index(max(totals)), per_character.index(max(per_character))
     picked = by_character if task.config.normalise else by_sum
@@ -194,7 +197,7 @@ def _chosen(task: Task, item: _Prepared, likelihoods: Sequence[Likelihood]) -> I
 def _likely(task: Task, item: _Prepared, likelihood: Likelihood) -> ItemResult:
     per_token = likelihood.total / likelihood.tokens
     if not math.isfinite(per_token):
-        return _failure(task, item.row, item.prompt, "the model's likelihood is not a number")
+        return _failure(task, item.row, item.prompt, NOT_A_NUMBER)
     return ItemResult(
         task=task.name,
         item=item.row.id,

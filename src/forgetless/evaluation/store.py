@@ -1,11 +1,13 @@
 """Scores on disk: one line per item, written as batches finish, whole at the end.
 
 ``scores.part.jsonl`` grows while a stage is scored; a kill loses the batch under way and no more.
-``scores.jsonl`` appears when every item has a line, in the order of tasks and items.
+Its first line says what is asked; lines of other questions are not gone on with.  ``scores.jsonl``
+appears when every item has a line, in the order of tasks and items.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -44,8 +46,11 @@ def score_stage(
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     part = folder / "scores.part.jsonl"
-    lines = _intact_lines(part)
+    heading = _heading(tasks)
+    lines = _intact_lines(part, heading)
     with part.open("a", encoding="utf-8", newline="\n") as file:
+        if not part.stat().st_size:
+            file.write(heading + "\n")
         for task in tasks:
             done = {item for name, item in lines if name == task.name}
             on_scored(task.name, len(done), len(task.test))
@@ -76,14 +81,20 @@ def score_stage(
     }
 
 
-def _intact_lines(part: Path) -> dict[tuple[str, str], str]:
+def _heading(tasks: Sequence[Task]) -> str:
+    """One line that is another whenever test items or their settings are."""
+    asked = [[task.config.model_dump(mode="json"), task.test_hash()] for task in tasks]
+    return json.dumps({"asked": hashlib.sha256(json.dumps(asked).encode()).hexdigest()})
+
+
+def _intact_lines(part: Path, heading: str) -> dict[tuple[str, str], str]:
     """Lines written before a kill, by task and item; a torn last line is cut off the file."""
     if not part.is_file():
         return {}
+    first, *rest = part.read_bytes().splitlines(keepends=True) or [b""]
     lines: dict[tuple[str, str], str] = {}
-    intact = 0
-    content = part.read_bytes()
-    for raw in content.splitlines(keepends=True):
+    intact = len(first) if first == heading.encode() + b"\n" else 0
+    for raw in rest if intact else ():
         try:
             record = json.loads(raw)
         except ValueError:

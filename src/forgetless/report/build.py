@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from forgetless.report.html import render_html
 from forgetless.report.markdown import render_markdown
 from forgetless.report.run_folder import read_run
 from forgetless.report.verdict import Verdict, reach_verdict
+from forgetless.storage import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
-        write_whole(out / name, text)
+        write_text(out / name, text)
     return ReportFiles(
         html=out / "report.html",
         markdown=out / "report.md",
@@ -66,26 +66,3 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
         report=report,
         verdict=verdict,
     )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one step.
-
-    Args:
-        path: The file.
-        text: Its new content, written as UTF-8; what UTF-8 cannot hold becomes a question mark.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # the name, too, is on the disk
-    finally:
-        os.close(descriptor)

@@ -72,10 +72,16 @@ def told_before_and_after(outcome: TaskOutcome) -> str:
 
 
 def estimate_in_words(figure: Figure, level: float) -> str:
+    """A figure with its interval."""
     if figure.interval is None:
         return f"{number(value_of(figure))}, interval not known"
     ends = interval(figure.interval.low, figure.interval.high)
     return f"{number(value_of(figure))}, {level:.0%} interval {ends}"
+
+
+def loss_in_brackets(outcome: TaskOutcome) -> str:
+    """A task and what was lost of it."""
+    return f"{outcome.task.name} ({score(value_of(outcome.loss), outcome.task.unit)})"
 
 
 def value_of(figure: Figure) -> float:

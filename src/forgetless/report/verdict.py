@@ -17,6 +17,7 @@ from forgetless.report.phrases import (
     course,
     how_much,
     lesson,
+    loss_in_brackets,
     told_before_and_after,
     value_of,
     who,
@@ -98,7 +99,7 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
     if tone == "lost":
         worst, *rest = _with_fate(arm, "lost")
         told = f"{subject} lost {how_much(worst)}: {course(worst, level)}"
-        others = [f"{o.task.name} ({number(value_of(o.loss))})" for o in rest]
+        others = [loss_in_brackets(outcome) for outcome in rest]
         if others:
             told += f"; it also lost from {listing(others, most=3, noun='other tasks')}"
     elif tone == "inconclusive":
@@ -148,7 +149,7 @@ def _second(report: Report, lead: Arm, tone: Tone) -> str:
     if tone == "unknown":
         return f"Nor can {listing([arm.title for arm in others])} be compared with it."
     if failed:
-        return f"Mind that {_never_learned(failed)}, so this comparison shows nothing."
+        return f"Mind that {_not_learned(failed)}, so this comparison shows nothing."
     plain = "plain training" if report.sequential else lead.title
     return (
         f"So this comparison shows nothing: where {plain} forgets nothing measurable, no "
@@ -186,10 +187,16 @@ def _compared(report: Report, lead: Arm, others: Sequence[Arm], task: str, tone:
         return f"{ended}, {apart}."
     kept = f"With {best.title} it still scored {score(end, unit)} there at the end{aside}"
     if outcome.fate == "lost":
-        kept += f", a smaller but real loss of {number(value_of(outcome.loss))}"
+        kept += f", itself a loss of {number(value_of(outcome.loss))}"
     elif tone == "inconclusive":
         kept += f" against {there}, more than the noise explains"
-    return f"{kept}{_price(best, lead, report.sequential)}."
+    others_lost = [
+        loss_in_brackets(outcome)
+        for outcome in _with_fate(best, "lost")
+        if outcome.task.name != task
+    ]
+    besides = f"; it, too, lost from {listing(others_lost, most=3)}" if others_lost else ""
+    return f"{kept}{_price(best, lead, report.sequential)}{besides}."
 
 
 def _price(best: Arm, lead: Arm, sequential: Arm) -> str:
@@ -223,7 +230,7 @@ def _alone(report: Report, lead: Arm, tone: Tone) -> str:
     if tone == "not learned":
         return "So nothing could be forgotten either: mend the training before judging retention."
     if failed:
-        return f"Mind that {_never_learned(failed)}."
+        return f"Mind that {_not_learned(failed)}."
     taught = [o for o in lead.outcomes if o.learning in {"learned", "known"}]
     names = listing(
         [f"{o.task.name} ({number(value_of(o.summary.learned))})" for o in taught], most=3
@@ -245,6 +252,7 @@ def _alone(report: Report, lead: Arm, tone: Tone) -> str:
     return f"{learned}; no other run stands beside this one, so it cannot say {help_}."
 
 
-def _never_learned(failed: Sequence[TaskOutcome]) -> str:
+def _not_learned(failed: Sequence[TaskOutcome]) -> str:
     rest = f", nor was {listing([o.task.name for o in failed[1:]])}" if failed[1:] else ""
-    return f"{failed[0].task.name} was never learned: {told_before_and_after(failed[0])}{rest}"
+    first = f"{failed[0].task.name} was not measurably learned"
+    return f"{first}: {told_before_and_after(failed[0])}{rest}"

@@ -1,7 +1,7 @@
 """Files of records: JSONL, JSON, CSV and Parquet, each record with the place where it stands.
 
-``datasets`` keeps the records in its cache, memory-mapped, under the hash of what the files contain,
-so that an edited file is read anew even if its date has not changed.
+``datasets`` keeps the records in its cache, memory-mapped, under the hash of what the files
+contain, so that an edited file is read anew even if its date has not changed.
 """
 
 from __future__ import annotations
@@ -162,7 +162,6 @@ def _storable(files: Sequence[Path]) -> Iterator[dict[str, str]]:
 
 def _parquet(files: Sequence[Path], source: str, digest: str) -> Any:
     import datasets
-    import pyarrow
 
     names = [str(file) for file in files]
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "forgetless" / digest
@@ -173,7 +172,7 @@ def _parquet(files: Sequence[Path], source: str, digest: str) -> Any:
             )
     except Exception as error:
         cause = error.__cause__ or error
-        if isinstance(cause, OSError) and not isinstance(cause, pyarrow.ArrowException):
+        if isinstance(cause, OSError) and cause.errno is not None:  # not one of pyarrow's
             raise _not_kept(source, error) from error
         raise DataError(f"{source}: cannot be read: {first_line(cause)}") from error
 

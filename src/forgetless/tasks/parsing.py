@@ -77,7 +77,7 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     raise DataError(f"{place}: the column {twice[0]!r} stands there twice")
             elif len(cells) != len(names):
                 raise DataError(
-                    f"{place}: found {len(cells)} cells, needed {len(names)} as in the first line",
+                    f"{place}: found {len(cells)}, needed {len(names)} cells as in the first line",
                     fix='put text that contains a comma in quotes: "a, b"',
                 )
             else:

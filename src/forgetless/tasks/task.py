@@ -6,9 +6,10 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-from forgetless.errors import DataError
+from forgetless.errors import DataError, ModelError
 from forgetless.plan import BUNDLED, Plan, TaskConfig
 from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.render import Renderer, Style
@@ -27,7 +28,8 @@ class Task:
             tokenizer.
         train: Training rows; empty for a task that is only tested.
         test: Test items.
-        shots: Worked examples for test items, in neither of the two.
+        shots: Worked examples for test items; training rows where there are enough, and never
+            test items.
         trained_in: Number of the stage that trains it, from 1; None if only tested.
         description: One line for the report.
         warnings: What the user should know about its data.
@@ -56,11 +58,23 @@ class Task:
         return Renderer(tokenizer, self.style(tokenizer), self.config.system, self.shots)
 
     def style(self, tokenizer: Any) -> Style:
-        """Chat where asked for or where the model has a template; plain texts stay plain."""
+        """Chat where asked for or where the model has a template; plain texts stay plain.
+
+        Raises:
+            ModelError: for conversations of several exchanges, if the model has no template.
+        """
         if self.config.render != "auto":
             return self.config.render
-        rows = self.test or self.train
-        return "chat" if tokenizer.chat_template and rows[0].prompt else "plain"
+        if tokenizer.chat_template:
+            return "chat" if self.test[0].prompt else "plain"
+        for row in self.test:
+            if any(turn.role != "user" for turn in row.prompt[1:]):
+                raise ModelError(
+                    f"{tokenizer.name_or_path or 'the tokenizer'}: has no chat template, but item "
+                    f"{row.id!r} of task {self.name!r} is a chat of {len(row.prompt) + 1} messages",
+                    fix="use an instruction-tuned model, or set  render: plain  for the task",
+                )
+        return "plain"
 
     def train_hash(self) -> str:
         """SHA-256 over the training rows, in order."""
@@ -168,14 +182,21 @@ def _worked_examples(
     """Worked examples from the training rows, or else from the end of the test items."""
     if not config.shots:
         return (), test
-    if len(train) >= config.shots:
-        return tuple(train[: config.shots]), test
-    if len(test) <= config.shots:
+    asked = {exchange_hash(row) for row in test}
+    shots = tuple(islice((row for row in train if exchange_hash(row) not in asked), config.shots))
+    if len(shots) == config.shots:
+        return shots, test
+    split = max(0, len(test) - config.shots)
+    shots = tuple(test[split:])
+    shown = {exchange_hash(row) for row in shots}
+    left = [index for index in range(split) if exchange_hash(test[index]) not in shown]
+    if not left:
         raise DataError(
-            f"task {config.name!r}: {config.shots} worked examples asked for, "
-            f"but there are only {len(test)} test items to take them from"
+            f"task {config.name!r}: {config.shots} worked examples asked for, but of {len(test)} "
+            "test items to take them from none would be left",
+            fix="lower shots, or add items",
         )
-    return tuple(test[len(test) - config.shots :]), test[: len(test) - config.shots]
+    return shots, Selected(test, left)
 
 
 def _check_ids(name: str, test: Sequence[Row]) -> None:
@@ -215,7 +236,7 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
 
 def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
     """Count test items that also occur among the training rows of any task."""
-    taught: set[str] = set()
+    taught: set[bytes] = set()
     for task in tasks:
         taught.update(exchange_hash(row) for row in task.train)
     checked = []

@@ -26,7 +26,7 @@ def seal(checkpoint: Path, progress: dict[str, Any]) -> None:
     files = {
         str(file.relative_to(checkpoint)): file_hash(file)
         for file in sorted(checkpoint.rglob("*"))
-        if file.is_file()
+        if file.is_file() and file.name != _SEAL
     }
     write_json(checkpoint / _SEAL, {"files": files, "progress": progress})
 
@@ -47,9 +47,10 @@ def latest_complete(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def _damage(checkpoint: Path) -> str | None:
     try:
         sealed = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        files, _ = sealed["files"], sealed["progress"]
+    except (OSError, ValueError, KeyError, TypeError):
         return "it was not finished"
-    for name, expected in sealed["files"].items():
+    for name, expected in files.items():
         file = checkpoint / name
         if not file.is_file() or file_hash(file) != expected:
             return f"{name} is damaged"

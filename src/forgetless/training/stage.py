@@ -92,6 +92,7 @@ def train_stage(
     if resumed is not None:
         methods.restore(resumed[0] / "methods")
         spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
+    use_cache = getattr(loaded.model.config, "use_cache", True)
     trainer = StageTrainer(
         loaded.model,
         _arguments(config, steps, checkpoints, device, stage.seed),
@@ -121,6 +122,7 @@ def train_stage(
         peak_memory_mb=peak_memory_mb(),
         trainable_parameters=sum(p.numel() for p in loaded.model.parameters() if p.requires_grad),
     )
+    loaded.model.config.use_cache = use_cache  # the Trainer turns it off, and it would be saved so
     loaded.model.zero_grad(set_to_none=True)
     loaded.model.eval()
     return report

@@ -19,6 +19,7 @@ from forgetless.errors import TrainingFailed
 from forgetless.methods.base import Batch, Pull
 from forgetless.methods.compose import Composition
 from forgetless.models.forward import logits_at, pad_left, pad_like
+from forgetless.models.quiet import quiet
 from forgetless.training.checkpoints import seal
 from forgetless.training.schedule import Schedule
 
@@ -183,8 +184,13 @@ class StageTrainer(Trainer):
         self.pull_norm = add_pulls(model, self.methods.pulls())
         return norm
 
+    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with quiet():
+            super()._load_from_checkpoint(*args, **kwargs)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        with quiet():
+            super()._save_checkpoint(model, trial)
         checkpoint = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         self.methods.save(checkpoint / "methods")
         seconds, cpu_seconds = self.spent()

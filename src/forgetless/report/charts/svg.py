@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
+from forgetless.report.wording import visible
+
 Attribute = str | float | int
 
 
@@ -25,7 +27,7 @@ class Node:
     def new(cls, tag: str, text: str = "", **attributes: Attribute) -> Node:
         """An element without a parent."""
         element = ElementTree.Element(tag, _spelled(attributes))
-        element.text = _printable(text) or None
+        element.text = visible(text) or None
         return cls(element)
 
     def add(self, tag: str, text: str = "", **attributes: Attribute) -> Node:
@@ -79,7 +81,7 @@ def path(points: list[tuple[float, float]], *, closed: bool = False) -> str:
 def _spelled(attributes: dict[str, Attribute]) -> dict[str, str]:
     """``text_anchor=`` is ``text-anchor``, ``class_=`` is ``class``; ``viewBox`` stays as it is."""
     return {
-        name.rstrip("_").replace("_", "-"): _printable(value)
+        name.rstrip("_").replace("_", "-"): visible(value)
         if isinstance(value, str)
         else _number(value)
         for name, value in attributes.items()
@@ -89,8 +91,3 @@ def _spelled(attributes: dict[str, Attribute]) -> dict[str, str]:
 def _number(value: float) -> str:
     text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
-
-
-def _printable(text: str) -> str:
-    """Without the control characters that no XML or HTML text may hold."""
-    return "".join(sign for sign in text if sign >= " " or sign in "\n\t")

@@ -34,6 +34,7 @@ class StageEntry:
     learning_rate: str
     loss: str
     time: str
+    processor: str
     memory: str
     note: str
 
@@ -76,21 +77,21 @@ def _stage_entry(arm: Arm, stage: StageInfo, took: Training, style: ArmStyle) ->
         return ABSENT if value is None else quantity(value)
 
     time = ABSENT if took.seconds is None else duration(took.seconds)
-    if took.cpu_seconds is not None:
-        time += f" ({duration(took.cpu_seconds)} CPU)"
+    processor = "" if took.cpu_seconds is None else f"{duration(took.cpu_seconds)} CPU"
     memory = ABSENT if took.peak_memory_mb is None else f"{took.peak_memory_mb:,.0f} MB"
     share = "" if took.replay_share is None else f" ({took.replay_share:.0%})"
     return StageEntry(
         title=arm.title,
         style=style,
         stage=f"{stage.index} {stage.title}",
-        steps=f"{told(took.steps)} of {told(took.batch_size)} rows",
+        steps=f"{told(took.steps)} × {told(took.batch_size)}",
         rows=f"{told(took.rows)} × {told(took.epochs)}",
         tokens=told(took.tokens),
         replayed=f"{told(took.replayed_tokens)}{share if took.replayed_tokens else ''}",
         learning_rate=told(took.learning_rate),
         loss=f"{told(took.first_loss)} to {told(took.final_loss)}",
         time=time,
+        processor=processor,
         memory=memory,
         note=f"taken from {stage.shared_from}" if stage.shared_from else "",
     )

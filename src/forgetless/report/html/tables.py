@@ -102,7 +102,7 @@ def _outcome_row(arm: Arm, outcome: TaskOutcome, styles: dict[str, ArmStyle]) ->
 def judgement(outcome: TaskOutcome, *, last: int) -> str:
     """What became of a task, in a few words."""
     if outcome.learning == "not learned" and outcome.fate != "lost":
-        return "never learned"
+        return "not measurably learned"
     if outcome.fate == "inconclusive":
         needed = outcome.items_needed
         return f"inconclusive, needs about {needed:,} items" if needed else "inconclusive"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -59,7 +60,7 @@ def legal_test() -> list[Row]:
 
 
 def _legal(
-    entry: dict[str, Any], forms: dict[str, tuple[str, ...]], form: int, identity: str
+    entry: dict[str, Any], forms: Mapping[str, tuple[str, ...]], form: int, identity: str
 ) -> Row:
     question = forms[entry["kind"]][form].format(subject=entry["subject"])
     return Row(identity, (Turn("user", question),), entry["explanation"])

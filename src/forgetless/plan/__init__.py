@@ -1,0 +1,41 @@
+"""The plan: model, sequence of tasks, methods, training settings; validated before anything loads.
+
+A plan is written as YAML or built in Python; both end in the same frozen :class:`Plan`.  Unknown
+keys are refused with the nearest valid one.  Options of methods are checked by
+``forgetless.methods``, which knows them.  The resolved plan, every default written out, is saved
+with the results.
+"""
+
+from __future__ import annotations
+
+from forgetless.plan.config import (
+    BUNDLED,
+    DATA_SUFFIXES,
+    HUB,
+    Config,
+    MethodSpec,
+    ModelConfig,
+    Plan,
+    Rendering,
+    Scorer,
+    TaskConfig,
+    TrainingConfig,
+)
+from forgetless.plan.file import load_plan
+from forgetless.plan.validation import make_plan
+
+__all__ = [
+    "BUNDLED",
+    "DATA_SUFFIXES",
+    "HUB",
+    "Config",
+    "MethodSpec",
+    "ModelConfig",
+    "Plan",
+    "Rendering",
+    "Scorer",
+    "TaskConfig",
+    "TrainingConfig",
+    "load_plan",
+    "make_plan",
+]

@@ -1,0 +1,281 @@
+"""What a plan may say: each setting once, with its type, default, bounds and meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Scorer = Literal["auto", "multiple_choice", "exact_match", "contains", "token_f1", "nll"]
+Rendering = Literal["auto", "chat", "plain"]
+
+BUNDLED = "bundled:"
+HUB = "hub:"
+DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Config(BaseModel):
+    """A frozen part of the plan; unknown keys are an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths_are_text(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: str(v) if isinstance(v, Path) else v for k, v in value.items()}
+        return value
+
+
+class ModelConfig(Config):
+    """Which model, and how to load it."""
+
+    name: str = Field(
+        description="a hub name, a folder, an adapter folder, a .gguf file, or "
+        "bundled:smollm2-135m-instruct"
+    )
+    revision: str | None = Field(default=None, description="hub revision (branch, tag or commit)")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="type of the weights; auto: float32 on a CPU, as saved on an accelerator",
+    )
+    attention: str | None = Field(
+        default=None, description="attention implementation, e.g. sdpa or eager"
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="run code that the model folder brings"
+    )
+
+
+class TaskConfig(Config):
+    """One task: what it is trained on, what it is tested on, and how it is scored."""
+
+    name: str = Field(
+        default="", description="unique name; from the source's file name when left out"
+    )
+    train: str | None = Field(
+        default=None,
+        description="training rows: file, folder, hub dataset (hub:NAME) or bundled:NAME",
+    )
+    test: str | None = Field(
+        default=None, description="test items; held out of the training rows if none"
+    )
+    hold_out: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="share of the training rows held out when there is no test",
+    )
+    split: str = Field(
+        default="train", description="split of a hub dataset that holds the training rows"
+    )
+    test_split: str = Field(
+        default="test", description="split of a hub dataset that holds the test items"
+    )
+    fields: dict[str, str] = Field(
+        default_factory=dict, description="our field name to yours, e.g. {prompt: question_text}"
+    )
+    score: Scorer = Field(default="auto", description="how a test item is scored")
+    normalise: bool = Field(
+        default=False,
+        description="multiple choice: pick by log-likelihood per character instead of the sum",
+    )
+    render: Rendering = Field(
+        default="auto",
+        description="chat template or plain text; auto: chat if the model has a template",
+    )
+    system: str | None = Field(
+        default=None,
+        description="system turn put first in chat; none: what the template does by itself",
+    )
+    shots: int = Field(default=0, ge=0, description="worked examples put before each test item")
+    max_new_tokens: int = Field(
+        default=64, ge=1, description="longest answer that is generated, in tokens"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="use only the first so many test items"
+    )
+    train_limit: int | None = Field(
+        default=None, ge=1, description="train on the first so many rows"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_file_name(cls, name: str) -> str:
+        if name and not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} cannot name a folder: use letters, digits, '-', '_' and '.' only"
+            )
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"train": str(value)} if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if self.train is None and self.test is None:
+            raise ValueError("a task needs train, test or both")
+        return self
+
+    def named(self) -> TaskConfig:
+        """The same task with a name, taken from its source where none was given."""
+        if self.name:
+            return self
+        source = self.train or self.test or ""
+        stem = source.removeprefix(BUNDLED).removeprefix(HUB).rstrip("/").split("/")[-1]
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem.split(".")[0]).strip("_-")
+        return self.model_copy(update={"name": name or "task"})
+
+
+class TrainingConfig(Config):
+    """How one stage is trained; the same for every stage."""
+
+    epochs: float = Field(default=3, gt=0, description="passes over a stage's new rows")
+    steps: int | None = Field(default=None, ge=1, description="optimiser steps; replaces epochs")
+    learning_rate: float = Field(default=1e-4, gt=0, description="peak learning rate of AdamW")
+    batch_size: int = Field(default=8, ge=1, description="rows in one forward pass")
+    accumulation: int = Field(default=1, ge=1, description="forward passes in one optimiser step")
+    max_length: int = Field(default=1024, ge=8, description="longest row, in tokens")
+    too_long: Literal["error", "drop", "truncate"] = Field(
+        default="error", description="what happens to training rows longer than max_length"
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="linear", description="learning rate after the warm-up"
+    )
+    warmup: float = Field(
+        default=0.1, ge=0, lt=1, description="share of the steps with a rising rate"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's decoupled weight decay")
+    max_grad_norm: float = Field(
+        default=1.0, ge=0, description="gradient norm clipped to; 0: not clipped"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="arithmetic of the forward pass; auto: bfloat16 on an accelerator",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="less memory for about 1.3x the time"
+    )
+    checkpoint_every: int = Field(
+        default=200, ge=1, description="optimiser steps between checkpoints"
+    )
+    scoring_batch_size: int = Field(default=32, ge=1, description="sequences in one scoring pass")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is drawn")
+
+
+class MethodSpec(Config):
+    """A method by name, with its options."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and len(value) == 1 and "name" not in value:
+            ((name, options),) = value.items()
+            if options is not None and not isinstance(options, Mapping):
+                raise ValueError(
+                    f"options of {name} must be a mapping such as {{ratio: 0.1}}, not {options!r}"
+                )
+            return {"name": name, "options": dict(options or {})}
+        return value
+
+
+class Plan(Config):
+    """A whole experiment.
+
+    Example:
+        >>> plan = Plan(model="my-model", sequence=["medical.jsonl", "legal.jsonl"])
+        >>> [task.name for task in plan.sequence]
+        ['medical', 'legal']
+    """
+
+    model: ModelConfig = Field(description="the model that is fine-tuned")
+    sequence: tuple[TaskConfig, ...] = Field(
+        description="tasks in the order in which they are trained"
+    )
+    test_only: tuple[TaskConfig, ...] = Field(
+        default=(), description="tasks that are only tested: what the model should keep anyway"
+    )
+    methods: tuple[MethodSpec, ...] = Field(
+        default=(), description="ways of not forgetting; none: plain sequential fine-tuning"
+    )
+    training: TrainingConfig = Field(
+        default=TrainingConfig(), description="how every stage is trained and scored"
+    )
+    ask: tuple[str, ...] = Field(
+        default=(),
+        description="questions put to the model after every stage, answers kept as they are",
+    )
+    output: str = Field(default="runs/run", description="run folder")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            value = {key: inner for key, inner in value.items() if inner is not None}
+            if isinstance(value.get("model"), str | Path):
+                value["model"] = {"name": value["model"]}
+            if isinstance(value.get("test_only"), list | tuple):
+                value["test_only"] = [
+                    {"test": str(task)} if isinstance(task, str | Path) else task
+                    for task in value["test_only"]
+                ]
+        return value
+
+    @model_validator(mode="after")
+    def _tasks_make_a_sequence(self) -> Self:
+        if not self.sequence:
+            raise ValueError("sequence is empty, needed at least one task")
+        sequence = tuple(task.named() for task in self.sequence)
+        test_only = tuple(task.named() for task in self.test_only)
+        seen: set[str] = set()
+        for task in (*sequence, *test_only):
+            if task.name.lower() in seen:
+                raise ValueError(f"two tasks are named {task.name!r}: give one of them a name")
+            seen.add(task.name.lower())
+        for number, task in enumerate(sequence, start=1):
+            if task.train is None:
+                raise ValueError(f"task {number} {task.name!r} of the sequence has no train source")
+        object.__setattr__(self, "sequence", sequence)
+        object.__setattr__(self, "test_only", test_only)
+        return self
+
+    @property
+    def tasks(self) -> tuple[TaskConfig, ...]:
+        """All tasks that are tested, the trained ones first."""
+        return self.sequence + self.test_only
+
+    def resolved(self) -> dict[str, Any]:
+        """The plan as plain data with every default written out."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The resolved plan as YAML; :func:`load_plan` reads it back."""
+        resolved = self.resolved()
+        text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
+        if yaml.safe_load(text) == resolved:
+            return text
+        return yaml.safe_dump(resolved, sort_keys=False)  # PyYAML loses some line breaks unescaped
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the results; where they are written does not."""
+        content = {key: value for key, value in self.resolved().items() if key != "output"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

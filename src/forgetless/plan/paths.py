@@ -1,0 +1,63 @@
+"""Paths of a plan file mean what they mean from its folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from forgetless.errors import PlanError
+from forgetless.plan.config import BUNDLED, DATA_SUFFIXES, HUB, MethodSpec, Plan, TaskConfig
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def anchored(plan: Plan, folder: Path) -> Plan:
+    """The plan with local paths made absolute, so that it means the same from anywhere."""
+
+    def source(text: str | None) -> str | None:
+        if text is None or text.startswith((BUNDLED, HUB)):
+            return text
+        local, there = _place(folder, text)
+        looks_like_hub = _HUB_NAME.fullmatch(text) and local.suffix.lower() not in DATA_SUFFIXES
+        return HUB + text if looks_like_hub and not there else str(local)
+
+    def task(config: TaskConfig) -> TaskConfig:
+        return config.model_copy(
+            update={"train": source(config.train), "test": source(config.test)}
+        )
+
+    def option(value: Any) -> Any:
+        """A method's option; what ends like a data file is one."""
+        is_file = isinstance(value, str) and value.lower().endswith(DATA_SUFFIXES)
+        return source(value) if is_file else value
+
+    def method(spec: MethodSpec) -> MethodSpec:
+        options = {name: option(value) for name, value in spec.options.items()}
+        return spec.model_copy(update={"options": options})
+
+    name = plan.model.name
+    if not name.startswith(BUNDLED):
+        local, there = _place(folder, name)
+        name = str(local) if there else name
+    return plan.model_copy(
+        update={
+            "model": plan.model.model_copy(update={"name": name}),
+            "sequence": tuple(task(config) for config in plan.sequence),
+            "test_only": tuple(task(config) for config in plan.test_only),
+            "methods": tuple(method(spec) for spec in plan.methods),
+            "output": str(_place(folder, plan.output)[0]),
+        }
+    )
+
+
+def _place(folder: Path, text: str) -> tuple[Path, bool]:
+    """Where a path of the plan leads, and whether anything is there."""
+    try:
+        if "\x00" in text:
+            raise ValueError("it contains a NUL character")
+        local = folder / Path(text).expanduser()
+        return local, local.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise PlanError(f"the path {text[:80]!r} cannot be used: {reason}") from None

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from forgetless import run
+from forgetless.errors import PlanError
+from forgetless.methods import METHODS, base
+from forgetless.methods.compose import Composition, compose
+from forgetless.plan import Config, MethodSpec
+from tests.methods.probes import Recorder
+from tests.tiny import colours, write_rows
+
+
+def specs(*names: str) -> list[MethodSpec]:
+    return [MethodSpec(name=name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ("replay", "joint"),
+            "joint and replay cannot be combined: joint training already has every old row",
+        ),
+        (("joint", "sequential"), "joint and sequential cannot be combined: one bound at a time"),
+        (("replay", "lora", "replay"), "replay is named twice"),
+    ],
+)
+def test_what_cannot_work_together_is_refused(names: tuple[str, ...], message: str) -> None:
+    for order in (names, names[::-1]):
+        with pytest.raises(PlanError, match=message):
+            compose(specs(*order))
+
+
+def test_refusal_names_what_to_remove() -> None:
+    with pytest.raises(PlanError) as caught:
+        compose(specs("replay", "lora", "joint"))
+    assert caught.value.fix == "remove one of them from  methods: [joint, replay, lora]"
+
+
+def test_refused_combination_is_refused_before_model_and_data_are_looked_for() -> None:
+    with pytest.raises(PlanError, match="joint and replay"):
+        run(model="/nowhere", sequence=["/nowhere.jsonl"], methods=["joint", "replay"])
+
+
+def test_plan_is_checked_without_loading_torch() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from forgetless.methods.compose import compose;"
+        "from forgetless.plan import MethodSpec as M;"
+        f"[compose([M(name=name)]) for name in {list(METHODS)}];"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [("repaly", "did you mean 'replay'?"), ("dropout", f"there are {', '.join(METHODS)}")],
+)
+def test_unknown_method_is_refused_with_the_nearest_or_all(
+    name: str, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.methods.compose.METHODS", METHODS)
+    with pytest.raises(PlanError) as caught:
+        compose(specs(name))
+    assert caught.value.message == f"methods: there is no method {name!r}"
+    assert caught.value.fix == fix
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("replay", {"ratio": 1}, "replay.ratio: found 1: input should be less than 1"),
+        ("replay", {"ratio": "much"}, "replay.ratio: found 'much': input should be a valid number"),
+        ("replay", {"buffer": "best"}, "replay.buffer: found 'best': input should be 'all', "),
+        ("replay", {"size": 0}, "replay.size: found 0: input should be greater than or equal to 1"),
+        ("lora", {"rank": 0}, "lora.rank: found 0: input should be greater than or equal to 1"),
+    ],
+)
+def test_option_of_a_wrong_value_is_refused_with_what_was_found(
+    name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        compose([MethodSpec(name=name, options=options)])
+    assert caught.value.message.startswith(f"methods: {message}")
+
+
+def test_label_names_the_methods_in_one_order_and_plain_training_sequential() -> None:
+    assert compose(specs("lora", "replay")).label == "replay + lora"
+    assert compose([]).label == compose(specs("sequential")).label == "sequential"
+
+
+def test_phases_run_in_the_documented_order_in_every_stage(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(Config())
+    monkeypatch.setattr("forgetless.preparation.compose", lambda _: Composition([recorder]))
+    files = [write_rows(tmp_path / f"{n}.jsonl", colours(n)) for n in range(2)]
+    tested = str(write_rows(tmp_path / "tested.jsonl", colours(2, 1)))
+    run(
+        model=str(tiny_model),
+        sequence=[{"train": str(f), "test": tested, "max_new_tokens": 1} for f in files],
+        training={"steps": 2, "batch_size": 2, "accumulation": 2, "device": "cpu"},
+        output=str(tmp_path / "run"),
+    )
+    step = [
+        *("AddsLoss", "AddsLoss"),  # one for each forward pass
+        *("ChangesGradient", "PullsWeights"),
+        *("ChangesUpdate", "ChangesUpdate"),  # before and after the weights move
+    ]
+    stage = ["MixesData", "AdaptsModel", *step, *step, "LearnsAtEnd"]
+    assert recorder.calls == ["PlansStages", *stage, *stage]
+
+    table = (base.__doc__ or "").split("=================")
+    documented = [word.split("`")[1] for word in "".join(table).split(":class:")[2:]]
+    assert documented == list(dict.fromkeys(recorder.calls))

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from forgetless.errors import DataError
+from forgetless.methods.base import Stage
+from forgetless.methods.compose import Composition, compose
+from forgetless.methods.replay import Replay, ReplayConfig
+from forgetless.plan import MethodSpec
+from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.task import Task
+from forgetless.training.schedule import Schedule, build_schedule
+from tests.tiny import build_tokenizer, write_rows
+from tests.training.build import colour_task, exchange, make_task, one_stage_a_task, settings
+
+tokenizer = cache(build_tokenizer)
+
+
+def replay(**options: Any) -> Composition:
+    return compose([MethodSpec(name="replay", options=options)])
+
+
+def text_task(name: str, lengths: Sequence[int]) -> Task:
+    """Plain texts of so many tokens each, the closing one included."""
+    rows = [Row(str(n), (), (f"{n} " * length)[: length - 1]) for n, length in enumerate(lengths)]
+    return make_task(name, rows, render="plain", score="nll")
+
+
+def scheduled(methods: Composition, tasks: Sequence[Task], seed: int = 0, **config: Any) -> Schedule:
+    """The schedule of the last stage, after the methods went through the earlier ones."""
+    *earlier, last = one_stage_a_task(tasks, seed)
+    for stage in earlier:
+        methods.end_stage(None, None, stage)
+    return build_schedule(last, methods, tokenizer(), settings(**{"steps": None, **config}))
+
+
+def lines(schedule: Schedule) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in schedule.lines().splitlines()]
+
+
+lengths = st.lists(st.integers(3, 35), min_size=1, max_size=30)
+
+
+@given(
+    new=st.lists(st.integers(30, 60), min_size=60, max_size=90),  # half an old row is under 1%
+    old=lengths,
+    older=lengths,
+    ratio=st.floats(0.01, 0.9),
+    epochs=st.sampled_from([1, 1.5, 2, 3, 3.7]),
+    seed=st.integers(0, 9),
+)
+@hypothesis_settings(max_examples=40, deadline=None)
+def test_share_of_old_tokens_is_what_was_asked_to_within_half_a_row_and_a_point(
+    new: list[int], old: list[int], older: list[int], ratio: float, epochs: float, seed: int
+) -> None:
+    tasks = [text_task("older", older), text_task("old", old), text_task("new", new)]
+    schedule = scheduled(replay(ratio=ratio), tasks, seed, epochs=epochs)
+    fresh = schedule.tokens - schedule.replayed_tokens
+    wanted = ratio / (1 - ratio) * fresh
+    assert abs(schedule.replayed_tokens - wanted) <= max(old + older) / 2 + 1e-6
+    assert schedule.replayed_tokens / schedule.tokens == pytest.approx(ratio, abs=0.01)
+
+
+@given(ratio=st.floats(0.02, 0.6), steps=st.integers(5, 60), seed=st.integers(0, 9))
+@hypothesis_settings(max_examples=30, deadline=None)
+def test_share_holds_wherever_training_stops(ratio: float, steps: int, seed: int) -> None:
+    """To within a few rows, in the middle of an epoch too."""
+    draw = random.Random(seed)
+    tasks = [
+        text_task("old", [draw.randint(3, 40) for _ in range(60)]),
+        text_task("new", [draw.randint(3, 40) for _ in range(300)]),
+    ]
+    schedule = scheduled(replay(ratio=ratio), tasks, seed, steps=steps, batch_size=8)
+    assert len(schedule) == 8 * steps
+    assert abs(schedule.replayed_tokens - ratio * schedule.tokens) <= 2 * 40
+
+
+def test_old_rows_are_spread_over_the_whole_epoch() -> None:
+    tasks = [text_task("old", [10] * 50), text_task("new", [10] * 150)]
+    schedule = scheduled(replay(ratio=0.25), tasks, epochs=1)
+    replayed = [line["replayed"] for line in lines(schedule)]
+    assert [sum(replayed[start : start + 20]) for start in range(0, 200, 20)] == pytest.approx(
+        [5] * 10, abs=1
+    )
+
+
+def test_every_old_row_is_used_before_any_is_used_again() -> None:
+    tasks = [text_task("old", range(3, 23)), text_task("new", [12] * 40)]
+    schedule = scheduled(replay(ratio=0.3), tasks, epochs=7)
+    drawn = [line["row"] for line in lines(schedule) if line["replayed"]]
+    assert len(drawn) > 60
+    for end in range(1, len(drawn) + 1):
+        used = Counter(drawn[:end])
+        assert max(used.values()) - min(used[str(row)] for row in range(20)) <= 1
+
+
+def test_old_rows_are_drawn_anew_in_every_epoch() -> None:
+    tasks = [text_task("old", [10] * 100), text_task("new", [10] * 90)]
+    schedule = scheduled(replay(ratio=0.1), tasks, epochs=5)
+    drawn = [
+        frozenset(line["row"] for line in lines(schedule) if line["replayed"] and line["epoch"] == n)
+        for n in range(1, 6)
+    ]
+    assert [len(rows) for rows in drawn] == [10] * 5
+    assert len(frozenset.union(*drawn)) == 50  # 100 rows are enough for all to differ
+    different = scheduled(replay(ratio=0.1), tasks, seed=1, epochs=5)
+    assert different.lines() != schedule.lines()
+
+
+def test_new_rows_keep_the_order_they_have_without_replay() -> None:
+    tasks = [text_task("old", [10] * 30), text_task("new", range(5, 45))]
+    plain = scheduled(Composition(), tasks, epochs=3)
+    mixed = scheduled(replay(ratio=0.4), tasks, epochs=3)
+    assert [line for line in lines(mixed) if not line["replayed"]] == lines(plain)
+
+
+def test_nothing_is_replayed_in_the_first_stage() -> None:
+    methods = replay(ratio=0.5)
+    schedule = scheduled(methods, [text_task("only", [10] * 5)])
+    assert schedule.replayed_tokens == 0
+    assert not methods.acting_in(one_stage_a_task([text_task("only", [10])])[0])
+
+
+def test_test_items_of_any_task_are_never_replayed_even_if_a_training_file_holds_them() -> None:
+    leaked = [
+        exchange("own", "What is own?", "own"),
+        exchange("later", "what  IS later?", "Later"),  # other case and spacing
+        exchange("general", "What is general?", "general"),
+    ]
+    chat = Row(
+        "chat",  # a whole exchange of a test in the middle of a conversation
+        (Turn("user", "What is later?"), Turn("assistant", "later"), Turn("user", "Thanks, and?")),
+        "That is all.",
+    )
+    safe = [exchange(n, f"What is {n}?", str(n)) for n in range(3)]
+    first = make_task("first", [*safe, *leaked, chat], [exchange("t", "What is own?", "own")])
+    second = make_task(
+        "second", colour_task("c").train, [exchange("t", "What is later?", "later")]
+    )
+    general = make_task("general", (), [exchange("t", "What is general?", "general")])
+    held_back = one_stage_a_task([first, second, general])[0].held_back
+    methods = replay(ratio=0.9)
+    one, two = one_stage_a_task([first, second])
+    methods.end_stage(None, None, one)
+    stage = Stage(2, two.name, two.tasks, two.earlier, held_back)
+    schedule = build_schedule(stage, methods, tokenizer(), settings(steps=None, epochs=5))
+    replayed = {line["row"] for line in lines(schedule) if line["replayed"]}
+    assert replayed == {"0", "1", "2"}
+
+
+def test_provenance_names_task_row_epoch_and_tokens_of_everything_learned() -> None:
+    tasks = [colour_task("old", 0), colour_task("new", 1)]
+    schedule = scheduled(replay(ratio=0.3), tasks, epochs=2)
+    rows = {(task.name, row.id): row for task in tasks for row in task.train}
+    found = lines(schedule)
+    assert len(found) == len(schedule)
+    assert [line["epoch"] for line in found] == sorted(line["epoch"] for line in found)
+    for position, line in enumerate(found):
+        row = rows[line["task"], line["row"]]
+        text = f"<|user|>{row.prompt[0].content}<|end|>\n<|assistant|>{row.answer}<|end|>\n"
+        example = schedule.examples[int(schedule.order[position])]
+        assert tokenizer().decode(example.ids) == text
+        assert line["tokens"] == len(example)
+        assert line["replayed"] == (line["task"] == "old") == schedule.replayed(position)
+    assert sum(line["tokens"] for line in found) == schedule.tokens
+    assert sum(line["tokens"] for line in found if line["replayed"]) == schedule.replayed_tokens
+
+
+def ended(options: dict[str, Any], sizes: Sequence[int], seed: int = 0) -> list[tuple[str, int]]:
+    """The buffer after tasks of so many rows."""
+    method = Replay(ReplayConfig.model_validate(options))
+    tasks = [
+        make_task(f"t{n}", [Row(str(i), (), "x") for i in range(size)])
+        for n, size in enumerate(sizes)
+    ]
+    for stage in one_stage_a_task(tasks, seed):
+        method.end_stage(None, None, stage)
+    return [(str(task), int(index)) for task, index in method.state().values["kept"]]
+
+
+def uniformity(sizes: Sequence[int], streams: Sequence[list[tuple[str, int]]]) -> float:
+    """p-value of 'every row is kept equally often'.
+
+    Keeping k out of n is without replacement: counts over S streams have variance S p (1 - p) and
+    covariance -S p (1 - p) / (n - 1), so that the sum below is chi-square with n - 1 degrees.
+    """
+    counts = Counter(row for stream in streams for row in stream)
+    rows = [(f"t{n}", i) for n, size in enumerate(sizes) for i in range(size)]
+    kept = len(streams[0]) / len(rows)
+    expected = len(streams) * kept
+    squares = sum((counts[row] - expected) ** 2 for row in rows)
+    statistic = (len(rows) - 1) / len(rows) * squares / (expected * (1 - kept))
+    return float(stats.chi2.sf(statistic, len(rows) - 1))
+
+
+def test_reservoir_is_a_uniform_sample_of_all_rows_seen() -> None:
+    sizes = [20, 5, 15]
+    streams = [ended({"buffer": "reservoir", "size": 10}, sizes, seed) for seed in range(1500)]
+    assert all(len(stream) == len(set(stream)) == 10 for stream in streams)
+    assert 0.001 < uniformity(sizes, streams) < 0.999
+    # the same figure on a buffer that forgets its first task is far off
+    biased = [[row for row in stream if row[0] != "t0"] + [("t0", 0)] * 3 for stream in streams]
+    assert uniformity(sizes, [stream[:10] for stream in biased]) < 1e-6
+
+
+def test_balanced_buffer_is_uniform_within_each_task() -> None:
+    streams = [ended({"buffer": "balanced", "size": 9}, [20, 20, 20], s) for s in range(1000)]
+    for task in ("t0", "t1", "t2"):
+        own = [[("t0", i) for name, i in stream if name == task] for stream in streams]
+        assert all(len(kept) == 3 for kept in own)
+        assert 0.001 < uniformity([20], own) < 0.999
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes", "kept"),
+    [
+        (12, [20, 20, 20], [4, 4, 4]),
+        (10, [20, 20, 20], [3, 3, 4]),
+        (12, [2, 20, 20], [2, 5, 5]),  # what a small task leaves goes to the others
+        (12, [20, 2, 20], [5, 2, 5]),
+        (50, [5, 6, 7], [5, 6, 7]),
+        (12, [20], [12]),
+        (2, [5, 5, 5], [0, 1, 1]),
+    ],
+)
+def test_balanced_buffer_keeps_equally_many_of_each_task(
+    size: int, sizes: list[int], kept: list[int]
+) -> None:
+    found = ended({"buffer": "balanced", "size": size}, sizes)
+    assert len(found) == len(set(found))
+    assert sorted(Counter(name for name, _ in found).values()) == sorted(n for n in kept if n)
+
+
+@pytest.mark.parametrize("buffer", ["reservoir", "balanced"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_buffer_never_holds_more_than_its_size(buffer: str, size: int) -> None:
+    assert len(ended({"buffer": buffer, "size": size}, [3, 30, 10])) == min(size, 43)
+
+
+def test_buffer_of_all_rows_holds_all_rows() -> None:
+    assert len(ended({"buffer": "all", "size": 1}, [3, 30, 10])) == 43
+
+
+def test_reservoir_goes_on_after_restoring_as_if_nothing_had_happened() -> None:
+    tasks = [make_task(f"t{n}", [Row(str(i), (), "x") for i in range(9)]) for n in range(3)]
+    config = ReplayConfig(buffer="reservoir", size=4)
+    whole, part = Replay(config), Replay(config)
+    for stage in one_stage_a_task(tasks):
+        whole.end_stage(None, None, stage)
+        part.end_stage(None, None, stage)
+        restored = Replay(config)
+        state = part.state()
+        state.values = json.loads(json.dumps(state.values))
+        restored.restore(state)
+        part = restored
+    assert part.state() == whole.state()
+    assert whole.state().values["seen"] == 27
+
+
+@pytest.fixture
+def general(tmp_path: Path) -> Path:
+    rows = [{"prompt": f"General {n}?", "completion": f"yes {n}"} for n in range(9)]
+    return write_rows(tmp_path / "general.jsonl", rows)
+
+
+def test_general_rows_are_mixed_in_from_the_first_stage(general: Path) -> None:
+    new = make_task("new", [exchange(n, f"new {n}?", "no") for n in range(200)])
+    methods = replay(ratio=0.3, general=str(general), general_ratio=0.1)
+    assert methods.acting_in(one_stage_a_task([new])[0])
+    schedule = scheduled(methods, [new], epochs=1)
+    assert schedule.replayed_tokens / schedule.tokens == pytest.approx(0.1, abs=0.01)
+    texts = [tokenizer().decode(schedule.examples[i].ids) for i in schedule.order.tolist()]
+    assert {text[8:15] for text in texts} == {"General", *(t[8:15] for t in texts if "new" in t)}
+
+
+def test_old_and_general_rows_have_each_their_own_share(general: Path) -> None:
+    old = make_task("old", [exchange(n, f"old {n}?", "no") for n in range(50)])
+    new = make_task("new", [exchange(n, f"new {n}?", "no") for n in range(300)])
+    methods = replay(ratio=0.3, general=str(general), general_ratio=0.1)
+    schedule = scheduled(methods, [old, new], epochs=1)
+    tokens = {"old": 0, "General": 0, "new": 0}
+    for index in schedule.order.tolist():
+        text = tokenizer().decode(schedule.examples[index].ids)
+        tokens[next(kind for kind in tokens if kind in text)] += len(schedule.examples[index])
+    share = {kind: count / schedule.tokens for kind, count in tokens.items()}
+    assert share == pytest.approx({"old": 0.3, "General": 0.1, "new": 0.6}, abs=0.01)
+
+
+def test_general_rows_that_are_test_items_are_left_out(general: Path) -> None:
+    new = make_task(
+        "new",
+        [exchange(n, f"new {n}?", "no") for n in range(50)],
+        [exchange("t", "general 3?", "YES 3")],
+    )
+    schedule = scheduled(replay(general=str(general), general_ratio=0.5), [new], epochs=3)
+    replayed = {line["row"] for line in lines(schedule) if line["replayed"]}
+    assert replayed == {str(n) for n in range(9)} - {"3"}
+
+
+def test_shares_that_leave_no_room_for_new_rows_are_refused(general: Path) -> None:
+    with pytest.raises(DataError, match=r"ratio 0\.7 and general_ratio 0\.3 leave no room"):
+        replay(ratio=0.7, general=str(general), general_ratio=0.3)
+
+
+def test_row_too_long_to_be_rehearsed_is_told_from_a_new_one() -> None:
+    tasks = [text_task("old", [10, 99]), text_task("new", [10])]
+    with pytest.raises(DataError, match="rehearsed row '1' of task 'old' has 99 tokens"):
+        scheduled(replay(ratio=0.5), tasks, max_length=50)
+    dropped = scheduled(replay(ratio=0.5), tasks, max_length=50, too_long="drop")
+    assert {line["row"] for line in lines(dropped) if line["replayed"]} == {"0"}
+    assert dropped.dropped == 0  # it counts new rows
+
+
+def test_pool_emptied_by_test_items_leaves_plain_training() -> None:
+    asked = exchange("a", "What?", "that")
+    tasks = [make_task("old", [asked], [asked]), text_task("new", [10] * 4)]
+    assert scheduled(replay(ratio=0.5), tasks).replayed_tokens == 0
+
+
+def test_long_row_waits_until_enough_is_owed() -> None:
+    """40 tokens are owed 5 at a time: the row comes once in 8 epochs, first when half is owed."""
+    tasks = [text_task("old", [40]), text_task("new", [5] * 9)]
+    schedule = scheduled(replay(ratio=0.1), tasks, epochs=16)
+    assert [line["epoch"] for line in lines(schedule) if line["replayed"]] == [4, 12]
+    assert math.isclose(schedule.replayed_tokens / schedule.tokens, 0.1)
+
+
+def test_number_types_do_not_leak_into_the_state() -> None:
+    kept = ended({"buffer": "balanced", "size": 3}, [np.int64(5)])  # type: ignore[list-item]
+    assert json.loads(json.dumps(kept)) == [list(row) for row in kept]

@@ -1,0 +1,137 @@
+"""Runs stand side by side only if they can be compared, and what is doubtful is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.errors import RunFolderError
+from forgetless.metrics import average_accuracy, gap_closed, restrict_to_common_items, summarise
+from forgetless.report import Report, analyse, read_run
+
+from .fake_runs import FakeTask, write_run
+
+LAW = FakeTask("law", [0.1, 0.8, 0.3], 1, items=10)
+TAX = FakeTask("tax", [0.2, 0.2, 0.9], 2, items=10)
+
+
+def pair(folder: Path, *tasks: FakeTask, **manifest: Any) -> Report:
+    """Plain training beside another run."""
+    one = write_run(folder / "plain", [LAW, TAX])
+    two = write_run(folder / "other", tasks or [LAW, TAX], label="replay", manifest=manifest)
+    return analyse([read_run(one), read_run(two)], draws=100)
+
+
+def test_arms_are_sequential_first_and_joint_last(report: Report, arms: list[Path]) -> None:
+    assert [arm.title for arm in report.arms] == ["sequential", "replay", "ewc", "joint"]
+    shuffled = analyse([read_run(folder) for folder in reversed(arms)], draws=10)
+    assert [arm.title for arm in shuffled.arms] == ["sequential", "ewc", "replay", "joint"]
+    assert report.sequential is report.arms[0]
+    assert report.joint is report.arms[3]
+    assert report.sequences == report.arms[:3]
+
+
+def test_figures_are_those_of_metrics(report: Report) -> None:
+    joint = report.arms[3].run.matrix
+    for arm in report.arms[:3]:
+        assert arm.summary == summarise(arm.run.matrix, joint)
+    assert report.arms[3].summary.average_accuracy == summarise(joint).average_accuracy
+
+
+def test_the_joint_run_is_not_measured_against_itself(report: Report) -> None:
+    figure = report.arms[3].summary.average_intransigence
+    assert (figure.value, figure.reason) == (None, "it is the joint run itself")
+
+
+def test_gap_closed_is_that_of_metrics_over_the_same_items(report: Report) -> None:
+    plain, replay, ewc, joint = (arm.run.matrix for arm in report.arms)
+    for arm, matrix in zip(report.arms[1:3], (replay, ewc), strict=True):
+        common = restrict_to_common_items(matrix, plain, joint)
+        assert arm.gap_closed.value == gap_closed(*common)
+    assert report.arms[0].gap_closed.reason == "it is one of the two bounds"
+
+
+def test_an_arm_is_set_against_sequential_item_by_item(report: Report) -> None:
+    against = report.arms[1].against["medical"]
+    assert against.final.value == pytest.approx(0.75)
+    assert against.learned.value == pytest.approx(0.0)
+    assert against.final.interval is not None
+    assert against.final.interval.low > 0.6
+    assert report.arms[0].against == {}
+
+
+def test_every_score_has_its_interval(report: Report) -> None:
+    for arm in report.arms:
+        assert arm.scores.keys() == arm.intervals.keys()
+        for place, value in arm.scores.items():
+            assert arm.intervals[place].low <= value <= arm.intervals[place].high
+        assert arm.summary.average_accuracy.value == average_accuracy(arm.run.matrix)
+
+
+def test_the_same_runs_give_the_same_report(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [LAW, TAX])
+    one, two = (analyse([read_run(folder)]) for _ in range(2))
+    assert one.arms[0].summary == two.arms[0].summary
+    assert one.arms[0].outcomes == two.arms[0].outcomes
+
+
+def test_runs_of_other_tasks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="its tasks are law and poetry, those of"):
+        pair(tmp_path, LAW, dataclasses.replace(TAX, name="poetry"))
+
+
+def test_runs_with_other_units_are_refused(tmp_path: Path) -> None:
+    nats = FakeTask("tax", [-3.0, -2.0, -1.0], 2, items=11, unit="nats")
+    with pytest.raises(RunFolderError, match="task 'tax' is scored in nats"):
+        pair(tmp_path, LAW, nats)
+
+
+def test_no_run_at_all_is_refused() -> None:
+    with pytest.raises(RunFolderError, match="no run folder was named"):
+        analyse([])
+
+
+def test_other_models_and_seeds_are_told(tmp_path: Path) -> None:
+    model = {"name": "m", "parameters": 1, "dtype": "float32", "sha256": "00"}
+    warnings = pair(tmp_path, seed=8, model=model).warnings
+    assert "plain and other did not start from the same model; do not compare them" in warnings
+    assert "plain and other ran with different seeds (7 and 8)" in warnings
+
+
+def test_the_untouched_model_scored_otherwise_is_told(tmp_path: Path) -> None:
+    tax = dataclasses.replace(TAX, scores=[0.4, 0.4, 0.9])
+    assert pair(tmp_path, LAW, tax).warnings == (
+        "plain and other score the untouched model differently; they should agree",
+    )
+
+
+def test_a_crash_in_one_arm_is_not_another_score_of_the_untouched_model(tmp_path: Path) -> None:
+    law = dataclasses.replace(LAW, errors={1: 3})
+    assert not any("untouched" in text for text in pair(tmp_path, law, TAX).warnings)
+
+
+def test_another_order_of_tasks_is_told(tmp_path: Path) -> None:
+    law = dataclasses.replace(LAW, trained_in=2)
+    tax = dataclasses.replace(TAX, trained_in=1)
+    assert (
+        "plain and other trained the tasks in a different order"
+        in pair(tmp_path, law, tax).warnings
+    )
+
+
+def test_a_warning_of_several_runs_is_told_once(report: Report) -> None:
+    (warning,) = report.warnings
+    assert warning.startswith("plain, replay and ewc: task 'general': 3 answers could not be")
+
+
+def test_what_a_run_and_its_tasks_warn_of_is_told(tmp_path: Path) -> None:
+    law = dataclasses.replace(LAW, extra={"warnings": ["7 rows were cut"]})
+    folder = write_run(tmp_path / "run", [law, TAX], done=2, manifest={"warnings": ["hot"]})
+    assert analyse([read_run(folder)], draws=10).warnings == (
+        "the run is running, 2 of 3 stages are done",
+        "hot",
+        "task 'law': 7 rows were cut",
+    )

@@ -1,0 +1,41 @@
+"""The matrix counts only what every stage scored, and says what it left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from forgetless.report import read_run
+
+from .fake_runs import FakeTask, write_run
+
+
+def test_a_crash_is_left_out_of_every_stage_and_told(tmp_path: Path) -> None:
+    # Items 0 to 4 crash after stage 2; of the other five, all are right after stage 1.
+    task = FakeTask("law", [0.0, 1.0, 1.0], 1, items=10, errors={2: 5})
+    run = read_run(write_run(tmp_path / "run", [task]))
+    assert run.matrix.item_count("law") == 5
+    assert run.matrix.values == [[0.0], [1.0], [1.0]]
+    assert run.warnings == (
+        "task 'law': 5 answers could not be scored, 5 of them after stage 2 "
+        "(the first: CUDA out of memory); 5 items are left out of all its scores",
+    )
+
+
+def test_a_task_that_a_stage_did_not_score_is_absent_with_the_reason(tmp_path: Path) -> None:
+    tasks = [FakeTask("law", [0.1, 0.5], 1, items=10), FakeTask("general", [0.5, None], items=10)]
+    run = read_run(write_run(tmp_path / "run", tasks))
+    assert run.matrix.values == [[0.1, 0.5], [0.5, None]]
+    assert run.matrix.missing[1, "general"] == "stage '1-law' scored no item of it"
+
+
+def test_items_that_a_stage_lacks_are_told(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [FakeTask("law", [0.0, 1.0], 1, items=10)])
+    path = folder / "stages" / "1-law" / "scores.jsonl"
+    path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines()[:8]))
+    run = read_run(folder)
+    assert run.matrix.item_count("law") == 8
+    assert run.warnings == (
+        "task 'law': 2 items are not in the results of every stage and are left out of all its "
+        "scores",
+        "task 'law': 8 items are in the results of stage 1, the run announced 10",
+    )

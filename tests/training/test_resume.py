@@ -1,0 +1,250 @@
+"""A stage that was killed ends in the same bits as one that was not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.methods.compose import Composition, compose
+from forgetless.plan import MethodSpec, TrainingConfig
+from forgetless.training.checkpoints import latest_complete, seal
+from tests.methods.probes import Slow, StrengthConfig
+from tests.training.build import (
+    Trained,
+    colour_task,
+    differing,
+    load,
+    one_stage_a_task,
+    settings,
+    train,
+    weights,
+)
+
+EARLIER, STAGE = one_stage_a_task([colour_task("first", 0), colour_task("second", 1)])
+
+
+class Killed(BaseException):
+    """As little to be caught as a signal."""
+
+
+def replay() -> Composition:
+    methods = compose([MethodSpec(name="replay", options={"ratio": 0.4})])
+    methods.end_stage(None, None, EARLIER)
+    return methods
+
+
+def lora() -> Composition:
+    return compose([MethodSpec(name="lora", options={"rank": 4, "dropout": 0.1})])
+
+
+CASES: dict[str, tuple[Callable[[], Composition], dict[str, Any]]] = {
+    "sequential": (Composition, {}),
+    "replay": (replay, {}),
+    "lora with dropout": (lora, {}),
+    "accumulation": (Composition, {"accumulation": 2, "batch_size": 2}),
+    "state within the stage": (lambda: Composition([Slow(StrengthConfig())]), {}),
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def usual(case: str) -> tuple[Callable[[], Composition], TrainingConfig]:
+    make, changes = CASES[case]
+    return make, settings(**{"steps": 6, "checkpoint_every": 2, **changes})
+
+
+def die_at(fatal: int) -> Callable[[int], None]:
+    def on_step(step: int) -> None:
+        if step == fatal:
+            raise Killed
+
+    return on_step
+
+
+def killed(model: Path, config: TrainingConfig, folder: Path, methods: Composition, at: int) -> None:
+    with pytest.raises(Killed):
+        train(load(model), STAGE, config, folder, methods, die_at(at))
+
+
+def assert_same(first: Trained, second: Trained) -> None:
+    assert differing(weights(first.model), weights(second.model)) == []
+    assert (first.report.first_loss, first.report.final_loss) == (
+        second.report.first_loss,
+        second.report.final_loss,
+    )
+    assert first.schedule.lines() == second.schedule.lines()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Trained]:
+    found: dict[str, Trained] = {}
+
+    def get(case: str) -> Trained:
+        if case not in found:
+            make, config = usual(case)
+            folder = tmp_path_factory.mktemp("whole")
+            found[case] = train(load(tiny_model), STAGE, config, folder, make())
+        return found[case]
+
+    return get
+
+
+@every_case
+@pytest.mark.parametrize("at", [3, 5])
+def test_resumed_stage_ends_in_the_same_bits(
+    case: str,
+    at: int,
+    tiny_model: Path,
+    tmp_path: Path,
+    uninterrupted: Callable[[str], Trained],
+) -> None:
+    make, config = usual(case)
+    killed(tiny_model, config, tmp_path, make(), at)
+    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    whole = uninterrupted(case)
+    assert again.losses == whole.losses[(at - 1) // 2 * 2 :]  # it did not start from the beginning
+    assert_same(again, whole)
+
+
+def test_stage_killed_before_its_first_checkpoint_starts_again(
+    tiny_model: Path, tmp_path: Path, uninterrupted: Callable[[str], Trained]
+) -> None:
+    make, config = usual("sequential")
+    killed(tiny_model, config, tmp_path, make(), 2)
+    assert_same(train(load(tiny_model), STAGE, config, tmp_path, make()), uninterrupted("sequential"))
+
+
+def test_stage_killed_again_and_again_ends_in_the_same_bits(
+    tiny_model: Path, tmp_path: Path, uninterrupted: Callable[[str], Trained]
+) -> None:
+    make, config = usual("lora with dropout")
+    config = config.model_copy(update={"checkpoint_every": 1})
+    for at in (2, 3, 5, 6):
+        killed(tiny_model, config, tmp_path, make(), at)
+    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    assert len(again.losses) == 1
+    assert_same(again, uninterrupted("lora with dropout"))
+
+
+def test_stage_killed_after_its_last_step_trains_no_further(
+    tiny_model: Path, tmp_path: Path, uninterrupted: Callable[[str], Trained]
+) -> None:
+    make, config = usual("sequential")
+    train(load(tiny_model), STAGE, config, tmp_path, make())  # killed before the model was saved
+    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    assert again.losses == []
+    assert_same(again, uninterrupted("sequential"))
+
+
+def spoil_byte(checkpoint: Path) -> None:
+    file = checkpoint / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+
+
+def cut_short(checkpoint: Path) -> None:
+    file = checkpoint / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def lose_file(checkpoint: Path) -> None:
+    (checkpoint / "scheduler.pt").unlink()
+
+
+def lose_seal(checkpoint: Path) -> None:
+    (checkpoint / "complete.json").unlink()
+
+
+def garble_seal(checkpoint: Path) -> None:
+    (checkpoint / "complete.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (spoil_byte, "model.safetensors is damaged"),
+        (cut_short, "optimizer.pt is damaged"),
+        (lose_file, "scheduler.pt is damaged"),
+        (lose_seal, "it was not finished"),
+        (garble_seal, "it was not finished"),
+    ],
+)
+def test_damaged_checkpoint_is_skipped_and_the_one_before_is_used(
+    damage: Callable[[Path], None],
+    reason: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    uninterrupted: Callable[[str], Trained],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    make, config = usual("sequential")
+    killed(tiny_model, config, tmp_path, make(), 5)
+    damage(tmp_path / "checkpoint-4")
+    with caplog.at_level(logging.WARNING, "forgetless"):
+        again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    assert f"checkpoint-4 is not used: {reason}" in caplog.text
+    assert len(again.losses) == 4
+    assert_same(again, uninterrupted("sequential"))
+
+
+def test_checkpoint_killed_while_it_was_written_is_not_used(
+    tiny_model: Path,
+    tmp_path: Path,
+    uninterrupted: Callable[[str], Trained],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make, config = usual("sequential")
+
+    def dies_at_the_second(checkpoint: Path, progress: dict[str, Any]) -> None:
+        if checkpoint.name == "checkpoint-4":
+            raise Killed
+        seal(checkpoint, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("forgetless.training.trainer.seal", dies_at_the_second)
+        killed(tiny_model, config, tmp_path, make(), 99)
+    assert (tmp_path / "checkpoint-4" / "model.safetensors").is_file()
+    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    assert len(again.losses) == 4
+    assert_same(again, uninterrupted("sequential"))
+
+
+def test_checkpoint_carries_what_was_spent_before_the_kill(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    make, config = usual("sequential")
+    killed(tiny_model, config, tmp_path, make(), 5)
+    found = latest_complete(tmp_path)
+    assert found is not None
+    assert found[0].name == "checkpoint-4"
+    seal(found[0], {key: value + 1000 for key, value in found[1].items()})
+    report = train(load(tiny_model), STAGE, config, tmp_path, make()).report
+    assert 1000 < report.seconds < 1060
+    assert 1000 < report.cpu_seconds < 1060
+
+
+def test_no_checkpoint_is_written_for_a_short_stage(tiny_model: Path, tmp_path: Path) -> None:
+    train(load(tiny_model), STAGE, settings(steps=4, checkpoint_every=4), tmp_path)
+    assert list(tmp_path.glob("checkpoint-*")) == []
+    assert latest_complete(tmp_path) is None
+
+
+def test_two_checkpoints_are_kept(tiny_model: Path, tmp_path: Path) -> None:
+    train(load(tiny_model), STAGE, settings(steps=5, checkpoint_every=1), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["checkpoint-4", "checkpoint-5"]
+
+
+def test_dropout_differs_between_stages_of_other_seeds(tiny_model: Path, tmp_path: Path) -> None:
+    """Otherwise the test of resuming with dropout would show nothing."""
+    config = usual("lora with dropout")[1]
+    other = replace(STAGE, seed=1)
+    first = train(load(tiny_model), STAGE, config, tmp_path / "0", lora())
+    second = train(load(tiny_model), other, config, tmp_path / "1", lora())
+    assert first.losses != second.losses

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from forgetless.errors import DataError
+from forgetless.methods.compose import Composition
+from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.task import Task
+from forgetless.training.schedule import Schedule, build_schedule
+from tests.tiny import build_tokenizer
+from tests.training.build import make_task, one_stage_a_task, settings
+
+tokenizer = cache(build_tokenizer)
+
+
+def texts(*lengths: int, name: str = "texts") -> Task:
+    """Plain texts of so many tokens each, the closing one included."""
+    return make_task(name, [Row(str(n), (), "x" * (k - 1)) for n, k in enumerate(lengths)])
+
+
+def scheduled(task: Task, *, seed: int = 0, **config: object) -> Schedule:
+    (stage,) = one_stage_a_task([task], seed)
+    return build_schedule(
+        stage, Composition(), tokenizer(), settings(**{"steps": None, **config})
+    )
+
+
+def rows_by_epoch(schedule: Schedule) -> list[list[str]]:
+    lines = [json.loads(line) for line in schedule.lines().splitlines()]
+    epochs: dict[int, list[str]] = {}
+    for line in lines:
+        epochs.setdefault(line["epoch"], []).append(line["row"])
+    assert list(epochs) == list(range(1, len(epochs) + 1))
+    return list(epochs.values())
+
+
+def test_each_epoch_is_every_row_once_in_an_order_of_its_own() -> None:
+    epochs = rows_by_epoch(scheduled(texts(*[5] * 20), epochs=4))
+    assert len(epochs) == 4
+    assert all(sorted(rows) == sorted(map(str, range(20))) for rows in epochs)
+    assert len({tuple(rows) for rows in epochs}) == 4
+
+
+@pytest.mark.parametrize(
+    ("epochs", "sizes"),
+    [(0.5, [5]), (1, [10]), (1.5, [10, 5]), (2.25, [10, 10, 2]), (2.3, [10, 10, 3]), (0.01, [1])],
+)
+def test_part_of_an_epoch_is_part_of_the_rows_and_never_none(
+    epochs: float, sizes: list[int]
+) -> None:
+    found = rows_by_epoch(scheduled(texts(*[5] * 10), epochs=epochs))
+    assert [len(rows) for rows in found] == sizes
+    assert all(len(set(rows)) == len(rows) for rows in found)
+
+
+@given(rows=st.integers(1, 15), steps=st.integers(1, 9), batch=st.integers(1, 4))
+@hypothesis_settings(max_examples=30, deadline=None)
+def test_steps_fix_the_number_of_rows_whatever_the_epochs(rows: int, steps: int, batch: int) -> None:
+    schedule = scheduled(
+        texts(*[5] * rows), steps=steps, batch_size=batch, accumulation=2, epochs=1
+    )
+    wanted = steps * batch * 2
+    assert len(schedule) == wanted
+    counts = Counter(row for epoch in rows_by_epoch(schedule) for row in epoch)
+    assert max(counts.values()) - min(counts[str(n)] for n in range(rows)) <= 1
+
+
+def test_steps_are_a_longer_part_of_the_same_order() -> None:
+    long, short = (scheduled(texts(*[5] * 9), steps=n, batch_size=2) for n in (20, 3))
+    assert long.order.tolist()[:6] == short.order.tolist()
+
+
+def test_order_depends_on_seed_and_stage_and_on_nothing_else() -> None:
+    task = texts(*[5] * 20)
+    assert scheduled(task, seed=3).lines() == scheduled(task, seed=3).lines()
+    assert scheduled(task, seed=3).lines() != scheduled(task, seed=4).lines()
+    stages = one_stage_a_task([task, task])
+    first, second = (
+        build_schedule(stage, Composition(), tokenizer(), settings(steps=None)).order.tolist()
+        for stage in stages
+    )
+    assert first != second
+
+
+def test_tokens_are_counted_with_prompts_and_repeats() -> None:
+    schedule = scheduled(texts(5, 7, 9), epochs=2)
+    assert schedule.tokens == 2 * (5 + 7 + 9)
+    assert schedule.replayed_tokens == 0
+
+
+def test_row_too_long_is_an_error_that_says_which_and_what_to_do() -> None:
+    with pytest.raises(DataError) as caught:
+        scheduled(texts(5, 21, 9), max_length=20)
+    assert caught.value.message == (
+        "texts.jsonl: row '1' of task 'texts' has 21 tokens, more than training.max_length = 20"
+    )
+    assert caught.value.fix == "--set training.max_length=21, or  too_long: drop | truncate"
+
+
+def test_row_of_just_the_longest_length_is_kept_whole() -> None:
+    assert scheduled(texts(20), max_length=20, epochs=1).tokens == 20
+
+
+def test_dropped_rows_are_left_out_and_counted() -> None:
+    schedule = scheduled(texts(5, 21, 9, 30), max_length=20, too_long="drop", epochs=1)
+    assert sorted(rows_by_epoch(schedule)[0]) == ["0", "2"]
+    assert (schedule.dropped, schedule.truncated) == (2, 0)
+
+
+def test_truncated_rows_are_cut_and_counted() -> None:
+    schedule = scheduled(texts(5, 21, 9, 30), max_length=20, too_long="truncate", epochs=1)
+    lengths = {line["row"]: line["tokens"] for line in map(json.loads, schedule.lines().split("\n")[:-1])}
+    assert lengths == {"0": 5, "1": 20, "2": 9, "3": 20}
+    assert (schedule.dropped, schedule.truncated) == (0, 2)
+
+
+def test_truncated_row_whose_answer_was_cut_off_is_dropped() -> None:
+    long = Row("long", (Turn("user", "x" * 40),), "answer")
+    short = Row("short", (Turn("user", "x"),), "y")
+    schedule = scheduled(
+        make_task("t", [long, short]), max_length=20, too_long="truncate", epochs=1
+    )
+    assert rows_by_epoch(schedule) == [["short"]]
+    assert schedule.dropped == 1
+
+
+def test_stage_with_nothing_left_to_learn_is_an_error() -> None:
+    with pytest.raises(DataError, match="no training row is shorter than training.max_length = 8"):
+        scheduled(texts(9, 10), max_length=8, too_long="drop")
+
+
+def test_examples_come_back_as_they_went_in() -> None:
+    task = make_task(
+        "t", [Row("0", (Turn("user", "hi"),), "you"), Row("1", (Turn("user", "a b"),), "c")]
+    )
+    renderer = task.renderer(tokenizer())
+    schedule = scheduled(task)
+    for index, row in enumerate(task.train):
+        (encoded,) = renderer.encode(row)
+        assert schedule.examples[index] == encoded
