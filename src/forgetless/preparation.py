@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
@@ -13,6 +14,7 @@ from forgetless.methods.base import Stage
 from forgetless.methods.compose import Composition, compose
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.plan import Plan
+from forgetless.plan.paths import anchored
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
 # Settings that cannot change trained weights: runs that differ in them alone share their work.
@@ -119,6 +121,7 @@ def prepare(plan: Plan) -> Experiment:
     Raises:
         UsageError: for whatever cannot work, before any model is loaded.
     """
+    plan = anchored(plan, Path.cwd())  # what is saved with the results must mean the same later
     methods = compose(plan.methods)
     source = find_model(plan.model)
     tasks = load_tasks(plan)

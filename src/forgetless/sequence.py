@@ -46,7 +46,7 @@ def run_sequence(
     progress = progress or Progress()
     for warning in experiment.warnings:
         progress.note(f"warning: {warning}")
-    path = Path(plan.output)
+    path = Path(experiment.plan.output)
     with disk_faults_explained(path), open_run(path, experiment.plan, experiment.facts()) as folder:
         work = StageWork(experiment, folder, progress, share_with)
         previous = UNTOUCHED

@@ -81,6 +81,18 @@ def test_train_jsonl_says_which_rows_of_which_task_were_learned_and_replayed(
     assert training["replay_share"] == pytest.approx(0.3, abs=0.05)
 
 
+def test_the_saved_plan_continues_the_run_from_anywhere(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = forgetless.run(**settings(data, Path("here/run")))
+    monkeypatch.chdir(data)
+    watcher = Recorder()
+    again = run_sequence(forgetless.load_plan(result.path / "plan.yaml"), watcher)
+    assert watcher.trained_stages == []
+    assert again.path.samefile(tmp_path / "here" / "run")
+
+
 def test_saved_models_load_without_forgetless(plan: MakePlan, data: Path) -> None:
     import torch
     from peft import AutoPeftModelForCausalLM

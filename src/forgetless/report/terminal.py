@@ -17,11 +17,10 @@ from forgetless.report.analysis import Arm, Report
 from forgetless.report.data import TaskInfo
 from forgetless.report.figures import FIGURES
 from forgetless.report.outcome import TaskOutcome
-from forgetless.report.verdict import Tone, Verdict, reach_verdict
+from forgetless.report.verdict import Verdict, reach_verdict
 from forgetless.report.wording import ABSENT, clipped, interval, number, visible
 
 _ASCII = str.maketrans({"\N{MINUS SIGN}": "-", ABSENT: "-", "…": "~", "×": "x", "→": ">"})
-_TONES: dict[Tone, str] = {"lost": "red", "kept": "green", "improved": "green"}
 _UNITS: tuple[tuple[Unit, str], ...] = (
     ("accuracy", "score on each task after each stage"),
     ("nats", "log-likelihood per token after each stage, in nats"),
@@ -50,7 +49,7 @@ class TerminalReport:
             return Text(shown.translate(_ASCII) if plain else shown, style=style)
 
         first, second = self.verdict.sentences
-        yield text(first, f"bold {_TONES.get(self.verdict.tone, '')}".strip())
+        yield text(first, "bold")
         yield text(second)
         yield Text()
         for unit, heading in _UNITS:

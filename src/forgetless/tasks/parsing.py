@@ -49,8 +49,8 @@ def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """One list of objects, one object, or one object a line."""
     lines = list(_lines(file))
-    filled = [text for text in lines if text.strip()]
-    if len(filled) > 1 and filled[0].rstrip().endswith("}"):
+    filled = [text.strip() for text in lines if text.strip()]
+    if len(filled) > 1 and filled[0].startswith("{") and filled[0].endswith("}"):
         yield from _jsonl(file)
         return
     found = _parsed("".join(lines), file, 1) if filled else []

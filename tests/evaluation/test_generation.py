@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import peft
+import pytest
+import torch
+
+from forgetless.evaluation.generation import generate
+from forgetless.evaluation.scorer import ask
+from forgetless.models.load import LoadedModel
+from tests.evaluation.build import COLOURS
+from tests.training.build import load
+
+
+def chat(question: str) -> str:
+    return f"<|user|>{question}<|end|>\n<|assistant|>"
+
+
+TEXTS = [
+    *(chat(row.prompt[0].content) for row in (*COLOURS.train, *COLOURS.test)),
+    chat("What?"),
+    "colour",
+]
+
+
+def prompts(loaded: LoadedModel) -> list[list[int]]:
+    return [loaded.tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+def by_hand(loaded: LoadedModel, prompt: list[int], longest: int, stops: set[int]) -> list[int]:
+    """The likeliest token, again and again; the whole sequence through the model each time."""
+    answer: list[int] = []
+    with torch.no_grad():
+        while len(answer) < longest:
+            token = int(loaded.model(torch.tensor([prompt + answer])).logits[0, -1].argmax())
+            if token in stops:
+                break
+            answer.append(token)
+    return answer
+
+
+def text_of(loaded: LoadedModel, ids: list[int]) -> str:
+    return str(loaded.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+
+def test_batched_answers_are_those_of_the_likeliest_token_one_by_one(taught: LoadedModel) -> None:
+    asked = prompts(taught)
+    expected = [text_of(taught, by_hand(taught, prompt, 12, {256})) for prompt in asked]
+    assert len(set(expected)) > 3
+    assert any(len(answer) < 10 for answer in expected)
+    assert generate(taught, asked, 12, [256]) == expected
+    assert [generate(taught, [prompt], 12, [256])[0] for prompt in asked] == expected
+
+
+def test_batched_answers_are_those_of_transformers_one_by_one(taught: LoadedModel) -> None:
+    asked = prompts(taught)
+    for prompt, answer in zip(asked, generate(taught, asked, 12, [256]), strict=True):
+        tokens = taught.model.generate(
+            torch.tensor([prompt]),
+            attention_mask=torch.ones(1, len(prompt), dtype=torch.int64),
+            do_sample=False,
+            max_new_tokens=12,
+        )
+        assert answer == text_of(taught, tokens[0, len(prompt) :].tolist())
+
+
+def test_any_stop_token_ends_an_answer_and_is_not_part_of_it(taught: LoadedModel) -> None:
+    prompt = prompts(taught)[0]
+    free = by_hand(taught, prompt, 10, set())
+    for place in range(1, 5):
+        stop = free[place]
+        kept = free[: free.index(stop)]
+        assert generate(taught, [prompt], 10, [256, stop]) == [text_of(taught, kept)]
+
+
+def test_answer_is_no_longer_than_asked(taught: LoadedModel) -> None:
+    prompt = prompts(taught)[0]
+    free = by_hand(taught, prompt, 9, set())
+    for longest in (1, 4, 9):
+        assert generate(taught, [prompt], longest, []) == [text_of(taught, free[:longest])]
+
+
+def test_generation_settings_of_the_model_folder_are_set_aside(
+    taught: LoadedModel, taught_folder: Path, tmp_path: Path
+) -> None:
+    """A repetition penalty or a sampling temperature would make answers of models incomparable."""
+    folder = tmp_path / "model"
+    shutil.copytree(taught_folder, folder)
+    file = folder / "generation_config.json"
+    own = json.loads(file.read_text())
+    own |= {"do_sample": True, "temperature": 5.0, "repetition_penalty": 3.0, "max_length": 3}
+    own |= {"suppress_tokens": list(range(60, 100)), "no_repeat_ngram_size": 1}
+    file.write_text(json.dumps(own))
+    spoiled = load(folder)
+    asked = prompts(taught)
+    assert generate(spoiled, asked, 12, [256]) == generate(taught, asked, 12, [256])
+    assert spoiled.model.generation_config.repetition_penalty == 3.0  # the model keeps them
+    adapted = LoadedModel(
+        peft.get_peft_model(load(folder).model, peft.LoraConfig(target_modules="all-linear")).eval(),
+        taught.tokenizer,
+    )
+    assert generate(adapted, asked, 12, [256]) == generate(taught, asked, 12, [256])
+    assert adapted.model.get_base_model().generation_config.repetition_penalty == 3.0
+
+
+def test_open_questions_are_asked_in_chat_form(taught: LoadedModel) -> None:
+    questions = ["colour 0-3?", "What?"]
+    expected = [
+        text_of(taught, by_hand(taught, taught.tokenizer(chat(q))["input_ids"], 64, {256}))
+        for q in questions
+    ]
+    assert ask(taught, questions) == expected
+    assert ask(taught, []) == []
+
+
+def test_open_questions_are_asked_as_text_of_a_model_without_a_template(
+    taught: LoadedModel, taught_folder: Path
+) -> None:
+    plain = load(taught_folder)
+    plain.tokenizer.chat_template = None
+    prompt = plain.tokenizer("Question: What?\nAnswer:")["input_ids"]
+    assert ask(plain, ["What?"]) == [text_of(plain, by_hand(plain, prompt, 64, {256}))]
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_nothing_is_said_about_generation_on_the_terminal(
+    size: int, taught: LoadedModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    generate(taught, prompts(taught)[:size], 2, [256])
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forgetless.evaluation.matching import contains, exact_match, normalise, token_f1
+
+texts = st.text(st.sampled_from(list("aAbß é.,;:!?\"'’`\t\nİﬁ+-5½")), max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Paris", "paris"),
+        ("  paris \n", "paris"),
+        ("New\t\n  York", "new york"),
+        ("paris.", "paris"),
+        ("paris..", "paris."),  # one closing mark, not all
+        ("paris!?", "paris!"),
+        ('"Paris."', "paris"),
+        ('"Paris".', "paris"),
+        ("“Paris”", "paris"),
+        ("‘Paris’;", "paris"),
+        ("`code`", "code"),
+        ("it's", "it's"),
+        ("3.5", "3.5"),
+        ("25 mg.", "25 mg"),
+        (".5", ".5"),
+        ("an apple", "an apple"),  # articles stay
+        ("ceftizoxime 25mg sl qod x10d", "ceftizoxime 25mg sl qod x10d"),
+        ("ﬁnd", "find"),  # a ligature
+        ("Ｐａｒｉｓ", "paris"),  # full width
+        ("cafe\u0301", "café"),  # a combining accent
+        ("x\u00a0y", "x y"),  # a space that does not break
+        ("25\u202fmg", "25 mg"),
+        ("½", "1⁄2"),
+        ("ÉCOLE", "école"),
+        ("", ""),
+        ('" . "', ""),
+    ],
+)
+def test_normalised_text_is_as_stated(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "golds", "expected"),
+    [
+        ("Paris.", ["paris"], 1.0),
+        ("Paris, France", ["paris"], 0.0),
+        ("the City of Light", ["Paris", "The City of Light"], 1.0),
+        ("", ["paris"], 0.0),
+        ("pari", ["paris"], 0.0),
+        ("caf\u00e9", ["cafe\u0301"], 1.0),
+        ("cafe", ["café"], 0.0),
+    ],
+)
+def test_exact_match_is_equality_after_normalisation(
+    output: str, golds: list[str], expected: float
+) -> None:
+    assert exact_match(output, golds) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "golds", "expected"),
+    [
+        ("I think it is Paris, of course", ["paris"], 1.0),
+        ("Parisian", ["paris"], 0.0),
+        ("aparis", ["paris"], 0.0),
+        ("(Paris)", ["paris"], 1.0),
+        ("New  York City", ["new york"], 1.0),
+        ("York New", ["new york"], 0.0),
+        ("it costs 5 dollars", ["5", "five"], 1.0),
+        ("it costs 55 dollars", ["5", "five"], 0.0),
+        ("a C++ program", ["C++"], 1.0),
+        ("a (x) b", ["(x"], 1.0),  # nothing in it is a pattern
+        ("axb", ["a.b"], 0.0),
+        ("anything", ["."], 0.0),  # an answer that normalises to nothing is contained in nothing
+        ("it is Ｐａｒｉｓ", ["paris"], 1.0),
+    ],
+)
+def test_contains_wants_whole_words(output: str, golds: list[str], expected: float) -> None:
+    assert contains(output, golds) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "golds", "expected"),
+    [
+        ("a b c d", ["a b x"], 2 * (2 / 4) * (2 / 3) / (2 / 4 + 2 / 3)),
+        ("a b", ["a b"], 1.0),
+        ("b a", ["a b"], 1.0),  # order does not count
+        ("a a b", ["a b b"], 2 / 3),  # repetition does: 2 shared of 3 and 3
+        ("x y", ["a b"], 0.0),
+        ("", ["a b"], 0.0),
+        ("the cat", ["cat"], 2 * (1 / 2) / (1 / 2 + 1)),  # an article counts
+        ("a b c d", ["x", "a b c", "a"], 2 * (3 / 4) / (3 / 4 + 1)),  # the best of them
+        ("25mg, twice-daily!", ["25mg twice daily"], 1.0),
+        ("+", ["+"], 1.0),  # no word, and yet the answer
+        ("-", ["+"], 0.0),
+        ("", ["+"], 0.0),
+    ],
+)
+def test_token_f1_has_its_hand_computed_value(
+    output: str, golds: list[str], expected: float
+) -> None:
+    assert token_f1(output, golds) == pytest.approx(expected)
+
+
+def by_lists(output: str, gold: str) -> float:
+    """Precision and recall, spelled out with lists: no counters, no formula for 2TP/(P+N)."""
+    predicted, wanted = words(output), words(gold)
+    left = list(wanted)
+    shared = 0
+    for word in predicted:
+        if word in left:
+            left.remove(word)
+            shared += 1
+    if not shared:
+        return 0.0
+    precision, recall = shared / len(predicted), shared / len(wanted)
+    return 2 * precision * recall / (precision + recall)
+
+
+def words(text: str) -> list[str]:
+    kept = unicodedata.normalize("NFKC", text).lower()
+    return "".join(c if c.isalnum() else " " for c in kept).split()
+
+
+simple = st.text(st.sampled_from(list("ab c,.5é")), max_size=20)
+
+
+@given(output=simple, golds=st.lists(simple, min_size=1, max_size=3))
+def test_token_f1_agrees_with_another_implementation(output: str, golds: list[str]) -> None:
+    if not exact_match(output, golds):
+        assert token_f1(output, golds) == pytest.approx(max(by_lists(output, g) for g in golds))
+
+
+@given(output=texts, golds=st.lists(texts, min_size=1, max_size=3))
+def test_an_exact_match_is_a_match_by_every_measure(output: str, golds: list[str]) -> None:
+    if exact_match(output, golds):
+        assert token_f1(output, golds) == 1.0
+        assert contains(output, golds) == 1.0 or not normalise(output)
+
+
+@given(text=texts)
+def test_surrounding_space_and_case_never_matter(text: str) -> None:
+    assert normalise(f" \n{text.upper().lower()}\t") == normalise(text.upper().lower())
+    assert normalise(text) == normalise(text.lower())
+
+
+@given(output=texts, gold=texts)
+def test_f1_is_symmetric_and_between_0_and_1(output: str, gold: str) -> None:
+    assert token_f1(output, [gold]) == pytest.approx(token_f1(gold, [output]))
+    assert 0 <= token_f1(output, [gold]) <= 1

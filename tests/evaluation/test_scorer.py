@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from forgetless.evaluation import scorer
+from forgetless.evaluation.likelihood import Likelihood, Request
+from forgetless.evaluation.scorer import score_task
+from forgetless.models.load import LoadedModel
+from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.task import Task
+from tests.evaluation.build import COLOURS, choices, scored, texts
+from tests.training.build import exchange, load, make_task
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Log-likelihood of a continuation by its text; filled in by the test."""
+    totals: dict[str, float] = {}
+
+    def log_likelihoods(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
+        texts = [loaded.tokenizer.decode(request.continuation) for request in asked]
+        return [
+            Likelihood(totals[text], len(request.continuation))
+            for text, request in zip(texts, asked, strict=True)
+        ]
+
+    monkeypatch.setattr(scorer, "log_likelihoods", log_likelihoods)
+    return totals
+
+
+def one_choice(*offered: str, gold: str, **settings: Any) -> Task:
+    row = exchange("item", "Which?", gold, choices=offered)
+    return make_task("t", (), [row], **{"score": "multiple_choice", **settings})
+
+
+@pytest.mark.parametrize(
+    ("normalise", "picked", "score"), [(False, "ab", 0.0), (True, "abcd", 1.0)]
+)
+def test_sum_and_length_normalised_choice_by_hand(
+    normalise: bool, picked: str, score: float, told: dict[str, float], tiny: LoadedModel
+) -> None:
+    """-2 over 2 characters is -1 each, -3 over 4 is -0.75: the sum takes one, the mean the other."""
+    told |= {"ab": -2.0, "abcd": -3.0}
+    task = one_choice("ab", "abcd", gold="abcd", normalise=normalise)
+    (found,) = scored(tiny, task).values()
+    assert (found.output, found.answer, found.score, found.correct) == (
+        picked, picked, score, bool(score)
+    )  # fmt: skip
+    assert found.readings == {"acc": 0.0, "acc_norm": 1.0, "nll": 3.0 / 4}
+    assert (found.gold, found.choices) == ("abcd", ("ab", "abcd"))
+    assert found.prompt == "<|user|>Which?<|end|>\n<|assistant|>"
+
+
+@pytest.mark.parametrize("gold", ["abc", "xyz"])
+def test_tie_goes_to_the_first(gold: str, uniform: LoadedModel) -> None:
+    found = scored(uniform, one_choice("abc", "xyz", "klm", gold=gold))["item"]
+    assert found.output == "abc"
+    assert found.readings["acc"] == found.readings["acc_norm"] == (gold == "abc")
+    assert found.readings["nll"] == pytest.approx(math.log(len(uniform.tokenizer)))
+
+
+def test_uniform_model_prefers_the_shortest_by_sum_and_the_first_by_character(
+    uniform: LoadedModel,
+) -> None:
+    found = scored(uniform, one_choice("abcd", "ab", "abc", gold="ab"))["item"]
+    assert found.output == "ab"
+    assert found.readings["acc"] == 1.0
+    assert found.readings["acc_norm"] == 0.0  # all alike: the first
+
+
+def test_nll_score_is_minus_the_nll_per_token(taught: LoadedModel) -> None:
+    for found in scored(taught, texts()).values():
+        assert found.score is not None
+        assert found.score == -found.readings["nll"] < 0
+        assert found.correct is None
+        assert found.output is None
+
+
+def test_nll_of_an_answer_counts_the_answer_alone(uniform: LoadedModel) -> None:
+    task = make_task("t", (), [exchange("a", "A long question?", "abc")], score="nll")
+    found = scored(uniform, task)["a"]
+    assert found.readings["tokens"] == 3
+    assert found.score == pytest.approx(-math.log(len(uniform.tokenizer)))
+
+
+@pytest.mark.parametrize("score", ["exact_match", "contains", "token_f1"])
+def test_generated_answer_is_kept_raw_and_compared_normalised(
+    score: str, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "generate", lambda *_: ["  It is Red."])
+    row = exchange("item", "Which?", "scarlet", aliases=("red",))
+    (found,) = scored(tiny, make_task("t", (), [row], score=score)).values()
+    assert (found.output, found.answer) == ("  It is Red.", "it is red")
+    assert found.readings == {"exact_match": 0.0, "contains": 1.0, "token_f1": 0.5}
+    assert found.score == found.readings[score]
+    assert found.correct == {"exact_match": False, "contains": True, "token_f1": None}[score]
+
+
+def test_taught_answers_are_right(taught: LoadedModel) -> None:
+    task = make_task("colours", (), COLOURS.train, max_new_tokens=8)
+    results = scored(taught, task)
+    assert sum(result.correct is True for result in results.values()) >= 10
+    assert {r.output for r in results.values() if r.correct} >= {"red", "blue", "green"}
+
+
+@pytest.mark.parametrize(
+    ("task", "taken"),
+    [
+        (make_task("t", (), COLOURS.train, max_new_tokens=20), 4 + 20),  # template and answer
+        (choices(), 4 + len("blue")),  # template and the longest choice
+        (texts(), 0),
+    ],
+    ids=["generated", "choices", "texts"],
+)
+def test_item_too_long_for_the_context_is_an_error_and_the_others_are_scored(
+    task: Task, taken: int, taught: LoadedModel
+) -> None:
+    """256 tokens fit; one more is an error with its reason and never a score."""
+
+    def item(name: str, tokens: int) -> Row:
+        long = "x" * (tokens - taken)
+        if task.name == "texts":
+            return Row(name, (), long)
+        return exchange(name, long, "red", choices=("red", "blue"))
+
+    more = replace(task, test=[item("257", 257), *task.test, item("256", 256)])
+    results, alone = scored(taught, more), scored(taught, task)
+    assert results["256"].error is None
+    assert results["256"].score is not None
+    fails = results["257"]
+    assert fails.error == "257 tokens are more than the model's context of 256"
+    assert (fails.score, fails.correct, fails.output, fails.readings) == (None, None, None, {})
+    assert json.loads(fails.to_line())["score"] is None
+    for row in task.test:
+        assert results[row.id].score == pytest.approx(alone[row.id].score, abs=1e-4)
+        assert results[row.id].output == alone[row.id].output
+
+
+def test_conversation_that_the_template_refuses_is_an_error_of_that_item(
+    taught: LoadedModel, taught_folder: Path
+) -> None:
+    strict = load(taught_folder)
+    strict.tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}"
+        + strict.tokenizer.chat_template
+    )
+    odd = Row("odd", (Turn("tool", "x"), Turn("user", "colour 0-1?")), "red")
+    results = scored(strict, make_task("t", (), [COLOURS.test[0], odd]))
+    assert results["odd"].error is not None
+    assert "no tools here" in results["odd"].error
+    assert results["odd"].score is None
+    assert results[COLOURS.test[0].id].error is None
+
+
+def test_item_without_choices_is_an_error_of_that_item(taught: LoadedModel) -> None:
+    rows = [*choices(2).test, exchange("none", "Which?", "red")]
+    results = scored(taught, make_task("t", (), rows, score="multiple_choice"))
+    assert results["none"].error == "the item has no choices"
+    assert [result.error for result in results.values()].count(None) == 2
+
+
+def test_text_of_one_token_has_nothing_to_score(taught: LoadedModel) -> None:
+    rows = [Row("one", (), "x"), Row("two", (), "xy")]
+    results = scored(taught, make_task("t", (), rows, score="nll"))
+    assert results["one"].error == "the answer 'x' has no token to score"
+    assert results["two"].readings["tokens"] == 1
+
+
+@pytest.mark.parametrize("task", [choices(3), texts()], ids=["choices", "texts"])
+def test_likelihood_that_is_no_number_is_an_error_and_no_score(
+    task: Task, tiny_model: Path
+) -> None:
+    broken = load(tiny_model)
+    with torch.no_grad():
+        broken.model.model.norm.weight[0] = torch.nan
+    for result in scored(broken, task).values():
+        assert result.error == "the model's likelihood is not a number"
+        assert result.score is None
+        assert json.loads(result.to_line())["correct"] is None
+
+
+def test_shots_stand_before_the_item_in_chat_and_in_plain_form(uniform: LoadedModel) -> None:
+    shot = exchange("s", "One?", "1")
+    item = exchange("i", "Two?", "2", choices=("2", "3"))
+    for style, prompt in (
+        ("chat", "<|user|>One?<|end|>\n<|assistant|>1<|end|>\n<|user|>Two?<|end|>\n<|assistant|>"),
+        ("plain", "Question: One?\nAnswer: 1\n\nQuestion: Two?\nAnswer:"),
+    ):
+        task = make_task("t", (), [item], shots=(shot,), render=style, score="multiple_choice")
+        assert scored(uniform, task)["i"].prompt == prompt
+
+
+def test_all_choices_of_an_item_go_through_the_model_together(
+    taught: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no pass is larger than asked, but for an item that alone is."""
+    sizes: list[int] = []
+    real = scorer.log_likelihoods
+
+    def counting(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
+        sizes.append(len(asked))
+        return real(loaded, asked)
+
+    monkeypatch.setattr(scorer, "log_likelihoods", counting)
+    task = choices(9)
+    total = sum(len(row.choices) for row in task.test)
+    for size in (1, 4, 8, 100):
+        sizes.clear()
+        scored(taught, task, size)
+        assert sum(sizes) == total
+        assert max(sizes) <= max(size, 4)
+
+
+def test_a_batch_is_skipped_only_whole(taught: LoadedModel) -> None:
+    task = make_task("t", (), [*COLOURS.train, *COLOURS.test], max_new_tokens=4)
+    whole = [[result.item for result in batch] for batch in score_task(taught, task, 5)]
+    assert [len(batch) for batch in whole] == [5, 5, 5, 3]
+    done = {*whole[0], *whole[2], whole[1][0]}
+    again = [[r.item for r in batch] for batch in score_task(taught, task, 5, done)]
+    assert again == [whole[1], whole[3]]
+    assert list(score_task(taught, task, 5, {row.id for row in task.test})) == []
+
+
+def test_failed_items_are_not_reported_again(taught: LoadedModel) -> None:
+    long = exchange("long", "x" * 300, "red")
+    task = make_task("t", (), [long, *COLOURS.test], max_new_tokens=4)
+    assert list(score_task(taught, task, 5, {"long", *(row.id for row in COLOURS.test)})) == []
+    first, *_ = score_task(taught, task, 5)
+    assert [result.item for result in first] == ["long"]
