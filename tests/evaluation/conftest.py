@@ -26,7 +26,7 @@ def taught_folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
     length = max(map(len, ids))
     batch = torch.tensor([row + [256] * (length - len(row)) for row in ids])
     labels = torch.tensor([row + [-100] * (length - len(row)) for row in ids])
-    for _ in range(120):
+    for _ in range(80):
         model(input_ids=batch, labels=labels).loss.backward()
         optimiser.step()
         optimiser.zero_grad()

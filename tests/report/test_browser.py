@@ -125,8 +125,9 @@ def test_nothing_sticks_out_of_the_page(
 ) -> None:
     found = ask(request.getfixturevalue(which), OPEN_ALL + FITS, tmp_path, width=width)
     assert found["wide"] == width
-    assert found["scroll"] <= width
     assert found["out"] == []
+    assert found["scroll"] <= width
+    assert found["scroll"] <= width
 
 
 def test_nothing_that_a_model_or_a_plan_says_is_run(hostile: Path, tmp_path: Path) -> None:
@@ -220,5 +221,5 @@ def test_filtering_a_thousand_items_does_not_lag(large: Path, tmp_path: Path) ->
     """
     found = ask(large, script, tmp_path, real_time=True)
     assert found["items"] == found["all"] == 4 * 260
-    assert found["visible"] == 25
+    assert found["visible"] == 172  # every sixth drug
     assert 0 < found["took"] < 1000

@@ -16,9 +16,15 @@ def test_a_crash_is_left_out_of_every_stage_and_told(tmp_path: Path) -> None:
     assert run.matrix.item_count("law") == 5
     assert run.matrix.values == [[0.0], [1.0], [1.0]]
     assert run.warnings == (
-        "task 'law': 5 answers could not be scored, 5 of them after stage 2 "
-        "(the first: CUDA out of memory); 5 items are left out of all its scores",
+        "task 'law': 5 answers could not be scored, after stage 2 (the first: CUDA out of memory); "
+        "all its scores leave out 5 items",
     )
+
+
+def test_crashes_in_several_stages_are_counted_together(tmp_path: Path) -> None:
+    task = FakeTask("law", [0.0, 1.0, 1.0], 1, items=10, errors={1: 1, 2: 3})
+    (warning,) = read_run(write_run(tmp_path / "run", [task])).warnings
+    assert "4 answers could not be scored, 3 of them after stage 2" in warning
 
 
 def test_a_task_that_a_stage_did_not_score_is_absent_with_the_reason(tmp_path: Path) -> None:
@@ -35,7 +41,6 @@ def test_items_that_a_stage_lacks_are_told(tmp_path: Path) -> None:
     run = read_run(folder)
     assert run.matrix.item_count("law") == 8
     assert run.warnings == (
-        "task 'law': 2 items are not in the results of every stage and are left out of all its "
-        "scores",
+        "task 'law': the results of some stages lack 2 items, which all its scores leave out",
         "task 'law': 8 items are in the results of stage 1, the run announced 10",
     )

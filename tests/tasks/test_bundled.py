@@ -98,13 +98,13 @@ def test_the_right_choice_stands_in_every_place_about_equally_often(name: str) -
 
 # A change here changes every published figure: bump it knowingly, with CHANGELOG.md.
 HASHES = {
-    "medical_shorthand": "",
-    "legal_prose": "",
-    "medical_facts": "",
-    "legal_facts": "",
-    "finance_facts": "",
-    "general_knowledge": "",
-    "explanations": "",
+    "medical_shorthand": "d0e1e988ee61f91d",
+    "legal_prose": "c7fad56e835f25a7",
+    "medical_facts": "f2b2566b97c17485",
+    "legal_facts": "2e17c21a7e1464a9",
+    "finance_facts": "ba2639aeb1e8e5d7",
+    "general_knowledge": "f59eaecd119985eb",
+    "explanations": "084d86577b9195cf",
 }
 
 

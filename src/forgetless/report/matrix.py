@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
 from forgetless.report.data import ItemScore, StageInfo, TaskInfo
+from forgetless.report.wording import count
 
 
 def build_matrix(
@@ -64,16 +65,16 @@ def _warnings(task: TaskInfo, cells: dict[tuple[int, str], Cell], matrix: ScoreM
     excluded = matrix.excluded_items(task.name)
     if crashed:
         worst = max(rows, key=lambda row: len(rows[row].errors))
-        reason = next(iter(rows[worst].errors.values()))
+        most, reason = len(rows[worst].errors), next(iter(rows[worst].errors.values()))
+        where = f"after stage {worst}" if most == crashed else f"{most} of them after stage {worst}"
         warnings.append(
-            f"task '{task.name}': {crashed} answers could not be scored, "
-            f"{len(rows[worst].errors)} of them after stage {worst} (the first: {reason}); "
-            f"{excluded} items are left out of all its scores"
+            f"task '{task.name}': {count(crashed, 'answer')} could not be scored, {where} "
+            f"(the first: {reason}); all its scores leave out {count(excluded, 'item')}"
         )
     elif excluded:
         warnings.append(
-            f"task '{task.name}': {excluded} items are not in the results of every stage "
-            "and are left out of all its scores"
+            f"task '{task.name}': the results of some stages lack {count(excluded, 'item')}, "
+            "which all its scores leave out"
         )
     short = [row for row, c in rows.items() if len(c.scores) + len(c.errors) != task.test_items]
     if short:

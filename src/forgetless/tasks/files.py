@@ -41,17 +41,15 @@ class Records:
         return len(self._table)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        return self._decoded(self._table[index])
+        record: dict[str, Any] = self._table[index]
+        return record
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return map(self._decoded, self._table)
+        yield from self._table
 
     def place(self, index: int) -> str:
         """Where a record stands: file and line, or source and row."""
         return f"{self._source}:row {index + 1}"
-
-    def _decoded(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
-        return stored
 
 
 class TextRecords(Records):
@@ -60,19 +58,25 @@ class TextRecords(Records):
     def __init__(self, table: Any, source: str, columns: set[str]) -> None:
         super().__init__(table, source)
         self._columns = columns
+        # straight from Arrow: a tenth of the time of reading a row of the table
+        self._records, self._places = table.data.column("record"), table.data.column("place")
 
     @property
     def columns(self) -> set[str]:
         """Names of the fields that any record has."""
         return self._columns
 
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        record: dict[str, Any] = json.loads(self._records[index].as_py())
+        return record
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for chunk in self._records.chunks:
+            yield from map(json.loads, chunk.to_pylist())
+
     def place(self, index: int) -> str:
         """File and line, or file and row."""
-        return str(self._table[index]["place"])
-
-    def _decoded(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
-        record: dict[str, Any] = json.loads(stored["record"])
-        return record
+        return str(self._places[index])
 
 
 def read_files(source: str) -> Records:

@@ -1,0 +1,52 @@
+"""The examples run as they stand, on a tiny model."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forgetless.plan import load_plan
+from forgetless.sequence import run_sequence
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_plan_for_own_data_runs(data: Path, tmp_path: Path) -> None:
+    plan = load_plan(
+        ROOT / "examples" / "own_data" / "plan.yaml",
+        [f"model={data / 'model'}", f"output={tmp_path / 'run'}", "training.epochs=0.2"],
+    )
+    result = run_sequence(plan)
+    assert [task.name for task in result.matrix.tasks] == ["units", "ship_terms", "general"]
+
+
+def test_the_script_runs(data: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "error", str(ROOT / "examples" / "from_python.py")),
+            *("--model", str(data / "model"), "--output", str(tmp_path / "run"), "--rows", "4"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "forgetting:" in done.stdout
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_the_python_of_the_readme_runs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert block.count('"bundled:smollm2-135m-instruct"') == 1
+    code = block.replace('"bundled:smollm2-135m-instruct"', f"{str(data / 'model')!r}")
+    namespace: dict[str, object] = {}
+    exec(code.replace("epochs=1", "epochs=0.02").replace('"epochs": 1', '"epochs": 0.02'), namespace)  # noqa: S102
+    assert (tmp_path / "runs").is_dir()
