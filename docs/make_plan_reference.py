@@ -93,8 +93,12 @@ def _kind(annotation: Any) -> str:
     if arguments:
         return "list" if get_origin(annotation) is list else _kind(arguments[0])
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
-    sections = {"ModelConfig": "[model](#model)", "TaskConfig": "[task](#task)",
-                "TrainingConfig": "[training](#training)", "MethodSpec": "[method](#methods)"}
+    sections = {
+        "ModelConfig": "[model](#model)",
+        "TaskConfig": "[task](#task)",
+        "TrainingConfig": "[training](#training)",
+        "MethodSpec": "[method](#methods)",
+    }
     return (names | sections).get(annotation.__name__, annotation.__name__)  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,18 +13,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a tiny model is slower on more
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-from tests.tiny import build_model  # noqa: E402 - reads the settings above
+from tests.tiny import build_model
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folder of a tiny chat model that knows nothing; do not write into it."""
-    import peft  # noqa: F401 - so that it is frozen with the others
     import torch
-
-    import forgetless.training.trainer  # noqa: F401
+    from accelerate.utils import memory
 
     torch.set_num_threads(1)
-    # accelerate collects garbage after every training; the libraries' own objects are never garbage
-    gc.freeze()
-    return build_model(tmp_path_factory.mktemp("tiny") / "model")
+    with pytest.MonkeyPatch.context() as patch:
+        # After every training accelerate searches all objects of all libraries for garbage, which
+        # takes longer than the training.
+        patch.setattr(memory, "gc", SimpleNamespace(collect=lambda: 0))
+        yield build_model(tmp_path_factory.mktemp("tiny") / "model")

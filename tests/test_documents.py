@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.methods import METHODS
+from forgetless.plan import Config, ModelConfig, Plan, TaskConfig, TrainingConfig
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -53,9 +54,8 @@ def test_every_method_has_a_page_that_says_when_what_it_costs_and_where_it_comes
 
 
 def test_every_option_is_described() -> None:
-    from forgetless.plan import ModelConfig, Plan, TaskConfig, TrainingConfig
-
-    configs = [Plan, ModelConfig, TaskConfig, TrainingConfig, *(m.Config for m in METHODS.values())]
+    plan: list[type[Config]] = [Plan, ModelConfig, TaskConfig, TrainingConfig]
+    configs = [*plan, *(method.Config for method in METHODS.values())]
     for config in configs:
         for name, field in config.model_fields.items():
             assert field.description, f"{config.__name__}.{name}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forgetless.errors import PlanError
@@ -496,6 +496,7 @@ def test_the_resolved_plan_writes_every_default_out() -> None:
     assert set(resolved["training"]) == set(TrainingConfig.model_fields)
 
 
+@example(text="a", number=1.0, source="\x85")  # a line break that PyYAML loses
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,8 @@ def tokenizer() -> Any:
     fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     fast.decoder = decoders.ByteLevel()
     fast.add_special_tokens(["<|end|>"])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=fast, eos_token="<|end|>", pad_token="<|end|>"
-    )
+    ends = dict.fromkeys(("eos_token", "pad_token"), "<|end|>")
+    return PreTrainedTokenizerFast(tokenizer_object=fast, **ends)
 
 
 def model(vocabulary: int) -> Any:
@@ -98,7 +98,7 @@ def model(vocabulary: int) -> Any:
             tie_word_embeddings=True,
         )
     ).eval()
-    stream = np.random.RandomState(0)  # noqa: NPY002 - its stream is frozen, that of Generator not
+    stream = np.random.RandomState(0)
     with torch.no_grad():
         for name, parameter in sorted(llama.named_parameters()):
             drawn = torch.tensor(stream.standard_normal(parameter.shape), dtype=torch.float32)
@@ -121,21 +121,21 @@ def ask_lm_eval() -> dict[str, Any]:
         ``loglikelihood`` of each of :func:`pairs`, in nats; ``acc`` and ``acc_norm`` of each of
         :func:`items`, and their means over all items.
     """
-    from lm_eval import simple_evaluate
-    from lm_eval.api.instance import Instance
-    from lm_eval.api.task import ConfigurableTask
-    from lm_eval.models.huggingface import HFLM
+    lm_eval = import_module("lm_eval")
+    instance = import_module("lm_eval.api.instance").Instance
+    configurable = import_module("lm_eval.api.task").ConfigurableTask
+    hflm = import_module("lm_eval.models.huggingface").HFLM
 
     tokens = tokenizer()
-    lm = HFLM(pretrained=model(len(tokens)), tokenizer=tokens, batch_size=4, max_length=256)
+    lm = hflm(pretrained=model(len(tokens)), tokenizer=tokens, batch_size=4, max_length=256)
     asked = [
-        Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0) for pair in pairs()
+        instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0) for pair in pairs()
     ]
     answers = lm.loglikelihood(asked, disable_tqdm=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "items.jsonl"
         file.write_text("".join(json.dumps(item) + "\n" for item in items()))
-        task = ConfigurableTask(
+        task = configurable(
             config={
                 "task": "colours",
                 "dataset_path": "json",
@@ -148,7 +148,9 @@ def ask_lm_eval() -> dict[str, Any]:
                 "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
             }
         )
-        results = simple_evaluate(model=lm, tasks=[task], bootstrap_iters=0, log_samples=True)
+        results = lm_eval.simple_evaluate(
+            model=lm, tasks=[task], bootstrap_iters=0, log_samples=True
+        )
     samples = sorted(results["samples"]["colours"], key=lambda sample: int(sample["doc_id"]))
     return {
         "loglikelihood": [float(total) for total, _ in answers],

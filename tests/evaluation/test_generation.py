@@ -99,7 +99,9 @@ def test_generation_settings_of_the_model_folder_are_set_aside(
     assert generate(spoiled, asked, 12, [256]) == generate(taught, asked, 12, [256])
     assert spoiled.model.generation_config.repetition_penalty == 3.0  # the model keeps them
     adapted = LoadedModel(
-        peft.get_peft_model(load(folder).model, peft.LoraConfig(target_modules="all-linear")).eval(),
+        peft.get_peft_model(
+            load(folder).model, peft.LoraConfig(target_modules="all-linear")
+        ).eval(),
         taught.tokenizer,
     )
     assert generate(adapted, asked, 12, [256]) == generate(taught, asked, 12, [256])

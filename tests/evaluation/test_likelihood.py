@@ -121,7 +121,9 @@ def test_uniform_model_gives_the_logarithm_of_the_vocabulary_per_token(
 lengths = st.tuples(st.integers(0, 20), st.integers(1, 20))
 
 
-@given(shapes=st.lists(lengths, max_size=30), size=st.integers(1, 8), vocabulary=st.integers(1, 10**7))
+@given(
+    shapes=st.lists(lengths, max_size=30), size=st.integers(1, 8), vocabulary=st.integers(1, 10**7)
+)
 @hypothesis_settings(max_examples=60)
 def test_batches_hold_every_request_once_and_keep_to_their_bounds(
     shapes: list[tuple[int, int]], size: int, vocabulary: int

@@ -1,4 +1,4 @@
-"""Our likelihoods and choices against lm-evaluation-harness; the script beside says how it is asked."""
+"""Likelihoods and choices against lm-evaluation-harness; the script beside says how it is asked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Loaded
 def as_task() -> Task:
     rows = [
         exchange(
-            number, item["question"], item["choices"][item["answer"]], choices=tuple(item["choices"])
+            number,
+            item["question"],
+            item["choices"][item["answer"]],
+            choices=tuple(item["choices"]),
         )
         for number, item in enumerate(items())
     ]
@@ -72,7 +75,8 @@ def test_tokens_are_cut_where_words_are_merged_over_the_boundary(loaded: LoadedM
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("lm_eval") is None, reason="lm_eval is not installed; frozen answers are used"
+    importlib.util.find_spec("lm_eval") is None,
+    reason="lm_eval is not installed; frozen answers are used",
 )
 def test_likelihoods_and_choices_are_those_of_lm_evaluation_harness_now(
     loaded: LoadedModel,

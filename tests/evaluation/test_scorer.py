@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from forgetless.evaluation import scorer
-from forgetless.evaluation.likelihood import Likelihood, Request
+from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
 from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.row import Row, Turn
@@ -25,14 +25,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Log-likelihood of a continuation by its text; filled in by the test."""
     totals: dict[str, float] = {}
 
-    def log_likelihoods(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
+    def by_text(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
         texts = [loaded.tokenizer.decode(request.continuation) for request in asked]
         return [
             Likelihood(totals[text], len(request.continuation))
             for text, request in zip(texts, asked, strict=True)
         ]
 
-    monkeypatch.setattr(scorer, "log_likelihoods", log_likelihoods)
+    monkeypatch.setattr(scorer, "log_likelihoods", by_text)
     return totals
 
 
@@ -47,7 +47,7 @@ def one_choice(*offered: str, gold: str, **settings: Any) -> Task:
 def test_sum_and_length_normalised_choice_by_hand(
     normalise: bool, picked: str, score: float, told: dict[str, float], tiny: LoadedModel
 ) -> None:
-    """-2 over 2 characters is -1 each, -3 over 4 is -0.75: the sum takes one, the mean the other."""
+    """-2 over 2 characters is -1 each, -3 over 4 is -0.75: sum and mean differ."""
     told |= {"ab": -2.0, "abcd": -3.0}
     task = one_choice("ab", "abcd", gold="abcd", normalise=normalise)
     (found,) = scored(tiny, task).values()
@@ -203,11 +203,10 @@ def test_all_choices_of_an_item_go_through_the_model_together(
 ) -> None:
     """And no pass is larger than asked, but for an item that alone is."""
     sizes: list[int] = []
-    real = scorer.log_likelihoods
 
     def counting(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
         sizes.append(len(asked))
-        return real(loaded, asked)
+        return log_likelihoods(loaded, asked)
 
     monkeypatch.setattr(scorer, "log_likelihoods", counting)
     task = choices(9)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.evaluation import store
+from forgetless.evaluation.scorer import score_task
 from forgetless.evaluation.store import score_stage
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.task import Task
@@ -114,14 +114,13 @@ def test_what_was_scored_is_not_scored_again(
     part = killed_after(3, taught, tmp_path)
     written = [json.loads(line)["item"] for line in part.read_text().splitlines()[1:]]
     again: list[str] = []
-    real = store.score_task
 
     def watched(*args: Any) -> Any:
-        for batch in real(*args):
+        for batch in score_task(*args):
             again.extend(result.item for result in batch)
             yield batch
 
-    monkeypatch.setattr(store, "score_task", watched)
+    monkeypatch.setattr("forgetless.evaluation.store.score_task", watched)
     store_scores(taught, tmp_path)
     assert len(written) > 5
     assert not set(written) & set(again)

@@ -13,6 +13,7 @@ import pytest
 import forgetless
 from forgetless.errors import PlanError, RunFailed, RunFolderError, TrainingFailed
 from forgetless.models.source import file_hash
+from forgetless.plan import make_plan
 from forgetless.progress import Progress
 from forgetless.runfolder import open_run
 from forgetless.sequence import run_sequence
@@ -61,7 +62,7 @@ def test_keyword_arguments_make_a_plan_and_a_result(data: Path, tmp_path: Path) 
     assert result.model_path().parts[-2:] == ("2-second", "model")
     assert result.model_path(1).parts[-2:] == ("1-first", "model")
     with pytest.raises(PlanError, match="not both"):
-        forgetless.run(forgetless.Plan(model="m", sequence=["a.jsonl"]), model="other")
+        forgetless.run(make_plan({"model": "m", "sequence": ["a.jsonl"]}), model="other")
 
 
 def test_train_jsonl_says_which_rows_of_which_task_were_learned_and_replayed(
@@ -187,7 +188,9 @@ def test_changed_test_items_are_scored_again_without_training(
     watcher = Recorder()
     result = run_sequence(wanted, watcher)
     assert watcher.trained_stages == []
-    own = [line for line in lines(result.path / "stages/1-own/scores.jsonl") if line["task"] == "own"]
+    own = [
+        line for line in lines(result.path / "stages/1-own/scores.jsonl") if line["task"] == "own"
+    ]
     assert len(own) == 4
 
 

@@ -124,14 +124,18 @@ class Slow(Method[StrengthConfig]):
         self._steps = int(state.values["steps"])
 
 
-class Recorder(Method[Config]):
+class NoConfig(Config):
+    """No options."""
+
+
+class Recorder(Method[NoConfig]):
     """Every phase: write down that it was called."""
 
     name = "recorder"
-    Config = Config
+    Config = NoConfig
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
+    def __init__(self) -> None:
+        super().__init__(NoConfig())
         self.calls: list[str] = []
 
     def stages(self, stages: Sequence[Stage]) -> list[Stage]:
@@ -171,6 +175,4 @@ def _trained(model: Any) -> dict[str, torch.Tensor]:
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
-PROBES: dict[str, type[Method[Any]]] = {
-    kind.name: kind for kind in (Anchor, Calm, Project, Slow, Recorder)
-}
+PROBES: dict[str, type[Method[Any]]] = {kind.name: kind for kind in (Anchor, Calm, Project, Slow)}

@@ -9,7 +9,7 @@ from forgetless import run
 from forgetless.errors import PlanError
 from forgetless.methods import METHODS, base
 from forgetless.methods.compose import Composition, compose
-from forgetless.plan import Config, MethodSpec
+from forgetless.plan import MethodSpec
 from tests.methods.probes import Recorder
 from tests.tiny import colours, write_rows
 
@@ -99,7 +99,7 @@ def test_label_names_the_methods_in_one_order_and_plain_training_sequential() ->
 def test_phases_run_in_the_documented_order_in_every_stage(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = Recorder(Config())
+    recorder = Recorder()
     monkeypatch.setattr("forgetless.preparation.compose", lambda _: Composition([recorder]))
     files = [write_rows(tmp_path / f"{n}.jsonl", colours(n)) for n in range(2)]
     tested = str(write_rows(tmp_path / "tested.jsonl", colours(2, 1)))

@@ -10,9 +10,8 @@ import torch
 
 from forgetless.methods.base import Batch, Method, Pull, Stage, State
 from forgetless.methods.compose import Composition
-from forgetless.plan import Config
 from forgetless.training.trainer import add_pulls
-from tests.methods.probes import Anchor, Calm, StrengthConfig
+from tests.methods.probes import Anchor, Calm, NoConfig, StrengthConfig
 from tests.training.build import (
     Weights,
     colour_task,
@@ -28,14 +27,14 @@ STAGE = one_stage_a_task([colour_task("first")])[0]
 SPLITS = pytest.mark.parametrize(("size", "accumulation"), [(8, 1), (2, 4)])
 
 
-class Capture(Method[Config]):
+class Capture(Method[NoConfig]):
     """Keeps the final gradients and the weights before each step."""
 
     name = "capture"
-    Config = Config
+    Config = NoConfig
 
     def __init__(self) -> None:
-        super().__init__(Config())
+        super().__init__(NoConfig())
         self.gradients: list[Weights] = []
         self.before: list[Weights] = []
         self.after: list[Weights] = []
@@ -48,22 +47,22 @@ class Capture(Method[Config]):
         self.after.append(weights(model))
 
 
-class Constant(Method[Config]):
+class Constant(Method[NoConfig]):
     """Adds 0.25 nats per learned token, whatever the token."""
 
     name = "constant"
-    Config = Config
+    Config = NoConfig
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         learned = (batch.targets != -100).sum()
         return 0.25 * learned / batch.learned_tokens
 
 
-class Poison(Method[Config]):
+class Poison(Method[NoConfig]):
     """Changes the gradient to something that is easily told."""
 
     name = "poison"
-    Config = Config
+    Config = NoConfig
 
     def change_gradient(self, model: Any) -> None:
         for parameter in model.parameters():
@@ -71,12 +70,12 @@ class Poison(Method[Config]):
 
 
 def captured(
-    model: Path, folder: Path, methods: list[Method[Any]], stage: Stage = STAGE, **config: Any
+    model: Path, folder: Path, methods: list[Method[Any]], **config: Any
 ) -> tuple[Capture, float]:
     """The gradients of a short training, and the loss of its first step."""
     capture = Capture()
     composed = Composition([*methods, capture])
-    trained = train(load(model), stage, settings(**config), folder, composed)
+    trained = train(load(model), STAGE, settings(**config), folder, composed)
     return capture, trained.losses[0]
 
 
@@ -100,7 +99,11 @@ def anchored(model: Path, strength: float) -> Anchor:
 def test_pull_adds_strength_times_importance_times_drift_after_clipping(
     size: int, accumulation: int, tiny_model: Path, tmp_path: Path
 ) -> None:
-    config = {"batch_size": size, "accumulation": accumulation, "max_grad_norm": 0.01}
+    config: dict[str, Any] = {
+        "batch_size": size,
+        "accumulation": accumulation,
+        "max_grad_norm": 0.01,
+    }
     anchor = anchored(tiny_model, strength=3.0)
     pulled, _ = captured(tiny_model, tmp_path / "pulled", [anchor], **config)
     free, _ = captured(tiny_model, tmp_path / "free", [], **config)
@@ -118,9 +121,9 @@ def test_pull_adds_strength_times_importance_times_drift_after_clipping(
 
 
 def test_pull_is_anew_in_every_step_and_does_not_pile_up(tiny_model: Path, tmp_path: Path) -> None:
-    """With a gradient of the data that is known, the rest is the pull at the weights of that step."""
+    """The gradient of the data is known, so the rest is the pull at the weights of that step."""
     anchor = anchored(tiny_model, strength=3.0)
-    found, _ = captured(tiny_model, tmp_path, [anchor, Poison(Config())], max_grad_norm=0)
+    found, _ = captured(tiny_model, tmp_path, [anchor, Poison(NoConfig())], max_grad_norm=0)
     pull = anchor.pull()
     assert pull is not None
     assert len(found.gradients) == 4
@@ -162,7 +165,7 @@ def test_loss_term_is_added_once_per_learned_token(
 ) -> None:
     config = {"batch_size": size, "accumulation": accumulation, "steps": 1}
     _, without = captured(tiny_model, tmp_path / "without", [], **config)
-    _, with_term = captured(tiny_model, tmp_path / "with", [Constant(Config())], **config)
+    _, with_term = captured(tiny_model, tmp_path / "with", [Constant(NoConfig())], **config)
     assert with_term - without == pytest.approx(0.25, abs=1e-5)
 
 
@@ -183,14 +186,14 @@ def test_gradient_of_a_loss_term_is_that_of_its_formula(
         logits = loaded.model(input_ids=torch.tensor([example.ids])).logits[0, :-1]
         learned = torch.tensor(example.learned[1:])
         squares.append(logits.logsumexp(-1).square()[learned])
-    (0.2 * torch.cat(squares).mean()).backward()
+    torch.autograd.backward(0.2 * torch.cat(squares).mean())
     for name, parameter in loaded.model.named_parameters():
         difference = added.gradients[0][name] - plain.gradients[0][name]
         torch.testing.assert_close(difference, parameter.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_changed_gradient_is_what_is_clipped(tiny_model: Path, tmp_path: Path) -> None:
-    found, _ = captured(tiny_model, tmp_path, [Poison(Config())], steps=1, max_grad_norm=0.5)
+    found, _ = captured(tiny_model, tmp_path, [Poison(NoConfig())], steps=1, max_grad_norm=0.5)
     entries = torch.cat([g.flatten() for g in found.gradients[0].values()])
     torch.testing.assert_close(entries, torch.full_like(entries, 0.5 / len(entries) ** 0.5))
 
@@ -221,14 +224,14 @@ def test_update_phase_stands_just_before_and_after_the_weights_move(
 
 
 def test_what_is_adapted_at_random_depends_on_the_stage_seed_alone(tiny_model: Path) -> None:
-    class Draws(Method[Config]):
+    class Draws(Method[NoConfig]):
         name = "draws"
-        Config = Config
+        Config = NoConfig
 
         def adapt(self, model: Any, stage: Stage) -> Any:
             return torch.rand(1).item()
 
-    methods = Composition([Draws(Config())])
+    methods = Composition([Draws(NoConfig())])
     torch.manual_seed(1)
     state = torch.get_rng_state()
     first = methods.adapt(None, STAGE)

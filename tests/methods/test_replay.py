@@ -40,7 +40,9 @@ def text_task(name: str, lengths: Sequence[int]) -> Task:
     return make_task(name, rows, render="plain", score="nll")
 
 
-def scheduled(methods: Composition, tasks: Sequence[Task], seed: int = 0, **config: Any) -> Schedule:
+def scheduled(
+    methods: Composition, tasks: Sequence[Task], seed: int = 0, **config: Any
+) -> Schedule:
     """The schedule of the last stage, after the methods went through the earlier ones."""
     *earlier, last = one_stage_a_task(tasks, seed)
     for stage in earlier:
@@ -63,7 +65,7 @@ lengths = st.lists(st.integers(3, 35), min_size=1, max_size=30)
     epochs=st.sampled_from([1, 1.5, 2, 3, 3.7]),
     seed=st.integers(0, 9),
 )
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=20, deadline=None)
 def test_share_of_old_tokens_is_what_was_asked_to_within_half_a_row_and_a_point(
     new: list[int], old: list[int], older: list[int], ratio: float, epochs: float, seed: int
 ) -> None:
@@ -75,14 +77,14 @@ def test_share_of_old_tokens_is_what_was_asked_to_within_half_a_row_and_a_point(
     assert schedule.replayed_tokens / schedule.tokens == pytest.approx(ratio, abs=0.01)
 
 
-@given(ratio=st.floats(0.02, 0.6), steps=st.integers(5, 60), seed=st.integers(0, 9))
-@hypothesis_settings(max_examples=30, deadline=None)
+@given(ratio=st.floats(0.02, 0.6), steps=st.integers(5, 40), seed=st.integers(0, 9))
+@hypothesis_settings(max_examples=15, deadline=None)
 def test_share_holds_wherever_training_stops(ratio: float, steps: int, seed: int) -> None:
     """To within a few rows, in the middle of an epoch too."""
     draw = random.Random(seed)
     tasks = [
         text_task("old", [draw.randint(3, 40) for _ in range(60)]),
-        text_task("new", [draw.randint(3, 40) for _ in range(300)]),
+        text_task("new", [draw.randint(3, 40) for _ in range(200)]),
     ]
     schedule = scheduled(replay(ratio=ratio), tasks, seed, steps=steps, batch_size=8)
     assert len(schedule) == 8 * steps
@@ -112,7 +114,9 @@ def test_old_rows_are_drawn_anew_in_every_epoch() -> None:
     tasks = [text_task("old", [10] * 100), text_task("new", [10] * 90)]
     schedule = scheduled(replay(ratio=0.1), tasks, epochs=5)
     drawn = [
-        frozenset(line["row"] for line in lines(schedule) if line["replayed"] and line["epoch"] == n)
+        frozenset(
+            line["row"] for line in lines(schedule) if line["replayed"] and line["epoch"] == n
+        )
         for n in range(1, 6)
     ]
     assert [len(rows) for rows in drawn] == [10] * 5
@@ -148,9 +152,7 @@ def test_test_items_of_any_task_are_never_replayed_even_if_a_training_file_holds
     )
     safe = [exchange(n, f"What is {n}?", str(n)) for n in range(3)]
     first = make_task("first", [*safe, *leaked, chat], [exchange("t", "What is own?", "own")])
-    second = make_task(
-        "second", colour_task("c").train, [exchange("t", "What is later?", "later")]
-    )
+    second = make_task("second", colour_task("c").train, [exchange("t", "What is later?", "later")])
     general = make_task("general", (), [exchange("t", "What is general?", "general")])
     held_back = one_stage_a_task([first, second, general])[0].held_back
     methods = replay(ratio=0.9)
@@ -257,7 +259,7 @@ def test_buffer_of_all_rows_holds_all_rows() -> None:
 
 def test_reservoir_goes_on_after_restoring_as_if_nothing_had_happened() -> None:
     tasks = [make_task(f"t{n}", [Row(str(i), (), "x") for i in range(9)]) for n in range(3)]
-    config = ReplayConfig(buffer="reservoir", size=4)
+    config = ReplayConfig.model_validate({"buffer": "reservoir", "size": 4})
     whole, part = Replay(config), Replay(config)
     for stage in one_stage_a_task(tasks):
         whole.end_stage(None, None, stage)

@@ -63,6 +63,14 @@ def test_an_arm_is_set_against_sequential_item_by_item(report: Report) -> None:
     assert report.arms[0].against == {}
 
 
+def test_arms_are_compared_over_the_items_that_both_have_scored(tmp_path: Path) -> None:
+    # The first five items crash in the other run; they are among the right ones of both.
+    law = dataclasses.replace(LAW, scores=[0.1, 0.8, 0.8], errors={2: 5})
+    against = pair(tmp_path, law, TAX).arms[1].against["law"]
+    # Of the items 5 to 9 plain training has none right at the end, the other run three.
+    assert against.final.value == pytest.approx(3 / 5)
+
+
 def test_every_score_has_its_interval(report: Report) -> None:
     for arm in report.arms:
         assert arm.scores.keys() == arm.intervals.keys()

@@ -57,9 +57,17 @@ def test_before_is_right_after_learning_and_after_is_the_end(tmp_path: Path) -> 
 
 
 def test_the_lost_stand_before_the_gained(tmp_path: Path) -> None:
-    task = FakeTask("law", [0.0, 0.5, 0.5], 1, items=10, swaps=2)
+    # Right are items 3 to 7, then 6 to 9 and 0: the first in order is one that was gained.
+    task = FakeTask("law", [0.0, 0.5, 0.5], 1, items=10, swaps=3)
     report = analyse([read_run(write_run(tmp_path / "run", [task]))], draws=10)
-    assert [item.arms[0].kind for item in report.changes] == ["lost", "lost", "gained", "gained"]
+    assert [(item.item, item.arms[0].kind) for item in report.changes] == [
+        ("law-0003", "lost"),
+        ("law-0004", "lost"),
+        ("law-0005", "lost"),
+        ("law-0000", "gained"),
+        ("law-0008", "gained"),
+        ("law-0009", "gained"),
+    ]
 
 
 def test_a_crashed_item_is_neither_lost_nor_gained(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def outcome(folder: Path, *tasks: FakeTask) -> TaskOutcome:
         (figure(0.0, -0.3, 0.05), "kept"),
         (figure(0.0, -0.03, 0.06), "inconclusive"),
         (figure(0.1, 0.0, 0.2), "inconclusive"),
+        (figure(-0.1, -0.3, 0.1), "inconclusive"),
         (Figure(0.3, None, "no items"), "inconclusive"),
         (Figure(None, None, "not measured"), "absent"),
     ],
@@ -91,6 +92,7 @@ def test_gain_is_what_the_stage_itself_taught(tmp_path: Path) -> None:
     [
         (0.1, 0.8, "learned"),
         (0.3, 0.3, "not learned"),
+        (0.3, 0.31, "not learned"),
         (0.95, 0.95, "known"),
         (0.5, 0.2, "not learned"),
     ],

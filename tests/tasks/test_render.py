@@ -292,7 +292,7 @@ def test_plain_conversations_give_one_example_an_answer() -> None:
 
 def test_plain_text_is_learned_whole() -> None:
     for style in ("chat", "plain"):
-        renderer = Renderer(tokenizer(), style)  # type: ignore[arg-type]
+        renderer = Renderer(tokenizer(), style)
         assert rendered(renderer, TEXT) == ["[The sky is blue.<|end|>]"]
 
 

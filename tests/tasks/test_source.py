@@ -35,6 +35,13 @@ def refusal(source: str, fields: dict[str, str] | None = None) -> DataError:
     return caught.value
 
 
+def write_parquet(file: Path, records: list[dict[str, Any]]) -> None:
+    import datasets
+
+    with file.open("wb") as opened:
+        datasets.Dataset.from_list(records).to_parquet(opened)
+
+
 # What is read
 
 
@@ -108,14 +115,11 @@ def test_rows_of_different_types_and_extra_fields_go_together(write: Write) -> N
 
 
 def test_parquet_is_read_like_the_same_rows_in_jsonl(write: Write, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     records: list[dict[str, Any]] = [
         {"question": "Sky?", "choices": ["blue", "green"], "answer": 0, "id": "s"},
         {"question": "Grass?", "choices": ["red", "green"], "answer": 1, "id": "g"},
     ]
-    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.PARQUET")
+    write_parquet(tmp_path / "a.PARQUET", records)
     source = write("a.jsonl", "".join(json.dumps(record) + "\n" for record in records))
     assert rows(str(tmp_path / "a.PARQUET")) == rows(source)
 
@@ -216,11 +220,12 @@ def test_a_malformed_row_of_a_json_list_is_named_by_its_number(write: Write) -> 
 
 
 def test_a_malformed_parquet_row_is_named_by_its_number(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     source = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"prompt": ["a", "b"], "completion": ["x", None]}), source)
+    records: list[dict[str, Any]] = [
+        {"prompt": "a", "completion": "x"},
+        {"prompt": "b", "completion": None},
+    ]
+    write_parquet(source, records)
     assert refusal(str(source)).message == f"{source}:row 2: no 'completion' (found: prompt)"
 
 
@@ -387,12 +392,9 @@ def test_an_edited_file_of_the_same_date_and_size_is_read_anew(write: Write, nam
 
 
 def test_an_edited_parquet_file_of_the_same_date_is_read_anew(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     found = []
     for answer in ("blue", "grey"):
-        pq.write_table(pa.table({"prompt": ["a"], "completion": [answer]}), tmp_path / "a.parquet")
+        write_parquet(tmp_path / "a.parquet", [{"prompt": "a", "completion": answer}])
         os.utime(tmp_path / "a.parquet", (1_000_000_000, 1_000_000_000))
         found += rows(str(tmp_path / "a.parquet"))
     assert [row.answer for row in found] == ["blue", "grey"]

@@ -61,7 +61,7 @@ def one_stage_a_task(tasks: Sequence[Task], seed: int = 0) -> list[Stage]:
 
 def settings(**changes: Any) -> TrainingConfig:
     """Training settings that teach a tiny model something in a few steps."""
-    usual = {"steps": 4, "batch_size": 4, "learning_rate": 3e-3, "device": "cpu"}
+    usual: dict[str, Any] = {"steps": 4, "batch_size": 4, "learning_rate": 3e-3, "device": "cpu"}
     return TrainingConfig(**(usual | changes))
 
 
@@ -86,7 +86,7 @@ def train(
     config: TrainingConfig,
     folder: Path,
     methods: Composition | None = None,
-    on_step: Callable[[int], None] = lambda step: None,
+    on_step: Callable[[int], None] = lambda _: None,
 ) -> Trained:
     """Train one stage as a run does; ``loaded.model`` is changed in place."""
     methods = methods or Composition()

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from forgetless.errors import TrainingFailed
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Composition
-from forgetless.plan import Config
 from forgetless.training.checkpoints import latest_complete
+from tests.methods.probes import NoConfig
 from tests.training.build import (
     Weights,
     colour_task,
@@ -27,14 +27,14 @@ from tests.training.build import (
 (STAGE,) = one_stage_a_task([colour_task("a")])
 
 
-class SpoilsOneEntry(Method[Config]):
+class SpoilsOneEntry(Method[NoConfig]):
     """Makes one entry of the gradient no number, from the third step on."""
 
     name = "spoils"
-    Config = Config
+    Config = NoConfig
 
     def __init__(self, value: float) -> None:
-        super().__init__(Config())
+        super().__init__(NoConfig())
         self.value = value
         self.steps = 0
 
@@ -61,9 +61,7 @@ def test_loss_that_is_no_number_stops_before_the_weights_are_touched(
     assert caught.value.message == (
         "the loss became nan at step 1 of 4; the weights before that step were not touched by it"
     )
-    assert caught.value.fix == (
-        "lower the learning rate:  --set training.learning_rate=3e-05"
-    )
+    assert caught.value.fix == ("lower the learning rate:  --set training.learning_rate=3e-05")
     assert caught.value.exit_code == 1
     assert bits(weights(loaded.model)) == before
 
@@ -76,7 +74,7 @@ def test_gradient_that_is_no_number_stops_before_the_weights_are_touched(
     good: list[Weights] = []
     with pytest.raises(TrainingFailed, match=f"the gradient norm became {shown} at step 3 of 4"):
         train(loaded, STAGE, settings(), tmp_path, Composition([SpoilsOneEntry(value)]),
-              lambda step: good.append(weights(loaded.model)))  # fmt: skip
+              lambda _: good.append(weights(loaded.model)))  # fmt: skip
     assert len(good) == 2
     assert bits(weights(loaded.model)) == bits(good[-1])
 
@@ -102,7 +100,7 @@ def test_last_good_state_stays_on_disk(tiny_model: Path, tmp_path: Path) -> None
     with pytest.raises(TrainingFailed):
         train(loaded, STAGE, settings(checkpoint_every=1), tmp_path,
               Composition([SpoilsOneEntry(float("nan"))]),
-              lambda step: good.append(weights(loaded.model)))  # fmt: skip
+              lambda _: good.append(weights(loaded.model)))  # fmt: skip
     found = latest_complete(tmp_path)
     assert found is not None
     assert found[0].name == "checkpoint-2"

@@ -47,7 +47,7 @@ CASES: dict[str, tuple[Callable[[], Composition], dict[str, Any]]] = {
     "replay": (replay, {}),
     "lora with dropout": (lora, {}),
     "accumulation": (Composition, {"accumulation": 2, "batch_size": 2}),
-    "state within the stage": (lambda: Composition([Slow(StrengthConfig())]), {}),
+    "state within the stage": (lambda: Composition([Slow(StrengthConfig(strength=0.5))]), {}),
 }
 every_case = pytest.mark.parametrize("case", CASES)
 
@@ -65,7 +65,9 @@ def die_at(fatal: int) -> Callable[[int], None]:
     return on_step
 
 
-def killed(model: Path, config: TrainingConfig, folder: Path, methods: Composition, at: int) -> None:
+def killed(
+    model: Path, config: TrainingConfig, folder: Path, methods: Composition, at: int
+) -> None:
     with pytest.raises(Killed):
         train(load(model), STAGE, config, folder, methods, die_at(at))
 
@@ -117,7 +119,9 @@ def test_stage_killed_before_its_first_checkpoint_starts_again(
 ) -> None:
     make, config = usual("sequential")
     killed(tiny_model, config, tmp_path, make(), 2)
-    assert_same(train(load(tiny_model), STAGE, config, tmp_path, make()), uninterrupted("sequential"))
+    assert_same(
+        train(load(tiny_model), STAGE, config, tmp_path, make()), uninterrupted("sequential")
+    )
 
 
 def test_stage_killed_again_and_again_ends_in_the_same_bits(

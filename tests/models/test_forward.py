@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+
+from forgetless.models.forward import logits_at, pad_left, pad_like
+from tests.training.build import load
+
+SEQUENCES = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15, 16]]
+
+
+def test_padding_is_on_the_left_and_positions_count_tokens() -> None:
+    padded = pad_left([[5, 6, 7], [8]], 99)
+    assert padded.ids.tolist() == [[5, 6, 7], [99, 99, 8]]
+    assert padded.mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert padded.positions.tolist() == [[0, 1, 2], [0, 0, 0]]
+    assert pad_like(padded, [[1, 2, 3], [4]], -1).tolist() == [[1, 2, 3], [-1, -1, 4]]
+
+
+def by_hand(model: Any) -> list[torch.Tensor]:
+    """All logits of each sequence alone: no padding, no choice of columns."""
+    with torch.no_grad():
+        return [model(torch.tensor([sequence])).logits[0] for sequence in SEQUENCES]
+
+
+class WholeHead(torch.nn.Module):
+    """A model whose forward cannot leave the head out, and takes no positions."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, input_ids: Any, attention_mask: Any, use_cache: bool) -> Any:
+        positions = (attention_mask.cumsum(1) - 1).clamp(min=0)
+        return self.inner(input_ids, attention_mask, position_ids=positions, use_cache=use_cache)
+
+
+@pytest.mark.parametrize("kind", ["plain", "adapter", "whole head"])
+def test_logits_at_some_columns_are_those_of_each_sequence_alone(
+    kind: str, tiny_model: Path
+) -> None:
+    model = load(tiny_model).model
+    if kind == "adapter":
+        torch.manual_seed(0)
+        config = peft.LoraConfig(target_modules="all-linear", init_lora_weights=False)
+        model = peft.get_peft_model(model, config).eval()
+    elif kind == "whole head":
+        model = WholeHead(model)
+    expected = by_hand(model.inner if kind == "whole head" else model)
+    padded = pad_left(SEQUENCES, 257)
+    wanted = torch.tensor([2, 4, 5])
+    with torch.no_grad():
+        logits = logits_at(model, padded.ids, padded.mask, padded.positions, wanted)
+    assert logits.shape == (3, 3, 261)
+    compared = 0
+    for row, sequence in enumerate(SEQUENCES):
+        for place, column in enumerate(wanted.tolist()):
+            own = column - (6 - len(sequence))  # the column without the padding
+            if own >= 0:
+                torch.testing.assert_close(
+                    logits[row, place], expected[row][own], rtol=1e-4, atol=1e-5
+                )
+                compared += 1
+    assert compared == 3 + 2 + 3
+
+
+def test_gradients_reach_the_weights_through_the_chosen_columns_alone(tiny_model: Path) -> None:
+    model = load(tiny_model).model
+    padded = pad_left([[1, 2, 3]], 257)
+    logits = logits_at(model, padded.ids, padded.mask, padded.positions, torch.tensor([0]))
+    torch.autograd.backward(logits.sum())
+    gradient = model.model.layers[0].mlp.down_proj.weight.grad.clone()
+    model.zero_grad()
+    model(torch.tensor([[1, 2, 3]])).logits[0, 0].sum().backward()
+    torch.testing.assert_close(gradient, model.model.layers[0].mlp.down_proj.weight.grad)
+
+
+def test_head_is_left_out_where_no_logit_is_wanted(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head sees as many positions as columns are wanted, not all."""
+    model = load(tiny_model).model
+    seen: list[tuple[int, ...]] = []
+    model.lm_head.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape)))
+    padded = pad_left(SEQUENCES, 257)
+    logits_at(model, padded.ids, padded.mask, padded.positions, torch.tensor([4, 5]))
+    assert seen == [(3, 2, 261)]
