@@ -8,7 +8,7 @@ demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (a
 	$(BIN)/forgetless demo
 
 test: .venv/.dev  ## all tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 check: lint types tests  ## lint + strict types + tests
 
@@ -22,7 +22,7 @@ types: .venv/.dev
 tests: test
 
 docs: .venv/.dev  ## build the documentation, strictly
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: .venv/.dev
 	$(BIN)/ruff format .

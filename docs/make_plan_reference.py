@@ -62,6 +62,7 @@ present. Bundled tasks: {bundled}.
 
 
 def table(config: type[BaseModel]) -> str:
+    """The keys of a part of the plan as a Markdown table."""
     lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
     for name, field in config.model_fields.items():
         default = "required" if field.is_required() else f"`{_default(field)}`"
@@ -103,6 +104,7 @@ def _kind(annotation: Any) -> str:
 
 
 def reference() -> str:
+    """The whole page."""
     from forgetless.tasks.bundled import BUNDLED_TASKS
 
     parts = [HEAD, "## Plan\n\n", table(Plan)]
