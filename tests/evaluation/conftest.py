@@ -9,7 +9,7 @@ import torch
 
 from forgetless.models.load import LoadedModel
 from tests.evaluation.build import COLOURS
-from tests.training.build import load
+from tests.training.build import fresh, load
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def taught(taught_folder: Path) -> LoadedModel:
 @pytest.fixture
 def uniform(tiny_model: Path) -> LoadedModel:
     """A model to which every token is equally likely, always."""
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     with torch.no_grad():
         loaded.model.get_input_embeddings().weight.zero_()  # and so the tied head
     return loaded

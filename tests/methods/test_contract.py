@@ -24,7 +24,7 @@ from tests.training.build import (
     colour_task,
     differing,
     distance,
-    load,
+    fresh,
     one_stage_a_task,
     settings,
     train,
@@ -81,7 +81,7 @@ def teach(
 ) -> list[Weights]:
     """Train the stages one after another; the weights after each."""
     after = []
-    loaded = load(model, dtype=dtype)
+    loaded = fresh(model, dtype=dtype)
     for stage in methods.stages(one_stage_a_task(TASKS)):
         train(loaded, stage, config or settings(), folder / stage.name, methods)
         methods.end_stage(loaded.model, loaded.tokenizer, stage)
@@ -170,7 +170,7 @@ def test_stage_in_which_a_method_says_it_does_not_act_is_plain(
 @every_method
 def test_second_stage_works_and_learns(name: str, tiny_model: Path, tmp_path: Path) -> None:
     methods = make(name)
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     config = settings(steps=12)
     before = weights(loaded.model)
     for stage in methods.stages(one_stage_a_task(TASKS)):
@@ -230,7 +230,7 @@ def test_one_batch_of_8_and_4_of_2_give_the_same_weights(
               settings(batch_size=size, accumulation=8 // size))[-1]
         for size in (8, 2)
     )  # fmt: skip
-    start = weights(load(tiny_model).model)
+    start = weights(fresh(tiny_model).model)
     way = distance(whole, start) if whole.keys() == start.keys() else distance_from_zero(whole)
     assert way > 0
     assert distance(whole, parts) < 0.01 * way

@@ -16,7 +16,7 @@ from forgetless.plan import MethodSpec, ModelConfig
 from tests.training.build import (
     colour_task,
     differing,
-    load,
+    fresh,
     one_stage_a_task,
     settings,
     train,
@@ -36,7 +36,7 @@ def adapter(model: Any) -> dict[str, torch.Tensor]:
 
 
 def test_base_weights_stay_as_they_were_bit_for_bit(tiny_model: Path, tmp_path: Path) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     start = weights(loaded.model)
     methods = lora(rank=4)
     for stage in (FIRST, SECOND):
@@ -50,20 +50,20 @@ def test_base_weights_stay_as_they_were_bit_for_bit(tiny_model: Path, tmp_path: 
 
 def test_only_the_adapter_is_trained_and_counted(tiny_model: Path, tmp_path: Path) -> None:
     """Rank 2 on the seven linear layers of two blocks; the tied head is left out."""
-    trained = train(load(tiny_model), FIRST, settings(steps=1), tmp_path, lora(rank=2))
+    trained = train(fresh(tiny_model), FIRST, settings(steps=1), tmp_path, lora(rank=2))
     inputs_and_outputs = [(64, 64), (64, 32), (64, 32), (64, 64), (64, 128), (64, 128), (128, 64)]
     assert trained.report.trainable_parameters == 2 * 2 * sum(i + o for i, o in inputs_and_outputs)
 
 
 def test_untrained_adapter_changes_no_logit(tiny_model: Path) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     before = loaded.model(IDS).logits
     assert lora(rank=4).adapt(loaded.model, FIRST)(IDS).logits.equal(before)
 
 
 def test_rank_alpha_dropout_and_targets_are_those_of_the_plan(tiny_model: Path) -> None:
     methods = lora(rank=3, alpha=6, dropout=0.25, targets=["q_proj"])
-    adapted = methods.adapt(load(tiny_model).model, FIRST)
+    adapted = methods.adapt(fresh(tiny_model).model, FIRST)
     (config,) = adapted.peft_config.values()
     assert (config.r, config.lora_alpha, config.lora_dropout) == (3, 6, 0.25)
     names = {name for name in adapter(adapted) if "lora_A" in name}
@@ -74,7 +74,7 @@ def test_rank_alpha_dropout_and_targets_are_those_of_the_plan(tiny_model: Path) 
 def test_saved_adapter_on_the_plain_base_gives_the_same_logits_in_plain_peft(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(), tmp_path / "checkpoints", lora(rank=4))
     folder = save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
     assert folder == tmp_path / "adapter"
@@ -89,7 +89,7 @@ def test_second_stage_goes_on_with_the_adapter_of_the_first(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     methods = lora(rank=4)
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(), tmp_path / "first", methods)
     after_first = adapter(loaded.model)
     assert methods.adapt(loaded.model, SECOND) is loaded.model
@@ -102,7 +102,7 @@ def test_second_stage_goes_on_with_the_adapter_of_the_first(
 def test_adapter_that_a_stage_left_is_loaded_ready_to_be_trained(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(), tmp_path / "checkpoints", lora(rank=4, dropout=0.1))
     save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
     again = load_model(ModelConfig(name=str(tiny_model)), stage=tmp_path)
@@ -112,13 +112,13 @@ def test_adapter_that_a_stage_left_is_loaded_ready_to_be_trained(
 
 
 def test_adapter_starts_the_same_whatever_was_drawn_before(tiny_model: Path) -> None:
-    first = adapter(lora(rank=4).adapt(load(tiny_model).model, FIRST))
+    first = adapter(lora(rank=4).adapt(fresh(tiny_model).model, FIRST))
     torch.rand(7)
-    assert differing(adapter(lora(rank=4).adapt(load(tiny_model).model, FIRST)), first) == []
+    assert differing(adapter(lora(rank=4).adapt(fresh(tiny_model).model, FIRST)), first) == []
 
 
 def test_target_that_the_model_does_not_have_is_refused_with_what_to_do(tiny_model: Path) -> None:
     with pytest.raises(ModelError, match="lora cannot be put on LlamaForCausalLM: ") as caught:
-        lora(targets=["nowhere"]).adapt(load(tiny_model).model, FIRST)
+        lora(targets=["nowhere"]).adapt(fresh(tiny_model).model, FIRST)
     assert caught.value.fix is not None
     assert "targets" in caught.value.fix

@@ -16,7 +16,7 @@ from tests.training.build import (
     Weights,
     colour_task,
     differing,
-    load,
+    fresh,
     one_stage_a_task,
     settings,
     train,
@@ -75,7 +75,7 @@ def captured(
     """The gradients of a short training, and the loss of its first step."""
     capture = Capture()
     composed = Composition([*methods, capture])
-    trained = train(load(model), STAGE, settings(**config), folder, composed)
+    trained = train(fresh(model), STAGE, settings(**config), folder, composed)
     return capture, trained.losses[0]
 
 
@@ -83,7 +83,7 @@ def anchored(model: Path, strength: float) -> Anchor:
     """A pull towards weights that are a little off."""
     anchor = Anchor(StrengthConfig(strength=strength))
     generator = torch.Generator().manual_seed(1)
-    start = weights(load(model).model)
+    start = weights(fresh(model).model)
     anchor.restore(
         State(
             {
@@ -178,8 +178,8 @@ def test_gradient_of_a_loss_term_is_that_of_its_formula(
     added, _ = captured(tiny_model, tmp_path / "with", [calm], **config)
     plain, _ = captured(tiny_model, tmp_path / "without", [], **config)
 
-    loaded = load(tiny_model)
-    schedule = train(load(tiny_model), STAGE, settings(**config), tmp_path / "again").schedule
+    loaded = fresh(tiny_model)
+    schedule = train(fresh(tiny_model), STAGE, settings(**config), tmp_path / "again").schedule
     squares = []
     for index in schedule.order.tolist():
         example = schedule.examples[index]
@@ -215,7 +215,7 @@ def test_update_phase_stands_just_before_and_after_the_weights_move(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     found, _ = captured(tiny_model, tmp_path, [])
-    start = weights(load(tiny_model).model)
+    start = weights(fresh(tiny_model).model)
     assert differing(found.before[0], start) == []
     for before, after in zip(found.before, found.after, strict=True):
         assert len(differing(before, after)) == len(start)

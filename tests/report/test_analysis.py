@@ -117,7 +117,7 @@ def test_the_untouched_model_scored_otherwise_is_told(tmp_path: Path) -> None:
 
 
 def test_a_crash_in_one_arm_is_not_another_score_of_the_untouched_model(tmp_path: Path) -> None:
-    law = dataclasses.replace(LAW, errors={1: 3})
+    law = dataclasses.replace(LAW, errors={0: 3})
     assert not any("untouched" in text for text in pair(tmp_path, law, TAX).warnings)
 
 

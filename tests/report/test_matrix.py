@@ -16,7 +16,7 @@ def test_a_crash_is_left_out_of_every_stage_and_told(tmp_path: Path) -> None:
     assert run.matrix.item_count("law") == 5
     assert run.matrix.values == [[0.0], [1.0], [1.0]]
     assert run.warnings == (
-        "task 'law': 5 answers could not be scored, after stage 2 (the first: CUDA out of memory); "
+        "task 'law': 5 answers could not be scored after stage 2 (the first: CUDA out of memory); "
         "all its scores leave out 5 items",
     )
 

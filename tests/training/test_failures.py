@@ -17,7 +17,7 @@ from tests.methods.probes import NoConfig
 from tests.training.build import (
     Weights,
     colour_task,
-    load,
+    fresh,
     one_stage_a_task,
     settings,
     train,
@@ -52,7 +52,7 @@ def bits(found: Weights) -> dict[str, bytes]:
 def test_loss_that_is_no_number_stops_before_the_weights_are_touched(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     with torch.no_grad():
         loaded.model.model.norm.weight[3] = torch.nan
     before = bits(weights(loaded.model))
@@ -70,7 +70,7 @@ def test_loss_that_is_no_number_stops_before_the_weights_are_touched(
 def test_gradient_that_is_no_number_stops_before_the_weights_are_touched(
     value: float, shown: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     good: list[Weights] = []
     with pytest.raises(TrainingFailed, match=f"the gradient norm became {shown} at step 3 of 4"):
         train(loaded, STAGE, settings(), tmp_path, Composition([SpoilsOneEntry(value)]),
@@ -84,18 +84,18 @@ def test_gradient_that_is_no_number_is_seen_without_clipping_too(
 ) -> None:
     spoiled = Composition([SpoilsOneEntry(float("nan"))])
     with pytest.raises(TrainingFailed, match="gradient norm became nan"):
-        train(load(tiny_model), STAGE, settings(max_grad_norm=0), tmp_path, spoiled)
+        train(fresh(tiny_model), STAGE, settings(max_grad_norm=0), tmp_path, spoiled)
 
 
 def test_rate_that_is_far_too_high_is_told(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"became (nan|inf) at step \d of 9") as caught:
-        train(load(tiny_model), STAGE, settings(learning_rate=1e30, steps=9, warmup=0), tmp_path)
+        train(fresh(tiny_model), STAGE, settings(learning_rate=1e30, steps=9, warmup=0), tmp_path)
     assert caught.value.fix is not None
     assert caught.value.fix.endswith("--set training.learning_rate=1e+29")
 
 
 def test_last_good_state_stays_on_disk(tiny_model: Path, tmp_path: Path) -> None:
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     good: list[Weights] = []
     with pytest.raises(TrainingFailed):
         train(loaded, STAGE, settings(checkpoint_every=1), tmp_path,

@@ -18,7 +18,7 @@ from tests.training.build import (
     Trained,
     colour_task,
     differing,
-    load,
+    fresh,
     one_stage_a_task,
     settings,
     train,
@@ -69,7 +69,7 @@ def killed(
     model: Path, config: TrainingConfig, folder: Path, methods: Composition, at: int
 ) -> None:
     with pytest.raises(Killed):
-        train(load(model), STAGE, config, folder, methods, die_at(at))
+        train(fresh(model), STAGE, config, folder, methods, die_at(at))
 
 
 def assert_same(first: Trained, second: Trained) -> None:
@@ -91,7 +91,7 @@ def uninterrupted(
         if case not in found:
             make, config = usual(case)
             folder = tmp_path_factory.mktemp("whole")
-            found[case] = train(load(tiny_model), STAGE, config, folder, make())
+            found[case] = train(fresh(tiny_model), STAGE, config, folder, make())
         return found[case]
 
     return get
@@ -108,7 +108,7 @@ def test_resumed_stage_ends_in_the_same_bits(
 ) -> None:
     make, config = usual(case)
     killed(tiny_model, config, tmp_path, make(), at)
-    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    again = train(fresh(tiny_model), STAGE, config, tmp_path, make())
     whole = uninterrupted(case)
     assert again.losses == whole.losses[(at - 1) // 2 * 2 :]  # it did not start from the beginning
     assert_same(again, whole)
@@ -120,7 +120,7 @@ def test_stage_killed_before_its_first_checkpoint_starts_again(
     make, config = usual("sequential")
     killed(tiny_model, config, tmp_path, make(), 2)
     assert_same(
-        train(load(tiny_model), STAGE, config, tmp_path, make()), uninterrupted("sequential")
+        train(fresh(tiny_model), STAGE, config, tmp_path, make()), uninterrupted("sequential")
     )
 
 
@@ -131,7 +131,7 @@ def test_stage_killed_again_and_again_ends_in_the_same_bits(
     config = config.model_copy(update={"checkpoint_every": 1})
     for at in (2, 3, 5, 6):
         killed(tiny_model, config, tmp_path, make(), at)
-    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    again = train(fresh(tiny_model), STAGE, config, tmp_path, make())
     assert len(again.losses) == 1
     assert_same(again, uninterrupted("lora with dropout"))
 
@@ -140,8 +140,8 @@ def test_stage_killed_after_its_last_step_trains_no_further(
     tiny_model: Path, tmp_path: Path, uninterrupted: Callable[[str], Trained]
 ) -> None:
     make, config = usual("sequential")
-    train(load(tiny_model), STAGE, config, tmp_path, make())  # killed before the model was saved
-    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    train(fresh(tiny_model), STAGE, config, tmp_path, make())  # killed before the model was saved
+    again = train(fresh(tiny_model), STAGE, config, tmp_path, make())
     assert again.losses == []
     assert_same(again, uninterrupted("sequential"))
 
@@ -192,7 +192,7 @@ def test_damaged_checkpoint_is_skipped_and_the_one_before_is_used(
     killed(tiny_model, config, tmp_path, make(), 5)
     damage(tmp_path / "checkpoint-4")
     with caplog.at_level(logging.WARNING, "forgetless"):
-        again = train(load(tiny_model), STAGE, config, tmp_path, make())
+        again = train(fresh(tiny_model), STAGE, config, tmp_path, make())
     assert f"checkpoint-4 is not used: {reason}" in caplog.text
     assert len(again.losses) == 4
     assert_same(again, uninterrupted("sequential"))
@@ -215,7 +215,7 @@ def test_checkpoint_killed_while_it_was_written_is_not_used(
         patch.setattr("forgetless.training.trainer.seal", dies_at_the_second)
         killed(tiny_model, config, tmp_path, make(), 99)
     assert (tmp_path / "checkpoint-4" / "model.safetensors").is_file()
-    again = train(load(tiny_model), STAGE, config, tmp_path, make())
+    again = train(fresh(tiny_model), STAGE, config, tmp_path, make())
     assert len(again.losses) == 4
     assert_same(again, uninterrupted("sequential"))
 
@@ -229,19 +229,19 @@ def test_checkpoint_carries_what_was_spent_before_the_kill(
     assert found is not None
     assert found[0].name == "checkpoint-4"
     seal(found[0], {key: value + 1000 for key, value in found[1].items()})
-    report = train(load(tiny_model), STAGE, config, tmp_path, make()).report
+    report = train(fresh(tiny_model), STAGE, config, tmp_path, make()).report
     assert 1000 < report.seconds < 1060
     assert 1000 < report.cpu_seconds < 1060
 
 
 def test_no_checkpoint_is_written_for_a_short_stage(tiny_model: Path, tmp_path: Path) -> None:
-    train(load(tiny_model), STAGE, settings(steps=4, checkpoint_every=4), tmp_path)
+    train(fresh(tiny_model), STAGE, settings(steps=4, checkpoint_every=4), tmp_path)
     assert list(tmp_path.glob("checkpoint-*")) == []
     assert latest_complete(tmp_path) is None
 
 
 def test_two_checkpoints_are_kept(tiny_model: Path, tmp_path: Path) -> None:
-    train(load(tiny_model), STAGE, settings(steps=5, checkpoint_every=1), tmp_path)
+    train(fresh(tiny_model), STAGE, settings(steps=5, checkpoint_every=1), tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*")) == ["checkpoint-4", "checkpoint-5"]
 
 
@@ -249,6 +249,6 @@ def test_dropout_differs_between_stages_of_other_seeds(tiny_model: Path, tmp_pat
     """Otherwise the test of resuming with dropout would show nothing."""
     config = usual("lora with dropout")[1]
     other = replace(STAGE, seed=1)
-    first = train(load(tiny_model), STAGE, config, tmp_path / "0", lora())
-    second = train(load(tiny_model), other, config, tmp_path / "1", lora())
+    first = train(fresh(tiny_model), STAGE, config, tmp_path / "0", lora())
+    second = train(fresh(tiny_model), other, config, tmp_path / "1", lora())
     assert first.losses != second.losses

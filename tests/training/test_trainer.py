@@ -21,7 +21,7 @@ from tests.training.build import (
     differing,
     distance,
     exchange,
-    load,
+    fresh,
     make_task,
     one_stage_a_task,
     settings,
@@ -158,7 +158,7 @@ def test_losses_and_weights_are_those_of_a_plain_loop(
 ) -> None:
     config = settings(**{"warmup": 0.25, **changes})
     (stage,) = one_stage_a_task([EVERYTHING])
-    trained = train(load(tiny_model), stage, config, tmp_path)
+    trained = train(fresh(tiny_model), stage, config, tmp_path)
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     rows = {row.id: by_hand(row, tokenizer) for row in EVERYTHING.train}
@@ -167,7 +167,7 @@ def test_losses_and_weights_are_those_of_a_plain_loop(
 
     assert trained.losses == pytest.approx(losses, rel=1e-5)
     assert len(losses) == trained.report.steps
-    start = weights(load(tiny_model).model)
+    start = weights(fresh(tiny_model).model)
     assert distance(weights(trained.model), expected) < 0.005 * distance(start, expected)
 
 
@@ -189,7 +189,7 @@ def test_labels_are_the_learned_tokens_but_never_the_first_of_a_row() -> None:
 def test_report_counts_what_was_learned(tiny_model: Path, tmp_path: Path) -> None:
     (stage,) = one_stage_a_task([colour_task("a", count=10)])
     config = settings(steps=None, epochs=3, batch_size=2, accumulation=2)
-    trained = train(load(tiny_model), stage, config, tmp_path)
+    trained = train(fresh(tiny_model), stage, config, tmp_path)
     report = trained.report
     assert (report.steps, report.rows, report.epochs, report.batch_size) == (8, 30, 3, 4)
     assert len(trained.losses) == 8
@@ -205,13 +205,13 @@ def test_report_counts_what_was_learned(tiny_model: Path, tmp_path: Path) -> Non
 
 def test_final_loss_is_the_mean_of_the_last_tenth(tiny_model: Path, tmp_path: Path) -> None:
     (stage,) = one_stage_a_task([colour_task("a")])
-    trained = train(load(tiny_model), stage, settings(steps=25, batch_size=1), tmp_path)
+    trained = train(fresh(tiny_model), stage, settings(steps=25, batch_size=1), tmp_path)
     assert trained.report.final_loss == pytest.approx(sum(trained.losses[-2:]) / 2)
 
 
 def test_model_comes_back_as_it_was_but_for_its_weights(tiny_model: Path, tmp_path: Path) -> None:
     """In evaluation mode, without gradients, and with the configuration that it had."""
-    loaded = load(tiny_model)
+    loaded = fresh(tiny_model)
     before = loaded.model.config.to_dict()
     (stage,) = one_stage_a_task([colour_task("a")])
     train(loaded, stage, settings(gradient_checkpointing=True), tmp_path)
@@ -223,7 +223,7 @@ def test_model_comes_back_as_it_was_but_for_its_weights(tiny_model: Path, tmp_pa
 def test_training_twice_gives_the_same_bits(tiny_model: Path, tmp_path: Path) -> None:
     (stage,) = one_stage_a_task([colour_task("a")])
     first, second = (
-        train(load(tiny_model), stage, settings(), tmp_path / str(n)) for n in range(2)
+        train(fresh(tiny_model), stage, settings(), tmp_path / str(n)) for n in range(2)
     )
     assert first.losses == second.losses
     assert differing(weights(first.model), weights(second.model)) == []
@@ -232,7 +232,7 @@ def test_training_twice_gives_the_same_bits(tiny_model: Path, tmp_path: Path) ->
 def test_recomputing_activations_changes_no_bit(tiny_model: Path, tmp_path: Path) -> None:
     (stage,) = one_stage_a_task([colour_task("a")])
     plain, saving = (
-        train(load(tiny_model), stage, settings(gradient_checkpointing=on), tmp_path / str(on))
+        train(fresh(tiny_model), stage, settings(gradient_checkpointing=on), tmp_path / str(on))
         for on in (False, True)
     )
     assert differing(weights(plain.model), weights(saving.model)) == []
@@ -242,9 +242,9 @@ def test_bfloat16_arithmetic_leaves_the_weights_in_float32(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     (stage,) = one_stage_a_task([colour_task("a")])
-    exact = train(load(tiny_model), stage, settings(steps=1), tmp_path / "exact")
+    exact = train(fresh(tiny_model), stage, settings(steps=1), tmp_path / "exact")
     rounded = train(
-        load(tiny_model), stage, settings(steps=1, precision="bfloat16"), tmp_path / "rounded"
+        fresh(tiny_model), stage, settings(steps=1, precision="bfloat16"), tmp_path / "rounded"
     )
     assert {p.dtype for p in rounded.model.parameters()} == {torch.float32}
     assert rounded.losses[0] == pytest.approx(exact.losses[0], rel=0.01)
@@ -256,5 +256,5 @@ def test_training_writes_nothing_to_the_terminal(
 ) -> None:
     (stage,) = one_stage_a_task([colour_task("a")])
     for _ in range(2):  # writing checkpoints, then going on from the last one
-        train(load(tiny_model), stage, settings(checkpoint_every=1), tmp_path)
+        train(fresh(tiny_model), stage, settings(checkpoint_every=1), tmp_path)
     assert capfd.readouterr() == ("", "")

@@ -66,9 +66,11 @@ def _warnings(task: TaskInfo, cells: dict[tuple[int, str], Cell], matrix: ScoreM
     if crashed:
         worst = max(rows, key=lambda row: len(rows[row].errors))
         most, reason = len(rows[worst].errors), next(iter(rows[worst].errors.values()))
-        where = f"after stage {worst}" if most == crashed else f"{most} of them after stage {worst}"
+        where = (
+            f" after stage {worst}" if most == crashed else f", {most} of them after stage {worst}"
+        )
         warnings.append(
-            f"task '{task.name}': {count(crashed, 'answer')} could not be scored, {where} "
+            f"task '{task.name}': {count(crashed, 'answer')} could not be scored{where} "
             f"(the first: {reason}); all its scores leave out {count(excluded, 'item')}"
         )
     elif excluded:

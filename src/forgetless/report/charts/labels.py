@@ -12,6 +12,9 @@ from dataclasses import dataclass
 STEPS = (0.0, 7.0, 14.0, 22.0, 31.0, 41.0, 52.0, 64.0, 78.0, 94.0, 112.0, 132.0, 154.0, 178.0)
 """How far from its point a label may be pushed, in drawing units, nearest first."""
 
+OVERLAP = 1000
+"""What a label on a label costs, per square unit; a unit of distance costs 2."""
+
 AWAY = (0.0, 30.0, 60.0, 90.0)
 """How much farther out a column of labels may stand."""
 
@@ -91,7 +94,7 @@ def place_around(
         )
         return (
             sum(
-                8 * sum(put.box.overlap(other.box) for other in placed[:index])
+                OVERLAP * sum(put.box.overlap(other.box) for other in placed[:index])
                 + 4 * sum(put.box.overlap(mark) for mark in marks)
                 + sum(put.box.overlap(thing) for thing in obstacles)
                 + 16 * put.box.outside(frame)
@@ -207,7 +210,7 @@ def _one_by_one(
         for step, (side_x, side_y) in ((step, side) for step in STEPS for side in SIDES):
             box = _beside(points[index], sizes[index], side_x, side_y, gap + step)
             cost = (
-                8 * sum(box.overlap(other.box) for other in placed.values())
+                OVERLAP * sum(box.overlap(other.box) for other in placed.values())
                 + 4 * sum(box.overlap(mark) for mark in marks)
                 + sum(box.overlap(thing) for thing in obstacles)
                 + 16 * box.outside(frame)
