@@ -97,6 +97,34 @@ def test_runs_with_other_units_are_refused(tmp_path: Path) -> None:
         pair(tmp_path, LAW, nats)
 
 
+def test_arms_that_share_a_label_or_a_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / place / name, [LAW, TAX], label=label)
+        for place, name, label in (
+            ("one", "a", "replay"),
+            ("one", "b", "ewc"),
+            ("one", "c", "ewc"),
+            ("one", "d", "lora"),
+            ("two", "d", "lora"),
+        )
+    ]
+    report = analyse([read_run(folder) for folder in folders], draws=10)
+    assert [arm.title for arm in report.arms] == [
+        "replay",
+        "ewc (b)",
+        "ewc (c)",
+        f"lora ({folders[3]})",
+        f"lora ({folders[4]})",
+    ]
+
+
+def test_a_run_named_twice_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [LAW, TAX])
+    again = folder / ".." / "run"
+    with pytest.raises(RunFolderError, match="named more than once"):
+        analyse([read_run(folder), read_run(again)])
+
+
 def test_no_run_at_all_is_refused() -> None:
     with pytest.raises(RunFolderError, match="no run folder was named"):
         analyse([])

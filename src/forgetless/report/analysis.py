@@ -131,10 +131,9 @@ def analyse(
     sequential = next((run for run in ordered if run.is_sequential and not run.is_joint), None)
     joint = next((run for run in ordered if run.is_joint), None)
     find = partial(estimate, draws=draws, level=level, seed=seed)
-    labels = Counter(run.label for run in ordered)
     arms = [
         Arm(
-            title=run.label if labels[run.label] == 1 else f"{run.label} ({run.name})",
+            title=title,
             run=run,
             summary=(summary := _summary(run, joint, draws=draws, level=level, seed=seed)),
             scores=_scores(run.matrix),
@@ -149,7 +148,7 @@ def analyse(
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
         )
-        for run in ordered
+        for title, run in zip(_titles(ordered), ordered, strict=True)
     ]
     shared = shared_words(ordered[0])
     by_run = {id(arm.run): arm for arm in arms}
@@ -187,6 +186,27 @@ def estimate(
     except NotMeasured as unsure:
         return Figure(value, None, unsure.message)
     return Figure(value, limits, None)
+
+
+def _titles(runs: Sequence[RunResults]) -> list[str]:
+    """The label of each run, with its name or folder where that alone would not tell it apart."""
+    spellings = (
+        [run.label for run in runs],
+        [f"{run.label} ({run.name})" for run in runs],
+        [f"{run.label} ({run.folder})" for run in runs],
+    )
+    counts = [Counter(spelling) for spelling in spellings]
+    return [
+        next(
+            (
+                spelling[i]
+                for spelling, count in zip(spellings, counts, strict=True)
+                if count[spelling[i]] == 1
+            ),
+            spellings[-1][i],
+        )
+        for i in range(len(runs))
+    ]
 
 
 def _scores(matrix: ScoreMatrix) -> dict[tuple[int, str], float]:

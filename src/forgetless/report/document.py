@@ -35,7 +35,7 @@ from typing import Any
 from forgetless.metrics import Interval
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.changes import ChangedItem
-from forgetless.report.data import ItemScore
+from forgetless.report.data import ItemScore, RunResults
 from forgetless.report.figures import FIGURES
 from forgetless.report.outcome import TaskOutcome
 from forgetless.report.readings import other_readings
@@ -60,7 +60,7 @@ def report_document(report: Report, verdict: Verdict) -> dict[str, Any]:
             {**asdict(task), "shared_words": asdict(report.shared[task.name])}
             for task in report.tasks
         ],
-        "arms": [_arm(report, arm) for arm in report.arms],
+        "arms": [_arm(arm) for arm in report.arms],
         "changes": [_change(item) for item in report.changes],
         "readings": [asdict(reading) for reading in other_readings(report)],
     }
@@ -73,12 +73,11 @@ def render_json(report: Report, verdict: Verdict) -> str:
     return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _arm(report: Report, arm: Arm) -> dict[str, Any]:
+def _arm(arm: Arm) -> dict[str, Any]:
     run = arm.run
-    role = "sequential" if arm is report.sequential else "protected"
     return {
         "title": arm.title,
-        "role": "joint" if arm is report.joint else role,
+        "role": _role(run),
         "run": {
             "folder": str(run.folder),
             "name": run.name,
@@ -99,6 +98,12 @@ def _arm(report: Report, arm: Arm) -> dict[str, Any]:
         "against_sequential": {task: asdict(pair) for task, pair in arm.against.items()},
         "answers": [[asdict(answer) for answer in answers] for answers in run.answers],
     }
+
+
+def _role(run: RunResults) -> str:
+    if run.is_joint:
+        return "joint"
+    return "sequential" if run.is_sequential else "protected"
 
 
 def _matrix(arm: Arm) -> dict[str, Any]:

@@ -23,6 +23,10 @@ def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
     """
     if not runs:
         raise RunFolderError("no run folder was named", fix="forgetless report runs/NAME")
+    folders = [run.folder.resolve() for run in runs]
+    for run, folder in zip(runs, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise RunFolderError(f"{run.folder}: named more than once", fix="name each run once")
     first = runs[0]
     warnings = _own_warnings(runs)
     for other in runs[1:]:
