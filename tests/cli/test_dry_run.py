@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,21 @@ def test_tables_show_rows_tokens_and_steps(forgetless: Forgetless, plan: Path) -
         *("first", "18", "2", "exact_match", "chat")
     ]
     assert out.endswith("nothing was trained and nothing was written\n")
+
+
+def test_a_terminal_that_knows_only_ascii_shows_what_it_can(
+    plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgetless.cli import main
+
+    stream = TextIOWrapper(BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "argv", ["forgetless", "run", str(plan), "--dry-run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    stream.seek(0)
+    assert ended.value.code == 0
+    assert stream.read().endswith("nothing was trained and nothing was written\n")
 
 
 def test_warnings_about_the_data_are_shown(forgetless: Forgetless, plan: Path) -> None:

@@ -76,6 +76,17 @@ def test_any_stop_token_ends_an_answer_and_is_not_part_of_it(taught: LoadedModel
         assert generate(taught, [prompt], 10, [256, stop]) == [text_of(taught, kept)]
 
 
+def test_model_is_not_asked_further_once_all_answers_have_stopped(taught: LoadedModel) -> None:
+    prompt = prompts(taught)[0]
+    stop = by_hand(taught, prompt, 2, set())[1]
+    passes: list[int] = []
+    hook = taught.model.lm_head.register_forward_hook(lambda *_: passes.append(1))
+    generate(taught, [prompt, prompt], 50, [stop])
+    generate(taught, [prompt], 50, [256, stop])
+    hook.remove()
+    assert len(passes) <= 2 + 2
+
+
 def test_answer_is_no_longer_than_asked(taught: LoadedModel) -> None:
     prompt = prompts(taught)[0]
     free = by_hand(taught, prompt, 9, set())

@@ -15,6 +15,7 @@ from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, 
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.row import Row
 from tests.evaluation.build import choices, scored, texts
+from tests.training.build import with_learned_positions
 
 
 def naive(loaded: LoadedModel, context: list[int], continuation: list[int]) -> float:
@@ -107,6 +108,15 @@ def test_company_changes_nothing(taught: LoadedModel) -> None:
         assert alone.total == pytest.approx(likelihood.total, abs=1e-4)
     others = log_likelihoods(taught, asked[:3] + requests(7, seed=1))
     assert [x.total for x in others[:3]] == pytest.approx([x.total for x in together[:3]], abs=1e-4)
+
+
+def test_padding_does_not_move_a_sequence(taught: LoadedModel) -> None:
+    """For a model that knows absolute positions, in training and in scoring."""
+    model = with_learned_positions(taught.tokenizer)
+    asked = requests(12)
+    for request, likelihood in zip(asked, log_likelihoods(model, asked), strict=True):
+        expected = naive(model, request.context, request.continuation)
+        assert likelihood.total == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
 def test_uniform_model_gives_the_logarithm_of_the_vocabulary_per_token(

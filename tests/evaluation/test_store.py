@@ -138,6 +138,18 @@ def test_torn_last_line_is_cut_off_and_its_batch_scored_again(
     assert files(tmp_path) == files(whole)
 
 
+def test_torn_line_is_gone_from_the_file_when_scoring_goes_on(
+    taught: LoadedModel, tmp_path: Path, whole: Path
+) -> None:
+    """So that a second kill loses no more than the first."""
+    part = killed_after(2, taught, tmp_path)
+    part.write_bytes(part.read_bytes()[:-30])
+    killed_after(4, taught, tmp_path)
+    assert all(json.loads(line) for line in part.read_bytes().splitlines())
+    store_scores(taught, tmp_path)
+    assert files(tmp_path) == files(whole)
+
+
 def test_line_of_rubbish_ends_what_is_trusted(
     taught: LoadedModel, tmp_path: Path, whole: Path
 ) -> None:

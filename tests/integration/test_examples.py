@@ -45,7 +45,12 @@ def test_the_python_of_the_readme_runs(
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    assert block.count('"bundled:smollm2-135m-instruct"') == 1
-    code = block.replace('"bundled:smollm2-135m-instruct"', f"{str(data / 'model')!r}")
-    exec(code.replace('"epochs": 1', '"epochs": 0.02'), {})  # noqa: S102
-    assert (tmp_path / "runs").is_dir()
+    for there, here in {
+        '"bundled:smollm2-135m-instruct"': repr(str(data / "model")),
+        '"bundled:medical_shorthand"': repr(str(data / "first.jsonl")),
+        '"bundled:legal_prose"': repr(str(data / "second.jsonl")),
+    }.items():
+        assert block.count(there) == 1
+        block = block.replace(there, here)
+    exec(block, {})  # noqa: S102
+    assert (tmp_path / "runs" / "first" / "report.html").is_file()

@@ -210,13 +210,13 @@ def uniformity(sizes: Sequence[int], streams: Sequence[list[tuple[str, int]]]) -
 
 
 def test_reservoir_is_a_uniform_sample_of_all_rows_seen() -> None:
-    sizes = [20, 5, 15]
-    streams = [ended({"buffer": "reservoir", "size": 10}, sizes, seed) for seed in range(1500)]
-    assert all(len(stream) == len(set(stream)) == 10 for stream in streams)
+    sizes = [5, 2, 5]
+    streams = [ended({"buffer": "reservoir", "size": 5}, sizes, seed) for seed in range(2000)]
+    assert all(len(stream) == len(set(stream)) == 5 for stream in streams)
     assert 0.001 < uniformity(sizes, streams) < 0.999
     # the same figure on a buffer that forgets its first task is far off
-    biased = [[row for row in stream if row[0] != "t0"] + [("t0", 0)] * 3 for stream in streams]
-    assert uniformity(sizes, [stream[:10] for stream in biased]) < 1e-6
+    biased = [[row for row in stream if row[0] != "t0"] + [("t0", 0)] * 5 for stream in streams]
+    assert uniformity(sizes, [stream[:5] for stream in biased]) < 1e-6
 
 
 def test_balanced_buffer_is_uniform_within_each_task() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from forgetless.models.forward import logits_at, pad_left, pad_like
-from tests.training.build import load
+from tests.training.build import load, with_learned_positions
 
 SEQUENCES = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15, 16]]
 
@@ -39,7 +39,7 @@ class WholeHead(torch.nn.Module):
         return self.inner(input_ids, attention_mask, position_ids=positions, use_cache=use_cache)
 
 
-@pytest.mark.parametrize("kind", ["plain", "adapter", "whole head"])
+@pytest.mark.parametrize("kind", ["plain", "adapter", "whole head", "learned positions"])
 def test_logits_at_some_columns_are_those_of_each_sequence_alone(
     kind: str, tiny_model: Path
 ) -> None:
@@ -48,6 +48,8 @@ def test_logits_at_some_columns_are_those_of_each_sequence_alone(
         torch.manual_seed(0)
         config = peft.LoraConfig(target_modules="all-linear", init_lora_weights=False)
         model = peft.get_peft_model(model, config).eval()
+    elif kind == "learned positions":
+        model = with_learned_positions(load(tiny_model).tokenizer).model
     elif kind == "whole head":
         model = WholeHead(model)
     expected = by_hand(model.inner if kind == "whole head" else model)

@@ -12,6 +12,7 @@ from forgetless.report.figures import FIGURES
 from forgetless.report.markdown import MOST_ITEMS
 from forgetless.report.wording import number
 
+from .fake_runs import FakeTask, write_run
 from .hostile import write_hostile
 
 LONGEST_COMMENT = 65_536
@@ -74,6 +75,22 @@ def test_it_fits_into_a_comment(text: str) -> None:
 
 def test_warnings_are_told(text: str) -> None:
     assert "> [!WARNING]\n> - plain, replay and ewc: task" in text
+
+
+@pytest.mark.parametrize(
+    ("output", "cell"),
+    [
+        ("a | b", r"**lost** `a \| b`"),
+        ("a `b` ``c``", "**lost** ``` a `b` ``c`` ```"),
+        ("`", "**lost** `` ` ``"),
+        ("one\n\ntwo", "**lost** `one two`"),
+        (" ", "**lost** —"),
+    ],
+)
+def test_an_answer_stays_in_its_cell(tmp_path: Path, output: str, cell: str) -> None:
+    task = FakeTask("law", [0.0, 1.0, 0.0], 1, items=3, output=output)
+    report = analyse([read_run(write_run(tmp_path / "run", [task]))], draws=50)
+    assert tables(render_markdown(report, reach_verdict(report)))[-1][2][3] == cell
 
 
 def test_texts_from_outside_cannot_become_markup_or_mention_anyone(tmp_path: Path) -> None:

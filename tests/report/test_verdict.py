@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.report import Verdict, analyse, reach_verdict, read_run
-from forgetless.report.verdict import Tone
+from forgetless.report.tone import Tone
 
 from .fake_runs import FakeTask, write_run
 

@@ -77,8 +77,8 @@ def tokenizer(
         backend.add_special_tokens(["<|end|>", "<|pad|>"])
         made = PreTrainedTokenizerFast(
             tokenizer_object=backend,
-            eos_token="<|end|>",  # noqa: S106 - not a password
-            pad_token="<|pad|>",  # noqa: S106
+            eos_token="<|end|>",
+            pad_token="<|pad|>",
         )
         made.chat_template = template
     if bos or eos:
@@ -243,7 +243,7 @@ def test_a_template_that_refuses_a_conversation_is_quoted() -> None:
         "the model's chat template refuses a conversation of system, user: roles must alternate"
     )
     assert caught.value.fix == "set  render: plain  for the task, or rewrite the rows"
-    with pytest.raises(DataError, match="of system, user, assistant: roles must alternate"):
+    with pytest.raises(DataError, match="of system, user: roles must alternate"):
         renderer.encode(ONE)
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forgetless.errors import DataError
+from forgetless.tasks.files import quiet_datasets
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.source import Selected, read_source
 from tests.tasks.conftest import Write
@@ -166,8 +167,9 @@ def test_fields_may_swap_names(write: Write) -> None:
 
 
 def test_a_column_mapped_to_another_field_no_longer_has_its_own_name(write: Write) -> None:
-    source = write("a.csv", "prompt,answer\nSky?,blue\n")
-    assert exchanges(source, {"question": "prompt"}) == [("Sky?", "blue")]
+    source = write("a.csv", "messages,id\nSky?,blue\n")
+    (row,) = rows(source, {"prompt": "messages", "completion": "id"})
+    assert row == Row("0", (Turn("user", "Sky?"),), "blue")
 
 
 def test_one_column_may_serve_two_fields(write: Write) -> None:
@@ -361,6 +363,19 @@ def test_a_file_that_is_no_parquet_is_refused(write: Write) -> None:
     assert refusal(source).message.startswith(f"{source}: cannot be read: Parquet magic bytes")
 
 
+def damaged_parquet(tmp_path: Path) -> str:
+    file = tmp_path / "damaged.parquet"
+    write_parquet(file, [{"prompt": "a", "completion": "b"}] * 50)
+    content = file.read_bytes()
+    file.write_bytes(content[:8] + b"\xff" * 20 + content[28:])
+    return str(file)
+
+
+def test_a_parquet_file_damaged_within_is_refused(tmp_path: Path) -> None:
+    source = damaged_parquet(tmp_path)
+    assert refusal(source).message.startswith(f"{source}: cannot be read: Couldn't deserialize")
+
+
 def test_a_file_that_cannot_be_opened_is_refused(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -446,11 +461,25 @@ def test_a_cache_that_cannot_be_written_is_named(
 
 
 def test_reading_writes_nothing_on_the_terminal(
-    write: Write, capfd: pytest.CaptureFixture[str]
+    write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    damaged = damaged_parquet(tmp_path)
+    capfd.readouterr()
     rows(write("a.jsonl", ROW))
-    refusal(write("b.parquet", "not parquet"))
+    refusal(damaged)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_library_is_as_talkative_after_reading_as_before() -> None:
+    import datasets
+
+    def talk() -> tuple[int, bool]:
+        return datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+
+    before = talk()
+    with quiet_datasets():
+        assert talk() == (datasets.logging.CRITICAL, True)
+    assert talk() == before == (datasets.logging.WARNING, False)
 
 
 # Sequences

@@ -131,6 +131,12 @@ def test_a_task_that_is_only_tested_has_no_training_rows(write: Write) -> None:
     assert (len(second.train), answers(second.test)) == (0, ["say x", "say y", "say z"])
 
 
+def test_a_task_that_is_only_tested_drops_what_it_does_not_hold_out(write: Write) -> None:
+    held = {"train": write("t.jsonl", lines(range(20))), "hold_out": 0.25}
+    _, task = load(write("a.jsonl", lines(range(20, 40))), test_only=[held])
+    assert (len(task.train), len(task.test)) == (0, 5)
+
+
 def test_tasks_come_in_the_order_in_which_they_are_trained(write: Write) -> None:
     tasks = load(*(write(f"{name}.jsonl", lines(range(20))) for name in "cab"))
     assert [(task.name, task.trained_in) for task in tasks] == [("c", 1), ("a", 2), ("b", 3)]
@@ -298,8 +304,8 @@ def test_a_clean_split_warns_of_nothing(write: Write) -> None:
 
 
 def test_question_and_answer_are_told_apart_in_the_hash() -> None:
-    one = Row("0", (Turn("user", "a b"),), "c")
-    other = Row("0", (Turn("user", "a"),), "b c")
+    one = Row("0", (Turn("user", "ab"),), "c")
+    other = Row("0", (Turn("user", "a"),), "bc")
     assert exchange_hash(one) != exchange_hash(other)
 
 

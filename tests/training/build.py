@@ -83,6 +83,27 @@ def fresh(folder: Path, dtype: str = "float32") -> LoadedModel:
     return LoadedModel(copy.deepcopy(original.model), original.tokenizer)
 
 
+def with_learned_positions(tokenizer: Any) -> LoadedModel:
+    """A tiny model that knows each token's absolute position; rotary models know distances only."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=len(tokenizer),
+                n_embd=32,
+                n_layer=1,
+                n_head=2,
+                n_positions=128,
+                bos_token_id=None,
+                eos_token_id=tokenizer.eos_token_id,
+                initializer_range=0.5,
+            )
+        )
+    return LoadedModel(model.eval(), tokenizer)
+
+
 @dataclass(frozen=True)
 class Trained:
     """A stage after training."""

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped 
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -54,6 +55,9 @@ def _version(
 
 def main() -> None:
     """Run the command line and exit; faults become messages, never tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without our signs shows others
+            stream.reconfigure(errors="replace")
     sys.exit(_run(sys.argv[1:]))
 
 

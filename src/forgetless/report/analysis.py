@@ -5,7 +5,6 @@ Every form of the report is made from one :class:`Report`, so that they cannot d
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +27,7 @@ from forgetless.report.changes import ChangedItem, SharedWords, changed_items, s
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.matrix import one_task
 from forgetless.report.outcome import TaskOutcome, judge_tasks
-from forgetless.report.side_by_side import check_side_by_side
+from forgetless.report.side_by_side import arm_titles, check_side_by_side
 
 LEVEL = 0.95
 """Confidence level of every interval in the report, each on its own."""
@@ -148,7 +147,7 @@ def analyse(
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
         )
-        for title, run in zip(_titles(ordered), ordered, strict=True)
+        for title, run in zip(arm_titles(ordered), ordered, strict=True)
     ]
     shared = shared_words(ordered[0])
     by_run = {id(arm.run): arm for arm in arms}
@@ -186,27 +185,6 @@ def estimate(
     except NotMeasured as unsure:
         return Figure(value, None, unsure.message)
     return Figure(value, limits, None)
-
-
-def _titles(runs: Sequence[RunResults]) -> list[str]:
-    """The label of each run, with its name or folder where that alone would not tell it apart."""
-    spellings = (
-        [run.label for run in runs],
-        [f"{run.label} ({run.name})" for run in runs],
-        [f"{run.label} ({run.folder})" for run in runs],
-    )
-    counts = [Counter(spelling) for spelling in spellings]
-    return [
-        next(
-            (
-                spelling[i]
-                for spelling, count in zip(spellings, counts, strict=True)
-                if count[spelling[i]] == 1
-            ),
-            spellings[-1][i],
-        )
-        for i in range(len(runs))
-    ]
 
 
 def _scores(matrix: ScoreMatrix) -> dict[tuple[int, str], float]:

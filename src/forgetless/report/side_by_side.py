@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from forgetless.errors import NotMeasured, RunFolderError
@@ -42,6 +43,27 @@ def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
         if sequences and [s.tasks for s in first.stages] != [s.tasks for s in other.stages]:
             warnings.append(f"{pair} trained the tasks in a different order")
     return list(dict.fromkeys(warnings))
+
+
+def arm_titles(runs: Sequence[RunResults]) -> list[str]:
+    """The label of each run, with its name or folder where that alone would not tell it apart."""
+    spellings = (
+        [run.label for run in runs],
+        [f"{run.label} ({run.name})" for run in runs],
+        [f"{run.label} ({run.folder})" for run in runs],
+    )
+    counts = [Counter(spelling) for spelling in spellings]
+    return [
+        next(
+            (
+                spelling[i]
+                for spelling, count in zip(spellings, counts, strict=True)
+                if count[spelling[i]] == 1
+            ),
+            spellings[-1][i],
+        )
+        for i in range(len(runs))
+    ]
 
 
 def _own_warnings(runs: Sequence[RunResults]) -> list[str]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from forgetless.report.analysis import Arm, Report
-from forgetless.report.outcome import MARGIN, Fate, TaskOutcome
+from forgetless.report.outcome import MARGIN, TaskOutcome
 from forgetless.report.phrases import (
     course,
     how_much,
@@ -22,9 +21,8 @@ from forgetless.report.phrases import (
     value_of,
     who,
 )
+from forgetless.report.tone import Tone, failed_tasks, tasks_with_fate, tone_of
 from forgetless.report.wording import listing, number, score
-
-Tone = Literal["lost", "kept", "improved", "inconclusive", "not learned", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,60 +48,26 @@ def reach_verdict(report: Report) -> Verdict:
         report: Everything computed from the runs.
     """
     lead = report.sequential or report.arms[0]
-    tone = _tone(lead)
+    tone = tone_of(lead)
     return Verdict((_first(lead, tone, report.level), _second(report, lead, tone)), tone)
-
-
-def _tone(arm: Arm) -> Tone:
-    judged = _judged(arm)
-    fates = {outcome.fate for outcome in judged}
-    if "lost" in fates:
-        return "lost"
-    if not judged and _failed(arm):
-        return "not learned"
-    if "inconclusive" in fates:
-        return "inconclusive"
-    if "improved" in fates:
-        return "improved"
-    return "kept" if "kept" in fates else "unknown"
-
-
-def _judged(arm: Arm) -> list[TaskOutcome]:
-    """The tasks whose fate says something; what was never learned cannot be kept."""
-    return [
-        outcome
-        for outcome in arm.outcomes
-        if outcome.fate == "lost"
-        or (outcome.fate != "absent" and outcome.learning != "not learned")
-    ]
-
-
-def _failed(arm: Arm) -> list[TaskOutcome]:
-    return [outcome for outcome in arm.outcomes if outcome.learning == "not learned"]
-
-
-def _with_fate(arm: Arm, fate: Fate) -> list[TaskOutcome]:
-    """Greatest loss first, accuracies before nats, as the two have no common scale."""
-    found = [outcome for outcome in _judged(arm) if outcome.fate == fate]
-    return sorted(found, key=lambda o: (o.task.unit == "nats", -value_of(o.loss)))
 
 
 def _first(arm: Arm, tone: Tone, level: float) -> str:
     subject = who(arm)
     if tone == "not learned":
-        least = min(_failed(arm), key=lambda outcome: value_of(outcome.gain))
+        least = min(failed_tasks(arm), key=lambda outcome: value_of(outcome.gain))
         return f"Training taught nothing measurable: {lesson(least, level)}."
     if tone == "unknown":
         reasons = [o.loss.reason for o in arm.outcomes if o.loss.reason]
         return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
     if tone == "lost":
-        worst, *rest = _with_fate(arm, "lost")
+        worst, *rest = tasks_with_fate(arm, "lost")
         told = f"{subject} lost {how_much(worst)}: {course(worst, level)}"
         others = [loss_in_brackets(outcome) for outcome in rest]
         if others:
             told += f"; it also lost from {listing(others, most=3, noun='other tasks')}"
     elif tone == "inconclusive":
-        doubt = _with_fate(arm, "inconclusive")[0]
+        doubt = tasks_with_fate(arm, "inconclusive")[0]
         told = (
             f"{subject} shows no certain loss, but the test is too small to rule one out on "
             f"{doubt.task.name}: {course(doubt, level)}"
@@ -112,12 +76,13 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
             told += f"; about {doubt.items_needed:,} items would decide"
     elif tone == "improved":
         best = max(
-            _with_fate(arm, "improved"), key=lambda o: (o.task.unit != "nats", -value_of(o.loss))
+            tasks_with_fate(arm, "improved"),
+            key=lambda o: (o.task.unit != "nats", -value_of(o.loss)),
         )
         told = f"{subject} forgot nothing measurable and improved on {best.task.name}: "
         told += course(best, level)
     else:
-        nearest = _with_fate(arm, "kept")[0]
+        nearest = tasks_with_fate(arm, "kept")[0]
         told = f"{subject} forgot nothing measurable; the most on {nearest.task.name}: "
         told += course(nearest, level)
     return f"{told}{_unmeasured(arm)}."
@@ -135,12 +100,12 @@ def _unmeasured(arm: Arm) -> str:
 
 def _second(report: Report, lead: Arm, tone: Tone) -> str:
     others = [arm for arm in report.sequences if arm is not lead]
-    failed = _failed(lead)
+    failed = failed_tasks(lead)
     if not others:
         return _alone(report, lead, tone)
     if tone == "lost" or tone == "inconclusive":
-        return _compared(report, lead, others, _with_fate(lead, tone)[0].task.name, tone)
-    harmed = [(arm, outcome) for arm in others for outcome in _with_fate(arm, "lost")]
+        return _compared(report, lead, others, tasks_with_fate(lead, tone)[0].task.name, tone)
+    harmed = [(arm, outcome) for arm in others for outcome in tasks_with_fate(arm, "lost")]
     if harmed:
         arm, outcome = max(harmed, key=lambda pair: value_of(pair[1].loss))
         return f"{who(arm)} did lose {how_much(outcome)}: {course(outcome, report.level)}."
@@ -192,7 +157,7 @@ def _compared(report: Report, lead: Arm, others: Sequence[Arm], task: str, tone:
         kept += f" against {there}, more than the noise explains"
     others_lost = [
         loss_in_brackets(outcome)
-        for outcome in _with_fate(best, "lost")
+        for outcome in tasks_with_fate(best, "lost")
         if outcome.task.name != task
     ]
     besides = f"; it, too, lost from {listing(others_lost, most=3)}" if others_lost else ""
@@ -226,7 +191,7 @@ def _price(best: Arm, lead: Arm, sequential: Arm) -> str:
 
 def _alone(report: Report, lead: Arm, tone: Tone) -> str:
     """What to know of a run that has no other sequence beside it."""
-    failed = _failed(lead)
+    failed = failed_tasks(lead)
     if tone == "not learned":
         return "So nothing could be forgotten either: mend the training before judging retention."
     if failed:
@@ -241,7 +206,7 @@ def _alone(report: Report, lead: Arm, tone: Tone) -> str:
     if lead is report.joint:
         return f"{learned}; joint training sees all tasks at once: it is a bound, not a sequence."
     if report.joint and tone == "lost":
-        worst = _with_fate(lead, "lost")[0].task
+        worst = tasks_with_fate(lead, "lost")[0].task
         reached = report.joint.outcome(worst.name).summary.final.value
         if reached is not None:
             return (

@@ -132,15 +132,13 @@ class Renderer:
     def _conversation(self, turns: Sequence[Turn]) -> list[list[tuple[str, str]]]:
         """A conversation as examples, each a list of (what is given, the reply to it)."""
         answers = _answers(turns)
-        whole = self._chat(turns)
         pairs: list[tuple[str, str]] = []
         done = ""
         for number in answers:
             before = self._chat(turns[:number], ask=True)
             after = self._chat(turns[: number + 1])
             before = self._opened(before, after)
-            if not (before.startswith(done) and after.startswith(before)
-                    and whole.startswith(after)):  # fmt: skip
+            if not (before.startswith(done) and after.startswith(before)):
                 return [[self._last_reply(turns[: last + 1])] for last in answers]
             pairs.append((before[len(done) :], after[len(before) :]))
             done = after

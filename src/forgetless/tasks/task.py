@@ -126,8 +126,6 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     _check_ids(config.name, test)
     if trained_in is not None and not train:
         raise DataError(f"task {config.name!r} has no training rows")
-    for _ in train:  # every row is read once here, so that a malformed one is found before training
-        pass
     config = config.model_copy(update={"score": _scorer(config, test)})
     return Task(config, train, test, shots, trained_in, description)
 
@@ -237,7 +235,7 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
 def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
     """Count test items that also occur among the training rows of any task."""
     taught: set[bytes] = set()
-    for task in tasks:
+    for task in tasks:  # reads every row, so a malformed one is found before any training
         taught.update(exchange_hash(row) for row in task.train)
     checked = []
     for task in tasks:
