@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.errors import DataError, ModelError
+from forgetless.errors import DataError
 from forgetless.estimate import Estimate, estimate
 from forgetless.models.load import load_tokenizer
 from forgetless.plan import Plan, make_plan
@@ -135,11 +135,14 @@ def test_warnings_about_the_data_are_passed_on(find: Find, tmp_path: Path) -> No
     assert found.warnings[0].startswith("1 of 1 test items of 'x' also occur in training")
 
 
-def test_a_length_beyond_the_context_of_the_model_is_refused(find: Find) -> None:
-    with pytest.raises(ModelError) as caught:
-        find(training={"max_length": 257})
-    assert caught.value.message == "training.max_length is 257, but the model's context is 256"
-    assert caught.value.fix == "--set training.max_length=256"
+def test_a_row_beyond_the_context_of_the_model_is_refused_whatever_the_length_allowed(
+    find: Find, tmp_path: Path
+) -> None:
+    long = str(write_rows(tmp_path / "long.jsonl", [{"prompt": "p", "completion": "c" * 300}] * 2))
+    with pytest.raises(DataError) as caught:
+        find(sequence=[{"train": long, "test": long}], training={"max_length": 1024})
+    assert "tokens, more than the model's context of 256" in caught.value.message
+    assert caught.value.fix == "too_long: drop | truncate"
 
 
 def test_a_row_longer_than_the_length_allowed_is_refused(find: Find, tmp_path: Path) -> None:

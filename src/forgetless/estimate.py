@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from forgetless.errors import ModelError
+from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton, pick_device
 from forgetless.plan import Plan
 from forgetless.preparation import prepare
@@ -85,18 +85,13 @@ def estimate(plan: Plan) -> Estimate:
     skeleton = model_skeleton(experiment.plan.model)
     methods, config = experiment.methods, experiment.plan.training
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
-    context = getattr(skeleton.config.get_text_config(), "max_position_embeddings", None)
-    if context and config.max_length > context:
-        raise ModelError(
-            f"training.max_length is {config.max_length}, but the model's context is {context}",
-            fix=f"--set training.max_length={context}",
-        )
+    context = context_length(skeleton)
     device = pick_device(config.device)
     speed = _flops_per_second(device, config.precision) * EFFICIENCY
     stages = []
     trainable = parameters
     for stage in experiment.stages:
-        schedule = build_schedule(stage, methods, tokenizer, config)
+        schedule = build_schedule(stage, methods, tokenizer, config, context)
         skeleton = methods.adapt(skeleton, stage)
         trainable = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
         operations = (4 * parameters + 2 * trainable) * schedule.tokens

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from forgetless.errors import PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Composition, compose
 from forgetless.models.source import ModelSource, find_model, weights_hash
-from forgetless.plan import Plan
+from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
@@ -31,7 +32,6 @@ class Experiment:
         stages: What is trained when; the untouched model, stage 0, is not among them.
         methods: The composition of the plan's methods.
         source: Where the model is.
-        weights: Hash of the model's weights.
     """
 
     plan: Plan
@@ -39,7 +39,11 @@ class Experiment:
     stages: tuple[Stage, ...]
     methods: Composition
     source: ModelSource
-    weights: str
+
+    @cached_property
+    def weights(self) -> str:
+        """Hash of the model's weights."""
+        return weights_hash(self.source)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -129,12 +133,16 @@ def prepare(plan: Plan) -> Experiment:
         update={
             "sequence": tuple(task.config for task in tasks if task.trained_in is not None),
             "test_only": tuple(task.config for task in tasks if task.trained_in is None),
+            "methods": tuple(
+                MethodSpec(name=method.name, options=method.config.model_dump(mode="json"))
+                for method in methods.methods
+            ),
         }
     )
     stages = methods.stages(_one_stage_a_task(tasks, plan.training.seed))
     if not stages:
         raise PlanError("the plan has no stage to train")
-    return Experiment(plan, tasks, tuple(stages), methods, source, weights_hash(source))
+    return Experiment(plan, tasks, tuple(stages), methods, source)
 
 
 def _one_stage_a_task(tasks: Sequence[Task], seed: int) -> list[Stage]:

@@ -176,7 +176,9 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
     file = path / "manifest.json"
     if not file.is_file():
         strangers = [p.name for p in path.iterdir() if not p.name.startswith(".")]
-        strangers = [name for name in strangers if name not in ("plan.yaml", "stages")]
+        ours = path / "plan.yaml"  # left by a kill before the manifest; anyone else's is not ours
+        if ours.is_file() and ours.read_text(encoding="utf-8") == plan.to_yaml():
+            strangers.remove("plan.yaml")
         if strangers:
             raise RunFolderError(
                 f"{path}: not a run folder, it holds {sorted(strangers)[0]!r}",

@@ -100,6 +100,7 @@ class StageWork:
         """Train the stage from where ``start`` ended; the untouched model is only recorded."""
         training: dict[str, Any] | None = None
         if stage.number > 0:
+            from forgetless.models.forward import context_length
             from forgetless.models.save import save_stage_model
             from forgetless.training.schedule import build_schedule
             from forgetless.training.stage import train_stage
@@ -108,7 +109,13 @@ class StageWork:
             loaded = self._model(start)
             self._in_memory = None  # from here on it is no longer what ``start`` left
             self._progress.working("tokenising")
-            schedule = build_schedule(stage, self._methods, loaded.tokenizer, self._config)
+            schedule = build_schedule(
+                stage,
+                self._methods,
+                loaded.tokenizer,
+                self._config,
+                context_length(loaded.model),
+            )
             loaded.model = self._methods.adapt(loaded.model, stage)
             training = train_stage(
                 loaded,

@@ -15,7 +15,7 @@ from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, 
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.row import Row
 from tests.evaluation.build import choices, scored, texts
-from tests.training.build import with_learned_positions
+from tests.training.build import exchange, make_task, with_learned_positions
 
 
 def naive(loaded: LoadedModel, context: list[int], continuation: list[int]) -> float:
@@ -147,3 +147,20 @@ def test_batches_hold_every_request_once_and_keep_to_their_bounds(
         assert len(batch) == 1 or len(batch) * columns * vocabulary <= 64_000_000
     order = [len(asked[index]) for batch in found for index in batch]
     assert order == sorted(order, reverse=True)
+
+
+class StartsEveryTextWithAMark:
+    """A tokenizer of one id a character that, as Llama's does, marks the start of a text."""
+
+    eos_token_id = None
+    chat_template = None
+
+    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        return {"input_ids": [1, *map(ord, text)]}
+
+
+def test_answer_is_tokenised_as_it_goes_on_from_the_prompt_and_not_as_a_text_of_its_own() -> None:
+    row = exchange("a", "Say it:\n", "red")
+    renderer = make_task("t", (), [row], render="plain").renderer(StartsEveryTextWithAMark())
+    assert renderer.prompt_ids(row) == [1, *map(ord, "Say it:\n")]
+    assert renderer.continuation_ids(row, "red") == list(map(ord, "red"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import forgetless
-from forgetless.errors import PlanError, RunFailed, RunFolderError, TrainingFailed
+from forgetless.errors import DataError, PlanError, RunFailed, RunFolderError, TrainingFailed
 from forgetless.models.source import file_hash
 from forgetless.plan import make_plan
 from forgetless.progress import Progress
@@ -259,3 +259,29 @@ def test_joint_training_is_one_stage_that_trains_every_task(plan: MakePlan) -> N
         "first",
         "second",
     }
+
+
+def test_a_plan_of_the_users_own_in_the_folder_is_never_overwritten(plan: MakePlan) -> None:
+    wanted = plan()
+    own = Path(wanted.output) / "plan.yaml"
+    own.parent.mkdir()
+    own.write_text("# my notes\n")
+    with pytest.raises(RunFolderError, match=r"not a run folder, it holds 'plan\.yaml'"):
+        run_sequence(wanted)
+    assert own.read_text() == "# my notes\n"
+
+
+def test_defaults_of_methods_are_written_out_so_that_naming_them_changes_nothing(
+    plan: MakePlan,
+) -> None:
+    short = run_sequence(plan(methods=["replay"]))
+    spelled = plan(methods=[{"replay": {"ratio": 0.1, "buffer": "all"}}])
+    assert run_sequence(spelled).path == short.path  # the same plan, so not refused
+    assert "ratio: 0.1" in (short.path / "plan.yaml").read_text(encoding="utf-8")
+
+
+def test_a_row_longer_than_the_models_context_is_refused(plan: MakePlan, tmp_path: Path) -> None:
+    long = write_rows(tmp_path / "long.jsonl", [{"prompt": "p", "completion": "c" * 300}] * 2)
+    wanted = plan(sequence=[{"train": str(long), "test": str(long)}])
+    with pytest.raises(DataError, match="more than the model's context of 256"):
+        run_sequence(wanted)

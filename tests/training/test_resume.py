@@ -49,7 +49,6 @@ CASES: dict[str, tuple[Callable[[], Composition], dict[str, Any]]] = {
     "accumulation": (Composition, {"accumulation": 2, "batch_size": 2}),
     "state within the stage": (lambda: Composition([Slow(StrengthConfig(strength=0.5))]), {}),
 }
-every_case = pytest.mark.parametrize("case", CASES)
 
 
 def usual(case: str) -> tuple[Callable[[], Composition], TrainingConfig]:
@@ -97,8 +96,7 @@ def uninterrupted(
     return get
 
 
-@every_case
-@pytest.mark.parametrize("at", [3, 5])
+@pytest.mark.parametrize(("case", "at"), [("sequential", 3), *((case, 5) for case in CASES)])
 def test_resumed_stage_ends_in_the_same_bits(
     case: str,
     at: int,

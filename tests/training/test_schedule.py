@@ -25,9 +25,10 @@ def texts(*lengths: int, name: str = "texts") -> Task:
     return make_task(name, [Row(str(n), (), "x" * (k - 1)) for n, k in enumerate(lengths)])
 
 
-def scheduled(task: Task, *, seed: int = 0, **config: object) -> Schedule:
+def scheduled(task: Task, *, seed: int = 0, context: int = 1000, **config: object) -> Schedule:
     (stage,) = one_stage_a_task([task], seed)
-    return build_schedule(stage, Composition(), tokenizer(), settings(**{"steps": None, **config}))
+    wanted = settings(**{"steps": None, **config})
+    return build_schedule(stage, Composition(), tokenizer(), wanted, context)
 
 
 def rows_by_epoch(schedule: Schedule) -> list[list[str]]:
@@ -134,10 +135,21 @@ def test_truncated_row_whose_answer_was_cut_off_is_dropped() -> None:
 
 
 def test_stage_with_nothing_left_to_learn_is_an_error() -> None:
-    with pytest.raises(
-        DataError, match=r"no training row is shorter than training\.max_length = 8"
-    ):
+    with pytest.raises(DataError, match=r"no training row is within training\.max_length = 8"):
         scheduled(texts(9, 10), max_length=8, too_long="drop")
+    with pytest.raises(DataError, match="no training row is within the model's context of 8"):
+        scheduled(texts(9, 10), context=8, max_length=9, too_long="drop")
+
+
+def test_row_longer_than_the_models_context_is_too_long_whatever_the_plan_allows() -> None:
+    with pytest.raises(DataError) as caught:
+        scheduled(texts(5, 21), context=20, max_length=100)
+    assert caught.value.message.endswith("has 21 tokens, more than the model's context of 20")
+    assert caught.value.fix == "too_long: drop | truncate"
+    cut = scheduled(texts(5, 21), context=20, max_length=100, too_long="truncate", epochs=1)
+    assert sorted(cut.examples.lengths) == [5, 20]
+    kept = scheduled(texts(5, 21), context=20, max_length=100, too_long="drop", epochs=1)
+    assert kept.examples.lengths.tolist() == [5]
 
 
 def test_examples_come_back_as_they_went_in() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from forgetless.errors import DataError
 from forgetless.evaluation import matching
@@ -23,6 +22,7 @@ from forgetless.evaluation.likelihood import (
     vocabulary_size,
 )
 from forgetless.evaluation.result import ItemResult
+from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
@@ -63,7 +63,7 @@ def score_task(
         The results of one batch at a time.
     """
     renderer = task.renderer(loaded.tokenizer)
-    longest = _context_length(loaded.model)
+    longest = context_length(loaded.model)
     reserve = task.config.max_new_tokens if task.config.score in _MATCHERS else 0
     prepared: list[_Prepared] = []
     failed: list[ItemResult] = []
@@ -213,7 +213,3 @@ def _failure(task: Task, row: Row, prompt: str, reason: str) -> ItemResult:
         task=task.name, item=row.id, prompt=prompt, gold=row.answer,
         choices=row.choices or None, error=reason,
     )  # fmt: skip
-
-
-def _context_length(model: Any) -> int:
-    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)

@@ -85,6 +85,11 @@ def logits_at(
     return every[:, wanted]
 
 
+def context_length(model: Any) -> int:
+    """Most tokens that the model's positions reach; practically endless where it names no limit."""
+    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
+
+
 def _accepts(model: Any) -> set[str]:
     """Names of the arguments that the innermost model's forward takes."""
     inner = getattr(model, "module", model)

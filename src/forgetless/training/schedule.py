@@ -111,19 +111,29 @@ class Schedule:
 
 
 def build_schedule(
-    stage: Stage, methods: Composition, tokenizer: Any, config: TrainingConfig
+    stage: Stage,
+    methods: Composition,
+    tokenizer: Any,
+    config: TrainingConfig,
+    context: int = 1 << 30,
 ) -> Schedule:
     """Tokenise a stage's rows and fix their order.
+
+    Args:
+        stage: What is trained.
+        methods: The methods of the plan.
+        tokenizer: The model's tokenizer.
+        config: Training settings.
+        context: The model's context, in tokens; rows longer than it are too long, too.
 
     Raises:
         DataError: for a row that is too long, or a stage with nothing left to learn.
     """
-    encoder = _Encoder(tokenizer, config)
+    encoder = _Encoder(tokenizer, config, context)
     new = encoder.encode([(task, row) for task in stage.tasks for row in task.train])
     if not len(new):
         raise DataError(
-            f"stage {stage.name}: no training row is shorter than training.max_length = "
-            f"{config.max_length} tokens",
+            f"stage {stage.name}: no training row is within {encoder.limit}",
             fix="raise max_length, or set  too_long: truncate",
         )
     pools = [
@@ -168,12 +178,20 @@ def build_schedule(
 class _Encoder:
     """Tokenises rows in the form of their task and minds their length."""
 
-    def __init__(self, tokenizer: Any, config: TrainingConfig) -> None:
+    def __init__(self, tokenizer: Any, config: TrainingConfig, context: int) -> None:
         self._tokenizer = tokenizer
         self._config = config
+        self._context = context
         self._renderers: dict[str, Renderer] = {}
         self.dropped = 0
         self.truncated = 0
+
+    @property
+    def limit(self) -> str:
+        """What a row must not be longer than, in words."""
+        if self._context < self._config.max_length:
+            return f"the model's context of {self._context}"
+        return f"training.max_length = {self._config.max_length}"
 
     def encode(self, rows: Sequence[tuple[Task, Row]], *, rehearsal: bool = False) -> Examples:
         ids: list[int] = []
@@ -200,15 +218,16 @@ class _Encoder:
         )
 
     def _fit(self, example: Encoded, task: Task, row: Row, rehearsal: bool) -> Encoded | None:
-        limit = self._config.max_length
+        limit = min(self._config.max_length, self._context)
         if len(example) <= limit:
             return example
         if self._config.too_long == "error":
             where = "rehearsed" if rehearsal else f"{task.config.train}:"
+            longer = f"--set training.max_length={len(example)}, or  "
             raise DataError(
                 f"{where} row {row.id!r} of task {task.name!r} has {len(example)} "
-                f"tokens, more than training.max_length = {limit}",
-                fix=f"--set training.max_length={len(example)}, or  too_long: drop | truncate",
+                f"tokens, more than {self.limit}",
+                fix=f"{longer if len(example) <= self._context else ''}too_long: drop | truncate",
             )
         if self._config.too_long == "drop":
             return None
