@@ -11,7 +11,6 @@ from forgetless.errors import (
     PlanError,
     RunFailed,
     RunFolderError,
-    ScoringFailed,
     TrainingFailed,
     UsageError,
 )
@@ -24,7 +23,7 @@ def test_what_the_user_can_mend_ends_with_exit_code_2(kind: type[ForgetlessError
     assert kind("x").exit_code == 2
 
 
-@pytest.mark.parametrize("kind", [RunFailed, TrainingFailed, ScoringFailed, NotMeasured])
+@pytest.mark.parametrize("kind", [RunFailed, TrainingFailed, NotMeasured])
 def test_what_broke_while_working_ends_with_exit_code_1(kind: type[ForgetlessError]) -> None:
     assert kind("x").exit_code == 1
 

@@ -11,8 +11,7 @@ ends with 2, what broke while working ends with 1.
     │   ├── ModelError       a model that cannot be found, read or used for what was asked
     │   └── RunFolderError   a folder of another plan, or in use by a live process
     ├── RunFailed            exit code 1: stopped while working; what was finished is kept
-    │   ├── TrainingFailed   a loss that is not a number
-    │   └── ScoringFailed    too many test items could not be scored
+    │   └── TrainingFailed   a loss that is not a number
     └── NotMeasured          a figure that does not exist for these results, with the reason
 """
 
@@ -66,10 +65,6 @@ class RunFailed(ForgetlessError):
 
 class TrainingFailed(RunFailed):
     """Optimisation broke down; the last good state is kept."""
-
-
-class ScoringFailed(RunFailed):
-    """Too many test items could not be scored for a figure to mean anything."""
 
 
 class NotMeasured(ForgetlessError):

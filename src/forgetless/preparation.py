@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import PlanError
+from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Composition, compose
 from forgetless.models.source import ModelSource, find_model, weights_hash
@@ -100,7 +100,7 @@ class Experiment:
                         "number": stage.number,
                         "tasks": [_rendering(task) | {"rows": task.train_hash()}
                                   for task in stage.tasks],
-                        "methods": [[m.name, m.config.model_dump(mode="json")] for m in acting],
+                        "methods": [[method.name, method.identity(stage)] for method in acting],
                         "training": training,
                     }
                 )
@@ -128,6 +128,12 @@ def prepare(plan: Plan) -> Experiment:
     plan = anchored(plan, Path.cwd())  # what is saved with the results must mean the same later
     methods = compose(plan.methods)
     source = find_model(plan.model)
+    if source.kind == "adapter" and methods.adapt_the_model:
+        raise ModelError(
+            f"{source.location}: is an adapter, and {methods.label} would put another on top; "
+            "plain peft could not load what the stages save",
+            fix="merge it into its base first:  merge_and_unload(), then save_pretrained(FOLDER)",
+        )
     tasks = load_tasks(plan)
     plan = plan.model_copy(
         update={

@@ -211,7 +211,7 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
     if manifest["plan_sha256"] != plan.fingerprint():
         raise RunFolderError(
             f"{path}: holds results of another plan: {_difference(path, plan)}",
-            fix="name another folder:  --set output=runs/other  (demo: --output), or delete this one",
+            fix="name another folder:  --set output=runs/other  (demo: --output), or delete this",
         )
     return dict(manifest)
 

@@ -16,6 +16,7 @@ from forgetless.storage import write_text
 
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
+    from forgetless.training.schedule import Schedule
 
 
 class StageWork:
@@ -116,6 +117,7 @@ class StageWork:
                 self._config,
                 context_length(loaded.model),
             )
+            self._warn_of_length(stage, schedule)
             loaded.model = self._methods.adapt(loaded.model, stage)
             training = train_stage(
                 loaded,
@@ -146,6 +148,15 @@ class StageWork:
             self._progress.scored,
         )
         self._record_scored(stage, scoring)
+
+    def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
+        """Say, now and in the report, how many rows were not learned as they stand."""
+        for count, what in ((schedule.dropped, "left out"), (schedule.truncated, "cut short")):
+            text = f"{stage.name}: {count} training rows were too long and {what}"
+            if count and text not in self._folder.manifest["warnings"]:
+                self._folder.manifest["warnings"].append(text)
+                self._folder.save()
+                self._progress.note(f"warning: {text}")
 
     def _model(self, stage: Stage) -> LoadedModel:
         """The model as a stage left it: the one in memory if it is that, else from disk."""

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 import forgetless
-from forgetless.errors import DataError, PlanError, RunFailed, RunFolderError, TrainingFailed
+from forgetless.errors import (
+    DataError,
+    ModelError,
+    PlanError,
+    RunFailed,
+    RunFolderError,
+    TrainingFailed,
+)
 from forgetless.models.source import file_hash
 from forgetless.plan import make_plan
 from forgetless.progress import Progress
@@ -285,3 +292,38 @@ def test_a_row_longer_than_the_models_context_is_refused(plan: MakePlan, tmp_pat
     wanted = plan(sequence=[{"train": str(long), "test": str(long)}])
     with pytest.raises(DataError, match="more than the model's context of 256"):
         run_sequence(wanted)
+
+
+def test_rows_that_were_too_long_and_dropped_are_counted_for_the_user(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "c" * (200 if i == 3 else 2)} for i in range(6)]
+    train = write_rows(tmp_path / "mixed.jsonl", rows)
+    test = write_rows(tmp_path / "mixed_test.jsonl", [{"prompt": "x?", "completion": "c"}])
+    watcher = Recorder()
+    result = run_sequence(
+        plan(
+            sequence=[{"name": "mixed", "train": str(train), "test": str(test)}],
+            training={"max_length": 64, "too_long": "drop"},
+        ),
+        watcher,
+    )
+    said = "1-mixed: 1 training rows were too long and left out"
+    assert f"warning: {said}" in watcher.notes
+    assert said in result.results.warnings
+
+
+def test_other_general_rows_are_another_stage(plan: MakePlan, tmp_path: Path) -> None:
+    general = write_rows(tmp_path / "general.jsonl", [{"prompt": "g?", "completion": "one"}] * 3)
+    methods = [{"replay": {"general": str(general), "general_ratio": 0.2}}]
+    first = run_sequence(plan("first", methods=methods))
+    write_rows(general, [{"prompt": "g?", "completion": "two"}] * 3)
+    watcher = Recorder()
+    run_sequence(plan("second", methods=methods), watcher, share_with=[first.path])
+    assert watcher.trained_stages == ["1-first", "2-second"]
+
+
+def test_lora_on_an_adapter_is_refused_before_anything_is_loaded(plan: MakePlan) -> None:
+    adapter = run_sequence(plan("adapter", methods=["lora"])).model_path()
+    with pytest.raises(ModelError, match="is an adapter, and lora would put another on top"):
+        run_sequence(plan("again", model=str(adapter), methods=["lora"]))

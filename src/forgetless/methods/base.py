@@ -152,6 +152,13 @@ class Method(Generic[C]):
         """Whether training this stage differs from training it without the method."""
         return True
 
+    def identity(self, stage: Stage) -> dict[str, Any]:
+        """All that decides what the method does in a stage, beyond the stage and those before.
+
+        It enters the stage's fingerprint: what is not in it must not change the weights.
+        """
+        return self.config.model_dump(mode="json")
+
     def state(self) -> State:
         """What must be saved to go on later as if nothing had happened."""
         return State()

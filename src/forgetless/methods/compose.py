@@ -80,6 +80,11 @@ class Composition:
             planned = method.stages(planned)
         return planned
 
+    @property
+    def adapt_the_model(self) -> bool:
+        """Whether any method changes what is trained."""
+        return bool(self._with(AdaptsModel))
+
     def adapt(self, model: Any, stage: Stage) -> Any:
         """Phase *model*; what is initialised at random depends on the stage's seed alone."""
         import torch

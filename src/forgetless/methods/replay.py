@@ -10,6 +10,7 @@ algorithm R of Vitter 1985.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -66,6 +67,18 @@ class Replay(Method[ReplayConfig]):
         old = bool(stage.earlier) and self.config.ratio > 0
         return old or (self.config.general is not None and self.config.general_ratio > 0)
 
+    def identity(self, stage: Stage) -> dict[str, Any]:
+        """The options, the general rows, and which rows are left out because they are tested."""
+        old = [(task, row) for task in stage.earlier for row in task.train]
+        general = [(stage.tasks[0], row) for row in self._general()]
+        digest = hashlib.sha256()
+        for _, row in general:
+            digest.update(row.content_hash().encode())
+        for rows in (old, general):
+            for task, row in _without_tests(rows, stage):
+                digest.update(f"{task.name}\x00{row.id}\n".encode())
+        return super().identity(stage) | {"rows": digest.hexdigest()}
+
     def rehearsal(self, stage: Stage) -> Sequence[RehearsalRows]:
         """Kept rows of earlier tasks, and the general rows."""
         found = []
@@ -74,9 +87,14 @@ class Replay(Method[ReplayConfig]):
             rows = [(tasks[name], tasks[name].train[index]) for name, index in self._kept]
             found.append(RehearsalRows(_without_tests(rows, stage), self.config.ratio))
         if self.config.general is not None and self.config.general_ratio > 0:
-            rows = [(stage.tasks[0], row) for row in _general_rows(self.config.general)]
+            rows = [(stage.tasks[0], row) for row in self._general()]
             found.append(RehearsalRows(_without_tests(rows, stage), self.config.general_ratio))
         return found
+
+    def _general(self) -> Sequence[Row]:
+        """The general rows, none without a source."""
+        source = self.config.general
+        return () if source is None else read_source(source, fields={}, split="train")
 
     def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
         """Take the stage's rows into the buffer."""
@@ -137,7 +155,3 @@ def _exchanges(row: Row) -> list[Row]:
         if turn.role == "assistant"
     ]
     return [*earlier, row]
-
-
-def _general_rows(source: str) -> Sequence[Row]:
-    return read_source(source, fields={}, split="train")

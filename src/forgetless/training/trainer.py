@@ -184,6 +184,12 @@ class StageTrainer(Trainer):
         self.pull_norm = add_pulls(model, self.methods.pulls())
         return norm
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log the norm of the pulls beside the loss and the gradient's."""
+        if self.pull_norm:
+            logs = logs | {"pull_norm": self.pull_norm}
+        super().log(logs, *args, **kwargs)
+
     def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         with quiet():
             super()._load_from_checkpoint(*args, **kwargs)
