@@ -17,8 +17,10 @@ from forgetless.plan import ModelConfig, Plan, TaskConfig, TrainingConfig
 HEAD = """# Plan reference
 
 A plan is a YAML file; `forgetless init` writes a commented one from your data, and
-`forgetless run plan.yaml --dry-run` checks it. Paths are relative to the plan file. Any key can be
-replaced on the command line: `--set training.learning_rate=5e-5`, `--set sequence.0.limit=50`.
+`forgetless run plan.yaml --dry-run` checks it. Paths in a plan, also those given by `--set`, are
+relative to the plan file; run folders named to `--share-with` and `report` are relative to where you
+are. Any key can be replaced on the command line: `--set training.learning_rate=5e-5`,
+`--set sequence.0.limit=50`.
 Unknown keys are refused. This page is written by `docs/make_plan_reference.py` from the code.
 
 ```yaml

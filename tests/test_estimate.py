@@ -142,7 +142,7 @@ def test_a_row_beyond_the_context_of_the_model_is_refused_whatever_the_length_al
     with pytest.raises(DataError) as caught:
         find(sequence=[{"train": long, "test": long}], training={"max_length": 1024})
     assert "tokens, more than the model's context of 256" in caught.value.message
-    assert caught.value.fix == "too_long: drop | truncate"
+    assert caught.value.fix == "--set training.too_long=drop (or truncate)"
 
 
 def test_a_row_longer_than_the_length_allowed_is_refused(find: Find, tmp_path: Path) -> None:

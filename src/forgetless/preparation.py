@@ -21,6 +21,9 @@ from forgetless.tasks.task import Task, exchange_hash, load_tasks
 # Settings that cannot change trained weights: runs that differ in them alone share their work.
 _WITHOUT_EFFECT = ("checkpoint_every", "scoring_batch_size")
 
+# Settings of a task that decide what a test item looks like and how it is scored.
+_SCORING = ("name", "score", "normalise", "render", "system", "max_new_tokens")
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -98,8 +101,8 @@ class Experiment:
                     {
                         "start": chain[0] if stage.from_base else chain[-1],
                         "number": stage.number,
-                        "tasks": [_rendering(task) | {"rows": task.train_hash()}
-                                  for task in stage.tasks],
+                        "tasks": [_settings(task, "name", "render", "system")
+                                  | {"rows": task.train_hash()} for task in stage.tasks],
                         "methods": [[method.name, method.identity(stage)] for method in acting],
                         "training": training,
                     }
@@ -111,7 +114,9 @@ class Experiment:
         """A hash of all that decides the scores of given weights."""
         return _digest(
             {
-                "tasks": [_rendering(task) | {"items": task.test_hash()} for task in self.tasks],
+                "tasks": [
+                    _settings(task, *_SCORING) | {"items": task.test_hash()} for task in self.tasks
+                ],
                 "ask": self.plan.ask,
                 "batch": self.plan.training.scoring_batch_size,
                 "device": self.plan.training.device,
@@ -167,9 +172,8 @@ def _one_stage_a_task(tasks: Sequence[Task], seed: int) -> list[Stage]:
     ]
 
 
-def _rendering(task: Task) -> dict[str, Any]:
-    """The settings of a task that decide what the model sees and how it is scored."""
-    names = ("name", "score", "normalise", "render", "system", "max_new_tokens")
+def _settings(task: Task, *names: str) -> dict[str, Any]:
+    """Some settings of a task."""
     return {name: getattr(task.config, name) for name in names}
 
 

@@ -79,8 +79,9 @@ class RunFolder:
     def describe_as(self, other: Mapping[str, Any]) -> None:
         """Note what another run's manifest says of the same model and tasks."""
         self.manifest["model"] = dict(other["model"])
-        for entry, same in zip(self.manifest["tasks"], other["tasks"], strict=False):
-            entry["rendering"] = same["rendering"]
+        renderings = {task["name"]: task["rendering"] for task in other["tasks"]}
+        for entry in self.manifest["tasks"]:
+            entry["rendering"] = renderings.get(entry["name"], entry["rendering"])
 
     def finish(self) -> None:
         """Mark the run finished."""
@@ -138,8 +139,8 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise RunFolderError(f"{path}: a file stands where the run folder should be") from None
-    except PermissionError:
-        raise RunFolderError(f"{path}: no permission to write there") from None
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be made: {error.strerror}") from None
     with _locked(path):
         folder = RunFolder(path, _manifest(path, plan, facts))
         yield folder
@@ -205,15 +206,41 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
         }
         write_json(file, manifest)
         return manifest
-    manifest = json.loads(file.read_text(encoding="utf-8"))
-    if manifest.get("format") != FORMAT:
-        raise RunFolderError(f"{file}: format {manifest.get('format')!r}, needed {FORMAT}")
+    manifest = _read_manifest(file)
     if manifest["plan_sha256"] != plan.fingerprint():
         raise RunFolderError(
             f"{path}: holds results of another plan: {_difference(path, plan)}",
             fix="name another folder:  --set output=runs/other  (demo: --output), or delete this",
         )
-    return dict(manifest)
+    renderings = {task["name"]: task["rendering"] for task in manifest["tasks"]}
+    tasks = [
+        task | {"rendering": renderings.get(task["name"], task["rendering"])}
+        for task in facts["tasks"]
+    ]
+    return manifest | {"tasks": tasks}
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    """A manifest, whole enough to go on from.
+
+    Raises:
+        RunFolderError: if it is missing or damaged.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise RunFolderError(f"{file}: format {manifest['format']!r}, needed {FORMAT}")
+        for key in ("plan_sha256", "stages", "tasks", "model"):
+            manifest[key]
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"{file.parent}: not a run folder, it holds no manifest.json"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunFolderError(
+            f"{file}: damaged", fix="restore it, or delete the folder and run again"
+        ) from None
+    return manifest
 
 
 def _difference(path: Path, plan: Plan) -> str:
@@ -238,13 +265,17 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def finished_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest of another run, if it has finished a stage of this name and fingerprint."""
-    try:
-        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    """The manifest of another run, if it has finished a stage of this name and fingerprint.
+
+    Raises:
+        RunFolderError: if there is no run, or the files of that stage are not those it wrote.
+    """
+    manifest = _read_manifest(path / "manifest.json")
     same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
-    return manifest if same and same[0]["state"] == "done" else None
+    if not same or same[0]["state"] != "done":
+        return None
+    RunFolder(path, manifest).verify(name)
+    return manifest
 
 
 def share_files(source: Path, target: Path) -> None:

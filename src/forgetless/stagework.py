@@ -54,16 +54,18 @@ class StageWork:
         """
         last = len(self._experiment.stages)
         self._progress.stage(self._folder.path.name, stage.name, stage.number, last)
+        path = self._folder.stage_path(stage.name)
         entry = self._folder.entry(stage.name)
-        if entry is None:
-            return
-        if entry["fingerprint"] != self._fingerprints[stage.number]:
+        begun = path / "checkpoints" / "fingerprint"
+        was = entry["fingerprint"] if entry else begun.read_text() if begun.is_file() else None
+        if was not in (None, self._fingerprints[stage.number]):
             raise RunFailed(
                 f"{self._folder.path}: stage {stage.name} was trained on other data or from "
                 "another model than the files hold now",
                 fix="put the old files back, or name another folder:  --set output=runs/other",
             )
-        self._methods.restore(self._folder.stage_path(stage.name) / "methods")
+        if entry is not None:
+            self._methods.restore(path / "methods")
 
     def trained(self, stage: Stage) -> bool:
         """Whether the stage's weights are on disk."""
@@ -76,6 +78,7 @@ class StageWork:
             entry is not None
             and entry["state"] == "done"
             and entry["scoring_fingerprint"] == self._scoring
+            and (self._folder.path / "stages" / stage.name / "scores.jsonl").is_file()
         )
 
     def take_shared(self, stage: Stage) -> bool:
@@ -107,6 +110,8 @@ class StageWork:
             from forgetless.training.stage import train_stage
 
             path = self._folder.stage_path(stage.name)
+            (path / "checkpoints").mkdir(exist_ok=True)
+            write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
             loaded = self._model(start)
             self._in_memory = None  # from here on it is no longer what ``start`` left
             self._progress.working("tokenising")

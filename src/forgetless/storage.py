@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,13 +65,16 @@ def disk_faults_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        # safetensors reports through an exception of its own, torch through RuntimeError
-        if full or "No space left on device" in str(error) or "os error 28" in str(error):
+        # safetensors reports by an exception of its own that has the number in its text
+        said = re.search(r"\(os error (\d+)\)", str(error))
+        code = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
+        full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if full or "No space left on device" in str(error):
             raise RunFailed(
                 f"{folder}: the disk is full; everything finished before is kept",
                 fix="free some space and run the same command again to continue",
             ) from error
-        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EIO, errno.EACCES):
-            raise RunFailed(f"{folder}: cannot be written: {error.strerror}") from error
+        if code in (errno.EROFS, errno.EIO, errno.EACCES):
+            place = getattr(error, "filename", None) or folder
+            raise RunFailed(f"{place}: {os.strerror(code)}") from error
         raise

@@ -53,4 +53,4 @@ def test_the_python_of_the_readme_runs(
         assert block.count(there) == 1
         block = block.replace(there, here)
     exec(block, {})  # noqa: S102
-    assert (tmp_path / "runs" / "first" / "report.html").is_file()
+    assert (tmp_path / "runs" / "python" / "report.html").is_file()

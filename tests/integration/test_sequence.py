@@ -327,3 +327,83 @@ def test_lora_on_an_adapter_is_refused_before_anything_is_loaded(plan: MakePlan)
     adapter = run_sequence(plan("adapter", methods=["lora"])).model_path()
     with pytest.raises(ModelError, match="is an adapter, and lora would put another on top"):
         run_sequence(plan("again", model=str(adapter), methods=["lora"]))
+
+
+def test_data_changed_between_a_kill_and_the_restart_is_refused(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "yes"} for i in range(8)]
+    train = write_rows(tmp_path / "own.jsonl", rows)
+    test = write_rows(tmp_path / "own_test.jsonl", [{"prompt": "x?", "completion": "no"}])
+    wanted = plan(
+        sequence=[{"name": "own", "train": str(train), "test": str(test)}],
+        training={"checkpoint_every": 1},
+    )
+
+    class Stop(Progress):
+        def trained(self, step: int, steps: int, loss: float) -> None:
+            if step == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sequence(wanted, Stop())
+    write_rows(train, [row | {"completion": "no"} for row in rows])
+    with pytest.raises(RunFailed, match="stage 1-own was trained on other data"):
+        run_sequence(wanted)
+    write_rows(train, rows)
+    assert run_sequence(wanted).results.state == "finished"
+
+
+def test_lost_scores_are_made_again(plan: MakePlan) -> None:
+    result = run_sequence(plan())
+    scores = result.path / "stages" / "2-second" / "scores.jsonl"
+    before = scores.read_bytes()
+    scores.unlink()
+    watcher = Recorder()
+    run_sequence(plan(), watcher)
+    assert watcher.trained_stages == []
+    assert scores.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "{}", '{"format": 1}', "[]", '{"format": 1, "stages": 3}']
+)
+def test_a_damaged_manifest_is_a_message(plan: MakePlan, content: str) -> None:
+    wanted = plan()
+    folder = Path(wanted.output)
+    folder.mkdir()
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(RunFolderError, match=r"manifest\.json: damaged"):
+        run_sequence(wanted)
+    with pytest.raises(RunFolderError, match=r"manifest\.json: damaged"):
+        run_sequence(plan("other"), share_with=[folder])
+
+
+def test_sharing_with_a_folder_that_is_no_run_is_refused(plan: MakePlan, tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"not a run folder, it holds no manifest\.json"):
+        run_sequence(plan(), share_with=[tmp_path / "nowhere"])
+
+
+def test_damaged_weights_of_another_run_are_not_shared(plan: MakePlan) -> None:
+    plain = run_sequence(plan("plain"))
+    weights = plain.model_path(1) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    with pytest.raises(RunFolderError, match=r"model\.safetensors: not the file that was written"):
+        run_sequence(plan("protected", methods=["replay"]), share_with=[plain.path])
+
+
+def test_another_scorer_shares_the_training_and_scores_anew(plan: MakePlan, data: Path) -> None:
+    def tasks(score: str) -> list[dict[str, Any]]:
+        file = {"train": str(data / "first.jsonl"), "test": str(data / "first_test.jsonl")}
+        return [{"name": "first", "score": score, "max_new_tokens": 8, **file}]
+
+    strict = run_sequence(plan("strict", sequence=tasks("exact_match")))
+    watcher = Recorder()
+    graded = run_sequence(
+        plan("graded", sequence=tasks("token_f1")), watcher, share_with=[strict.path]
+    )
+    assert watcher.trained_stages == []
+    assert graded.results.tasks[0].scorer == "token_f1"
+    scores = lines(graded.path / "stages" / "1-first" / "scores.jsonl")
+    own = [line for line in scores if line["task"] == "first"]
+    assert [line["score"] for line in own] == [line["readings"]["token_f1"] for line in own]

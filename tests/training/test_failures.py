@@ -59,9 +59,11 @@ def test_loss_that_is_no_number_stops_before_the_weights_are_touched(
     with pytest.raises(TrainingFailed) as caught:
         train(loaded, STAGE, settings(learning_rate=3e-4), tmp_path)
     assert caught.value.message == (
-        "the loss became nan at step 1 of 4; the weights before that step were not touched by it"
+        "the loss became nan at step 1 of 4; the stages before this one are kept, with their scores"
     )
-    assert caught.value.fix == ("lower the learning rate:  --set training.learning_rate=3e-05")
+    assert caught.value.fix == (
+        "lower the learning rate:  --set training.learning_rate=3e-05 --set output=runs/other"
+    )
     assert caught.value.exit_code == 1
     assert bits(weights(loaded.model)) == before
 
@@ -91,7 +93,7 @@ def test_rate_that_is_far_too_high_is_told(tiny_model: Path, tmp_path: Path) -> 
     with pytest.raises(TrainingFailed, match=r"became (nan|inf) at step \d of 9") as caught:
         train(fresh(tiny_model), STAGE, settings(learning_rate=1e30, steps=9, warmup=0), tmp_path)
     assert caught.value.fix is not None
-    assert caught.value.fix.endswith("--set training.learning_rate=1e+29")
+    assert caught.value.fix.endswith("--set training.learning_rate=1e+29 --set output=runs/other")
 
 
 def test_last_good_state_stays_on_disk(tiny_model: Path, tmp_path: Path) -> None:

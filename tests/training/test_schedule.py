@@ -102,7 +102,10 @@ def test_row_too_long_is_an_error_that_says_which_and_what_to_do() -> None:
     assert caught.value.message == (
         "texts.jsonl: row '1' of task 'texts' has 21 tokens, more than training.max_length = 20"
     )
-    assert caught.value.fix == "--set training.max_length=21, or  too_long: drop | truncate"
+    assert (
+        caught.value.fix
+        == "--set training.max_length=21, or  --set training.too_long=drop (or truncate)"
+    )
 
 
 def test_row_of_just_the_longest_length_is_kept_whole() -> None:
@@ -145,7 +148,7 @@ def test_row_longer_than_the_models_context_is_too_long_whatever_the_plan_allows
     with pytest.raises(DataError) as caught:
         scheduled(texts(5, 21), context=20, max_length=100)
     assert caught.value.message.endswith("has 21 tokens, more than the model's context of 20")
-    assert caught.value.fix == "too_long: drop | truncate"
+    assert caught.value.fix == "--set training.too_long=drop (or truncate)"
     cut = scheduled(texts(5, 21), context=20, max_length=100, too_long="truncate", epochs=1)
     assert sorted(cut.examples.lengths) == [5, 20]
     kept = scheduled(texts(5, 21), context=20, max_length=100, too_long="drop", epochs=1)

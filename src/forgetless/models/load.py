@@ -48,7 +48,9 @@ def pick_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
     if not there[wanted]:
-        raise ModelError(f"training.device is {wanted}, but torch finds none", fix="device: auto")
+        raise ModelError(
+            f"training.device is {wanted}, but torch finds none", fix="--set training.device=auto"
+        )
     return wanted
 
 

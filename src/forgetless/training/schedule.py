@@ -223,11 +223,12 @@ class _Encoder:
             return example
         if self._config.too_long == "error":
             where = "rehearsed" if rehearsal else f"{task.config.train}:"
-            longer = f"--set training.max_length={len(example)}, or  "
+            fits = len(example) <= self._context
+            longer = f"--set training.max_length={len(example)}, or  " if fits else ""
             raise DataError(
                 f"{where} row {row.id!r} of task {task.name!r} has {len(example)} "
                 f"tokens, more than {self.limit}",
-                fix=f"{longer if len(example) <= self._context else ''}too_long: drop | truncate",
+                fix=f"{longer}--set training.too_long=drop (or truncate)",
             )
         if self._config.too_long == "drop":
             return None

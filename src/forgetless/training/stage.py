@@ -39,7 +39,7 @@ class TrainingReport:
     """
 
     steps: int
-    epochs: int
+    epochs: float
     rows: int
     tokens: int
     replayed_tokens: int
@@ -108,7 +108,7 @@ def train_stage(
     seconds, cpu_seconds = trainer.spent()
     report = TrainingReport(
         steps=steps,
-        epochs=int(schedule.epochs[-1]),
+        epochs=float((schedule.order < schedule.new).sum()) / schedule.new,
         rows=len(schedule),
         tokens=schedule.tokens,
         replayed_tokens=schedule.replayed_tokens,

@@ -205,9 +205,9 @@ class StageTrainer(Trainer):
     def _broken(self, what: str, value: float) -> TrainingFailed:
         return TrainingFailed(
             f"{what} became {value} at step {self.state.global_step + 1} of "
-            f"{self.state.max_steps}; the weights before that step were not touched by it",
+            f"{self.state.max_steps}; the stages before this one are kept, with their scores",
             fix="lower the learning rate:  --set training.learning_rate="
-            f"{self.args.learning_rate / 10:g}",
+            f"{self.args.learning_rate / 10:g} --set output=runs/other",
         )
 
 
