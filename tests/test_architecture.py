@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),
     },
-    "estimate": {"errors", "plan", "models", "training", "preparation"},
+    "estimate": {"errors", "plan", "models", "training", "evaluation", "preparation"},
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),

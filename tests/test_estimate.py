@@ -158,3 +158,12 @@ def test_the_estimate_is_plain_data(find: Find) -> None:
     found = json.loads(json.dumps(find().to_json()))
     assert found["stages"][1]["name"] == "2-b"
     assert found["tasks"][0]["score"] == "exact_match"
+
+
+def test_items_that_could_not_be_scored_are_foretold(find: Find, tmp_path: Path) -> None:
+    rows = [{"prompt": "p" * length, "completion": "c"} for length in (5, 400)]
+    test = str(write_rows(tmp_path / "long_test.jsonl", rows))
+    found = find(test_only=[{"test": test, "score": "nll", "name": "long"}])
+    (warning,) = [text for text in found.warnings if "'long'" in text]
+    assert warning.startswith("1 of 2 test items of 'long' cannot be scored; the first is '1': ")
+    assert warning.endswith("tokens are more than the model's context of 256")

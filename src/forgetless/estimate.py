@@ -12,10 +12,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from forgetless.evaluation.scorer import unscorable
 from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton, pick_device
 from forgetless.plan import Plan
-from forgetless.preparation import prepare
+from forgetless.preparation import Experiment, prepare
 
 EFFICIENCY = 0.5  # share of the speed of a large matrix product that training usually reaches
 
@@ -123,8 +124,21 @@ def estimate(plan: Plan) -> Estimate:
         ),
         stages=tuple(stages),
         memory_gb=(4 * parameters + 12 * trainable) / 1e9,
-        warnings=experiment.warnings,
+        warnings=(*experiment.warnings, *_unscorable(experiment, tokenizer, context)),
     )
+
+
+def _unscorable(experiment: Experiment, tokenizer: Any, context: int) -> list[str]:
+    """One warning for each task that has items which could not be scored."""
+    warnings = []
+    for task in experiment.tasks:
+        failed = unscorable(task, tokenizer, context)
+        if failed:
+            warnings.append(
+                f"{len(failed)} of {len(task.test)} test items of {task.name!r} cannot be scored; "
+                f"the first is {failed[0].item!r}: {failed[0].error}"
+            )
+    return warnings
 
 
 def _flops_per_second(device: str, precision: str) -> float:

@@ -102,8 +102,8 @@ def test_every_fault_of_a_plan_is_shown_on_a_line_of_its_own(
     code, out, err = forgetless("run", plan, *changes)
     assert (code, out) == (2, "")
     assert err == (
-        f"error: {plan}: training.epochs: found int '0': input should be greater than 0\n"
-        f"{plan}: unknown key 'sed' in training\n"
+        f"error: {plan}: unknown key 'sed' in training\n"
+        f"{plan}: training.epochs: found int '0': input should be greater than 0\n"
         "  fix: did you mean 'seed'?\n"
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from forgetless.errors import DataError
 from forgetless.evaluation import matching
@@ -63,27 +64,17 @@ def score_task(
         The results of one batch at a time.
     """
     renderer = task.renderer(loaded.tokenizer)
-    longest = context_length(loaded.model)
-    reserve = task.config.max_new_tokens if task.config.score in _MATCHERS else 0
-    prepared: list[_Prepared] = []
-    failed: list[ItemResult] = []
-    for row in task.test:
-        try:
-            item = _prepare(renderer, row, task.config.score)
-        except DataError as error:
-            failed.append(_failure(task, row, "", error.message))
-            continue
-        length = max(map(len, item.requests)) + reserve
-        if length > longest:
-            reason = f"{length} tokens are more than the model's context of {longest}"
-            failed.append(_failure(task, row, item.prompt, reason))
-        else:
-            prepared.append(item)
+    prepared, failed = _prepare_all(task, renderer, context_length(loaded.model))
     if any(result.item not in done for result in failed):
         yield failed
     for batch in _item_batches(prepared, batch_size, vocabulary_size(loaded.model)):
         if not all(item.row.id in done for item in batch):
             yield _score_batch(loaded, task, renderer, batch)
+
+
+def unscorable(task: Task, tokenizer: Any, context: int) -> list[ItemResult]:
+    """Items that could not be scored with a context of this many tokens, each with the reason."""
+    return _prepare_all(task, task.renderer(tokenizer), context)[1]
 
 
 def ask(loaded: LoadedModel, questions: Sequence[str]) -> list[str]:
@@ -95,6 +86,28 @@ def ask(loaded: LoadedModel, questions: Sequence[str]) -> list[str]:
         for number, question in enumerate(questions)
     ]
     return generate(loaded, prompts, ASK_TOKENS, renderer.stop_ids()) if prompts else []
+
+
+def _prepare_all(
+    task: Task, renderer: Renderer, context: int
+) -> tuple[list[_Prepared], list[ItemResult]]:
+    """Items with their tokens, and the failures of those that cannot be asked."""
+    reserve = task.config.max_new_tokens if task.config.score in _MATCHERS else 0
+    prepared: list[_Prepared] = []
+    failed: list[ItemResult] = []
+    for row in task.test:
+        try:
+            item = _prepare(renderer, row, task.config.score)
+        except DataError as error:
+            failed.append(_failure(task, row, "", error.message))
+            continue
+        length = max(map(len, item.requests)) + reserve
+        if length > context:
+            reason = f"{length} tokens are more than the model's context of {context}"
+            failed.append(_failure(task, row, item.prompt, reason))
+        else:
+            prepared.append(item)
+    return prepared, failed
 
 
 def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:

@@ -21,7 +21,9 @@ def make_plan(data: Mapping[str, Any], where: str = "plan") -> Plan:
     try:
         return Plan.model_validate(dict(data))
     except ValidationError as error:
-        faults = [_fault(item) for item in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        found.sort(key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key comes first
+        faults = [_fault(item) for item in found]
         fixes = [fix for _, fix in faults if fix]
         lines = [f"{where}: {text}" for text, _ in faults]
         raise PlanError("\n".join(lines), fix=fixes[0] if fixes else None) from None

@@ -155,6 +155,8 @@ def _hold_out(
     total = len(rows)
     wanted = round(total * config.hold_out)
     if wanted < 1 or wanted >= total:
+        for _ in rows:  # a malformed row explains more than a split that came out empty
+            pass
         raise DataError(
             f"task {config.name!r} has no test items ({config.train}: {total} training rows, "
             f"{config.hold_out:g} of them held out)",
