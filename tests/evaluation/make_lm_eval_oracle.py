@@ -4,9 +4,9 @@ lm-evaluation-harness (https://github.com/EleutherAI/lm-evaluation-harness) is a
 implementation of scoring by log-likelihood.  It is asked through its ``HFLM.loglikelihood`` and its
 ``simple_evaluate`` with a multiple-choice task of its own kind; nothing of ours takes part::
 
-    python3 -m venv /tmp/lmvenv
-    /tmp/lmvenv/bin/pip install torch==2.13.0 transformers==5.23.0 lm-eval==0.4.13 accelerate
-    /tmp/lmvenv/bin/python -m tests.evaluation.make_lm_eval_oracle   # from the repository's root
+    python3 -m venv .oracle-venv
+    .oracle-venv/bin/pip install torch==2.13.0 transformers==5.23.0 lm-eval==0.4.13 accelerate
+    .oracle-venv/bin/python -m tests.evaluation.make_lm_eval_oracle   # from the repository's root
 
 The model's weights come from NumPy's legacy generator, whose stream never changes, so that every
 machine has the same model.  Its tokenizer has merges across word boundaries and inside words, so

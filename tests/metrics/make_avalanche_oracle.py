@@ -6,10 +6,10 @@ driven here as its trainer drives them: event by event, fed with predictions, ne
 Importing all of Avalanche needs torchvision and more; the metrics need only torch and matplotlib.
 So this loads the metric modules alone, from the installed package, without its ``__init__``::
 
-    python3 -m venv /tmp/avenv
-    /tmp/avenv/bin/pip install torch==2.13.0 matplotlib==3.11.2
-    /tmp/avenv/bin/pip install --no-deps avalanche-lib==0.6.0
-    /tmp/avenv/bin/python tests/metrics/make_avalanche_oracle.py
+    python3 -m venv .oracle-venv
+    .oracle-venv/bin/pip install torch==2.13.0 matplotlib==3.11.2
+    .oracle-venv/bin/pip install --no-deps avalanche-lib==0.6.0
+    .oracle-venv/bin/python tests/metrics/make_avalanche_oracle.py
 
 What its figures are, from its source (``avalanche/evaluation/metrics/forgetting_bwt.py`` and
 ``forward_transfer.py``), for tasks 0 to T-1 trained one per stage:
