@@ -39,7 +39,8 @@ def run_sequence(
         The finished run.
 
     Raises:
-        UsageError: if the plan cannot be carried out; nothing was started.
+        UsageError: if the plan cannot be carried out; what only the model itself shows, such as
+            modules that ``lora`` cannot find, is said when its stage begins.
         RunFailed: if work stopped part-way; what was finished is kept.
     """
     experiment = prepare(plan)

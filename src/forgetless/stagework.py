@@ -92,10 +92,11 @@ class StageWork:
             path = self._folder.stage_path(stage.name)
             share_files(other / "stages" / stage.name, path)
             self._record_trained(stage, entry["training"], shared_from=str(other.name))
-            if entry["scoring_fingerprint"] == self._scoring:
+            scores = path / "scores.jsonl"
+            if entry["scoring_fingerprint"] == self._scoring and scores.is_file():
                 self._record_scored(stage, entry["scoring"])
             else:
-                (path / "scores.jsonl").unlink()
+                scores.unlink(missing_ok=True)
             self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
             return True
         return False

@@ -407,3 +407,12 @@ def test_another_scorer_shares_the_training_and_scores_anew(plan: MakePlan, data
     scores = lines(graded.path / "stages" / "1-first" / "scores.jsonl")
     own = [line for line in scores if line["task"] == "first"]
     assert [line["score"] for line in own] == [line["readings"]["token_f1"] for line in own]
+
+
+def test_a_shared_stage_whose_scores_were_lost_is_scored_anew(plan: MakePlan) -> None:
+    plain = run_sequence(plan("plain"))
+    (plain.path / "stages" / "1-first" / "scores.jsonl").unlink()
+    watcher = Recorder()
+    shared = run_sequence(plan("shared", ask=[]), watcher, share_with=[plain.path])
+    assert watcher.trained_stages == []
+    assert all(value is not None for row in shared.matrix.values for value in row)

@@ -31,7 +31,7 @@ from forgetless.metrics.retention import (
     retention_change,
 )
 from forgetless.metrics.scores import Scores, ScoreStack, TaskColumn, Unit
-from forgetless.metrics.summary import Figure, Summary, TaskSummary, summarise
+from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, summarise
 
 __all__ = [
     "Cell",
@@ -57,6 +57,7 @@ __all__ = [
     "backward_transfer",
     "best_earlier",
     "cell_intervals",
+    "estimate",
     "find_flips",
     "forgetting",
     "forward_transfer",

@@ -159,12 +159,12 @@ def summarise(
         >>> print(summary.backward_transfer.reason)
         all tasks are trained in the last stage, so nothing came after them to change them
     """
-    find = partial(_figure, draws=draws, level=level, seed=seed)
+    find = partial(estimate, draws=draws, level=level, seed=seed)
 
     def against_joint(formula: Callable[..., Any]) -> Figure:
         if joint is None:
             return Figure(None, None, "no joint run to compare with")
-        return find(formula, *restrict_to_common_items(matrix, joint))
+        return find(formula, matrix, joint)
 
     def summarise_task(name: str) -> TaskSummary:
         column = matrix.column(name)
@@ -198,10 +198,20 @@ def summarise(
     )
 
 
-def _figure(
+def estimate(
     formula: Callable[..., Any], *runs: ScoreMatrix, draws: int, level: float, seed: int
 ) -> Figure:
+    """A figure with its interval, or the reason why there is none.
+
+    Args:
+        formula: A figure of this package.
+        runs: What it is a function of; several are paired on the items that all of them scored.
+        draws: Bootstrap draws.
+        level: Confidence level, in (0, 1).
+        seed: Seed of the draws.
+    """
     try:
+        runs = restrict_to_common_items(*runs) if len(runs) > 1 else runs
         value = formula(*runs)
     except NotMeasured as absent:
         return Figure(None, None, absent.message)

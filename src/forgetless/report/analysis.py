@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from forgetless.errors import NotMeasured
 from forgetless.metrics import (
     Figure,
     Interval,
     ScoreMatrix,
     Summary,
     cell_intervals,
+    estimate,
     gap_closed,
-    interval,
     learned_score,
-    restrict_to_common_items,
     summarise,
 )
 from forgetless.report.changes import ChangedItem, SharedWords, changed_items, shared_words
@@ -169,22 +167,6 @@ def _summary(run: RunResults, joint: RunResults | None, **how: Any) -> Summary:
     own = Figure(None, None, "it is the joint run itself")
     tasks = tuple(replace(task, intransigence=own) for task in summary.tasks)
     return replace(summary, tasks=tasks, average_intransigence=own)
-
-
-def estimate(
-    formula: Callable[..., Any], *runs: ScoreMatrix, draws: int, level: float, seed: int
-) -> Figure:
-    """A figure with its interval, or the reason why there is none."""
-    try:
-        runs = restrict_to_common_items(*runs) if len(runs) > 1 else runs
-        value = formula(*runs)
-    except NotMeasured as absent:
-        return Figure(None, None, absent.message)
-    try:
-        limits = interval(formula, *runs, draws=draws, level=level, seed=seed)
-    except NotMeasured as unsure:
-        return Figure(value, None, unsure.message)
-    return Figure(value, limits, None)
 
 
 def _scores(matrix: ScoreMatrix) -> dict[tuple[int, str], float]:
