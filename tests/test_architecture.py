@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "preparation": {"errors", "plan", "tasks", "models", "methods"},
     "runfolder": {"errors", "plan", "storage", "models", "tasks", "metrics", "result"},
     "stagework": {
+        "tasks",
         *("errors", "storage", "progress", "models", "methods", "training", "evaluation"),
         *("preparation", "runfolder"),
     },
@@ -34,7 +35,16 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),
     },
-    "estimate": {"errors", "plan", "models", "training", "evaluation", "preparation"},
+    "estimate": {
+        "errors",
+        "plan",
+        "methods",
+        "tasks",
+        "models",
+        "training",
+        "evaluation",
+        "preparation",
+    },
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),

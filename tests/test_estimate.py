@@ -14,8 +14,8 @@ from forgetless.estimate import Estimate, estimate
 from forgetless.models.load import load_tokenizer
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
-from forgetless.training.schedule import build_schedule
 from tests.tiny import write_rows
+from tests.training.build import stage_schedule
 
 MakePlan = Callable[..., Plan]
 Find = Callable[..., Estimate]
@@ -86,10 +86,10 @@ def test_tokens_are_those_of_the_schedule_that_would_be_trained(plan: MakePlan) 
     made = plan(methods=[{"replay": {"ratio": 0.3, "buffer": "reservoir", "size": 3}}])
     experiment, tokenizer = prepare(made), load_tokenizer(made.model)
     for stage, found in zip(experiment.stages, estimate(made).stages, strict=True):
-        trained = build_schedule(stage, experiment.methods, tokenizer, made.training)
+        trained = stage_schedule(stage, experiment.methods, tokenizer, made.training)
         assert (found.rows, found.tokens) == (len(trained), trained.tokens)
         assert found.replayed_tokens == trained.replayed_tokens
-        experiment.methods.end_stage(None, tokenizer, stage)
+        experiment.methods.keep_rows(stage)
 
 
 def test_joint_training_is_one_stage_on_everything(find: Find) -> None:

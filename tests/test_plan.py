@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forgetless.errors import PlanError
 from forgetless.methods import METHODS
-from forgetless.methods.compose import compose
+from forgetless.methods.compose import Compose
 from forgetless.plan import ModelConfig, Plan, TaskConfig, TrainingConfig, load_plan, make_plan
 
 MINIMAL = "model: m\nsequence: [a.jsonl]\n"
@@ -138,7 +138,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one(
 
 def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(PlanError, match="there is no method 'replya'") as caught:
-        compose(plan(methods=["replya"]).methods)
+        Compose.from_plan(plan(methods=["replya"]).methods)
     assert caught.value.fix == "did you mean 'replay'?"
 
 
@@ -147,7 +147,7 @@ def test_an_unknown_option_of_a_method_is_refused_with_the_nearest_or_all(name: 
     options = list(METHODS[name].Config.model_fields)
     wrong = options[0] + "x" if options else "strength"
     with pytest.raises(PlanError) as caught:
-        compose(plan(methods=[{name: {wrong: 1}}]).methods)
+        Compose.from_plan(plan(methods=[{name: {wrong: 1}}]).methods)
     assert caught.value.message == f"methods: {name} has no option {wrong!r}"
     needed = f"did you mean {options[0]!r}?" if options else "it has no options"
     assert caught.value.fix == needed
@@ -155,7 +155,7 @@ def test_an_unknown_option_of_a_method_is_refused_with_the_nearest_or_all(name: 
 
 def test_a_wrong_option_of_a_method_says_what_was_found_and_needed() -> None:
     with pytest.raises(PlanError) as caught:
-        compose(plan(methods=[{"replay": {"ratio": 1.5}}]).methods)
+        Compose.from_plan(plan(methods=[{"replay": {"ratio": 1.5}}]).methods)
     assert caught.value.message == "methods: replay.ratio: found 1.5: input should be less than 1"
 
 

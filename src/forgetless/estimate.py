@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from forgetless.evaluation.scorer import unscorable
+from forgetless.methods.base import Workbench
 from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton, pick_device
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
+from forgetless.tasks.examples import Encoder
 
 EFFICIENCY = 0.5  # share of the speed of a large matrix product that training usually reaches
 
@@ -92,8 +94,10 @@ def estimate(plan: Plan) -> Estimate:
     stages = []
     trainable = parameters
     for stage in experiment.stages:
-        schedule = build_schedule(stage, methods, tokenizer, config, context)
-        skeleton = methods.adapt(skeleton, stage)
+        bench = Workbench(stage, skeleton, tokenizer, Encoder(tokenizer, config, context))
+        methods.adapt(bench)
+        skeleton = bench.model
+        schedule = build_schedule(bench, methods, config)
         trainable = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
         operations = (4 * parameters + 2 * trainable) * schedule.tokens
         stages.append(
@@ -106,7 +110,7 @@ def estimate(plan: Plan) -> Estimate:
                 operations / speed,
             )
         )
-        methods.end_stage(None, tokenizer, stage)
+        methods.keep_rows(stage)
     return Estimate(
         method=methods.label,
         parameters=parameters,

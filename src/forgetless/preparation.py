@@ -12,7 +12,7 @@ from typing import Any
 
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
-from forgetless.methods.compose import Composition, compose
+from forgetless.methods.compose import Compose
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
@@ -40,7 +40,7 @@ class Experiment:
     plan: Plan
     tasks: tuple[Task, ...]
     stages: tuple[Stage, ...]
-    methods: Composition
+    methods: Compose
     source: ModelSource
 
     @cached_property
@@ -131,7 +131,7 @@ def prepare(plan: Plan) -> Experiment:
         UsageError: for whatever cannot work, before any model is loaded.
     """
     plan = anchored(plan, Path.cwd())  # what is saved with the results must mean the same later
-    methods = compose(plan.methods)
+    methods = Compose.from_plan(plan.methods)
     source = find_model(plan.model)
     if source.kind == "adapter" and methods.adapt_the_model:
         raise ModelError(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import RunFailed
-from forgetless.methods.base import Stage
+from forgetless.methods.base import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.progress import Progress
 from forgetless.runfolder import RunFolder, finished_stage, hash_files, share_files
 from forgetless.storage import write_text
+from forgetless.tasks.examples import Encoder
 
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
@@ -105,10 +106,9 @@ class StageWork:
         """Train the stage from where ``start`` ended; the untouched model is only recorded."""
         training: dict[str, Any] | None = None
         if stage.number > 0:
-            from forgetless.models.forward import context_length
             from forgetless.models.save import save_stage_model
             from forgetless.training.schedule import build_schedule
-            from forgetless.training.stage import train_stage
+            from forgetless.training.stage import resume_point, train_stage
 
             path = self._folder.stage_path(stage.name)
             (path / "checkpoints").mkdir(exist_ok=True)
@@ -116,18 +116,13 @@ class StageWork:
             loaded = self._model(start)
             self._in_memory = None  # from here on it is no longer what ``start`` left
             self._progress.working("tokenising")
-            schedule = build_schedule(
-                stage,
-                self._methods,
-                loaded.tokenizer,
-                self._config,
-                context_length(loaded.model),
-            )
+            bench = self._bench(stage, loaded)
+            resume_point(path / "checkpoints", self._methods)
+            self._methods.adapt(bench)
+            schedule = build_schedule(bench, self._methods, self._config)
             self._warn_of_length(stage, schedule)
-            loaded.model = self._methods.adapt(loaded.model, stage)
             training = train_stage(
-                loaded,
-                stage,
+                bench,
                 schedule,
                 self._methods,
                 self._config,
@@ -135,6 +130,7 @@ class StageWork:
                 self._experiment.device,
                 self._progress.trained,
             ).to_json()
+            loaded.model = bench.model
             self._progress.working("saving the model")
             save_stage_model(loaded.model, loaded.tokenizer, path)
             write_text(path / "train.jsonl", schedule.lines())
@@ -177,14 +173,23 @@ class StageWork:
             self._folder.describe(loaded, self._experiment.tasks)
         return self._in_memory[1]
 
+    def _bench(self, stage: Stage, loaded: LoadedModel) -> Workbench:
+        """A stage's model and rows, as methods see them."""
+        from forgetless.models.forward import context_length
+
+        encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model))
+        return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
+
     def _record_trained(
         self, stage: Stage, training: dict[str, Any] | None, shared_from: str | None = None
     ) -> None:
         """Let the methods learn from the stage, save their state, then put it all on record."""
         path = self._folder.stage_path(stage.name)
-        if stage.number > 0 and self._methods.learn_at_end:
-            loaded = self._model(stage)
-            self._methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        if stage.number > 0:
+            self._methods.keep_rows(stage)
+            if self._methods.learn_at_end:
+                self._progress.working("learning what must be kept")
+                self._methods.end_stage(self._bench(stage, self._model(stage)))
         self._methods.save(path / "methods")
         self._folder.record(
             {

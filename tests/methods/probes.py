@@ -8,15 +8,10 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from forgetless.methods.base import (
-    Batch,
-    Method,
-    Pull,
-    RehearsalRows,
-    Stage,
-    State,
-)
+from forgetless.methods.base import Batch, Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.pulls import pull_towards
 from forgetless.plan import Config
+from forgetless.tasks.examples import Examples
 
 
 class StrengthConfig(Config):
@@ -31,26 +26,24 @@ class Anchor(Method[StrengthConfig]):
     name = "anchor"
     Config = StrengthConfig
 
-    def __init__(self, config: StrengthConfig) -> None:
-        super().__init__(config)
-        self._anchors: dict[str, torch.Tensor] = {}
-        self._importances: dict[str, torch.Tensor] = {}
+    def __init__(self, config: StrengthConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        self.anchors: dict[str, torch.Tensor] = {}
+        self.importances: dict[str, torch.Tensor] = {}
 
-    def pull(self) -> Pull | None:
-        if not self._anchors:
-            return None
-        return Pull(self.config.strength, self._anchors, self._importances)
+    def pull(self, model: Any) -> float:
+        return pull_towards(model, self.config.strength, self.anchors, self.importances)
 
-    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
-        self._anchors = _trained(model)
-        self._importances = {name: value.abs() * 10 for name, value in self._anchors.items()}
+    def end_stage(self, bench: Workbench) -> None:
+        self.anchors = _trained(bench.model)
+        self.importances = {name: value.abs() * 10 for name, value in self.anchors.items()}
 
     def state(self) -> State:
-        return State({f"anchor/{name}": value for name, value in self._anchors.items()})
+        return State({f"anchor/{name}": value for name, value in self.anchors.items()})
 
     def restore(self, state: State) -> None:
-        self._anchors = {name.removeprefix("anchor/"): t for name, t in state.tensors.items()}
-        self._importances = {name: value.abs() * 10 for name, value in self._anchors.items()}
+        self.anchors = {name.removeprefix("anchor/"): t for name, t in state.tensors.items()}
+        self.importances = {name: value.abs() * 10 for name, value in self.anchors.items()}
 
 
 class Calm(Method[StrengthConfig]):
@@ -70,8 +63,8 @@ class Project(Method[StrengthConfig]):
     name = "project"
     Config = StrengthConfig
 
-    def __init__(self, config: StrengthConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: StrengthConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
         self._direction: dict[str, torch.Tensor] = {}
 
     def change_gradient(self, model: Any) -> None:
@@ -82,8 +75,8 @@ class Project(Method[StrengthConfig]):
         for name, parameter in parameters.items():
             parameter.grad -= self.config.strength * along * self._direction[name]
 
-    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
-        trained = _trained(model)
+    def end_stage(self, bench: Workbench) -> None:
+        trained = _trained(bench.model)
         length = sum(float(value.square().sum()) for value in trained.values()) ** 0.5
         self._direction = {name: value / length for name, value in trained.items()}
 
@@ -100,8 +93,8 @@ class Slow(Method[StrengthConfig]):
     name = "slow"
     Config = StrengthConfig
 
-    def __init__(self, config: StrengthConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: StrengthConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
         self._average: dict[str, torch.Tensor] = {}
         self._steps = 0
 
@@ -142,24 +135,30 @@ class Recorder(Method[NoConfig]):
         self.calls.append("PlansStages")
         return list(stages)
 
-    def adapt(self, model: Any, stage: Stage) -> Any:
+    def adapt(self, bench: Workbench) -> None:
         self.calls.append("AdaptsModel")
-        return model
 
-    def rehearsal(self, stage: Stage) -> Sequence[RehearsalRows]:
+    def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         self.calls.append("MixesData")
         return []
+
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        self.calls.append("LooksAhead")
+
+    def weigh(self, batch: Batch) -> torch.Tensor:
+        self.calls.append("WeighsTokens")
+        return torch.ones(batch.targets.shape)
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:
         self.calls.append("AddsLoss")
         return torch.zeros(())
 
-    def pull(self) -> Pull | None:
-        self.calls.append("PullsWeights")
-        return None
-
     def change_gradient(self, model: Any) -> None:
         self.calls.append("ChangesGradient")
+
+    def pull(self, model: Any) -> float:
+        self.calls.append("PullsWeights")
+        return 0.0
 
     def before_step(self, model: Any) -> None:
         self.calls.append("ChangesUpdate")
@@ -167,7 +166,13 @@ class Recorder(Method[NoConfig]):
     def after_step(self, model: Any) -> None:
         self.calls.append("ChangesUpdate")
 
-    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
+    def settle(self, bench: Workbench) -> None:
+        self.calls.append("SettlesModel")
+
+    def keep_rows(self, stage: Stage) -> None:
+        self.calls.append("KeepsRows")
+
+    def end_stage(self, bench: Workbench) -> None:
         self.calls.append("LearnsAtEnd")
 
 

@@ -8,7 +8,7 @@ import pytest
 from forgetless import run
 from forgetless.errors import PlanError
 from forgetless.methods import METHODS, base
-from forgetless.methods.compose import Composition, compose
+from forgetless.methods.compose import Compose
 from forgetless.plan import MethodSpec
 from tests.methods.probes import Recorder
 from tests.tiny import colours, write_rows
@@ -32,12 +32,12 @@ def specs(*names: str) -> list[MethodSpec]:
 def test_what_cannot_work_together_is_refused(names: tuple[str, ...], message: str) -> None:
     for order in (names, names[::-1]):
         with pytest.raises(PlanError, match=message):
-            compose(specs(*order))
+            Compose.from_plan(specs(*order))
 
 
 def test_refusal_names_what_to_remove() -> None:
     with pytest.raises(PlanError) as caught:
-        compose(specs("replay", "lora", "joint"))
+        Compose.from_plan(specs("replay", "lora", "joint"))
     assert caught.value.fix == "remove one of them from  methods: [joint, replay, lora]"
 
 
@@ -50,9 +50,9 @@ def test_plan_is_checked_without_loading_torch() -> None:
     import subprocess
 
     code = (
-        "import sys; from forgetless.methods.compose import compose;"
+        "import sys; from forgetless.methods.compose import Compose;"
         "from forgetless.plan import MethodSpec as M;"
-        f"[compose([M(name=name)]) for name in {list(METHODS)}];"
+        f"[Compose.from_plan([M(name=name)]) for name in {list(METHODS)}];"
         "print('torch' in sys.modules, 'transformers' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -68,7 +68,7 @@ def test_unknown_method_is_refused_with_the_nearest_or_all(
 ) -> None:
     monkeypatch.setattr("forgetless.methods.compose.METHODS", METHODS)
     with pytest.raises(PlanError) as caught:
-        compose(specs(name))
+        Compose.from_plan(specs(name))
     assert caught.value.message == f"methods: there is no method {name!r}"
     assert caught.value.fix == fix
 
@@ -87,20 +87,22 @@ def test_option_of_a_wrong_value_is_refused_with_what_was_found(
     name: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(PlanError) as caught:
-        compose([MethodSpec(name=name, options=options)])
+        Compose.from_plan([MethodSpec(name=name, options=options)])
     assert caught.value.message.startswith(f"methods: {message}")
 
 
 def test_label_names_the_methods_in_one_order_and_plain_training_sequential() -> None:
-    assert compose(specs("lora", "replay")).label == "replay + lora"
-    assert compose([]).label == compose(specs("sequential")).label == "sequential"
+    assert Compose.from_plan(specs("lora", "replay")).label == "replay + lora"
+    assert (
+        Compose.from_plan([]).label == Compose.from_plan(specs("sequential")).label == "sequential"
+    )
 
 
 def test_phases_run_in_the_documented_order_in_every_stage(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder()
-    monkeypatch.setattr("forgetless.preparation.compose", lambda _: Composition([recorder]))
+    monkeypatch.setattr(Compose, "from_plan", lambda _: Compose([recorder]))
     files = [write_rows(tmp_path / f"{n}.jsonl", colours(n)) for n in range(2)]
     tested = str(write_rows(tmp_path / "tested.jsonl", colours(2, 1)))
     run(
@@ -110,11 +112,12 @@ def test_phases_run_in_the_documented_order_in_every_stage(
         output=str(tmp_path / "run"),
     )
     step = [
-        *("AddsLoss", "AddsLoss"),  # one for each forward pass
+        *("WeighsTokens", "AddsLoss") * 2,  # one for each forward pass
         *("ChangesGradient", "PullsWeights"),
         *("ChangesUpdate", "ChangesUpdate"),  # before and after the weights move
     ]
-    stage = ["MixesData", "AdaptsModel", *step, *step, "LearnsAtEnd"]
+    stage = ["AdaptsModel", "MixesData", "LooksAhead", *step, *step]
+    stage += ["SettlesModel", "KeepsRows", "LearnsAtEnd"]
     assert recorder.calls == ["PlansStages", *stage, *stage]
 
     table = (base.__doc__ or "").split("=================")

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from forgetless.errors import PlanError
 from forgetless.methods import METHODS
-from forgetless.methods.compose import Composition, compose
+from forgetless.methods.base import Method
+from forgetless.methods.compose import Compose
 from forgetless.models.load import load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import MethodSpec, ModelConfig, TrainingConfig
@@ -24,6 +25,7 @@ from tests.training.build import (
     colour_task,
     differing,
     distance,
+    end_stage,
     fresh,
     one_stage_a_task,
     settings,
@@ -36,17 +38,26 @@ TASKS = (colour_task("first", 0), colour_task("second", 1))
 
 @dataclass(frozen=True)
 class Case:
-    """Options with which a method acts, and those with which it does nothing, if there are any."""
+    """How a method is put under the contract.
+
+    Attributes:
+        on: Options with which it acts.
+        off: Options with which it does nothing, if there are any.
+        beside: Methods that it cannot do without, with their options.
+        other_weights: Whether it trains other parameters than the model's own.
+    """
 
     on: Mapping[str, Any] = field(default_factory=dict)
     off: Mapping[str, Any] | None = None
+    beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    other_weights: bool = False
 
 
 CASES: dict[str, Case] = {
     "sequential": Case(off={}),
     "joint": Case(),
     "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
-    "lora": Case(on={"rank": 4, "dropout": 0.1}),
+    "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
     "anchor": Case(on={"strength": 0.5}, off={"strength": 0}),
     "calm": Case(on={"strength": 0.1}, off={"strength": 0}),
     "project": Case(on={"strength": 1.0}, off={"strength": 0}),
@@ -54,26 +65,32 @@ CASES: dict[str, Case] = {
 }
 every_method = pytest.mark.parametrize("name", CASES)
 with_an_off = pytest.mark.parametrize(
-    "name", [n for n, case in CASES.items() if case.off is not None]
+    "name", [n for n, case in CASES.items() if case.off is not None and not case.beside]
 )
 
 
-def make(name: str, options: Mapping[str, Any] | None = None) -> Composition:
-    return compose(
-        [MethodSpec(name=name, options=dict(CASES[name].on if options is None else options))]
-    )
+def make(name: str, options: Mapping[str, Any] | None = None) -> Compose:
+    every = {**METHODS, **PROBES}
+    chosen = dict(CASES[name].on if options is None else options)
+    beside = [every[other](**given) for other, given in CASES[name].beside.items()]
+    return Compose([every[name](**chosen), *beside])
+
+
+def alone(name: str, methods: Compose) -> Method[Any]:
+    """The method under test, without those that it needs beside it."""
+    return next(method for method in methods.methods if method.name == name)
 
 
 @dataclass(frozen=True)
 class Taught:
     """Methods that went through all stages, and the weights after each."""
 
-    methods: Composition
+    methods: Compose
     after: list[Weights]
 
 
 def teach(
-    methods: Composition,
+    methods: Compose,
     model: Path,
     folder: Path,
     config: TrainingConfig | None = None,
@@ -84,7 +101,7 @@ def teach(
     loaded = fresh(model, dtype=dtype)
     for stage in methods.stages(one_stage_a_task(TASKS)):
         train(loaded, stage, config or settings(), folder / stage.name, methods)
-        methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        end_stage(methods, loaded, stage)
         after.append(weights(loaded.model))
     return after
 
@@ -107,7 +124,7 @@ def acting(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 @pytest.fixture(scope="module")
 def plain(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Weights]:
     """Weights after each stage of plain fine-tuning."""
-    return teach(Composition(), tiny_model, tmp_path_factory.mktemp("plain"))
+    return teach(Compose(), tiny_model, tmp_path_factory.mktemp("plain"))
 
 
 def test_every_shipped_method_and_probe_is_under_contract() -> None:
@@ -116,7 +133,7 @@ def test_every_shipped_method_and_probe_is_under_contract() -> None:
 
 @every_method
 def test_options_are_frozen(name: str) -> None:
-    config = make(name).methods[0].config
+    config = alone(name, make(name)).config
     for option in type(config).model_fields:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(config, option, getattr(config, option))
@@ -146,11 +163,21 @@ def test_strength_zero_equals_plain_fine_tuning_bit_for_bit(
     assert [differing(ours, theirs) for ours, theirs in zip(off, plain, strict=True)] == [[], []]
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"sequential", "lora"}))
+@pytest.mark.parametrize(
+    "name", [n for n, case in CASES.items() if n != "sequential" and not case.other_weights]
+)
 def test_strength_above_zero_does_something(
-    name: str, acting: Callable[[str], Taught], plain: list[Weights]
+    name: str,
+    acting: Callable[[str], Taught],
+    plain: list[Weights],
+    tiny_model: Path,
+    tmp_path: Path,
 ) -> None:
-    assert differing(acting(name).after[-1], plain[-1])
+    if not CASES[name].beside:
+        assert differing(acting(name).after[-1], plain[-1])
+        return
+    idle = teach(make(name, CASES[name].off), tiny_model, tmp_path)
+    assert differing(acting(name).after[-1], idle[-1])
 
 
 def test_stage_in_which_a_method_says_it_does_not_act_is_plain(
@@ -176,7 +203,7 @@ def test_second_stage_works_and_learns(name: str, tiny_model: Path, tmp_path: Pa
     for stage in methods.stages(one_stage_a_task(TASKS)):
         trained = train(loaded, stage, config, tmp_path / stage.name, methods)
         assert trained.losses[-1] < trained.losses[0] - 0.3
-        methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        end_stage(methods, loaded, stage)
         after = weights(loaded.model)
         assert all(value.isfinite().all() for value in after.values())
         assert after.keys() != before.keys() or differing(after, before)
@@ -200,9 +227,48 @@ def test_going_on_from_disk_with_fresh_objects_gives_the_same_trajectory(
         previous = tmp_path / f"done-{number}"
         previous.mkdir()
         save_stage_model(loaded.model, loaded.tokenizer, previous)
-        methods.end_stage(loaded.model, loaded.tokenizer, stage)
+        end_stage(methods, loaded, stage)
         methods.save(previous / "methods")
         assert differing(weights(loaded.model), at_once[number]) == []
+
+
+@every_method
+def test_stage_killed_between_checkpoints_ends_as_if_it_had_not_been(
+    name: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    """In its last stage, going on in fresh objects as another process would."""
+    config = settings(steps=5, checkpoint_every=2)
+    *earlier, last = make(name).stages(one_stage_a_task(TASKS))
+    methods = make(name)
+    loaded = fresh(tiny_model)
+    start = None
+    for stage in earlier:
+        train(loaded, stage, config, tmp_path / stage.name, methods)
+        start = tmp_path / f"done-{stage.number}"
+        start.mkdir()
+        save_stage_model(loaded.model, loaded.tokenizer, start)
+        end_stage(methods, loaded, stage)
+        methods.save(start / "methods")
+    start = None if last.from_base else start
+
+    def go(folder: Path, kill_at: int | None = None) -> Weights:
+        again = make(name)
+        if start is not None:
+            again.restore(start / "methods")
+        model = load_model(ModelConfig(name=str(tiny_model)), stage=start)
+
+        def stepped(step: int) -> None:
+            if step == kill_at:
+                raise KeyboardInterrupt
+
+        train(model, last, config, folder, again, stepped)
+        return weights(model.model)
+
+    whole = go(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "killed", kill_at=3)
+    assert (tmp_path / "killed" / "checkpoint-2").is_dir()
+    assert differing(go(tmp_path / "killed"), whole) == []
 
 
 @every_method
@@ -213,7 +279,7 @@ def test_state_survives_saving_and_restoring(
     methods.save(tmp_path / "state")
     again = make(name)
     again.restore(tmp_path / "state")
-    kept, found = methods.methods[0].state(), again.methods[0].state()
+    kept, found = alone(name, methods).state(), alone(name, again).state()
     assert found.values == kept.values
     assert differing(found.tensors, kept.tensors) == []
 
@@ -251,7 +317,7 @@ def test_dtype_and_device_of_the_weights_are_kept(
             (value.dtype, value.device)
             for after in taught
             for parameter, value in after.items()
-            if "lora_" not in parameter  # peft keeps adapters in float32
+            if not CASES[name].other_weights or "lora_" not in parameter  # peft: float32
         }
         assert found == {(dtype, torch.device("cpu"))}
 
@@ -263,10 +329,12 @@ def test_order_in_the_plan_does_not_matter(
     found: list[Weights] = []
     for number, order in enumerate((names, names[::-1])):
         specs = [MethodSpec(name=name, options=dict(CASES[name].on)) for name in order]
-        found.append(teach(compose(specs), tiny_model, tmp_path / str(number))[-1])
+        found.append(teach(Compose.from_plan(specs), tiny_model, tmp_path / str(number))[-1])
     assert differing(found[0], found[1]) == []
     labels = {
-        compose([MethodSpec(name=name, options=dict(CASES[name].on)) for name in order]).label
+        Compose.from_plan(
+            [MethodSpec(name=name, options=dict(CASES[name].on)) for name in order]
+        ).label
         for order in permutations(names)
     }
     assert len(labels) == 1

@@ -2,24 +2,23 @@ from __future__ import annotations
 
 import json
 
-from forgetless.methods.compose import compose
+from forgetless.methods.compose import Compose
 from forgetless.plan import MethodSpec
-from forgetless.training.schedule import build_schedule
 from tests.tiny import build_tokenizer
-from tests.training.build import colour_task, one_stage_a_task, settings
+from tests.training.build import colour_task, one_stage_a_task, settings, stage_schedule
 
 TASKS = [colour_task("a", 0), colour_task("b", 1), colour_task("c", 2)]
 
 
 def test_joint_is_one_stage_on_all_tasks() -> None:
-    stages = compose([MethodSpec(name="joint")]).stages(one_stage_a_task(TASKS, seed=5))
+    stages = Compose.from_plan([MethodSpec(name="joint")]).stages(one_stage_a_task(TASKS, seed=5))
     assert [(s.number, s.name, s.from_base, s.seed) for s in stages] == [(1, "1-joint", False, 5)]
     assert stages[0].tasks == tuple(TASKS)
     assert stages[0].earlier == ()
 
 
 def test_cumulative_joint_retrains_from_the_untouched_model_on_all_tasks_so_far() -> None:
-    joint = compose([MethodSpec(name="joint", options={"cumulative": True})])
+    joint = Compose.from_plan([MethodSpec(name="joint", options={"cumulative": True})])
     plain = one_stage_a_task(TASKS)
     stages = joint.stages(plain)
     assert [[task.name for task in s.tasks] for s in stages] == [["a"], ["a", "b"], ["a", "b", "c"]]
@@ -29,9 +28,9 @@ def test_cumulative_joint_retrains_from_the_untouched_model_on_all_tasks_so_far(
 
 
 def test_joint_epoch_holds_every_row_of_every_task_once() -> None:
-    joint = compose([MethodSpec(name="joint")])
+    joint = Compose.from_plan([MethodSpec(name="joint")])
     (stage,) = joint.stages(one_stage_a_task(TASKS))
-    schedule = build_schedule(stage, joint, build_tokenizer(), settings(steps=None, epochs=1))
+    schedule = stage_schedule(stage, joint, build_tokenizer(), settings(steps=None, epochs=1))
     found = [json.loads(line) for line in schedule.lines().splitlines()]
     assert sorted((line["task"], line["row"]) for line in found) == sorted(
         (task.name, row.id) for task in TASKS for row in task.train

@@ -9,11 +9,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from forgetless.errors import ModelError
-from forgetless.methods.compose import Composition, compose
+from forgetless.methods.compose import Compose
 from forgetless.models.load import load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import MethodSpec, ModelConfig
 from tests.training.build import (
+    adapt,
     colour_task,
     differing,
     fresh,
@@ -27,8 +28,8 @@ FIRST, SECOND = one_stage_a_task([colour_task("first", 0), colour_task("second",
 IDS = torch.tensor([list(b"colour 0-3?")])
 
 
-def lora(**options: Any) -> Composition:
-    return compose([MethodSpec(name="lora", options=options)])
+def lora(**options: Any) -> Compose:
+    return Compose.from_plan([MethodSpec(name="lora", options=options)])
 
 
 def adapter(model: Any) -> dict[str, torch.Tensor]:
@@ -58,12 +59,12 @@ def test_only_the_adapter_is_trained_and_counted(tiny_model: Path, tmp_path: Pat
 def test_untrained_adapter_changes_no_logit(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     before = loaded.model(IDS).logits
-    assert lora(rank=4).adapt(loaded.model, FIRST)(IDS).logits.equal(before)
+    assert adapt(lora(rank=4), loaded.model, FIRST)(IDS).logits.equal(before)
 
 
 def test_rank_alpha_dropout_and_targets_are_those_of_the_plan(tiny_model: Path) -> None:
     methods = lora(rank=3, alpha=6, dropout=0.25, targets=["q_proj"])
-    adapted = methods.adapt(fresh(tiny_model).model, FIRST)
+    adapted = adapt(methods, fresh(tiny_model).model, FIRST)
     (config,) = adapted.peft_config.values()
     assert (config.r, config.lora_alpha, config.lora_dropout) == (3, 6, 0.25)
     names = {name for name in adapter(adapted) if "lora_A" in name}
@@ -92,7 +93,7 @@ def test_second_stage_goes_on_with_the_adapter_of_the_first(
     loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(), tmp_path / "first", methods)
     after_first = adapter(loaded.model)
-    assert methods.adapt(loaded.model, SECOND) is loaded.model
+    assert adapt(methods, loaded.model, SECOND) is loaded.model
     assert differing(adapter(loaded.model), after_first) == []
     train(loaded, SECOND, settings(), tmp_path / "second", methods)
     assert list(loaded.model.peft_config) == ["default"]
@@ -112,13 +113,13 @@ def test_adapter_that_a_stage_left_is_loaded_ready_to_be_trained(
 
 
 def test_adapter_starts_the_same_whatever_was_drawn_before(tiny_model: Path) -> None:
-    first = adapter(lora(rank=4).adapt(fresh(tiny_model).model, FIRST))
+    first = adapter(adapt(lora(rank=4), fresh(tiny_model).model, FIRST))
     torch.rand(7)
-    assert differing(adapter(lora(rank=4).adapt(fresh(tiny_model).model, FIRST)), first) == []
+    assert differing(adapter(adapt(lora(rank=4), fresh(tiny_model).model, FIRST)), first) == []
 
 
 def test_target_that_the_model_does_not_have_is_refused_with_what_to_do(tiny_model: Path) -> None:
     with pytest.raises(ModelError, match="lora cannot be put on LlamaForCausalLM: ") as caught:
-        lora(targets=["nowhere"]).adapt(fresh(tiny_model).model, FIRST)
+        adapt(lora(targets=["nowhere"]), fresh(tiny_model).model, FIRST)
     assert caught.value.fix is not None
     assert "targets" in caught.value.fix

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from forgetless.methods.base import Batch, Method, Pull, Stage, State
-from forgetless.methods.compose import Composition
-from forgetless.training.trainer import add_pulls
+from forgetless.methods.base import Batch, Method, State, Workbench
+from forgetless.methods.compose import Compose
+from forgetless.methods.pulls import pull_towards
 from tests.methods.probes import Anchor, Calm, NoConfig, StrengthConfig
 from tests.training.build import (
     Weights,
+    adapt,
     colour_task,
     differing,
     fresh,
@@ -74,7 +75,7 @@ def captured(
 ) -> tuple[Capture, float]:
     """The gradients of a short training, and the loss of its first step."""
     capture = Capture()
-    composed = Composition([*methods, capture])
+    composed = Compose([*methods, capture])
     trained = train(fresh(model), STAGE, settings(**config), folder, composed)
     return capture, trained.losses[0]
 
@@ -109,11 +110,9 @@ def test_pull_adds_strength_times_importance_times_drift_after_clipping(
     free, _ = captured(tiny_model, tmp_path / "free", [], **config)
     clipped = sum(float(g.square().sum()) for g in free.gradients[0].values()) ** 0.5
     assert clipped == pytest.approx(0.01, rel=1e-3)
-    pull = anchor.pull()
-    assert pull is not None
     largest = 0.0
     for name, start in pulled.before[0].items():
-        analytic = 3.0 * pull.importances[name] * (start - pull.anchors[name])
+        analytic = 3.0 * anchor.importances[name] * (start - anchor.anchors[name])
         added = pulled.gradients[0][name] - free.gradients[0][name]
         torch.testing.assert_close(added, analytic, rtol=1e-4, atol=1e-7)
         largest = max(largest, float(analytic.abs().max()))
@@ -124,12 +123,10 @@ def test_pull_is_anew_in_every_step_and_does_not_pile_up(tiny_model: Path, tmp_p
     """The gradient of the data is known, so the rest is the pull at the weights of that step."""
     anchor = anchored(tiny_model, strength=3.0)
     found, _ = captured(tiny_model, tmp_path, [anchor, Poison(NoConfig())], max_grad_norm=0)
-    pull = anchor.pull()
-    assert pull is not None
     assert len(found.gradients) == 4
     for gradients, before in zip(found.gradients, found.before, strict=True):
         for name, gradient in gradients.items():
-            analytic = 1.0 + 3.0 * pull.importances[name] * (before[name] - pull.anchors[name])
+            analytic = 1.0 + 3.0 * anchor.importances[name] * (before[name] - anchor.anchors[name])
             torch.testing.assert_close(gradient, analytic)
 
 
@@ -139,22 +136,29 @@ def test_norm_of_the_pull_is_over_all_parameters() -> None:
         model.weight.copy_(torch.tensor([[1.0, 2.0]]))
         model.bias.copy_(torch.tensor([3.0]))
     model.weight.grad = torch.ones(1, 2)
-    pull = Pull(
-        2.0,
-        {"weight": torch.zeros(1, 2), "bias": torch.tensor([2.0])},
-        {"weight": torch.tensor([[1.0, 0.5]])},  # absent for the bias: 1
-    )
-    assert add_pulls(model, [pull]) == pytest.approx((2**2 + 2**2 + 2**2) ** 0.5)
+    anchors = {"weight": torch.zeros(1, 2), "bias": torch.tensor([2.0])}
+    importances = {"weight": torch.tensor([[1.0, 0.5]]), "bias": torch.ones(1)}
+    assert pull_towards(model, 2.0, anchors, importances) == pytest.approx(2**2 + 2**2 + 2**2)
     assert model.weight.grad.tolist() == [[3.0, 3.0]]
     assert model.bias.grad is not None  # it had none before
     assert model.bias.grad.tolist() == [2.0]
+
+
+def test_weight_that_is_not_trained_is_not_pulled() -> None:
+    model = torch.nn.Linear(1, 1)
+    model.bias.requires_grad_(False)
+    anchors = {name: torch.full_like(value, 7.0) for name, value in weights(model).items()}
+    pull_towards(model, 1.0, anchors)
+    assert model.weight.grad is not None
+    assert model.bias.grad is None
 
 
 def test_pulls_of_two_methods_add_up(tiny_model: Path) -> None:
     model = torch.nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         model.weight.fill_(1.0)
-    add_pulls(model, [Pull(2.0, {"weight": torch.zeros(1, 1)})] * 2)
+    for _ in range(2):
+        pull_towards(model, 2.0, {"weight": torch.zeros(1, 1)})
     assert model.weight.grad is not None
     assert model.weight.grad.item() == 4.0
 
@@ -228,14 +232,14 @@ def test_what_is_adapted_at_random_depends_on_the_stage_seed_alone(tiny_model: P
         name = "draws"
         Config = NoConfig
 
-        def adapt(self, model: Any, stage: Stage) -> Any:
-            return torch.rand(1).item()
+        def adapt(self, bench: Workbench) -> None:
+            bench.model = torch.rand(1).item()
 
-    methods = Composition([Draws(NoConfig())])
+    methods = Compose([Draws(NoConfig())])
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = methods.adapt(None, STAGE)
+    first = adapt(methods, None, STAGE)
     assert torch.get_rng_state().equal(state)  # nothing outside notices
     torch.manual_seed(2)
-    assert methods.adapt(None, STAGE) == first
-    assert methods.adapt(None, one_stage_a_task([colour_task("x")], seed=1)[0]) != first
+    assert adapt(methods, None, STAGE) == first
+    assert adapt(methods, None, one_stage_a_task([colour_task("x")], seed=1)[0]) != first

@@ -16,22 +16,29 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from forgetless.errors import DataError
+from forgetless.errors import DataError, PlanError
 from forgetless.methods.base import Stage
-from forgetless.methods.compose import Composition, compose
+from forgetless.methods.compose import Compose
 from forgetless.methods.replay import Replay, ReplayConfig
 from forgetless.plan import MethodSpec
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
-from forgetless.training.schedule import Schedule, build_schedule
+from forgetless.training.schedule import Schedule
 from tests.tiny import build_tokenizer, write_rows
-from tests.training.build import colour_task, exchange, make_task, one_stage_a_task, settings
+from tests.training.build import (
+    colour_task,
+    exchange,
+    make_task,
+    one_stage_a_task,
+    settings,
+    stage_schedule,
+)
 
 tokenizer = cache(build_tokenizer)
 
 
-def replay(**options: Any) -> Composition:
-    return compose([MethodSpec(name="replay", options=options)])
+def replay(**options: Any) -> Compose:
+    return Compose.from_plan([MethodSpec(name="replay", options=options)])
 
 
 def text_task(name: str, lengths: Sequence[int]) -> Task:
@@ -40,14 +47,12 @@ def text_task(name: str, lengths: Sequence[int]) -> Task:
     return make_task(name, rows, render="plain", score="nll")
 
 
-def scheduled(
-    methods: Composition, tasks: Sequence[Task], seed: int = 0, **config: Any
-) -> Schedule:
+def scheduled(methods: Compose, tasks: Sequence[Task], seed: int = 0, **config: Any) -> Schedule:
     """The schedule of the last stage, after the methods went through the earlier ones."""
     *earlier, last = one_stage_a_task(tasks, seed)
     for stage in earlier:
-        methods.end_stage(None, None, stage)
-    return build_schedule(last, methods, tokenizer(), settings(**{"steps": None, **config}))
+        methods.keep_rows(stage)
+    return stage_schedule(last, methods, tokenizer(), settings(**{"steps": None, **config}))
 
 
 def lines(schedule: Schedule) -> list[dict[str, Any]]:
@@ -127,7 +132,7 @@ def test_old_rows_are_drawn_anew_in_every_epoch() -> None:
 
 def test_new_rows_keep_the_order_they_have_without_replay() -> None:
     tasks = [text_task("old", [10] * 30), text_task("new", range(5, 45))]
-    plain = scheduled(Composition(), tasks, epochs=3)
+    plain = scheduled(Compose(), tasks, epochs=3)
     mixed = scheduled(replay(ratio=0.4), tasks, epochs=3)
     assert [line for line in lines(mixed) if not line["replayed"]] == lines(plain)
 
@@ -157,9 +162,9 @@ def test_test_items_of_any_task_are_never_replayed_even_if_a_training_file_holds
     held_back = one_stage_a_task([first, second, general])[0].held_back
     methods = replay(ratio=0.9)
     one, two = one_stage_a_task([first, second])
-    methods.end_stage(None, None, one)
+    methods.keep_rows(one)
     stage = Stage(2, two.name, two.tasks, two.earlier, held_back)
-    schedule = build_schedule(stage, methods, tokenizer(), settings(steps=None, epochs=5))
+    schedule = stage_schedule(stage, methods, tokenizer(), settings(steps=None, epochs=5))
     replayed = {line["row"] for line in lines(schedule) if line["replayed"]}
     assert replayed == {"0", "1", "2"}
 
@@ -190,7 +195,7 @@ def ended(options: dict[str, Any], sizes: Sequence[int], seed: int = 0) -> list[
         for n, size in enumerate(sizes)
     ]
     for stage in one_stage_a_task(tasks, seed):
-        method.end_stage(None, None, stage)
+        method.keep_rows(stage)
     return [(str(task), int(index)) for task, index in method.state().values["kept"]]
 
 
@@ -262,8 +267,8 @@ def test_reservoir_goes_on_after_restoring_as_if_nothing_had_happened() -> None:
     config = ReplayConfig.model_validate({"buffer": "reservoir", "size": 4})
     whole, part = Replay(config), Replay(config)
     for stage in one_stage_a_task(tasks):
-        whole.end_stage(None, None, stage)
-        part.end_stage(None, None, stage)
+        whole.keep_rows(stage)
+        part.keep_rows(stage)
         restored = Replay(config)
         state = part.state()
         state.values = json.loads(json.dumps(state.values))
@@ -314,7 +319,7 @@ def test_general_rows_that_are_test_items_are_left_out(general: Path) -> None:
 
 
 def test_shares_that_leave_no_room_for_new_rows_are_refused(general: Path) -> None:
-    with pytest.raises(DataError, match=r"ratio 0\.7 and general_ratio 0\.3 leave no room"):
+    with pytest.raises(PlanError, match=r"ratio 0\.7 and general_ratio 0\.3 leave no room"):
         replay(ratio=0.7, general=str(general), general_ratio=0.3)
 
 

@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 
-from forgetless.methods.base import Stage
-from forgetless.methods.compose import Composition
+from forgetless.methods.base import Stage, Workbench
+from forgetless.methods.compose import Compose
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
+from forgetless.tasks.examples import ENDLESS, Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
 from forgetless.training.schedule import Schedule, build_schedule
-from forgetless.training.stage import TrainingReport, train_stage
+from forgetless.training.stage import TrainingReport, resume_point, train_stage
 from tests.tiny import colours
 
 Weights = dict[str, torch.Tensor]
@@ -114,25 +115,55 @@ class Trained:
     losses: list[float]
 
 
+def workbench(loaded: LoadedModel, stage: Stage, config: TrainingConfig | None = None) -> Workbench:
+    """A stage and its model, as methods see them."""
+    encoder = Encoder(loaded.tokenizer, config or settings())
+    return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
+
+
+def stage_schedule(
+    stage: Stage, methods: Compose, tokenizer: Any, config: TrainingConfig, context: int = ENDLESS
+) -> Schedule:
+    """The rows of a stage in order, where no method needs the model."""
+    encoder = Encoder(tokenizer, config, context)
+    return build_schedule(Workbench(stage, None, tokenizer, encoder), methods, config)
+
+
+def adapt(methods: Compose, model: Any, stage: Stage) -> Any:
+    """The model that a stage would train."""
+    bench = Workbench(stage, model, None, Encoder(None, settings()))
+    methods.adapt(bench)
+    return bench.model
+
+
+def end_stage(methods: Compose, loaded: LoadedModel, stage: Stage) -> None:
+    """Let methods learn from a stage, as a run does."""
+    methods.keep_rows(stage)
+    methods.end_stage(workbench(loaded, stage))
+
+
 def train(
     loaded: LoadedModel,
     stage: Stage,
     config: TrainingConfig,
     folder: Path,
-    methods: Composition | None = None,
+    methods: Compose | None = None,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Trained:
     """Train one stage as a run does; ``loaded.model`` is changed in place."""
-    methods = methods or Composition()
+    methods = methods or Compose()
     losses: list[float] = []
 
     def stepped(step: int, steps: int, loss: float) -> None:
         losses.append(loss)
         on_step(step)
 
-    schedule = build_schedule(stage, methods, loaded.tokenizer, config)
-    loaded.model = methods.adapt(loaded.model, stage)
-    report = train_stage(loaded, stage, schedule, methods, config, folder, "cpu", stepped)
+    bench = workbench(loaded, stage, config)
+    resume_point(folder, methods)
+    methods.adapt(bench)
+    schedule = build_schedule(bench, methods, config)
+    report = train_stage(bench, schedule, methods, config, folder, "cpu", stepped)
+    loaded.model = bench.model
     return Trained(loaded.model, schedule, report, losses)
 
 

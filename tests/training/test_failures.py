@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from forgetless.errors import TrainingFailed
 from forgetless.methods.base import Method
-from forgetless.methods.compose import Composition
+from forgetless.methods.compose import Compose
 from forgetless.training.checkpoints import latest_complete
 from tests.methods.probes import NoConfig
 from tests.training.build import (
@@ -75,7 +75,7 @@ def test_gradient_that_is_no_number_stops_before_the_weights_are_touched(
     loaded = fresh(tiny_model)
     good: list[Weights] = []
     with pytest.raises(TrainingFailed, match=f"the gradient norm became {shown} at step 3 of 4"):
-        train(loaded, STAGE, settings(), tmp_path, Composition([SpoilsOneEntry(value)]),
+        train(loaded, STAGE, settings(), tmp_path, Compose([SpoilsOneEntry(value)]),
               lambda _: good.append(weights(loaded.model)))  # fmt: skip
     assert len(good) == 2
     assert bits(weights(loaded.model)) == bits(good[-1])
@@ -84,7 +84,7 @@ def test_gradient_that_is_no_number_stops_before_the_weights_are_touched(
 def test_gradient_that_is_no_number_is_seen_without_clipping_too(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    spoiled = Composition([SpoilsOneEntry(float("nan"))])
+    spoiled = Compose([SpoilsOneEntry(float("nan"))])
     with pytest.raises(TrainingFailed, match="gradient norm became nan"):
         train(fresh(tiny_model), STAGE, settings(max_grad_norm=0), tmp_path, spoiled)
 
@@ -101,10 +101,10 @@ def test_last_good_state_stays_on_disk(tiny_model: Path, tmp_path: Path) -> None
     good: list[Weights] = []
     with pytest.raises(TrainingFailed):
         train(loaded, STAGE, settings(checkpoint_every=1), tmp_path,
-              Composition([SpoilsOneEntry(float("nan"))]),
+              Compose([SpoilsOneEntry(float("nan"))]),
               lambda _: good.append(weights(loaded.model)))  # fmt: skip
     found = latest_complete(tmp_path)
     assert found is not None
     assert found[0].name == "checkpoint-2"
-    saved = load_file(found[0] / "model.safetensors")
+    saved = load_file(found[0] / "trained.safetensors")
     assert all(saved[name].equal(good[1][name]) for name in saved)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.methods.compose import Composition, compose
+from forgetless.methods.compose import Compose
 from forgetless.plan import MethodSpec, TrainingConfig
 from forgetless.training.checkpoints import latest_complete, seal
 from tests.methods.probes import Slow, StrengthConfig
@@ -32,26 +32,26 @@ class Killed(BaseException):
     """As little to be caught as a signal."""
 
 
-def replay() -> Composition:
-    methods = compose([MethodSpec(name="replay", options={"ratio": 0.4})])
-    methods.end_stage(None, None, EARLIER)
+def replay() -> Compose:
+    methods = Compose.from_plan([MethodSpec(name="replay", options={"ratio": 0.4})])
+    methods.keep_rows(EARLIER)
     return methods
 
 
-def lora() -> Composition:
-    return compose([MethodSpec(name="lora", options={"rank": 4, "dropout": 0.1})])
+def lora() -> Compose:
+    return Compose.from_plan([MethodSpec(name="lora", options={"rank": 4, "dropout": 0.1})])
 
 
-CASES: dict[str, tuple[Callable[[], Composition], dict[str, Any]]] = {
-    "sequential": (Composition, {}),
+CASES: dict[str, tuple[Callable[[], Compose], dict[str, Any]]] = {
+    "sequential": (Compose, {}),
     "replay": (replay, {}),
     "lora with dropout": (lora, {}),
-    "accumulation": (Composition, {"accumulation": 2, "batch_size": 2}),
-    "state within the stage": (lambda: Composition([Slow(StrengthConfig(strength=0.5))]), {}),
+    "accumulation": (Compose, {"accumulation": 2, "batch_size": 2}),
+    "state within the stage": (lambda: Compose([Slow(StrengthConfig(strength=0.5))]), {}),
 }
 
 
-def usual(case: str) -> tuple[Callable[[], Composition], TrainingConfig]:
+def usual(case: str) -> tuple[Callable[[], Compose], TrainingConfig]:
     make, changes = CASES[case]
     return make, settings(**{"steps": 6, "checkpoint_every": 2, **changes})
 
@@ -64,9 +64,7 @@ def die_at(fatal: int) -> Callable[[int], None]:
     return on_step
 
 
-def killed(
-    model: Path, config: TrainingConfig, folder: Path, methods: Composition, at: int
-) -> None:
+def killed(model: Path, config: TrainingConfig, folder: Path, methods: Compose, at: int) -> None:
     with pytest.raises(Killed):
         train(fresh(model), STAGE, config, folder, methods, die_at(at))
 
@@ -145,7 +143,7 @@ def test_stage_killed_after_its_last_step_trains_no_further(
 
 
 def spoil_byte(checkpoint: Path) -> None:
-    file = checkpoint / "model.safetensors"
+    file = checkpoint / "trained.safetensors"
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(content)
@@ -171,7 +169,7 @@ def garble_seal(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (spoil_byte, "model.safetensors is damaged"),
+        (spoil_byte, "trained.safetensors is damaged"),
         (cut_short, "optimizer.pt is damaged"),
         (lose_file, "scheduler.pt is damaged"),
         (lose_seal, "it was not finished"),
@@ -212,7 +210,7 @@ def test_checkpoint_killed_while_it_was_written_is_not_used(
     with monkeypatch.context() as patch:
         patch.setattr("forgetless.training.trainer.seal", dies_at_the_second)
         killed(tiny_model, config, tmp_path, make(), 99)
-    assert (tmp_path / "checkpoint-4" / "model.safetensors").is_file()
+    assert (tmp_path / "checkpoint-4" / "trained.safetensors").is_file()
     again = train(fresh(tiny_model), STAGE, config, tmp_path, make())
     assert len(again.losses) == 4
     assert_same(again, uninterrupted("sequential"))

@@ -10,12 +10,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from forgetless.errors import DataError
-from forgetless.methods.compose import Composition
+from forgetless.methods.compose import Compose
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
-from forgetless.training.schedule import Schedule, build_schedule
+from forgetless.training.schedule import Schedule
 from tests.tiny import build_tokenizer
-from tests.training.build import make_task, one_stage_a_task, settings
+from tests.training.build import make_task, one_stage_a_task, settings, stage_schedule
 
 tokenizer = cache(build_tokenizer)
 
@@ -28,7 +28,7 @@ def texts(*lengths: int, name: str = "texts") -> Task:
 def scheduled(task: Task, *, seed: int = 0, context: int = 1000, **config: object) -> Schedule:
     (stage,) = one_stage_a_task([task], seed)
     wanted = settings(**{"steps": None, **config})
-    return build_schedule(stage, Composition(), tokenizer(), wanted, context)
+    return stage_schedule(stage, Compose(), tokenizer(), wanted, context)
 
 
 def rows_by_epoch(schedule: Schedule) -> list[list[str]]:
@@ -84,7 +84,7 @@ def test_order_depends_on_seed_and_stage_and_on_nothing_else() -> None:
     assert scheduled(task, seed=3).lines() != scheduled(task, seed=4).lines()
     stages = one_stage_a_task([task, task])
     first, second = (
-        build_schedule(stage, Composition(), tokenizer(), settings(steps=None)).order.tolist()
+        stage_schedule(stage, Compose(), tokenizer(), settings(steps=None)).order.tolist()
         for stage in stages
     )
     assert first != second

@@ -171,8 +171,19 @@ def test_losses_and_weights_are_those_of_a_plain_loop(
     assert distance(weights(trained.model), expected) < 0.005 * distance(start, expected)
 
 
+def test_key_is_the_same_for_the_same_example_alone() -> None:
+    example = Encoded([5, 6, 7], [False, True, True])
+    assert example.key == Encoded([5, 6, 7], [False, True, True]).key
+    others = [
+        Encoded([5, 6, 8], [False, True, True]),
+        Encoded([5, 6, 7], [True, True, True]),
+        Encoded([5, 6], [False, True]),
+    ]
+    assert len({example.key, *(other.key for other in others)}) == 4
+
+
 def test_labels_are_the_learned_tokens_but_never_the_first_of_a_row() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"example": Encoded([5, 6, 7], [True, True, True]), "replayed": False},
         {"example": Encoded([8, 9, 1, 2], [False, False, True, False]), "replayed": True},
     ]
@@ -183,6 +194,7 @@ def test_labels_are_the_learned_tokens_but_never_the_first_of_a_row() -> None:
         "position_ids": [[0, 0, 1, 2], [0, 1, 2, 3]],
         "labels": [[IGNORED, IGNORED, 6, 7], [IGNORED, IGNORED, 1, IGNORED]],
         "replayed": [False, True],
+        "keys": [row["example"].key for row in rows],
     }
 
 

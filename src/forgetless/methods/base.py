@@ -8,13 +8,17 @@ order in the plan (``forgetless.methods.compose``):
 phase              protocol                   what it may do
 =================  =========================  ==========================================
 stages             :class:`PlansStages`       change what is trained when
-data               :class:`MixesData`         mix rows into a stage
 model              :class:`AdaptsModel`       change what is trained: adapters, freezing
+data               :class:`MixesData`         mix rows into the stage
+start              :class:`LooksAhead`        look at the model and all rows before training
+loss               :class:`WeighsTokens`      weigh each learned token's loss
 loss               :class:`AddsLoss`          add a term that needs a forward pass
 gradient           :class:`ChangesGradient`   change the gradient before it is clipped
-penalty            :class:`PullsWeights`      pull weights towards an anchor, declared once
+penalty            :class:`PullsWeights`      add the gradient of a penalty on the weights
 update             :class:`ChangesUpdate`     act just before and after the optimiser's step
-end of stage       :class:`LearnsAtEnd`       learn what must be kept
+end of training    :class:`SettlesModel`      say how the stage leaves the model: merge, average
+end of stage       :class:`KeepsRows`         take rows into a buffer
+end of stage       :class:`LearnsAtEnd`       learn from the model what must be kept
 =================  =========================  ==========================================
 
 Modules of methods import torch inside functions only, so that a plan is checked without it.
@@ -22,13 +26,18 @@ Modules of methods import torch inside functions only, so that a plan is checked
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from pydantic import ValidationError
 
+from forgetless.errors import PlanError
 from forgetless.plan import Config
+from forgetless.tasks.examples import Encoder, Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
 
@@ -77,9 +86,42 @@ class RehearsalRows:
     ratio: float
 
 
+@dataclass
+class Workbench:
+    """What lies ready for a method before and after a stage's training.
+
+    Attributes:
+        stage: The stage.
+        model: The model in evaluation mode, on its device; on torch's ``meta`` device, shapes
+            without weights, in a dry run.  A method that puts another in its place says so here.
+        tokenizer: Its tokenizer.
+        encoder: Tokenises rows as for training.
+    """
+
+    stage: Stage
+    model: Any
+    tokenizer: Any
+    encoder: Encoder
+
+    @cached_property
+    def new(self) -> Examples:
+        """The stage's own rows, tokenised."""
+        return self.encoder.encode([(t, row) for t in self.stage.tasks for row in t.train])
+
+    @property
+    def dry(self) -> bool:
+        """Whether the model has no weights: nothing can be computed with it."""
+        return bool(next(self.model.parameters()).is_meta)
+
+    @property
+    def pad_id(self) -> int:
+        """Token id used for padding."""
+        return int(self.tokenizer.pad_token_id or 0)
+
+
 @dataclass(frozen=True)
 class Batch:
-    """What a loss term sees of one forward pass.
+    """What the loss sees of one forward pass.
 
     Attributes:
         ids: Token ids, shape (batch, length).
@@ -89,6 +131,7 @@ class Batch:
         logits: Next-token logits at those columns, shape (batch, k, vocabulary).
         targets: The token that follows each, -100 where it is not learned, shape (batch, k).
         replayed: Whether each row is rehearsal, shape (batch,).
+        keys: ``Encoded.key`` of each row, shape (batch,).
         learned_tokens: Learned tokens in the whole optimiser step; divide a summed term by it.
     """
 
@@ -99,26 +142,8 @@ class Batch:
     logits: torch.Tensor
     targets: torch.Tensor
     replayed: torch.Tensor
+    keys: torch.Tensor
     learned_tokens: float
-
-
-@dataclass(frozen=True)
-class Pull:
-    """A quadratic pull of weights, sum over parameters of strength/2 * importance * drift^2.
-
-    The trainer adds its gradient, strength * importance * (weight - anchor), once per optimiser
-    step, after accumulation and after clipping: the strength does not depend on the number of
-    accumulation steps, and a strong pull does not shrink the gradient of the data.
-
-    Attributes:
-        strength: Factor before the sum, >= 0.
-        anchors: Parameter name to the value it is pulled to.
-        importances: Parameter name to its importance, >= 0; absent means 1.
-    """
-
-    strength: float
-    anchors: Mapping[str, torch.Tensor]
-    importances: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -133,20 +158,51 @@ C = TypeVar("C", bound=Config)
 
 
 class Method(Generic[C]):
-    """Base of all methods.
+    """Base of all methods: ``Replay(ratio=0.1)``, or ``Replay(ReplayConfig(ratio=0.1))``.
+
+    Args:
+        config: The options as a config.
+        options: The options by name.
 
     Attributes:
         name: How a plan names it.
         Config: Its options.
         excludes: Methods it cannot be combined with, and why.
+        requires: Methods it cannot do without, and why.
+        only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so.
+
+    Raises:
+        PlanError: for an unknown option, with the nearest valid one, or a bad value.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
     excludes: ClassVar[Mapping[str, str]] = {}
+    requires: ClassVar[Mapping[str, str]] = {}
+    only_in_runs: ClassVar[str] = ""
 
-    def __init__(self, config: C) -> None:
-        self.config: C = config
+    def __init__(self, config: C | None = None, /, **options: Any) -> None:
+        self.config: C = config if config is not None else self._configured(options)
+
+    @classmethod
+    def _configured(cls, options: Mapping[str, Any]) -> Any:
+        try:
+            return cls.Config.model_validate(options)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in fault["loc"])
+            valid = list(cls.Config.model_fields)
+            if fault["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+                known = f"its options: {', '.join(valid)}" if valid else "it has no options"
+                raise PlanError(
+                    f"methods: {cls.name} has no option {key!r}",
+                    fix=f"did you mean {near[0]!r}?" if near else known,
+                ) from None
+            message = fault["msg"][0].lower() + fault["msg"][1:]
+            found = f": found {fault['input']!r}" if key else ""
+            where = f"{cls.name}.{key}" if key else cls.name
+            raise PlanError(f"methods: {where}{found}: {message}") from None
 
     def acts_in(self, stage: Stage) -> bool:
         """Whether training this stage differs from training it without the method."""
@@ -179,16 +235,42 @@ class PlansStages(Protocol):
 class AdaptsModel(Protocol):
     """Changes what is trained."""
 
-    def adapt(self, model: Any, stage: Stage) -> Any:
-        """The model to train in this stage, e.g. with an adapter; called with a seeded torch."""
+    def adapt(self, bench: Workbench) -> None:
+        """Freeze parts of ``bench.model`` or put adapters on it; called with a seeded torch.
+
+        In a dry run the model has shapes only.
+        """
 
 
 @runtime_checkable
 class MixesData(Protocol):
     """Mixes rows into a stage."""
 
-    def rehearsal(self, stage: Stage) -> Sequence[RehearsalRows]:
-        """Rows to draw from, anew in every epoch; empty where there is nothing to rehearse."""
+    def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
+        """Rows to draw from, anew in every epoch; empty where there is nothing to rehearse.
+
+        In a dry run, rows that only the model could give are left out.
+        """
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """Looks at the model and at all that it will be trained on, before the first step."""
+
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        """Take a reference, or scores of examples; never called in a dry run.
+
+        Called again when a killed stage goes on, with the model as it was at its start; what was
+        saved with the checkpoint is restored afterwards.
+        """
+
+
+@runtime_checkable
+class WeighsTokens(Protocol):
+    """Weighs the loss of each learned token."""
+
+    def weigh(self, batch: Batch) -> torch.Tensor:
+        """Weights, shape (batch, k), detached; the weights of several methods are multiplied."""
 
 
 @runtime_checkable
@@ -200,19 +282,28 @@ class AddsLoss(Protocol):
 
 
 @runtime_checkable
-class PullsWeights(Protocol):
-    """Pulls weights towards an anchor."""
-
-    def pull(self) -> Pull | None:
-        """The pull of this stage, or None while there is nothing to keep."""
-
-
-@runtime_checkable
 class ChangesGradient(Protocol):
     """Changes the gradient of the whole optimiser step."""
 
     def change_gradient(self, model: Any) -> None:
         """Edit ``.grad`` in place: accumulated, unscaled, not yet clipped."""
+
+
+@runtime_checkable
+class PullsWeights(Protocol):
+    """Adds the gradient of a penalty on the weights.
+
+    Called once per optimiser step, after accumulation and after clipping: the strength does not
+    depend on the number of accumulation steps, and a strong pull does not shrink the gradient of
+    the data.
+    """
+
+    def pull(self, model: Any) -> float:
+        """Add the penalty's gradient to ``.grad`` in place.
+
+        Returns:
+            The squared norm of what was added; 0 while there is nothing to keep.
+        """
 
 
 @runtime_checkable
@@ -227,8 +318,24 @@ class ChangesUpdate(Protocol):
 
 
 @runtime_checkable
+class SettlesModel(Protocol):
+    """Says how a stage leaves the model."""
+
+    def settle(self, bench: Workbench) -> None:
+        """Change the trained ``bench.model`` into the one that is saved, scored and built on."""
+
+
+@runtime_checkable
+class KeepsRows(Protocol):
+    """Takes rows into a buffer."""
+
+    def keep_rows(self, stage: Stage) -> None:
+        """Choose among the stage's rows; needs no model, so that a dry run does it as well."""
+
+
+@runtime_checkable
 class LearnsAtEnd(Protocol):
     """Learns at the end of a stage what must be kept."""
 
-    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
-        """Update the state from the trained model and the stage's rows."""
+    def end_stage(self, bench: Workbench) -> None:
+        """Update the state from the model as the stage left it, and the stage's rows."""

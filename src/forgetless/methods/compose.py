@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import ValidationError
 
 from forgetless.errors import PlanError
 from forgetless.methods import METHODS
@@ -18,15 +17,19 @@ from forgetless.methods.base import (
     Batch,
     ChangesGradient,
     ChangesUpdate,
+    KeepsRows,
     LearnsAtEnd,
+    LooksAhead,
     Method,
     MixesData,
     PlansStages,
-    Pull,
     PullsWeights,
     RehearsalRows,
+    SettlesModel,
     Stage,
     State,
+    WeighsTokens,
+    Workbench,
 )
 from forgetless.plan import MethodSpec
 from forgetless.storage import replace_folder, write_json
@@ -34,10 +37,12 @@ from forgetless.storage import replace_folder, write_json
 if TYPE_CHECKING:
     import torch
 
+    from forgetless.tasks.examples import Examples
+
 P = TypeVar("P")
 
 
-class Composition:
+class Compose:
     """The methods of a plan, acting together in every phase.
 
     Args:
@@ -60,6 +65,29 @@ class Composition:
                         f"methods: {method.name} and {other} cannot be combined: {reason}",
                         fix=f"remove one of them from  methods: [{', '.join(names)}]",
                     )
+            for other, reason in method.requires.items():
+                if other not in names:
+                    raise PlanError(
+                        f"methods: {method.name} needs {other}: {reason}",
+                        fix=f"add it:  methods: [{', '.join([*names, other])}]",
+                    )
+
+    @classmethod
+    def from_plan(cls, specs: Sequence[MethodSpec]) -> Compose:
+        """Make the methods that a plan names.
+
+        Raises:
+            PlanError: for an unknown method or option, with the nearest valid name, and for methods
+                that cannot work together.
+        """
+        for spec in specs:
+            if spec.name not in METHODS:
+                near = difflib.get_close_matches(spec.name, METHODS, n=1)
+                raise PlanError(
+                    f"methods: there is no method {spec.name!r}",
+                    fix=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}",
+                )
+        return cls(METHODS[spec.name](**spec.options) for spec in specs)
 
     @property
     def label(self) -> str:
@@ -85,34 +113,47 @@ class Composition:
         """Whether any method changes what is trained."""
         return bool(self._with(AdaptsModel))
 
-    def adapt(self, model: Any, stage: Stage) -> Any:
+    def adapt(self, bench: Workbench) -> None:
         """Phase *model*; what is initialised at random depends on the stage's seed alone."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(stage.rng("adapt").integers(2**31)))
+            torch.manual_seed(int(bench.stage.rng("adapt").integers(2**31)))
             for method in self._with(AdaptsModel):
-                model = method.adapt(model, stage)
-        return model
+                method.adapt(bench)
 
-    def rehearsal(self, stage: Stage) -> list[RehearsalRows]:
+    def rehearsal(self, bench: Workbench) -> list[RehearsalRows]:
         """Phase *data*."""
-        return [rows for method in self._with(MixesData) for rows in method.rehearsal(stage)]
+        return [rows for method in self._with(MixesData) for rows in method.rehearsal(bench)]
+
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        """Phase *start*."""
+        for method in self._with(LooksAhead):
+            method.start_stage(bench, examples)
+
+    @property
+    def need_logits(self) -> bool:
+        """Whether any method looks at the logits in the loss."""
+        return bool(self._with(WeighsTokens) or self._with(AddsLoss))
+
+    def weigh(self, batch: Batch) -> torch.Tensor | None:
+        """Phase *loss*: the product of all token weights, or None where no method weighs."""
+        weights = [method.weigh(batch) for method in self._with(WeighsTokens)]
+        return math.prod(weights[1:], start=weights[0]) if weights else None
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor | None:
         """Phase *loss*: the sum of all terms, or None where no method has one."""
         terms = [method.loss(model, batch) for method in self._with(AddsLoss)]
         return sum(terms[1:], start=terms[0]) if terms else None
 
-    def pulls(self) -> list[Pull]:
-        """Phase *penalty*."""
-        pulls = [method.pull() for method in self._with(PullsWeights)]
-        return [pull for pull in pulls if pull is not None and pull.strength > 0]
-
     def change_gradient(self, model: Any) -> None:
         """Phase *gradient*."""
         for method in self._with(ChangesGradient):
             method.change_gradient(model)
+
+    def pull(self, model: Any) -> float:
+        """Phase *penalty*; the root of the summed squared norms of all pulls."""
+        return math.sqrt(math.fsum(method.pull(model) for method in self._with(PullsWeights)))
 
     def before_step(self, model: Any) -> None:
         """Phase *update*, before the weights move."""
@@ -124,15 +165,25 @@ class Composition:
         for method in self._with(ChangesUpdate):
             method.after_step(model)
 
+    def settle(self, bench: Workbench) -> None:
+        """Phase *end of training*."""
+        for method in self._with(SettlesModel):
+            method.settle(bench)
+
+    def keep_rows(self, stage: Stage) -> None:
+        """Phase *end of stage*, what needs no model."""
+        for method in self._with(KeepsRows):
+            method.keep_rows(stage)
+
     @property
     def learn_at_end(self) -> bool:
-        """Whether any method learns at the end of a stage."""
+        """Whether any method learns from the model at the end of a stage."""
         return bool(self._with(LearnsAtEnd))
 
-    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
-        """Phase *end of stage*."""
+    def end_stage(self, bench: Workbench) -> None:
+        """Phase *end of stage*, what needs the model."""
         for method in self._with(LearnsAtEnd):
-            method.end_stage(model, tokenizer, stage)
+            method.end_stage(bench)
 
     def save(self, folder: Path) -> None:
         """Write every method's state: ``NAME.json``, and ``NAME.safetensors`` for tensors."""
@@ -143,7 +194,8 @@ class Composition:
                 state = method.state()
                 write_json(part / f"{method.name}.json", state.values)
                 if state.tensors:
-                    save_file(state.tensors, part / f"{method.name}.safetensors")
+                    whole = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+                    save_file(whole, part / f"{method.name}.safetensors")
 
     def restore(self, folder: Path) -> None:
         """Take back what :meth:`save` wrote."""
@@ -153,40 +205,3 @@ class Composition:
             values = json.loads((folder / f"{method.name}.json").read_text(encoding="utf-8"))
             tensors = folder / f"{method.name}.safetensors"
             method.restore(State(load_file(tensors) if tensors.is_file() else {}, values))
-
-
-def compose(specs: Sequence[MethodSpec]) -> Composition:
-    """Make the methods that a plan names.
-
-    Raises:
-        PlanError: for an unknown method or option, with the nearest valid name, and for methods
-            that cannot work together.
-    """
-    return Composition(_make(spec) for spec in specs)
-
-
-def _make(spec: MethodSpec) -> Method[Any]:
-    if spec.name not in METHODS:
-        near = difflib.get_close_matches(spec.name, METHODS, n=1)
-        raise PlanError(
-            f"methods: there is no method {spec.name!r}",
-            fix=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}",
-        )
-    kind = METHODS[spec.name]
-    try:
-        return kind(kind.Config.model_validate(spec.options))
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        valid = list(kind.Config.model_fields)
-        if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-            options = f"its options: {', '.join(valid)}" if valid else "it has no options"
-            raise PlanError(
-                f"methods: {spec.name} has no option {key!r}",
-                fix=f"did you mean {near[0]!r}?" if near else options,
-            ) from None
-        message = fault["msg"][0].lower() + fault["msg"][1:]
-        raise PlanError(
-            f"methods: {spec.name}.{key}: found {fault['input']!r}: {message}"
-        ) from None

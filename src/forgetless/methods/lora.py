@@ -8,12 +8,10 @@ forget more than full fine-tuning at a small one, so measure.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, Stage
+from forgetless.methods.base import Method, Workbench
 from forgetless.models.quiet import quiet
 from forgetless.plan import Config
 
@@ -35,12 +33,13 @@ class Lora(Method[LoraConfig]):
     name = "lora"
     Config = LoraConfig
 
-    def adapt(self, model: Any, stage: Stage) -> Any:
+    def adapt(self, bench: Workbench) -> None:
         """Put the adapter on in the first stage; later stages go on with it."""
         import peft
 
+        model = bench.model
         if isinstance(model, peft.PeftModel):
-            return model
+            return
         config = peft.LoraConfig(
             r=self.config.rank,
             lora_alpha=self.config.alpha,
@@ -50,7 +49,7 @@ class Lora(Method[LoraConfig]):
         )
         try:
             with quiet():
-                return peft.get_peft_model(model, config)
+                bench.model = peft.get_peft_model(model, config)
         except ValueError as error:
             raise ModelError(
                 f"lora cannot be put on {type(model).__name__}: {str(error).splitlines()[0]}",

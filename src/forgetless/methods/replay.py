@@ -13,12 +13,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from forgetless.errors import DataError
-from forgetless.methods.base import Method, RehearsalRows, Stage, State
+from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import read_source
@@ -44,6 +43,15 @@ class ReplayConfig(Config):
         0.05, ge=0, lt=1, description="share of the mixture's tokens that are general rows"
     )
 
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.general is not None and self.ratio + self.general_ratio >= 1:
+            raise ValueError(
+                f"ratio {self.ratio:g} and general_ratio {self.general_ratio:g} leave no room for "
+                "new rows: lower one of them"
+            )
+        return self
+
 
 class Replay(Method[ReplayConfig]):
     """Rehearse rows of earlier tasks, and general rows where a source is given."""
@@ -51,14 +59,8 @@ class Replay(Method[ReplayConfig]):
     name = "replay"
     Config = ReplayConfig
 
-    def __init__(self, config: ReplayConfig) -> None:
-        super().__init__(config)
-        if config.general is not None and config.ratio + config.general_ratio >= 1:
-            raise DataError(
-                f"replay: ratio {config.ratio:g} and general_ratio {config.general_ratio:g} leave "
-                "no room for new rows",
-                fix="lower one of them",
-            )
+    def __init__(self, config: ReplayConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
         self._kept: list[tuple[str, int]] = []  # (task, index of its training row)
         self._seen = 0
 
@@ -79,8 +81,9 @@ class Replay(Method[ReplayConfig]):
                 digest.update(f"{task.name}\x00{row.id}\n".encode())
         return super().identity(stage) | {"rows": digest.hexdigest()}
 
-    def rehearsal(self, stage: Stage) -> Sequence[RehearsalRows]:
+    def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Kept rows of earlier tasks, and the general rows."""
+        stage = bench.stage
         found = []
         if stage.earlier and self.config.ratio > 0:
             tasks = {task.name: task for task in stage.earlier}
@@ -96,9 +99,8 @@ class Replay(Method[ReplayConfig]):
         source = self.config.general
         return () if source is None else read_source(source, fields={}, split="train")
 
-    def end_stage(self, model: Any, tokenizer: Any, stage: Stage) -> None:
+    def keep_rows(self, stage: Stage) -> None:
         """Take the stage's rows into the buffer."""
-        del model, tokenizer
         rng = stage.rng("replay/buffer")
         for task in stage.tasks:
             arrived = [(task.name, index) for index in range(len(task.train))]

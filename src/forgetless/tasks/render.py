@@ -7,6 +7,8 @@ which it was taught.
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +34,13 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def key(self) -> int:
+        """A 64-bit hash of the tokens: the same example, wherever it turns up again."""
+        tokens = array("i", self.ids).tobytes() + bytes(self.learned)
+        digest = hashlib.blake2b(tokens, digest_size=8).digest()
+        return int.from_bytes(digest, "little", signed=True)
 
 
 @dataclass(frozen=True)

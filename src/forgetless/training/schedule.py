@@ -9,49 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from forgetless.errors import DataError
-from forgetless.methods.base import Stage
-from forgetless.methods.compose import Composition
+from forgetless.methods.base import Workbench
+from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.tasks.render import Encoded, Renderer
-from forgetless.tasks.row import Row
-from forgetless.tasks.task import Task
-from forgetless.training.mixture import Draws, Ints, mix
-
-
-@dataclass
-class Examples:
-    """Tokenised examples, packed end to end.
-
-    Attributes:
-        ids: All token ids, shape (tokens,), int32.
-        learned: Whether each is a target of the loss, shape (tokens,).
-        offsets: Where each example starts, shape (examples + 1,), int64.
-        origins: The task and row that each example came from.
-    """
-
-    ids: np.ndarray[Any, np.dtype[np.int32]]
-    learned: np.ndarray[Any, np.dtype[np.bool_]]
-    offsets: Ints
-    origins: list[tuple[str, str]]
-
-    def __len__(self) -> int:
-        return len(self.origins)
-
-    @property
-    def lengths(self) -> Ints:
-        """Tokens of each example, shape (examples,)."""
-        return np.diff(self.offsets)
-
-    def __getitem__(self, index: int) -> Encoded:
-        span = slice(self.offsets[index], self.offsets[index + 1])
-        return Encoded(self.ids[span].tolist(), self.learned[span].tolist())
+from forgetless.tasks.examples import Examples, Ints
+from forgetless.training.mixture import Draws, mix
 
 
 @dataclass
@@ -110,27 +77,19 @@ class Schedule:
         )
 
 
-def build_schedule(
-    stage: Stage,
-    methods: Composition,
-    tokenizer: Any,
-    config: TrainingConfig,
-    context: int = 1 << 30,
-) -> Schedule:
+def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -> Schedule:
     """Tokenise a stage's rows and fix their order.
 
     Args:
-        stage: What is trained.
+        bench: The stage, its model and tokenizer.
         methods: The methods of the plan.
-        tokenizer: The model's tokenizer.
         config: Training settings.
-        context: The model's context, in tokens; rows longer than it are too long, too.
 
     Raises:
         DataError: for a row that is too long, or a stage with nothing left to learn.
     """
-    encoder = _Encoder(tokenizer, config, context)
-    new = encoder.encode([(task, row) for task in stage.tasks for row in task.train])
+    stage, encoder = bench.stage, bench.encoder
+    new = bench.new
     if not len(new):
         raise DataError(
             f"stage {stage.name}: no training row is within {encoder.limit}",
@@ -138,7 +97,7 @@ def build_schedule(
         )
     pools = [
         (source.ratio, pool)
-        for source in methods.rehearsal(stage)
+        for source in methods.rehearsal(bench)
         if source.ratio > 0 and len(pool := encoder.encode(source.rows, rehearsal=True))
     ]
     new_share = 1 - sum(ratio for ratio, _ in pools)
@@ -147,7 +106,7 @@ def build_schedule(
         start = len(new) + sum(len(earlier) for _, earlier in pools[:number])
         rng = stage.rng("rehearsal", number)
         draws.append(Draws(pool.lengths, start, ratio / new_share, rng))
-    examples = _concatenate([new, *(pool for _, pool in pools)])
+    examples = Examples.concatenated([new, *(pool for _, pool in pools)])
 
     wanted = config.steps and config.steps * config.batch_size * config.accumulation
     order: list[Ints] = []
@@ -172,78 +131,4 @@ def build_schedule(
         np.concatenate(epochs)[:limit],
         encoder.dropped,
         encoder.truncated,
-    )
-
-
-class _Encoder:
-    """Tokenises rows in the form of their task and minds their length."""
-
-    def __init__(self, tokenizer: Any, config: TrainingConfig, context: int) -> None:
-        self._tokenizer = tokenizer
-        self._config = config
-        self._context = context
-        self._renderers: dict[str, Renderer] = {}
-        self.dropped = 0
-        self.truncated = 0
-
-    @property
-    def limit(self) -> str:
-        """What a row must not be longer than, in words."""
-        if self._context < self._config.max_length:
-            return f"the model's context of {self._context}"
-        return f"training.max_length = {self._config.max_length}"
-
-    def encode(self, rows: Sequence[tuple[Task, Row]], *, rehearsal: bool = False) -> Examples:
-        ids: list[int] = []
-        learned: list[bool] = []
-        offsets = [0]
-        origins: list[tuple[str, str]] = []
-        for task, row in rows:
-            if task.name not in self._renderers:
-                self._renderers[task.name] = task.renderer(self._tokenizer)
-            for example in self._renderers[task.name].encode(row):
-                fitted = self._fit(example, task, row, rehearsal)
-                if fitted is None or not any(fitted.learned[1:]):
-                    self.dropped += not rehearsal
-                    continue
-                ids += fitted.ids
-                learned += fitted.learned
-                offsets.append(len(ids))
-                origins.append((task.name, row.id))
-        return Examples(
-            np.array(ids, dtype=np.int32),
-            np.array(learned, dtype=bool),
-            np.array(offsets, dtype=np.int64),
-            origins,
-        )
-
-    def _fit(self, example: Encoded, task: Task, row: Row, rehearsal: bool) -> Encoded | None:
-        limit = min(self._config.max_length, self._context)
-        if len(example) <= limit:
-            return example
-        if self._config.too_long == "error":
-            where = "rehearsed" if rehearsal else f"{task.config.train}:"
-            fits = len(example) <= self._context
-            longer = f"--set training.max_length={len(example)}, or  " if fits else ""
-            raise DataError(
-                f"{where} row {row.id!r} of task {task.name!r} has {len(example)} "
-                f"tokens, more than {self.limit}",
-                fix=f"{longer}--set training.too_long=drop (or truncate)",
-            )
-        if self._config.too_long == "drop":
-            return None
-        self.truncated += not rehearsal
-        return Encoded(example.ids[:limit], example.learned[:limit])
-
-
-def _concatenate(parts: Sequence[Examples]) -> Examples:
-    shifts = np.cumsum([0, *(len(part.ids) for part in parts)])
-    return Examples(
-        np.concatenate([part.ids for part in parts]),
-        np.concatenate([part.learned for part in parts]),
-        np.concatenate(
-            [np.zeros(1, dtype=np.int64)]
-            + [part.offsets[1:] + shift for part, shift in zip(parts, shifts, strict=False)]
-        ),
-        [origin for part in parts for origin in part.origins],
     )

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from forgetless.methods.base import Stage
-from forgetless.methods.compose import Composition
-from forgetless.models.load import LoadedModel
+from forgetless.methods.base import Workbench
+from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
 from forgetless.training.checkpoints import latest_complete
 from forgetless.training.schedule import Schedule
@@ -58,21 +57,28 @@ class TrainingReport:
         return asdict(self)
 
 
+def resume_point(checkpoints: Path, methods: Compose) -> Path | None:
+    """The newest sound checkpoint; the methods take back what they knew at it."""
+    resumed = latest_complete(checkpoints)
+    if resumed is None:
+        return None
+    methods.restore(resumed[0] / "methods")
+    return resumed[0]
+
+
 def train_stage(
-    loaded: LoadedModel,
-    stage: Stage,
+    bench: Workbench,
     schedule: Schedule,
-    methods: Composition,
+    methods: Compose,
     config: TrainingConfig,
     checkpoints: Path,
     device: str,
     on_step: Any,
 ) -> TrainingReport:
-    """Train ``loaded.model`` in place, continuing from a checkpoint if there is a sound one.
+    """Train ``bench.model`` in place, continuing from a checkpoint if there is a sound one.
 
     Args:
-        loaded: The model, already adapted by the methods.
-        stage: What is trained.
+        bench: The stage and its model, already adapted by the methods.
         schedule: Its rows, in order.
         methods: The methods of the plan.
         config: Training settings.
@@ -87,18 +93,19 @@ def train_stage(
 
     rows_per_step = config.batch_size * config.accumulation
     steps = math.ceil(len(schedule) / rows_per_step)
+    methods.start_stage(bench, schedule.examples)
     resumed = latest_complete(checkpoints)
     spent = (0.0, 0.0)
     if resumed is not None:
         methods.restore(resumed[0] / "methods")
         spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
-    use_cache = getattr(loaded.model.config, "use_cache", True)
+    use_cache = getattr(bench.model.config, "use_cache", True)
     trainer = StageTrainer(
-        loaded.model,
-        _arguments(config, steps, checkpoints, device, stage.seed),
+        bench.model,
+        _arguments(config, steps, checkpoints, device, bench.stage.seed),
         schedule,
         methods,
-        loaded.tokenizer.pad_token_id or 0,
+        bench.pad_id,
         on_step,
         spent,
     )
@@ -120,11 +127,12 @@ def train_stage(
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         peak_memory_mb=peak_memory_mb(),
-        trainable_parameters=sum(p.numel() for p in loaded.model.parameters() if p.requires_grad),
+        trainable_parameters=sum(p.numel() for p in bench.model.parameters() if p.requires_grad),
     )
-    loaded.model.config.use_cache = use_cache  # the Trainer turns it off, and it would be saved so
-    loaded.model.zero_grad(set_to_none=True)
-    loaded.model.eval()
+    bench.model.config.use_cache = use_cache  # the Trainer turns it off, and it would be saved so
+    bench.model.zero_grad(set_to_none=True)
+    bench.model.eval()
+    methods.settle(bench)
     return report
 
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
-from forgetless.methods.base import Batch, Pull
-from forgetless.methods.compose import Composition
+from forgetless.methods.base import Batch
+from forgetless.methods.compose import Compose
 from forgetless.models.forward import logits_at, pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.training.checkpoints import seal
 from forgetless.training.schedule import Schedule
 
 IGNORED = -100  # the label that transformers leaves out of losses and token counts
+
+WEIGHTS = "trained.safetensors"
 
 OnStep = Callable[[int, int, float], None]
 
@@ -70,6 +73,7 @@ class Collator:
             "position_ids": padded.positions,
             "labels": pad_like(padded, labels, IGNORED),
             "replayed": torch.tensor([row["replayed"] for row in rows]),
+            "keys": torch.tensor([example.key for example in examples]),
         }
 
 
@@ -95,7 +99,7 @@ class StageTrainer(Trainer):
         model: Any,
         arguments: TrainingArguments,
         schedule: Schedule,
-        methods: Composition,
+        methods: Compose,
         pad_id: int,
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
@@ -141,30 +145,12 @@ class StageTrainer(Trainer):
         assert not return_outputs
         labels = inputs["labels"][:, 1:]
         columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
+        place = inputs["input_ids"], inputs["attention_mask"], inputs["position_ids"], columns
+        logits = logits_at(model, *place)
         targets = labels[:, columns]
-        logits = logits_at(
-            model,
-            inputs["input_ids"],
-            inputs["attention_mask"],
-            inputs["position_ids"],
-            columns,
-        )
         learned = float(num_items_in_batch or (targets != IGNORED).sum())
-        loss = cross_entropy(
-            logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        ).div(learned)
-        batch = Batch(
-            inputs["input_ids"],
-            inputs["attention_mask"],
-            inputs["position_ids"],
-            columns,
-            logits,
-            targets,
-            inputs["replayed"],
-            learned,
-        )
-        term = self.methods.loss(model, batch)
-        return loss if term is None else loss + term
+        batch = Batch(*place, logits, targets, inputs["replayed"], inputs["keys"], learned)
+        return step_loss(self.methods, model, batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass; a loss that is not a number stops before any damage."""
@@ -177,11 +163,11 @@ class StageTrainer(Trainer):
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """The accumulated gradient: changed by methods, then clipped, then pulled."""
-        self.methods.change_gradient(model)
+        self.methods.change_gradient(self.model)
         norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
         if not math.isfinite(float(norm)):
             raise self._broken("the gradient norm", float(norm))
-        self.pull_norm = add_pulls(model, self.methods.pulls())
+        self.pull_norm = self.methods.pull(self.model)
         return norm
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -190,9 +176,18 @@ class StageTrainer(Trainer):
             logs = logs | {"pull_norm": self.pull_norm}
         super().log(logs, *args, **kwargs)
 
-    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        with quiet():
-            super()._load_from_checkpoint(*args, **kwargs)
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The weights that are trained, by name; all others are as the stage found them."""
+        assert output_dir is not None
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        trained = {name: p.detach().contiguous() for name, p in _trained(self.model)}
+        save_file(trained, Path(output_dir) / WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        saved = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        with torch.no_grad():
+            for name, parameter in _trained(self.model):
+                parameter.copy_(saved[name])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with quiet():
@@ -211,34 +206,33 @@ class StageTrainer(Trainer):
         )
 
 
-def add_pulls(model: Any, pulls: Sequence[Pull]) -> float:
-    """Add strength * importance * (weight - anchor) to the gradients.
+def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of the learned tokens, as methods weigh it, and the terms they add.
 
-    Returns:
-        Euclidean norm of what was added, over all parameters.
+    Both are sums over the tokens of the batch, divided by those of the whole optimiser step.
     """
-    if not pulls:
-        return 0.0
-    parameters = {
-        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
-    }
-    squares = 0.0
-    with torch.no_grad():
-        for pull in pulls:
-            for name, anchor in pull.anchors.items():
-                parameter = parameters[name]
-                added = (parameter - anchor.to(parameter)) * pull.strength
-                if name in pull.importances:
-                    added *= pull.importances[name].to(parameter)
-                parameter.grad = added if parameter.grad is None else parameter.grad.add_(added)
-                squares += float(added.float().square().sum())
-    return math.sqrt(squares)
+    weights = methods.weigh(batch)
+    losses = cross_entropy(
+        batch.logits.float().flatten(0, 1),
+        batch.targets.flatten(),
+        ignore_index=IGNORED,
+        reduction="sum" if weights is None else "none",
+    )
+    if weights is not None:
+        losses = (losses * weights.flatten()).sum()
+    loss = losses / batch.learned_tokens
+    term = methods.loss(model, batch)
+    return loss if term is None else loss + term
+
+
+def _trained(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
 class _StepCallback(TrainerCallback):
     """Runs the update phase and reports steps."""
 
-    def __init__(self, trainer: StageTrainer, methods: Composition, on_step: OnStep) -> None:
+    def __init__(self, trainer: StageTrainer, methods: Compose, on_step: OnStep) -> None:
         self._trainer = trainer
         self._methods = methods
         self._on_step = on_step

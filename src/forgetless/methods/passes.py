@@ -1,0 +1,107 @@
+"""Passes over examples that methods make by themselves: outside of training, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forgetless.methods.base import Batch
+from forgetless.models.forward import logits_at, pad_left, pad_like
+from forgetless.tasks.examples import Examples
+from forgetless.tasks.render import Encoded
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+TOKENS_IN_A_PASS = 4096  # padding included; bounds the memory of a pass, not its result
+
+
+def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
+    """One forward pass over examples, gradients as the caller's context has them.
+
+    Args:
+        model: A causal language model, on its device.
+        examples: At least one; each has a learned token after its first.
+        pad_id: Token id used for padding.
+
+    Returns:
+        The batch as a loss sees it; ``learned_tokens`` are those of this batch.
+    """
+    import torch
+
+    device = next(model.parameters()).device
+    padded = pad_left([example.ids for example in examples], pad_id)
+    learned = pad_like(padded, [example.learned for example in examples], 0)[:, 1:].bool()
+    columns = learned.any(0).nonzero().squeeze(-1)
+    targets = padded.ids[:, 1:].masked_fill(~learned, IGNORED)[:, columns].to(device)
+    ids, mask, positions = (t.to(device) for t in (padded.ids, padded.mask, padded.positions))
+    columns = columns.to(device)
+    return Batch(
+        ids,
+        mask,
+        positions,
+        columns,
+        logits_at(model, ids, mask, positions, columns),
+        targets,
+        torch.zeros(len(examples), dtype=torch.bool, device=device),
+        torch.tensor([example.key for example in examples], device=device),
+        float((targets != IGNORED).sum()),
+    )
+
+
+def token_losses(batch: Batch) -> torch.Tensor:
+    """Cross-entropy of each learned token in nats, 0 where none is learned; shape (batch, k)."""
+    from torch.nn.functional import cross_entropy
+
+    losses = cross_entropy(
+        batch.logits.float().flatten(0, 1),
+        batch.targets.flatten(),
+        ignore_index=IGNORED,
+        reduction="none",
+    )
+    return losses.view_as(batch.targets)
+
+
+def in_batches(
+    examples: Examples, tokens: int = TOKENS_IN_A_PASS
+) -> Iterator[np.ndarray[Any, Any]]:
+    """Indices of examples of like length, as many together as fit into so many padded tokens."""
+    order = np.argsort(-examples.lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = int(examples.lengths[order[start]])
+        size = max(1, tokens // longest)
+        yield order[start : start + size]
+        start += size
+
+
+def passes(model: Any, examples: Examples, pad_id: int) -> Iterator[tuple[list[int], Batch]]:
+    """Every example through the model once, without gradients and without dropout.
+
+    Yields:
+        Indices of some examples, and their batch, row by row.
+    """
+    import torch
+
+    training = model.training
+    model.eval()
+    try:
+        for chosen in in_batches(examples):
+            indices = chosen.tolist()
+            with torch.no_grad():
+                batch = batch_of(model, [examples[index] for index in indices], pad_id)
+            yield indices, batch
+    finally:
+        model.train(training)
+
+
+def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
+    """Mean cross-entropy of the learned tokens of each example in nats, shape (examples,)."""
+    means = np.zeros(len(examples))
+    for indices, batch in passes(model, examples, pad_id):
+        learned = (batch.targets != IGNORED).sum(1)
+        means[indices] = (token_losses(batch).sum(1) / learned).cpu().numpy()
+    return means

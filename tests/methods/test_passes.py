@@ -1,0 +1,61 @@
+"""Passes over examples agree with the library's own loss, row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from forgetless.methods.passes import batch_of, in_batches, mean_losses, token_losses
+from forgetless.tasks.examples import Examples, Origin
+from forgetless.tasks.render import Encoded
+from tests.training.build import fresh
+
+
+def examples() -> Examples:
+    rng = np.random.default_rng(0)
+    encoded = []
+    for length in (9, 4, 12, 4, 7):
+        learned = [False] * (length // 2) + [True] * (length - length // 2)
+        encoded.append(Encoded(rng.integers(250, size=length).tolist(), learned))
+    return Examples.of(encoded, [Origin("t", str(n)) for n in range(len(encoded))])
+
+
+def library_loss(model: torch.nn.Module, example: Encoded) -> float:
+    ids = torch.tensor([example.ids])
+    labels = ids.masked_fill(~torch.tensor([example.learned]), -100)
+    with torch.no_grad():
+        return float(model(input_ids=ids, labels=labels).loss)
+
+
+def test_mean_loss_of_each_example_is_the_librarys(tiny_model: Path) -> None:
+    model = fresh(tiny_model).model
+    found = mean_losses(model, examples(), pad_id=0)
+    expected = [library_loss(model, examples()[index]) for index in range(5)]
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_token_losses_are_zero_where_nothing_is_learned(tiny_model: Path) -> None:
+    model = fresh(tiny_model).model
+    batch = batch_of(model, [examples()[0], examples()[1]], pad_id=0)
+    losses = token_losses(batch)
+    assert losses.shape == batch.targets.shape
+    assert (losses[batch.targets == -100] == 0).all()
+    assert batch.learned_tokens == 5 + 2
+    assert batch.keys.tolist() == [examples()[0].key, examples()[1].key]
+
+
+def test_every_example_is_in_one_batch_that_fits() -> None:
+    lengths = examples().lengths
+    batches = [chosen.tolist() for chosen in in_batches(examples(), tokens=16)]
+    assert sorted(index for chosen in batches for index in chosen) == [0, 1, 2, 3, 4]
+    for chosen in batches:
+        assert len(chosen) == 1 or max(lengths[chosen]) * len(chosen) <= 16
+
+
+def test_mode_of_the_model_is_put_back(tiny_model: Path) -> None:
+    model = fresh(tiny_model).model.train()
+    mean_losses(model, examples(), pad_id=0)
+    assert model.training
