@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
-from forgetless.training.trainer import IGNORED, Collator
+from forgetless.training.phases import IGNORED
+from forgetless.training.trainer import Collator
 from tests.training.build import (
     colour_task,
     differing,

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -22,9 +21,9 @@ from forgetless.methods.compose import Compose
 from forgetless.models.forward import logits_at, pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.training.checkpoints import seal
+from forgetless.training.phases import IGNORED, StepPhases, step_loss
 from forgetless.training.schedule import Schedule
 
-IGNORED = -100  # the label that transformers leaves out of losses and token counts
 
 WEIGHTS = "trained.safetensors"
 
@@ -77,7 +76,7 @@ class Collator:
         }
 
 
-class StageTrainer(Trainer):
+class StageTrainer(StepPhases, Trainer):
     """transformers.Trainer over a fixed schedule, with the methods' phases.
 
     The loss is the sum of cross-entropies over all learned tokens of the optimiser step, divided by
@@ -110,15 +109,15 @@ class StageTrainer(Trainer):
             args=arguments,
             train_dataset=self._rows,
             data_collator=Collator(pad_id),
-            callbacks=[_StepCallback(self, methods, on_step)],
+            callbacks=[_ReportsSteps(self, on_step)],
         )
+        self.add_phases()
         self.remove_callback(PrinterCallback)
         # Our loss is normalised over the whole step, so it must not be divided again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.methods = methods
         self.step_loss = 0.0
-        self.pull_norm = 0.0
         self._spent = spent
         self._started = (time.perf_counter(), time.process_time())
 
@@ -162,19 +161,10 @@ class StageTrainer(Trainer):
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """The accumulated gradient: changed by methods, then clipped, then pulled."""
-        self.methods.change_gradient(self.model)
-        norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+        norm = super()._clip_grad_norm(model)
         if not math.isfinite(float(norm)):
             raise self._broken("the gradient norm", float(norm))
-        self.pull_norm = self.methods.pull(self.model)
         return norm
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log the norm of the pulls beside the loss and the gradient's."""
-        if self.pull_norm:
-            logs = logs | {"pull_norm": self.pull_norm}
-        super().log(logs, *args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The weights that are trained, by name; all others are as the stage found them."""
@@ -206,44 +196,16 @@ class StageTrainer(Trainer):
         )
 
 
-def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the learned tokens, as methods weigh it, and the terms they add.
-
-    Both are sums over the tokens of the batch, divided by those of the whole optimiser step.
-    """
-    weights = methods.weigh(batch)
-    losses = cross_entropy(
-        batch.logits.float().flatten(0, 1),
-        batch.targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="sum" if weights is None else "none",
-    )
-    if weights is not None:
-        losses = (losses * weights.flatten()).sum()
-    loss = losses / batch.learned_tokens
-    term = methods.loss(model, batch)
-    return loss if term is None else loss + term
-
-
 def _trained(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
     return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
-class _StepCallback(TrainerCallback):
-    """Runs the update phase and reports steps."""
+class _ReportsSteps(TrainerCallback):
+    """Tells of every step and its loss."""
 
-    def __init__(self, trainer: StageTrainer, methods: Compose, on_step: OnStep) -> None:
+    def __init__(self, trainer: StageTrainer, on_step: OnStep) -> None:
         self._trainer = trainer
-        self._methods = methods
         self._on_step = on_step
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, state, control
-        self._methods.before_step(kwargs["model"])
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, state, control
-        self._methods.after_step(kwargs["model"])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control, kwargs

@@ -1,0 +1,78 @@
+"""The phases of the optimiser step, for any trainer built on transformers.Trainer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import Trainer, TrainerCallback
+
+from forgetless.methods.base import Batch
+from forgetless.methods.compose import Compose
+
+IGNORED = -100  # the label that transformers leaves out of losses and token counts
+
+
+def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of the learned tokens, as methods weigh it, and the terms they add.
+
+    Both are sums over the tokens of the batch, divided by those of the whole optimiser step.
+    """
+    weights = methods.weigh(batch)
+    losses = cross_entropy(
+        batch.logits.float().flatten(0, 1),
+        batch.targets.flatten(),
+        ignore_index=IGNORED,
+        reduction="sum" if weights is None else "none",
+    )
+    if weights is not None:
+        losses = (losses * weights.flatten()).sum()
+    loss = losses / batch.learned_tokens
+    term = methods.loss(model, batch)
+    return loss if term is None else loss + term
+
+
+class StepPhases(Trainer if TYPE_CHECKING else object):
+    """Mixed into a trainer: gradient, penalty and update phases around the optimiser's step.
+
+    Attributes:
+        methods: The methods, acting together.
+        pull_norm: Norm of what penalties added to the gradient of the last step.
+    """
+
+    methods: Compose
+    pull_norm: float = 0.0
+
+    def add_phases(self) -> None:
+        """Call once, when the trainer is made."""
+        self.add_callback(_AroundTheStep(self))
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        self.methods.change_gradient(self.model)
+        return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log the norm of the pulls beside the loss and the gradient's."""
+        if self.pull_norm:
+            logs = logs | {"pull_norm": self.pull_norm}
+        super().log(logs, *args, **kwargs)
+
+
+class _AroundTheStep(TrainerCallback):
+    """Runs what comes after clipping; without clipping, the gradient phase too."""
+
+    def __init__(self, trainer: StepPhases) -> None:
+        self._trainer = trainer
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del state, control, kwargs
+        methods, model = self._trainer.methods, self._trainer.model
+        if not args.max_grad_norm:  # then the Trainer does not call _clip_grad_norm
+            methods.change_gradient(model)
+        self._trainer.pull_norm = methods.pull(model)
+        methods.before_step(model)
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, state, control, kwargs
+        self._trainer.methods.after_step(self._trainer.model)
