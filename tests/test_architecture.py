@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         "plan_writer",
     },
-    "__init__": {"errors", "plan", "progress", "result", "sequence"},
+    "__init__": {"errors", "plan", "progress", "result", "sequence", "training"},
     "__main__": {"cli"},
 }
 

@@ -21,10 +21,21 @@ if TYPE_CHECKING:
     from forgetless.progress import Progress
     from forgetless.result import RunResult
     from forgetless.sequence import run
+    from forgetless.training.protect import Protection, protect
 
     __version__: str
 
-__all__ = ["ForgetlessError", "Plan", "Progress", "RunResult", "__version__", "load_plan", "run"]
+__all__ = [
+    "ForgetlessError",
+    "Plan",
+    "Progress",
+    "Protection",
+    "RunResult",
+    "__version__",
+    "load_plan",
+    "protect",
+    "run",
+]
 
 _HOMES = {
     "Plan": "forgetless.plan",
@@ -32,6 +43,8 @@ _HOMES = {
     "Progress": "forgetless.progress",
     "RunResult": "forgetless.result",
     "run": "forgetless.sequence",
+    "Protection": "forgetless.training.protect",
+    "protect": "forgetless.training.protect",
 }
 
 

@@ -11,6 +11,8 @@ from forgetless.methods.lora import Lora
 from forgetless.methods.replay import Replay
 from forgetless.methods.sequential import Sequential
 
+__all__ = ["METHODS", "Joint", "Lora", "Replay", "Sequential"]
+
 METHODS: Mapping[str, type[Method[Any]]] = {
     method.name: method for method in (Sequential, Joint, Replay, Lora)
 }

@@ -116,7 +116,7 @@ class Workbench:
     @property
     def pad_id(self) -> int:
         """Token id used for padding."""
-        return int(self.tokenizer.pad_token_id or 0)
+        return int(getattr(self.tokenizer, "pad_token_id", None) or 0)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Joint(Method[JointConfig]):
     """Train the untouched model on the union of the tasks."""
 
     name = "joint"
+    only_in_runs = "train it on all your datasets together instead"
     Config = JointConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "replay": "joint training already has every old row in every epoch",

@@ -31,6 +31,7 @@ class Lora(Method[LoraConfig]):
     """Train a low-rank adapter instead of the weights."""
 
     name = "lora"
+    only_in_runs = "make the model with peft.get_peft_model before the trainer"
     Config = LoraConfig
 
     def adapt(self, bench: Workbench) -> None:

@@ -11,6 +11,11 @@ from transformers import Trainer, TrainerCallback
 from forgetless.methods.base import Batch
 from forgetless.methods.compose import Compose
 
+if TYPE_CHECKING:
+    _Base = Trainer
+else:
+    _Base = object  # it stands before the trainer's own class
+
 IGNORED = -100  # the label that transformers leaves out of losses and token counts
 
 
@@ -33,7 +38,7 @@ def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
     return loss if term is None else loss + term
 
 
-class StepPhases(Trainer if TYPE_CHECKING else object):
+class StepPhases(_Base):
     """Mixed into a trainer: gradient, penalty and update phases around the optimiser's step.
 
     Attributes:

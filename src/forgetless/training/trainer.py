@@ -24,7 +24,6 @@ from forgetless.training.checkpoints import seal
 from forgetless.training.phases import IGNORED, StepPhases, step_loss
 from forgetless.training.schedule import Schedule
 
-
 WEIGHTS = "trained.safetensors"
 
 OnStep = Callable[[int, int, float], None]

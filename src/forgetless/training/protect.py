@@ -1,0 +1,394 @@
+"""Protect someone's own Trainer: the same methods, without rewriting the script.
+
+    trainer = forgetless.protect(SFTTrainer(model, train_dataset=medical), [Replay(ratio=0.1)])
+    trainer.train()
+    trainer.protection.end_stage()
+    trainer = forgetless.protect(SFTTrainer(model, train_dataset=legal), trainer.protection)
+    trainer.train()
+
+The trainer keeps its class's behaviour and gains the phases: its class is replaced by a subclass
+that overrides the few methods in which they act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from forgetless.errors import PlanError, UsageError
+from forgetless.methods.base import (
+    AddsLoss,
+    Batch,
+    ChangesGradient,
+    Method,
+    MixesData,
+    Stage,
+    WeighsTokens,
+    Workbench,
+)
+from forgetless.methods.compose import Compose
+from forgetless.models.forward import context_length, logits_at
+from forgetless.plan import TaskConfig, TrainingConfig
+from forgetless.storage import replace_folder
+from forgetless.tasks.examples import Encoder, Examples
+from forgetless.training.others_rows import (
+    KEYS,
+    REPLAYED,
+    Collate,
+    MarkedCollator,
+    MixedRows,
+    TokenTask,
+    as_item,
+    taught,
+)
+from forgetless.training.phases import IGNORED, StepPhases, step_loss
+
+T = TypeVar("T", bound=Trainer)
+
+STATE = "forgetless"  # folder in a checkpoint
+
+
+class Protection:
+    """The methods at work in a trainer, and what they remember from stage to stage.
+
+    Attributes:
+        methods: The methods, acting together.
+        stage: Number of the stage that is trained next or now, from 1.
+    """
+
+    def __init__(self, methods: Compose) -> None:
+        self.methods = methods
+        self.stage = 1
+        self._earlier: list[TokenTask] = []
+        self._trainer: Any = None
+        self._bench: Workbench | None = None
+        self.rows: MixedRows | None = None
+
+    def end_stage(self) -> None:
+        """Settle the model, let the methods learn from the stage, and make ready for the next.
+
+        Call it after training.  The next stage is trained by the same trainer with another
+        ``train_dataset``, or by a new one that is given this protection.
+
+        Raises:
+            UsageError: if nothing was trained.
+        """
+        bench = self._bench
+        if bench is None:
+            raise UsageError(
+                f"stage {self.stage} was not trained", fix="call trainer.train() before end_stage()"
+            )
+        training = bench.model.training
+        bench.model.eval()
+        self.methods.settle(bench)
+        self.methods.keep_rows(bench.stage)
+        self.methods.end_stage(bench)
+        bench.model.train(training)
+        bench.model.zero_grad(set_to_none=True)
+        self._earlier += cast("tuple[TokenTask, ...]", bench.stage.tasks)
+        self.stage += 1
+        self._bench = self.rows = None
+        self._trainer.optimizer = self._trainer.lr_scheduler = None  # anew for the next stage
+
+    def save(self, folder: str | Path) -> None:
+        """Write what is remembered, so that another process can go on with the next stage.
+
+        Rows of earlier stages are kept as token ids.
+        """
+        from safetensors.torch import save_file
+
+        with replace_folder(Path(folder)) as part:
+            self.methods.save(part / "methods")
+            for number, task in enumerate(self._earlier, start=1):
+                examples = _all(task)
+                save_file(
+                    {
+                        "ids": torch.from_numpy(examples.ids),
+                        "learned": torch.from_numpy(examples.learned),
+                        "offsets": torch.from_numpy(examples.offsets),
+                        "rows": torch.tensor([int(origin.row) for origin in examples.origins]),
+                    },
+                    part / f"stage-{number}.safetensors",
+                )
+
+    def restore(self, folder: str | Path) -> None:
+        """Take back what :meth:`save` wrote.
+
+        Raises:
+            UsageError: if the folder does not hold it.
+        """
+        from safetensors.torch import load_file
+
+        folder = Path(folder)
+        if not (folder / "methods").is_dir():
+            raise UsageError(f"{folder}: holds no saved protection", fix="name a folder of save()")
+        self.methods.restore(folder / "methods")
+        self._earlier = []
+        while (file := folder / f"stage-{len(self._earlier) + 1}.safetensors").is_file():
+            self._earlier.append(_remembered(len(self._earlier) + 1, load_file(file)))
+        self.stage = len(self._earlier) + 1
+
+    def attach(self, trainer: Any) -> None:
+        """Put the methods to work in a trainer; done by :func:`protect`."""
+        self._trainer = trainer
+        self._bench = None
+        if self.methods.adapt_the_model:
+            self.methods.adapt(self._workbench(trainer))
+
+    def begin(self, trainer: Any) -> None:
+        """Before the first step of a stage: draw up its rows and let the methods look ahead."""
+        if self._bench is not None:
+            return
+        bench = self._workbench(trainer)
+        pools = [
+            (source.ratio, pool)
+            for source in self.methods.rehearsal(bench)
+            if source.ratio > 0 and len(pool := bench.encoder.encode(source.rows, rehearsal=True))
+        ]
+        everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
+        training = bench.model.training
+        bench.model.eval()
+        self.methods.start_stage(bench, everything)
+        bench.model.train(training)
+        self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
+        self._bench = bench
+
+    def _workbench(self, trainer: Any) -> Workbench:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
+        dataset = trainer.train_dataset
+        task = _task(self.stage, len(dataset), lambda index: taught(collate, dataset[index]))
+        stage = Stage(
+            number=self.stage,
+            name=task.name,
+            tasks=(task,),
+            earlier=tuple(self._earlier),
+            seed=trainer.args.seed,
+        )
+        context = context_length(model)
+        tokenizer = trainer.processing_class
+        encoder = Encoder(tokenizer, TrainingConfig(max_length=context), context)
+        return Workbench(stage, model, tokenizer, encoder)
+
+
+def protect(
+    trainer: T,
+    methods: Iterable[Method[Any]] | Protection,
+    previous: str | Path | None = None,
+) -> T:
+    """Let methods act in a trainer of transformers or TRL.
+
+    Args:
+        trainer: A ``transformers.Trainer`` or a subclass such as TRL's ``SFTTrainer``; not yet
+            trained.
+        methods: Ways of not forgetting, e.g. ``[Replay(ratio=0.1), EWC(strength=100)]``, or the
+            protection of the stage before.
+        previous: Folder in which an earlier process saved its protection.
+
+    Returns:
+        The same trainer; ``trainer.protection`` is the protection.
+
+    Raises:
+        UsageError: if a method cannot work in this trainer.
+
+    Example:
+        >>> trainer = protect(trainer, [Replay(ratio=0.1)])    # doctest: +SKIP
+        >>> trainer.train()                                     # doctest: +SKIP
+        >>> trainer.protection.end_stage()                      # doctest: +SKIP
+    """
+    protection = methods if isinstance(methods, Protection) else Protection(Compose(methods))
+    _refuse_what_cannot_work(trainer, protection.methods)
+    if previous is not None:
+        protection.restore(previous)
+    protected = cast("Any", trainer)
+    if not isinstance(trainer, _Protected):
+        protected.__class__ = _protected(protected.__class__)
+        protected.add_callback(_EpochsCounted(protected))
+        protected.add_phases()
+    protected.protection = protection
+    protected.methods = protection.methods
+    protection.attach(protected)
+    return trainer
+
+
+class _Protected(StepPhases):
+    """What a protected trainer does otherwise than its class."""
+
+    protection: Protection
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        checkpoint = resume_from_checkpoint
+        if checkpoint is True:
+            checkpoint = get_last_checkpoint(self.args.output_dir)
+        state = Path(checkpoint) / STATE if checkpoint else None
+        if state is not None and not state.is_dir():
+            raise UsageError(
+                f"{checkpoint}: was written without protection", fix="train from the start"
+            )
+        if state is not None:
+            self.methods.restore(state)
+        self.protection.begin(self)
+        if state is not None:
+            self.methods.restore(state)
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def get_train_dataloader(self) -> Any:
+        rows = self.protection.rows
+        if rows is None:
+            return super().get_train_dataloader()
+        own: Any = self.train_dataset
+        try:
+            self.train_dataset: Any = rows
+            return super().get_train_dataloader()
+        finally:
+            self.train_dataset = own
+
+    def _get_collator_with_removed_columns(self, data_collator: Any, *args: Any, **kw: Any) -> Any:
+        inner: Collate = super()._get_collator_with_removed_columns(data_collator, *args, **kw)
+        if isinstance(self.train_dataset, MixedRows):
+            return MarkedCollator(inner, self.methods.need_logits)
+        return inner
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        if KEYS not in inputs:  # no method looks at the loss, or this is an evaluation
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels = inputs["labels"][:, 1:]
+        columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        positions = inputs.get("position_ids", (mask.cumsum(1) - 1).clamp(min=0))
+        logits = logits_at(model, ids, mask, positions, columns)
+        targets = labels[:, columns]
+        learned = (
+            num_items_in_batch if num_items_in_batch is not None else targets.ne(IGNORED).sum()
+        )
+        batch = Batch(
+            *(ids, mask, positions, columns, logits, targets),
+            *(inputs[REPLAYED], inputs[KEYS], max(1.0, float(learned))),
+        )
+        loss = step_loss(self.methods, model, batch)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes
+        return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial))
+            self.methods.save(folder / f"checkpoint-{self.state.global_step}" / STATE)
+
+
+@cache
+def _protected(kind: Any) -> Any:
+    """The trainer's class with the phases, under its own name."""
+    return type(kind.__name__, (_Protected, kind), {"__module__": kind.__module__})
+
+
+class _EpochsCounted(TrainerCallback):
+    """Draws other rehearsed rows in every epoch."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, control, kwargs
+        if self._trainer.protection.rows is not None:
+            self._trainer.protection.rows.set_epoch(int(state.epoch + 1e-6))
+
+
+def _task(number: int, count: int, encoded: Any) -> TokenTask:
+    name = f"stage-{number}"
+    rows = TokenTask.numbered(count)
+    return TokenTask(TaskConfig(name=name, train=name), rows, (), encoded=encoded)
+
+
+def _all(task: TokenTask) -> Examples:
+    encoder = Encoder(None, TrainingConfig(max_length=1 << 30))
+    return encoder.encode([(task, row) for row in task.train], rehearsal=True)
+
+
+def _remembered(number: int, saved: dict[str, torch.Tensor]) -> TokenTask:
+    """A task of an earlier process, from the tokens of its rows."""
+    arrays = {name: tensor.numpy() for name, tensor in saved.items()}
+    examples = Examples(arrays["ids"], arrays["learned"], arrays["offsets"], [])
+    of_row: dict[int, list[int]] = {}
+    for index, row in enumerate(arrays["rows"].tolist()):
+        of_row.setdefault(row, []).append(index)
+    count = max(of_row, default=-1) + 1
+    return _task(number, count, lambda row: [examples[i] for i in of_row.get(row, [])])
+
+
+def _mixed(trainer: Any, bench: Workbench, pools: list[tuple[float, Examples]]) -> MixedRows:
+    """The trainer's rows with rehearsed ones among them."""
+    columns = list(dict(trainer.train_dataset[0]))
+    if trainer.args.remove_unused_columns:
+        trainer._set_signature_columns_if_needed()
+        columns = [name for name in columns if name in trainer._signature_columns]
+    labels_optional = type(trainer.data_collator).__module__.startswith("trl.")
+    return MixedRows(
+        trainer.train_dataset,
+        int(bench.new.lengths.sum()),
+        pools,
+        partial(as_item, columns=columns, labels_optional=labels_optional),
+        lambda pool, turn: bench.stage.rng(f"rehearsal/{pool}", turn),
+    )
+
+
+def _refuse_what_cannot_work(trainer: Any, methods: Compose) -> None:
+    """Say at once what a method and this trainer cannot do together."""
+    if not isinstance(trainer, Trainer):
+        raise UsageError(
+            f"protect() was given a {type(trainer).__name__}, needed a transformers.Trainer"
+        )
+    if trainer.train_dataset is None or not hasattr(trainer.train_dataset, "__len__"):
+        raise UsageError(
+            "the trainer's train_dataset has no length, and methods count its rows",
+            fix="give the trainer a datasets.Dataset or another map-style dataset",
+        )
+    for method in methods.methods:
+        if method.only_in_runs:
+            raise PlanError(
+                f"methods: {method.name} cannot act in your own trainer: {method.only_in_runs}",
+                fix="use  forgetless run  with a plan, or leave it out",
+            )
+        if reason := _obstacle(trainer, method):
+            raise PlanError(f"methods: {method.name} cannot act in this trainer: {reason}")
+
+
+def _obstacle(trainer: Any, method: Method[Any]) -> str:
+    """Why a method cannot act in a trainer, or nothing."""
+    args = trainer.args
+    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
+    if sharded and not isinstance(method, MixesData):
+        return "weights are sharded over processes; use DDP (accelerate launch without FSDP)"
+    if isinstance(method, ChangesGradient) and args.fp16:
+        return "fp16 scales the gradient; use bf16"
+    if isinstance(method, MixesData) and args.dataloader_persistent_workers:
+        return "persistent workers keep the rows of the first epoch; set it to False"
+    if not isinstance(method, AddsLoss | WeighsTokens):
+        return ""
+    if args.n_gpu > 1:
+        return "it needs each row's logits, which DataParallel spreads; use  accelerate launch"
+    if getattr(trainer, "padding_free", False):
+        return "it looks at each row; set padding_free=False (packing_strategy='wrapped')"
+    own = type(trainer).compute_loss.__module__.split(".")[0] not in ("transformers", "trl")
+    if own and not isinstance(trainer, _Protected):
+        return f"{type(trainer).__name__} has a compute_loss of its own, which it would replace"
+    if trainer.compute_loss_func is not None or trainer.label_smoother is not None:
+        return "it replaces the loss; leave out compute_loss_func and label_smoothing_factor"
+    if getattr(args, "loss_type", None) not in (None, "nll") or getattr(
+        trainer, "aux_loss_enabled", False
+    ):
+        return "it replaces the loss; use loss_type='nll' and no auxiliary loss"
+    return ""

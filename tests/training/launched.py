@@ -1,0 +1,42 @@
+"""A protected training of two stages, to be launched as one process or as several.
+
+python -m tests.training.launched MODEL FOLDER ROWS_PER_PROCESS
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from forgetless.methods import Replay
+from forgetless.training.protect import protect
+from tests.methods.probes import Anchor, Calm, Project, Slow
+from tests.training.trainers import made, state_of
+
+
+def main(model: Path, folder: Path, rows: int) -> None:
+    settings = {
+        "per_device_train_batch_size": rows,
+        "optim": "sgd",
+        "learning_rate": 0.05,
+        "max_steps": 3,
+        "use_cpu": True,
+    }
+    methods = [
+        *(Replay(ratio=0.3), Calm(strength=0.01), Project(strength=1.0)),
+        *(Anchor(strength=0.5), Slow(strength=0.3)),
+    ]
+    first = protect(made("transformers", model, folder, **settings), methods)
+    first.train()
+    first.protection.end_stage()
+    second = made("transformers", model, folder, offset=1, model=first.model, **settings)
+    protect(second, first.protection)
+    second.train()
+    processes, rank = second.args.world_size, second.args.process_index
+    save_file(state_of(second), folder / f"{rank}-of-{processes}.safetensors")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

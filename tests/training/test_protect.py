@@ -1,0 +1,434 @@
+"""Methods in someone's own trainer: stock transformers.Trainer and TRL's SFTTrainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+
+import forgetless
+from forgetless.errors import PlanError, UsageError
+from forgetless.methods import Joint, Lora, Replay, Sequential
+from forgetless.methods.base import Method
+from forgetless.training.others_rows import draw
+from forgetless.training.protect import Protection, protect
+from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
+from tests.training.build import differing, distance, fresh, weights
+from tests.training.trainers import StopAt, losses, made, state_of, texts, tokenised
+
+both = pytest.mark.parametrize("kind", ["transformers", "trl"])
+
+
+# AdamW turns the rounding of tiny gradients into steps; so for comparisons:
+PLAIN_STEPS = {"optim": "sgd", "learning_rate": 0.05}
+
+
+def all_phases() -> list[Method[Any]]:
+    """One method for every phase in which a trainer is changed."""
+    return [
+        Replay(ratio=0.3),
+        Calm(strength=0.01),
+        Project(strength=1.0),
+        Anchor(strength=0.5),
+        Slow(strength=0.3),
+    ]
+
+
+def two_stages(
+    kind: str, tiny_model: Path, folder: Path, methods: list[Method[Any]], **changes: Any
+) -> Any:
+    """The trainer of the second stage, trained."""
+    first = protect(made(kind, tiny_model, folder / "1", **changes), methods)
+    first.train()
+    protection = first.protection
+    protection.end_stage()
+    changes = {k: v for k, v in changes.items() if k != "peft_config"} | {"model": first.model}
+    second = made(kind, tiny_model, folder / "2", offset=1, **changes)
+    protect(second, protection)
+    second.train()
+    return second
+
+
+def test_protect_is_public() -> None:
+    assert forgetless.protect is protect
+    assert forgetless.Protection is Protection
+
+
+@both
+def test_trainer_comes_back_itself_and_keeps_its_class_name(
+    kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made(kind, tiny_model, tmp_path)
+    was = type(trainer)
+    assert protect(trainer, [Sequential()]) is trainer
+    assert isinstance(trainer, was)
+    assert type(trainer).__name__ == was.__name__
+
+
+@both
+@pytest.mark.parametrize(
+    "methods", [[], [Replay(ratio=0)], [Anchor(strength=0), Project(strength=0)]], ids=len
+)
+def test_methods_at_strength_zero_leave_every_bit_as_it_was(
+    kind: str, methods: list[Method[Any]], tiny_model: Path, tmp_path: Path
+) -> None:
+    plain = made(kind, tiny_model, tmp_path / "plain")
+    plain.train()
+    guarded = protect(made(kind, tiny_model, tmp_path / "guarded"), methods)
+    guarded.train()
+    assert losses(guarded) == losses(plain)
+    assert differing(state_of(guarded), state_of(plain)) == []
+
+
+@both
+@pytest.mark.parametrize("changes", [{}, {"gradient_accumulation_steps": 2}], ids=["", "parts"])
+def test_own_loss_is_the_trainers_loss_step_by_step(
+    kind: str, changes: dict[str, Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    """A method that looks at logits has the loss computed by us, once, and not twice."""
+    changes = changes | PLAIN_STEPS
+    plain = made(kind, tiny_model, tmp_path / "plain", **changes)
+    plain.train()
+    ours = protect(made(kind, tiny_model, tmp_path / "ours", **changes), [Calm(strength=0)])
+    ours.train()
+    assert losses(ours) == pytest.approx(losses(plain), rel=1e-4)
+    start = weights(fresh(tiny_model).model)
+    way = distance(state_of(plain), start)
+    assert distance(state_of(ours), state_of(plain)) < 0.01 * way
+
+
+@both
+def test_one_batch_of_8_and_2_of_4_give_the_same_weights(
+    kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    methods = [m for m in all_phases() if m.name != "replay"]  # places of rows would differ
+    sizes = {"one": (8, 1), "parts": (4, 2)}
+    found = {
+        name: state_of(
+            two_stages(
+                *(kind, tiny_model, tmp_path / name),
+                [type(m)(m.config) for m in methods],
+                per_device_train_batch_size=size,
+                gradient_accumulation_steps=parts,
+                max_steps=3,
+                **PLAIN_STEPS,
+            )
+        )
+        for name, (size, parts) in sizes.items()
+    }
+    start = weights(fresh(tiny_model).model)
+    assert distance(found["one"], found["parts"]) < 0.01 * distance(found["one"], start)
+
+
+@both
+def test_every_phase_changes_the_weights_of_the_second_stage(
+    kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    plain = state_of(two_stages(kind, tiny_model, tmp_path / "plain", []))
+    for method in all_phases():
+        changed = two_stages(kind, tiny_model, tmp_path / method.name, [method])
+        assert differing(state_of(changed), plain), method.name
+        assert all(value.isfinite().all() for value in state_of(changed).values())
+
+
+@both
+@pytest.mark.parametrize("max_grad_norm", [0.0, 1e-3])
+def test_gradient_is_changed_and_pulled_with_and_without_clipping(
+    kind: str, max_grad_norm: float, tiny_model: Path, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    class Watch(Method[NoConfig]):
+        name = "watch"
+        Config = NoConfig
+
+        def change_gradient(self, model: Any) -> None:
+            norm = sum(float(p.grad.square().sum()) for p in model.parameters()) ** 0.5
+            seen.append("whole" if norm > 0.01 else "clipped")
+
+        def pull(self, model: Any) -> float:
+            norm = sum(float(p.grad.square().sum()) for p in model.parameters()) ** 0.5
+            seen.append("pull whole" if norm > 0.01 else "pull clipped")
+            return 0.0
+
+    trainer = protect(
+        made(kind, tiny_model, tmp_path, max_grad_norm=max_grad_norm, max_steps=2), [Watch()]
+    )
+    trainer.train()
+    assert seen == ["whole", "pull clipped" if max_grad_norm else "pull whole"] * 2
+
+
+@both
+@pytest.mark.parametrize("changes", [{}, {"packed": True}], ids=["rows", "packed"])
+def test_share_of_replay_is_in_tokens_to_within_a_point_in_every_epoch(
+    kind: str, changes: dict[str, Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    if changes:
+        if kind == "transformers":
+            pytest.skip("transformers.Trainer packs nothing")
+        changes = {"packing": True, "packing_strategy": "wrapped", "max_length": 32}
+    trainer = two_stages(kind, tiny_model, tmp_path, [Replay(ratio=0.25)], **changes)
+    rows = trainer.protection.rows
+    rng = np.random.default_rng(0)
+    for epoch in range(5):
+        rows.set_epoch(epoch)
+        items = [rows[index] for index in rng.permutation(len(rows))]
+        tokens = {flag: sum(len(i["item"]["input_ids"]) for i in items if i["replayed"] == flag)
+                  for flag in (True, False)}  # fmt: skip
+        share = tokens[True] / sum(tokens.values())
+        tolerance = 0.01 + (32 / sum(tokens.values()) if changes else 0)  # a packed row is long
+        assert share == pytest.approx(0.25, abs=tolerance)
+        assert tokens[True] == rows.replayed_tokens
+
+
+@both
+def test_replayed_rows_are_those_of_the_stage_before_and_other_ones_in_every_epoch(
+    kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = two_stages(kind, tiny_model, tmp_path, [Replay(ratio=0.2)])
+    rows = trainer.protection.rows
+    drawn = []
+    for epoch in range(3):
+        rows.set_epoch(epoch)
+        old = texts([rows[i] for i in range(len(rows)) if rows[i]["replayed"]], fresh_tokenizer())
+        assert all("colour 0-" in text and "colour 1-" not in text for text in old)
+        drawn.append(frozenset(old))
+    assert len(set(drawn)) == 3
+    new = texts([rows[i] for i in range(len(rows)) if not rows[i]["replayed"]], fresh_tokenizer())
+    assert len(new) == 12
+    assert all("colour 1-" in text for text in new)
+
+
+def fresh_tokenizer() -> Any:
+    from tests.tiny import build_tokenizer
+
+    return build_tokenizer()
+
+
+def test_labels_of_replayed_rows_are_those_they_were_learned_with(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = two_stages("trl", tiny_model, tmp_path, [Replay(ratio=0.5)])
+    rows = trainer.protection.rows
+    for row in (rows[i]["item"] for i in range(len(rows)) if rows[i]["replayed"]):
+        answer = [token for token in row["labels"] if token != -100]
+        assert fresh_tokenizer().decode(answer).endswith("<|end|>\n")
+        assert row["input_ids"][-len(answer) :] == answer
+
+
+def test_documents_packed_without_padding_come_apart_when_replayed(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    changes = {"packing": True, "max_length": 64, "padding_free": True}
+    trainer = two_stages("trl", tiny_model, tmp_path, [Replay(ratio=0.25)], **changes)
+    rows = trainer.protection.rows
+    old = [rows[i]["item"] for i in range(len(rows)) if rows[i]["replayed"]]
+    assert old
+    for item in old:
+        assert fresh_tokenizer().decode(item["input_ids"]).count("colour") == 1
+        assert item["seq_lengths"] == [len(item["input_ids"])]
+
+
+def test_draws_use_every_row_before_any_again_but_for_exchanges() -> None:
+    lengths = np.full(10, 7)
+    drawn = [
+        draw(lengths, 4, 28.0, epoch, lambda turn: np.random.default_rng(turn))
+        for epoch in range(5)
+    ]
+    assert sorted(np.concatenate(drawn).tolist()) == sorted([*range(10)] * 2)
+
+
+def test_draw_exchanges_rows_until_the_tokens_are_right() -> None:
+    lengths = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 100])
+    for epoch in range(4):
+        drawn = draw(lengths, 3, 12.0, epoch, lambda turn: np.random.default_rng(turn))
+        assert len(set(drawn.tolist())) == 3
+        assert lengths[drawn].sum() == pytest.approx(12, abs=1)
+
+
+@both
+def test_resumed_stage_ends_in_the_same_bits(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
+    first = protect(made(kind, tiny_model, tmp_path / "1", max_steps=3), all_phases())
+    first.train()
+    first.protection.end_stage()
+    first.protection.save(tmp_path / "protection")
+    start = state_of(first)
+
+    def second(folder: str, **more: Any) -> Any:
+        """As another process would: nothing but files and the weights is carried over."""
+        model = fresh(tiny_model).model
+        model.load_state_dict(start, strict=False)
+        return protect(
+            made(kind, tiny_model, tmp_path / folder, offset=1, model=model, **changes, **more),
+            all_phases(),
+            previous=tmp_path / "protection",
+        )
+
+    whole = second("whole")
+    whole.train()
+    killed = second("killed", callbacks=[StopAt(3)])
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    again = second("killed")
+    again.train(resume_from_checkpoint=True)
+    assert differing(state_of(again), state_of(whole)) == []
+    assert losses(again) == losses(whole)[2:]
+
+
+def test_saved_protection_goes_on_as_the_one_in_memory(tiny_model: Path, tmp_path: Path) -> None:
+    at_once = state_of(two_stages("transformers", tiny_model, tmp_path / "at once", all_phases()))
+    first = protect(made("transformers", tiny_model, tmp_path / "1"), all_phases())
+    first.train()
+    first.protection.end_stage()
+    first.protection.save(tmp_path / "saved")
+    second = protect(
+        made("transformers", tiny_model, tmp_path / "2", offset=1, model=first.model),
+        all_phases(),
+        previous=tmp_path / "saved",
+    )
+    assert second.protection.stage == 2
+    second.train()
+    assert differing(state_of(second), at_once) == []
+
+
+def test_the_same_trainer_may_train_the_next_stage(tiny_model: Path, tmp_path: Path) -> None:
+    two = two_stages("transformers", tiny_model, tmp_path / "two", all_phases())
+    one = protect(made("transformers", tiny_model, tmp_path / "one"), all_phases())
+    one.train()
+    one.protection.end_stage()
+    one.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    one.train()
+    assert differing(state_of(one), state_of(two)) == []
+
+
+@both
+def test_adapters_of_peft_are_protected(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    import peft
+
+    config = peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    if kind == "trl":
+        trainer = two_stages(kind, tiny_model, tmp_path, all_phases(), peft_config=config)
+    else:
+        model = peft.get_peft_model(fresh(tiny_model).model, config)
+        trainer = two_stages(kind, tiny_model, tmp_path, all_phases(), model=model)
+    base = weights(fresh(tiny_model).model)
+    for name, value in state_of(trainer).items():
+        plain = name.removeprefix("base_model.model.").replace(".base_layer", "")
+        if plain in base:
+            assert value.equal(base[plain])
+    assert any("lora_A" in key for key in trainer.protection.methods.methods[2].state().tensors)
+
+
+@both
+def test_bfloat16_arithmetic_works(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    trainer = two_stages(kind, tiny_model, tmp_path, all_phases(), bf16=True)
+    assert {value.dtype for value in state_of(trainer).values()} == {torch.float32}
+    assert losses(trainer)[-1] < losses(trainer)[0]
+
+
+@both
+def test_evaluation_is_the_trainers_own(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    plain = made(kind, tiny_model, tmp_path / "plain")
+    ours = protect(made(kind, tiny_model, tmp_path / "ours"), [Calm(strength=5.0)])
+    rows = plain.train_dataset
+    if kind == "trl":
+        pytest.importorskip("trl")
+        rows = ours.train_dataset
+    assert ours.evaluate(rows)["eval_loss"] == plain.evaluate(rows)["eval_loss"]
+
+
+REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {
+    "a method of runs": ([Lora()], {}, "lora cannot act in your own trainer: "),
+    "a bound": ([Joint()], {}, "joint cannot act in your own trainer: "),
+    "its own loss": (
+        [Calm()],
+        {"compute_loss_func": lambda *_, **__: None},
+        "calm cannot act in this trainer: it replaces the loss",
+    ),
+    "smoothed labels": ([Calm()], {"label_smoothing_factor": 0.1}, "it replaces the loss"),
+    "persistent workers": (
+        [Replay()],
+        {"dataloader_persistent_workers": True, "dataloader_num_workers": 1},
+        "persistent workers keep the rows of the first epoch",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_work_is_refused_at_once(case: str, tiny_model: Path, tmp_path: Path) -> None:
+    methods, changes, message = REFUSED[case]
+    trainer = made("transformers", tiny_model, tmp_path, **changes)
+    with pytest.raises(PlanError, match=message):
+        protect(trainer, methods)
+
+
+def test_padding_free_batches_are_refused_where_rows_matter(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("trl", tiny_model, tmp_path, packing=True, max_length=64, padding_free=True)
+    with pytest.raises(PlanError, match="calm cannot act in this trainer: it looks at each row"):
+        protect(trainer, [Calm()])
+
+
+def test_another_loss_of_trl_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = made("trl", tiny_model, tmp_path, loss_type="dft")
+    with pytest.raises(PlanError, match="use loss_type='nll'"):
+        protect(trainer, [Calm()])
+
+
+def test_a_trainer_with_its_own_compute_loss_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    kind = type(trainer)
+    trainer.__class__ = type("Mine", (kind,), {"compute_loss": lambda *_: None})
+    with pytest.raises(PlanError, match="Mine has a compute_loss of its own"):
+        protect(trainer, [Calm()])
+    protect(trainer, [Replay()])  # which does not look at the loss
+
+
+def test_something_else_than_a_trainer_is_refused() -> None:
+    with pytest.raises(UsageError, match="was given a str, needed a "):
+        protect("trainer", [])  # type: ignore[type-var]
+
+
+def test_rows_without_a_length_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = made("transformers", tiny_model, tmp_path, max_steps=2)
+    trainer.train_dataset = trainer.train_dataset.to_iterable_dataset()
+    with pytest.raises(UsageError, match="train_dataset has no length"):
+        protect(trainer, [Replay()])
+
+
+def test_column_that_rehearsed_rows_cannot_have_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    changes = {"remove_unused_columns": False}
+    first = protect(made("transformers", tiny_model, tmp_path / "1", **changes), [Replay()])
+    first.train()
+    first.protection.end_stage()
+    second = made("transformers", tiny_model, tmp_path / "2", model=first.model, **changes)
+    rows: datasets.Dataset = second.train_dataset
+    second.train_dataset = rows.add_column("weight", [1.0] * len(rows))
+    second = protect(second, first.protection)
+    with pytest.raises(UsageError, match="a column 'weight', which rehearsed rows cannot have"):
+        second.train()
+
+
+def test_stage_cannot_end_before_it_was_trained(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = protect(made("transformers", tiny_model, tmp_path), [Replay()])
+    with pytest.raises(UsageError, match="stage 1 was not trained"):
+        trainer.protection.end_stage()
+
+
+def test_folder_without_a_protection_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no saved protection"):
+        protect(made("transformers", tiny_model, tmp_path), [Replay()], previous=tmp_path)
+
+
+def test_checkpoint_of_an_unprotected_training_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
+    made("transformers", tiny_model, tmp_path, **changes).train()
+    trainer = protect(made("transformers", tiny_model, tmp_path, **changes), [Replay()])
+    with pytest.raises(UsageError, match="checkpoint-2: was written without protection"):
+        trainer.train(resume_from_checkpoint=True)
