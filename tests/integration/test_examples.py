@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -37,6 +38,32 @@ def test_the_script_runs(data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "forgetting:" in done.stdout
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("script", ["plain_trainer", "sft_trainer"])
+def test_own_trainer_forgets_unless_it_is_protected(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(ROOT / "examples" / "own_trainer" / f"{script}.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = {
+        name: [float(figure) for figure in figures]
+        for name, *figures in re.findall(
+            r"(plain|protected): cities (\S+) -> (\S+) after foods; foods (\S+)", done.stdout
+        )
+    }
+    learned, kept, new = found["plain"]
+    assert learned > 0.9
+    assert kept < 0.3
+    assert new > 0.9
+    learned, kept, new = found["protected"]
+    assert learned > 0.9
+    assert kept > 0.9
+    assert new > 0.9
 
 
 def test_the_python_of_the_readme_runs(

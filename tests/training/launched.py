@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
 from forgetless.methods import Replay
+from forgetless.methods.base import Method
 from forgetless.training.protect import protect
 from tests.methods.probes import Anchor, Calm, Project, Slow
 from tests.training.trainers import made, state_of
 
 
 def main(model: Path, folder: Path, rows: int) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "per_device_train_batch_size": rows,
         "optim": "sgd",
         "learning_rate": 0.05,
         "max_steps": 3,
         "use_cpu": True,
     }
-    methods = [
+    methods: list[Method[Any]] = [
         *(Replay(ratio=0.3), Calm(strength=0.01), Project(strength=1.0)),
         *(Anchor(strength=0.5), Slow(strength=0.3)),
     ]

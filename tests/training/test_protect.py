@@ -24,7 +24,7 @@ both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 
 
 # AdamW turns the rounding of tiny gradients into steps; so for comparisons:
-PLAIN_STEPS = {"optim": "sgd", "learning_rate": 0.05}
+PLAIN_STEPS: dict[str, Any] = {"optim": "sgd", "learning_rate": 0.05}
 
 
 def all_phases() -> list[Method[Any]]:

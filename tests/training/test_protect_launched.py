@@ -39,5 +39,5 @@ def test_two_processes_learn_what_one_learns_with_the_same_global_batch(
     first, second = (load_file(tmp_path / f"{rank}-of-2.safetensors") for rank in (0, 1))
     assert differing(first, second) == []
     way = distance(one, weights(fresh(tiny_model).model))
-    assert way > 0.1
+    assert way > 0.05
     assert distance(one, first) < 0.01 * way
