@@ -118,7 +118,9 @@ def embeddings(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, A
     with evaluation_mode(model), torch.no_grad():
         for chosen in in_batches(examples):
             padded = pad_left([examples[index].ids for index in chosen.tolist()], pad_id)
-            ids, mask, positions = (t.to(device) for t in (padded.ids, padded.mask, padded.positions))
+            ids, mask, positions = (
+                t.to(device) for t in (padded.ids, padded.mask, padded.positions)
+            )
             states = last_hidden_states(model, ids, mask, positions).float()
             share = (mask / mask.sum(1, keepdim=True)).to(states)
             pooled = torch.einsum("blw,bl->bw", states, share).cpu().numpy()

@@ -4,9 +4,9 @@ With ratio r and N tokens of new rows in an epoch, r * N / (1 - r) tokens of old
 that r of the mixture's tokens are old; every epoch draws anew, without repeating a row before all
 were used.  Rows that also occur as a test item of any task are never drawn.
 
-A buffer of limited size decides how many rows of a task are kept, ``select`` which: a random choice;
-or, by the model at the end of the stage that learned them, those of highest loss mixed with random
-ones (``surprising_first``), or those that together stand for the whole task (``herded``).
+A buffer of limited size decides how many rows of a task are kept, ``select`` which: a random
+choice; or, by the model at the end of the stage that learned them, those of highest loss mixed with
+random ones (``surprising_first``), or those that together stand for the whole task (``herded``).
 
 Source: Ratcliff 1990; for language models Scialom et al. 2022 (arXiv 2205.12393); the choice by
 embedding Rebuffi et al. 2017 (arXiv 1611.10045).

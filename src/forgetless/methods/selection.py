@@ -79,5 +79,5 @@ def by_row(values: Floats, examples: Sequence[int]) -> Floats:
         examples: How many each row has, at least one.
     """
     starts = np.cumsum([0, *examples[:-1]])
-    sums = np.add.reduceat(values, starts, axis=0)
-    return (sums.T / np.asarray(examples)).T
+    means: Floats = (np.add.reduceat(values, starts, axis=0).T / np.asarray(examples)).T
+    return means

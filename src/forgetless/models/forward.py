@@ -100,13 +100,14 @@ def last_hidden_states(
 
 @contextmanager
 def evaluation_mode(model: Any) -> Iterator[None]:
-    """Without dropout; the model goes back to its mode afterwards."""
-    training = model.training
+    """Without dropout; every module goes back to its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def context_length(model: Any) -> int:

@@ -1,7 +1,7 @@
 """Continuing prompts, batched: the likeliest tokens, or tokens drawn from the model.
 
-A draw is the largest of logits/temperature + Gumbel noise (Gumbel 1954), with noise from a generator
-of its own: torch's global one is neither read nor moved.
+A token is drawn as the largest of logits/temperature + Gumbel noise (Gumbel 1954), with noise from
+a generator of its own: torch's global one is neither read nor moved.
 """
 
 from __future__ import annotations
