@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from forgetless.methods.passes import batch_of, in_batches, mean_losses, token_losses
+from forgetless.methods.passes import (
+    batch_of,
+    embeddings,
+    in_batches,
+    mean_losses,
+    token_losses,
+)
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
 from tests.training.build import fresh
@@ -59,3 +65,13 @@ def test_mode_of_the_model_is_put_back(tiny_model: Path) -> None:
     model = fresh(tiny_model).model.train()
     mean_losses(model, examples(), pad_id=0)
     assert model.training
+
+
+def test_embedding_is_the_mean_of_the_last_hidden_states_over_all_tokens(tiny_model: Path) -> None:
+    model = fresh(tiny_model).model
+    found = embeddings(model, examples(), pad_id=0)
+    assert found.shape == (5, 64)
+    for index, embedding in enumerate(found):
+        with torch.no_grad():
+            alone = model.model(torch.tensor([examples()[index].ids])).last_hidden_state[0]
+        assert embedding == pytest.approx(alone.mean(0).numpy(), abs=1e-4)

@@ -7,7 +7,13 @@ import peft
 import pytest
 import torch
 
-from forgetless.models.forward import logits_at, pad_left, pad_like
+from forgetless.models.forward import (
+    evaluation_mode,
+    last_hidden_states,
+    logits_at,
+    pad_left,
+    pad_like,
+)
 from tests.training.build import load, with_learned_positions
 
 SEQUENCES = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15, 16]]
@@ -91,3 +97,30 @@ def test_head_is_left_out_where_no_logit_is_wanted(
     padded = pad_left(SEQUENCES, 257)
     logits_at(model, padded.ids, padded.mask, padded.positions, torch.tensor([4, 5]))
     assert seen == [(3, 2, 261)]
+
+
+@pytest.mark.parametrize("kind", ["rotary", "learned positions", "adapted"])
+def test_last_hidden_states_are_what_the_head_makes_logits_of(kind: str, tiny_model: Path) -> None:
+    loaded = load(tiny_model)
+    model = loaded.model
+    if kind == "learned positions":
+        model = with_learned_positions(loaded.tokenizer).model
+    head = model.lm_head
+    if kind == "adapted":
+        config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+        model = peft.get_peft_model(model, config).eval()
+    padded = pad_left(SEQUENCES, 99)
+    with torch.no_grad():
+        states = last_hidden_states(model, padded.ids, padded.mask, padded.positions)
+        logits = head(states)
+    for row, alone in enumerate(by_hand(model)):
+        torch.testing.assert_close(logits[row, -len(alone) :], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_evaluation_mode_is_for_all_modules_and_leaves_each_as_it_was() -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout())
+    model[0].eval()
+    with pytest.raises(ZeroDivisionError), evaluation_mode(model):
+        assert not any(module.training for module in model.modules())
+        raise ZeroDivisionError
+    assert [module.training for module in model.modules()] == [True, False, True]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.errors import DataError
-from forgetless.evaluation import matching
 from forgetless.evaluation.generation import generate
 from forgetless.evaluation.likelihood import (
     Likelihood,
@@ -25,18 +24,13 @@ from forgetless.evaluation.likelihood import (
 from forgetless.evaluation.result import ItemResult
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
+from forgetless.tasks.matching import MATCHERS, normalise
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 
 ASK_TOKENS = 64
 NOT_A_NUMBER = "the model's likelihood is not a number"
-
-_MATCHERS = {
-    "exact_match": matching.exact_match,
-    "contains": matching.contains,
-    "token_f1": matching.token_f1,
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def _prepare_all(
     task: Task, renderer: Renderer, context: int
 ) -> tuple[list[_Prepared], list[ItemResult]]:
     """Items with their tokens, and the failures of those that cannot be asked."""
-    reserve = task.config.max_new_tokens if task.config.score in _MATCHERS else 0
+    reserve = task.config.max_new_tokens if task.config.score in MATCHERS else 0
     prepared: list[_Prepared] = []
     failed: list[ItemResult] = []
     for row in task.test:
@@ -113,7 +107,7 @@ def _prepare_all(
 def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
     context = renderer.prompt_ids(row) if row.prompt else []
     answers = row.choices if score == "multiple_choice" else (row.answer,)
-    if score in _MATCHERS:
+    if score in MATCHERS:
         return _Prepared(row, renderer.prompt(row), (Request(context, []),))
     if score == "multiple_choice" and not answers:
         raise DataError("the item has no choices")
@@ -145,7 +139,7 @@ def _item_batches(
 def _score_batch(
     loaded: LoadedModel, task: Task, renderer: Renderer, batch: Sequence[_Prepared]
 ) -> list[ItemResult]:
-    if task.config.score in _MATCHERS:
+    if task.config.score in MATCHERS:
         prompts = [item.requests[0].context for item in batch]
         outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
         return [_generated(task, item, output) for item, output in zip(batch, outputs, strict=True)]
@@ -162,7 +156,7 @@ def _score_batch(
 
 def _generated(task: Task, item: _Prepared, output: str) -> ItemResult:
     golds = (item.row.answer, *item.row.aliases)
-    readings = {name: matcher(output, golds) for name, matcher in _MATCHERS.items()}
+    readings = {name: matcher(output, golds) for name, matcher in MATCHERS.items()}
     score = readings[task.config.score]
     return ItemResult(
         task=task.name,
@@ -170,7 +164,7 @@ def _generated(task: Task, item: _Prepared, output: str) -> ItemResult:
         prompt=item.prompt,
         gold=item.row.answer,
         output=output,
-        answer=matching.normalise(output),
+        answer=normalise(output),
         score=score,
         correct=None if task.config.score == "token_f1" else score == 1.0,
         readings=readings,

@@ -8,11 +8,13 @@ from typing import Any
 from forgetless.methods.base import Method
 from forgetless.methods.joint import Joint
 from forgetless.methods.lora import Lora
+from forgetless.methods.on_policy_replay import OnPolicyReplay
 from forgetless.methods.replay import Replay
+from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
 
 __all__ = ["METHODS", "Joint", "Lora", "Replay", "Sequential"]
 
 METHODS: Mapping[str, type[Method[Any]]] = {
-    method.name: method for method in (Sequential, Joint, Replay, Lora)
+    method.name: method for method in (Sequential, Joint, Replay, SelfReplay, OnPolicyReplay, Lora)
 }

@@ -78,12 +78,18 @@ class RehearsalRows:
     """Rows that may be mixed into a stage.
 
     Attributes:
-        rows: Each with the task in whose form it is rendered.
+        rows: Each with the task in whose form it is rendered; or examples that are tokens already.
         ratio: Share of the tokens of the final mixture that they are to make up, in [0, 1).
     """
 
-    rows: Sequence[tuple[Task, Row]]
+    rows: Sequence[tuple[Task, Row]] | Examples
     ratio: float
+
+    def encoded(self, encoder: Encoder) -> Examples:
+        """The rows as tokens; those that are too long are left out or cut as ``encoder`` does."""
+        if isinstance(self.rows, Examples):
+            return self.rows
+        return encoder.encode(self.rows, rehearsal=True)
 
 
 @dataclass
@@ -170,6 +176,8 @@ class Method(Generic[C]):
         excludes: Methods it cannot be combined with, and why.
         requires: Methods it cannot do without, and why.
         only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so.
+        learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
+            not load a model for nothing.
 
     Raises:
         PlanError: for an unknown option, with the nearest valid one, or a bad value.
@@ -179,7 +187,8 @@ class Method(Generic[C]):
     Config: ClassVar[type[Config]]
     excludes: ClassVar[Mapping[str, str]] = {}
     requires: ClassVar[Mapping[str, str]] = {}
-    only_in_runs: ClassVar[str] = ""
+    only_in_runs: str = ""
+    learns_from_model: bool = True
 
     def __init__(self, config: C | None = None, /, **options: Any) -> None:
         self.config: C = config if config is not None else self._configured(options)

@@ -178,12 +178,15 @@ class Compose:
     @property
     def learn_at_end(self) -> bool:
         """Whether any method learns from the model at the end of a stage."""
-        return bool(self._with(LearnsAtEnd))
+        return bool(self._learners())
 
     def end_stage(self, bench: Workbench) -> None:
         """Phase *end of stage*, what needs the model."""
-        for method in self._with(LearnsAtEnd):
+        for method in self._learners():
             method.end_stage(bench)
+
+    def _learners(self) -> list[LearnsAtEnd]:
+        return [m for m in self.methods if isinstance(m, LearnsAtEnd) and m.learns_from_model]
 
     def save(self, folder: Path) -> None:
         """Write every method's state: ``NAME.json``, and ``NAME.safetensors`` for tensors."""

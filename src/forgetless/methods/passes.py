@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forgetless.methods.base import Batch
-from forgetless.models.forward import logits_at, pad_left, pad_like
+from forgetless.models.forward import (
+    evaluation_mode,
+    last_hidden_states,
+    logits_at,
+    pad_left,
+    pad_like,
+)
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
 
@@ -86,16 +92,12 @@ def passes(model: Any, examples: Examples, pad_id: int) -> Iterator[tuple[list[i
     """
     import torch
 
-    training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         for chosen in in_batches(examples):
             indices = chosen.tolist()
             with torch.no_grad():
                 batch = batch_of(model, [examples[index] for index in indices], pad_id)
             yield indices, batch
-    finally:
-        model.train(training)
 
 
 def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
@@ -105,3 +107,23 @@ def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, 
         learned = (batch.targets != IGNORED).sum(1)
         means[indices] = (token_losses(batch).sum(1) / learned).cpu().numpy()
     return means
+
+
+def embeddings(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
+    """Mean over its tokens of the last hidden states of each example, shape (examples, width)."""
+    import torch
+
+    device = next(model.parameters()).device
+    means: list[np.ndarray[Any, Any]] = [np.zeros(0)] * len(examples)
+    with evaluation_mode(model), torch.no_grad():
+        for chosen in in_batches(examples):
+            padded = pad_left([examples[index].ids for index in chosen.tolist()], pad_id)
+            ids, mask, positions = (
+                t.to(device) for t in (padded.ids, padded.mask, padded.positions)
+            )
+            states = last_hidden_states(model, ids, mask, positions).float()
+            share = (mask / mask.sum(1, keepdim=True)).to(states)
+            pooled = torch.einsum("blw,bl->bw", states, share).cpu().numpy()
+            for index, mean in zip(chosen.tolist(), pooled, strict=True):
+                means[index] = mean
+    return np.stack(means)

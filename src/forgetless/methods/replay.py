@@ -4,24 +4,31 @@ With ratio r and N tokens of new rows in an epoch, r * N / (1 - r) tokens of old
 that r of the mixture's tokens are old; every epoch draws anew, without repeating a row before all
 were used.  Rows that also occur as a test item of any task are never drawn.
 
-Source: Ratcliff 1990; for language models Scialom et al. 2022 (arXiv 2205.12393).  The reservoir is
-algorithm R of Vitter 1985.
+A buffer of limited size decides how many rows of a task are kept, ``select`` which: a random
+choice; or, by the model at the end of the stage that learned them, those of highest loss mixed with
+random ones (``surprising_first``), or those that together stand for the whole task (``herded``).
+
+Source: Ratcliff 1990; for language models Scialom et al. 2022 (arXiv 2205.12393); the choice by
+embedding Rebuffi et al. 2017 (arXiv 1611.10045).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.buffer import Buffer, Policy, untested
+from forgetless.methods.passes import embeddings, mean_losses
+from forgetless.methods.selection import by_row, herded, surprising_first
 from forgetless.plan import Config
+from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import read_source
-from forgetless.tasks.task import Task, exchange_hash
+from forgetless.tasks.task import Task
 
 
 class ReplayConfig(Config):
@@ -30,12 +37,20 @@ class ReplayConfig(Config):
     ratio: float = Field(
         0.1, ge=0, lt=1, description="share of the mixture's tokens that are of earlier tasks"
     )
-    buffer: Literal["all", "reservoir", "balanced"] = Field(
+    buffer: Policy = Field(
         "all",
         description="which old rows are kept: all; a uniform sample of all rows seen; or equally "
         "many of each task",
     )
     size: int = Field(1000, ge=1, description="rows kept by a reservoir or balanced buffer")
+    select: Literal["random", "surprise", "coverage"] = Field(
+        "random",
+        description="which rows of a task such a buffer keeps: a random choice; those of highest "
+        "loss after their stage; or those that stand for the task by their embeddings",
+    )
+    random_share: float = Field(
+        0.5, gt=0, le=1, description="select: surprise: share of the rows drawn at random instead"
+    )
     general: str | None = Field(
         None, description="source of general rows, mixed into every stage from the first"
     )
@@ -52,6 +67,15 @@ class ReplayConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_a_choice(self) -> Self:
+        if self.select != "random" and self.buffer == "all":
+            raise ValueError(
+                f"select: {self.select} has nothing to choose where the buffer keeps all rows: "
+                "set buffer to balanced or reservoir, and its size"
+            )
+        return self
+
 
 class Replay(Method[ReplayConfig]):
     """Rehearse rows of earlier tasks, and general rows where a source is given."""
@@ -61,8 +85,8 @@ class Replay(Method[ReplayConfig]):
 
     def __init__(self, config: ReplayConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
-        self._kept: list[tuple[str, int]] = []  # (task, index of its training row)
-        self._seen = 0
+        self._buffer = Buffer(self.config.buffer, self.config.size)
+        self.learns_from_model = self.config.select != "random" and self.config.ratio > 0
 
     def acts_in(self, stage: Stage) -> bool:
         """Where there is something to rehearse."""
@@ -77,21 +101,24 @@ class Replay(Method[ReplayConfig]):
         for _, row in general:
             digest.update(row.content_hash().encode())
         for rows in (old, general):
-            for task, row in _without_tests(rows, stage):
+            for task, row in untested(rows, stage):
                 digest.update(f"{task.name}\x00{row.id}\n".encode())
-        return super().identity(stage) | {"rows": digest.hexdigest()}
+        options = super().identity(stage)
+        if self.config.select != "surprise":
+            del options["random_share"]
+        if self.config.select == "random":
+            del options["select"]
+        return options | {"rows": digest.hexdigest()}
 
     def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Kept rows of earlier tasks, and the general rows."""
         stage = bench.stage
         found = []
         if stage.earlier and self.config.ratio > 0:
-            tasks = {task.name: task for task in stage.earlier}
-            rows = [(tasks[name], tasks[name].train[index]) for name, index in self._kept]
-            found.append(RehearsalRows(_without_tests(rows, stage), self.config.ratio))
+            found.append(RehearsalRows(self._buffer.rows(stage), self.config.ratio))
         if self.config.general is not None and self.config.general_ratio > 0:
             rows = [(stage.tasks[0], row) for row in self._general()]
-            found.append(RehearsalRows(_without_tests(rows, stage), self.config.general_ratio))
+            found.append(RehearsalRows(untested(rows, stage), self.config.general_ratio))
         return found
 
     def _general(self) -> Sequence[Row]:
@@ -100,60 +127,39 @@ class Replay(Method[ReplayConfig]):
         return () if source is None else read_source(source, fields={}, split="train")
 
     def keep_rows(self, stage: Stage) -> None:
-        """Take the stage's rows into the buffer."""
+        """Take the stage's rows into the buffer, chosen at random."""
         rng = stage.rng("replay/buffer")
         for task in stage.tasks:
-            arrived = [(task.name, index) for index in range(len(task.train))]
-            if self.config.buffer == "all":
-                self._kept += arrived
-            elif self.config.buffer == "reservoir":
-                for row in arrived:
-                    self._seen += 1
-                    if len(self._kept) < self.config.size:
-                        self._kept.append(row)
-                    elif (place := int(rng.integers(self._seen))) < self.config.size:
-                        self._kept[place] = row
+            self._buffer.add(task.name, len(task.train), rng)
+
+    def end_stage(self, bench: Workbench) -> None:
+        """Put as many rows of the model's choice in the place of those chosen at random."""
+        for task in bench.stage.tasks:
+            if count := self._buffer.count(task.name):
+                self._buffer.replace(task.name, self._best(bench, task, count))
+
+    def _best(self, bench: Workbench, task: Task, count: int) -> list[int]:
+        """Indices of so many rows of a task, best first; rows too long to be learned come last."""
+        encoded = [bench.encoder.encode([(task, row)], rehearsal=True) for row in task.train]
+        usable = [index for index, examples in enumerate(encoded) if len(examples)]
+        order: list[int] = []
+        if usable:
+            examples = Examples.concatenated([encoded[index] for index in usable])
+            of_each = [len(encoded[index]) for index in usable]
+            if self.config.select == "surprise":
+                losses = by_row(mean_losses(bench.model, examples, bench.pad_id), of_each)
+                rng = bench.stage.rng("replay/select")
+                order = surprising_first(losses, self.config.random_share, rng)
             else:
-                groups: dict[str, list[tuple[str, int]]] = {}
-                for kept in self._kept:
-                    groups.setdefault(kept[0], []).append(kept)
-                groups[task.name] = [arrived[i] for i in rng.permutation(len(arrived))]
-                self._kept = _balanced(list(groups.values()), self.config.size)
+                vectors = by_row(embeddings(bench.model, examples, bench.pad_id), of_each)
+                order = herded(vectors, count)
+        too_long = (index for index, examples in enumerate(encoded) if not len(examples))
+        return [*(usable[place] for place in order), *too_long][:count]
 
     def state(self) -> State:
         """The buffer: indices of rows, not the rows."""
-        return State(values={"kept": [list(row) for row in self._kept], "seen": self._seen})
+        return State(values=self._buffer.values())
 
     def restore(self, state: State) -> None:
         """Take the buffer back."""
-        self._kept = [(str(name), int(index)) for name, index in state.values["kept"]]
-        self._seen = int(state.values["seen"])
-
-
-def _balanced(groups: Sequence[list[tuple[str, int]]], size: int) -> list[tuple[str, int]]:
-    """The first rows of each group, equally many; what a small group leaves goes to the others."""
-    kept: list[tuple[str, int]] = []
-    room = size
-    for position, group in enumerate(sorted(groups, key=len)):
-        share = math.floor(room / (len(groups) - position))
-        kept += group[:share]
-        room -= min(share, len(group))
-    return kept
-
-
-def _without_tests(rows: Sequence[tuple[Task, Row]], stage: Stage) -> list[tuple[Task, Row]]:
-    return [
-        (task, row)
-        for task, row in rows
-        if stage.held_back.isdisjoint(map(exchange_hash, _exchanges(row)))
-    ]
-
-
-def _exchanges(row: Row) -> list[Row]:
-    """The row and what its earlier turns already teach: each assistant turn with its question."""
-    earlier = [
-        Row(row.id, row.prompt[:number], turn.content)
-        for number, turn in enumerate(row.prompt)
-        if turn.role == "assistant"
-    ]
-    return [*earlier, row]
+        self._buffer.restore(state.values)

@@ -8,7 +8,8 @@ stand at the same few last positions.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,30 @@ def logits_at(
     return every[:, wanted]
 
 
+def last_hidden_states(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """What the last layer gives the head, shape (batch, length, width); arguments as above."""
+    backbone = _innermost(model).base_model
+    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+    if "position_ids" in inspect.signature(backbone.forward).parameters:
+        inputs["position_ids"] = positions
+    states: torch.Tensor = backbone(**inputs).last_hidden_state
+    return states
+
+
+@contextmanager
+def evaluation_mode(model: Any) -> Iterator[None]:
+    """Without dropout; every module goes back to its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def context_length(model: Any) -> int:
     """Most tokens that the model's positions reach; practically endless where it names no limit."""
     return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
@@ -92,6 +117,10 @@ def context_length(model: Any) -> int:
 
 def _accepts(model: Any) -> set[str]:
     """Names of the arguments that the innermost model's forward takes."""
+    return set(inspect.signature(_innermost(model).forward).parameters)
+
+
+def _innermost(model: Any) -> Any:
+    """The transformers model inside of what wraps it; adapters are inside of it."""
     inner = getattr(model, "module", model)
-    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
-    return set(inspect.signature(inner.forward).parameters)
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner

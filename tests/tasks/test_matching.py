@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.evaluation.matching import contains, exact_match, normalise, token_f1
+from forgetless.tasks.matching import contains, exact_match, normalise, token_f1
 
 texts = st.text(st.sampled_from(list("aAbß é.,;:!?\"'’`\t\nİﬁ+-5½")), max_size=12)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 _QUOTES = "\"'`“”‘’"
 
@@ -68,3 +68,10 @@ def token_f1(output: str, golds: Sequence[str]) -> float:
 def _f1(words: Counter[str], wanted: Counter[str]) -> float:
     shared = (words & wanted).total()
     return 2 * shared / (words.total() + wanted.total()) if shared else 0.0
+
+
+MATCHERS: Mapping[str, Callable[[str, Sequence[str]], float]] = {
+    "exact_match": exact_match,
+    "contains": contains,
+    "token_f1": token_f1,
+}

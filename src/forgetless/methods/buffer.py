@@ -1,0 +1,118 @@
+"""Rows of earlier tasks: which are kept, and which may never be rehearsed.
+
+Source: the reservoir is algorithm R of Vitter 1985.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from forgetless.methods.base import Stage
+from forgetless.tasks.row import Row
+from forgetless.tasks.task import Task, exchange_hash
+
+Policy = Literal["all", "reservoir", "balanced"]
+
+
+class Buffer:
+    """Training rows of tasks, as indices.
+
+    Args:
+        policy: What is kept: all; a uniform sample of all rows seen; or equally many of each task.
+        size: Most rows of a reservoir or balanced buffer.
+    """
+
+    def __init__(self, policy: Policy, size: int) -> None:
+        self._policy = policy
+        self._size = size
+        self._kept: list[tuple[str, int]] = []  # (task, index of its training row)
+        self._seen = 0
+
+    def add(self, task: str, rows: int, rng: np.random.Generator) -> None:
+        """Take in a task of so many rows; which of them stay is left to chance."""
+        arrived = [(task, index) for index in range(rows)]
+        if self._policy == "all":
+            self._kept += arrived
+        elif self._policy == "reservoir":
+            for row in arrived:
+                self._seen += 1
+                if len(self._kept) < self._size:
+                    self._kept.append(row)
+                elif (place := int(rng.integers(self._seen))) < self._size:
+                    self._kept[place] = row
+        else:
+            groups: dict[str, list[tuple[str, int]]] = {}
+            for kept in self._kept:
+                groups.setdefault(kept[0], []).append(kept)
+            groups[task] = [arrived[i] for i in rng.permutation(rows)]
+            self._kept = _balanced(list(groups.values()), self._size)
+
+    def count(self, task: str) -> int:
+        """How many rows of a task are kept."""
+        return sum(name == task for name, _ in self._kept)
+
+    def replace(self, task: str, indices: Sequence[int]) -> None:
+        """Keep these rows of a task instead, as many as are kept; the first ones stay longest."""
+        better = iter(indices)
+        self._kept = [
+            (name, next(better)) if name == task else (name, index) for name, index in self._kept
+        ]
+
+    def rows(self, stage: Stage) -> list[tuple[Task, Row]]:
+        """The kept rows that a stage may rehearse."""
+        tasks = {task.name: task for task in stage.earlier}
+        rows = ((tasks[name], tasks[name].train[index]) for name, index in self._kept)
+        return untested(rows, stage)
+
+    def values(self) -> dict[str, Any]:
+        """What is kept, as plain data."""
+        return {"kept": [list(row) for row in self._kept], "seen": self._seen}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Take back what :meth:`values` gave."""
+        self._kept = [(str(name), int(index)) for name, index in values["kept"]]
+        self._seen = int(values["seen"])
+
+
+def is_tested(row: Row, stage: Stage) -> bool:
+    """Whether a row, or an exchange in the midst of it, is a test item of any task."""
+    # rows of a user's own trainer have no text; there, nothing is held back
+    return bool(stage.held_back) and not stage.held_back.isdisjoint(
+        map(exchange_hash, _exchanges(row))
+    )
+
+
+def untested(rows: Iterable[tuple[Task, Row]], stage: Stage) -> list[tuple[Task, Row]]:
+    """The rows that a stage may rehearse."""
+    return [(task, row) for task, row in rows if not is_tested(row, stage)]
+
+
+def held_back_hash(stage: Stage) -> str:
+    """SHA-256 over what a stage must not rehearse."""
+    return hashlib.sha256(b"".join(sorted(stage.held_back))).hexdigest()
+
+
+def _exchanges(row: Row) -> list[Row]:
+    """The row and what its earlier turns already teach: each assistant turn with its question."""
+    earlier = [
+        Row(row.id, row.prompt[:number], turn.content)
+        for number, turn in enumerate(row.prompt)
+        if turn.role == "assistant"
+    ]
+    return [*earlier, row]
+
+
+def _balanced(groups: Sequence[list[tuple[str, int]]], size: int) -> list[tuple[str, int]]:
+    """The first rows of each group, equally many; what a small group leaves goes to the others."""
+    kept: list[tuple[str, int]] = []
+    room = size
+    for position, group in enumerate(sorted(groups, key=len)):
+        share = math.floor(room / (len(groups) - position))
+        kept += group[:share]
+        room -= min(share, len(group))
+    return kept

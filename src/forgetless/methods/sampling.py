@@ -1,0 +1,102 @@
+"""Text that the model writes before a stage: drawn in batches, and kept as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forgetless.methods.base import Workbench
+from forgetless.models.forward import evaluation_mode
+from forgetless.models.generation import continuations
+from forgetless.tasks.examples import Examples, Origin
+
+if TYPE_CHECKING:
+    import torch
+
+TOKENS_AT_ONCE = 8192  # bounds the memory of the keys and values of one batch
+
+
+@dataclass(frozen=True)
+class Written:
+    """Examples that the model wrote at the start of a stage.
+
+    They are saved with every checkpoint: once training has begun, that model is gone.
+
+    Attributes:
+        stage: Number of the stage.
+        examples: What it wrote, ready to be learned.
+    """
+
+    stage: int
+    examples: Examples
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The tokens."""
+        import torch
+
+        packed = {name: getattr(self.examples, name) for name in ("ids", "learned", "offsets")}
+        return {name: torch.from_numpy(array) for name, array in packed.items()}
+
+    def values(self) -> dict[str, Any]:
+        """The stage, and where each example came from."""
+        return {"stage": self.stage, "origins": [list(o) for o in self.examples.origins]}
+
+    @classmethod
+    def restored(
+        cls, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]
+    ) -> Written | None:
+        """What :meth:`tensors` and :meth:`values` gave; None where nothing was written."""
+        if "stage" not in values:
+            return None
+        packed = {name: tensors[name].numpy() for name in ("ids", "learned", "offsets")}
+        origins = [Origin(*origin) for origin in values["origins"]]
+        return cls(int(values["stage"]), Examples(**packed, origins=origins))
+
+
+def sample(
+    bench: Workbench,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    stop_ids: Collection[int],
+    temperature: float,
+    rng: np.random.Generator,
+) -> list[list[int]]:
+    """Let the model continue prompts, those of like length together.
+
+    Args:
+        bench: The stage and its model.
+        prompts: Token ids of each.
+        max_new_tokens: Longest continuation; prompt and continuation together stay within the
+            longest row that may be trained.
+        stop_ids: Tokens that end a continuation.
+        temperature: 0: the likeliest tokens.
+        rng: Seeds the draws.
+
+    Returns:
+        New tokens of each, in order, the stop token included; none where the prompt leaves no room.
+    """
+    longest = bench.encoder.longest
+    new: list[list[int]] = [[] for _ in prompts]
+    left = [index for index, prompt in enumerate(prompts) if 0 < len(prompt) < longest]
+    left.sort(key=lambda index: -len(prompts[index]))
+    with evaluation_mode(bench.model):
+        while left:
+            length = len(prompts[left[0]])
+            room = min(max_new_tokens, longest - length)
+            size = max(1, TOKENS_AT_ONCE // (length + room))
+            batch, left = left[:size], left[size:]
+            found = continuations(
+                bench.model,
+                [prompts[index] for index in batch],
+                room,
+                sorted(stop_ids),
+                bench.pad_id,
+                temperature=temperature,
+                seed=int(rng.integers(2**63)),
+            )
+            for index, tokens in zip(batch, found, strict=True):
+                new[index] = tokens
+    return new

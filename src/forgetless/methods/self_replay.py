@@ -1,0 +1,287 @@
+"""Rehearsal without old data: before a stage the model writes the rows that it will rehearse.
+
+Two starts.  From the token that begins a text the model writes whatever it writes: the loss of such
+samples x is -log p(x), and its mean over them is KL(p_before || p) but for a constant, so that to
+rehearse them is to hold on to all that the model knew, in proportion.  From the header of a user's
+turn it writes what a user might ask, and then its own answer.
+
+A row is used as the tokens that were drawn.  Left out are rows that are too short, repeat
+themselves or an earlier row, or are a test item of any task.
+
+Source: Bansal and Sanghavi 2025 (arXiv 2505.13811) for samples without a context; Huang et al. 2024
+(arXiv 2403.01244) for rehearsing and selecting the model's own rows.
+Differs: after the user's turn the template's words up to the answer are put in, not drawn; of
+2403.01244 there are no worked examples of old tasks, which would be old data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from forgetless.errors import ModelError
+from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.buffer import held_back_hash, is_tested
+from forgetless.methods.sampling import Written, sample
+from forgetless.methods.screening import Screen
+from forgetless.plan import Config
+from forgetless.tasks.examples import Examples, Origin
+from forgetless.tasks.render import Encoded, Renderer
+from forgetless.tasks.row import Row, Turn
+
+ROUNDS = 5  # of writing, before going on with fewer rows than were asked for
+WORDS = "forgetless"  # stands for a user's words in the template
+
+
+class SelfReplayConfig(Config):
+    """Options of self-replay."""
+
+    ratio: float = Field(
+        0.1, ge=0, lt=1, description="share of the mixture's tokens that the model wrote itself"
+    )
+    rows: int = Field(200, ge=1, description="rows that the model writes")
+    start: Literal["both", "chat", "bos"] = Field(
+        "both",
+        description="chat: a user's question and the answer; bos: free text; both: half of each, "
+        "or free text alone where the model has no chat template",
+    )
+    learn: Literal["answer", "all"] = Field(
+        "answer", description="what is learned of a chat: the answer, or the question as well"
+    )
+    refresh: Literal["every_stage", "first_stage"] = Field(
+        "every_stage", description="when rows are written: before each stage, or before the first"
+    )
+    temperature: float = Field(1.0, gt=0, description="logits are divided by it; 1: as they are")
+    max_new_tokens: int = Field(128, ge=1, description="longest turn or text, in tokens")
+    min_tokens: int = Field(4, ge=1, description="shortest row, in tokens that the model wrote")
+    min_distinct: float = Field(
+        0.5, ge=0, le=1, description="least share of different ones among a turn's 3-token runs"
+    )
+    max_overlap: float = Field(
+        0.7, ge=0, le=1, description="largest share of 3-token runs in common with another row"
+    )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A row that the model wrote.
+
+    Attributes:
+        example: The row as it would be learned.
+        turns: Tokens of each turn, without the one that ends it.
+        row: The row as text.
+    """
+
+    example: Encoded
+    turns: list[list[int]]
+    row: Row
+
+    @property
+    def text(self) -> str:
+        """All of its turns."""
+        return "\n".join([*(turn.content for turn in self.row.prompt), self.row.answer])
+
+
+class SelfReplay(Method[SelfReplayConfig]):
+    """Rehearse rows that the model wrote before the stage."""
+
+    name = "self_replay"
+    Config = SelfReplayConfig
+
+    def __init__(self, config: SelfReplayConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._written: Written | None = None
+
+    def acts_in(self, stage: Stage) -> bool:
+        """In every stage: the first can forget what the untouched model knew."""
+        return self.config.ratio > 0
+
+    def identity(self, stage: Stage) -> dict[str, Any]:
+        """The options, and the test items that are never rehearsed."""
+        return super().identity(stage) | {"held_back": held_back_hash(stage)}
+
+    def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
+        """Rows of this stage, or of the first; none in a dry run."""
+        if self.config.ratio == 0 or bench.dry:
+            return []
+        number = bench.stage.number
+        again = self.config.refresh == "every_stage"
+        if self._written is None or (again and self._written.stage != number):
+            self._written = Written(number, self._write(bench))
+        return [RehearsalRows(self._written.examples, self.config.ratio)]
+
+    def state(self) -> State:
+        """The rows as tokens."""
+        return State(self._written.tensors(), self._written.values()) if self._written else State()
+
+    def restore(self, state: State) -> None:
+        """Take the rows back."""
+        self._written = Written.restored(state.tensors, state.values)
+
+    def _write(self, bench: Workbench) -> Examples:
+        """Let the model write until there are enough rows worth learning, or it has had its turns.
+
+        Raises:
+            ModelError: if none is.
+        """
+        config = self.config
+        screen = Screen(config.min_tokens, config.min_distinct, config.max_overlap)
+        faults: Counter[str] = Counter()
+        examples: list[Encoded] = []
+        origins: list[Origin] = []
+        for kind, wanted in _shares(bench.tokenizer, config).items():
+            write = _chats if kind == "chat" else _texts
+            full = len(examples) + wanted
+            for turn in range(ROUNDS):
+                missing = full - len(examples)
+                if not missing:
+                    break
+                drafts = write(bench, config, missing, bench.stage.rng(f"self_replay/{kind}", turn))
+                faults["unfinished"] += missing - len(drafts)
+                for draft in drafts:
+                    tested = is_tested(draft.row, bench.stage)
+                    fault = "tested" if tested else screen.fault(draft.turns, draft.text)
+                    if fault is not None:
+                        faults[fault] += 1
+                        continue
+                    examples.append(draft.example)
+                    origins.append(Origin(self.name, f"{kind}-{len(examples)}"))
+        if not examples:
+            found = ", ".join(f"{count} {fault}" for fault, count in faults.most_common() if count)
+            raise ModelError(
+                f"self_replay: none of {faults.total()} rows that the model wrote can be rehearsed "
+                f"({found})",
+                fix="change start, raise max_new_tokens or lower min_distinct of  self_replay",
+            )
+        return Examples.of(examples, origins)
+
+
+def _shares(tokenizer: Any, config: SelfReplayConfig) -> dict[str, int]:
+    """How many rows are to be written from each start."""
+    if config.start != "both":
+        return {config.start: config.rows}
+    if not tokenizer.chat_template:
+        return {"bos": config.rows}
+    return {"chat": config.rows - config.rows // 2, "bos": config.rows // 2}
+
+
+def _texts(
+    bench: Workbench, config: SelfReplayConfig, count: int, rng: np.random.Generator
+) -> list[Draft]:
+    """Free texts; one that has no end yet is a beginning, and just as likely."""
+    tokenizer = bench.tokenizer
+    ends = [t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id) if t is not None]
+    if not ends:
+        raise ModelError(
+            "self_replay: the tokenizer has no token that begins or ends a text",
+            fix="start: chat",
+        )
+    drafts = []
+    for text in sample(
+        bench, [ends[:1]] * count, config.max_new_tokens, ends, config.temperature, rng
+    ):
+        words = _without_end(text, ends)
+        example = Encoded([ends[0], *text], [False] + [True] * len(text))
+        drafts.append(Draft(example, [words], Row("", (), _text(tokenizer, words))))
+    return drafts
+
+
+def _chats(
+    bench: Workbench, config: SelfReplayConfig, count: int, rng: np.random.Generator
+) -> list[Draft]:
+    """Questions that came to their end, and answers.
+
+    An answer that has no end yet is a beginning, and just as likely; to leave long ones out would
+    teach the model to be brief.
+    """
+    form = ChatForm.of(bench.tokenizer)
+    room = (bench.encoder.longest - len(form.head) - len(form.between)) // 2
+    questions = sample(
+        bench,
+        [form.head] * count,
+        max(1, min(config.max_new_tokens, room)),
+        form.special,
+        config.temperature,
+        rng,
+    )
+    asked = [question[:-1] for question in questions if question[-1:] == [form.end]]
+    answers = sample(
+        bench,
+        [[*form.head, *question, *form.between] for question in asked],
+        config.max_new_tokens,
+        form.special | form.closing,
+        config.temperature,
+        rng,
+    )
+    drafts = []
+    for question, answer in zip(asked, answers, strict=True):
+        if answer and answer[-1] in form.special - form.closing:
+            continue  # it began a turn in the midst of another
+        words = _without_end(answer, form.closing)
+        prompt = [*form.head, *question, *form.between]
+        learned = [False] * len(prompt)
+        if config.learn == "all":
+            end = len(form.head) + len(question) + form.between.index(form.end)
+            learned[len(form.head) : end + 1] = [True] * (end + 1 - len(form.head))
+        example = Encoded(prompt + answer, learned + [True] * len(answer))
+        turn = Turn("user", _text(bench.tokenizer, question))
+        row = Row("", (turn,), _text(bench.tokenizer, words))
+        drafts.append(Draft(example, [question, words], row))
+    return drafts
+
+
+@dataclass(frozen=True)
+class ChatForm:
+    """Where the words of user and assistant stand in a chat.
+
+    Attributes:
+        head: Tokens before the user's words.
+        between: Tokens after them, up to the answer.
+        end: The token of ``between`` that ends the user's words.
+        closing: Tokens that end an answer.
+        special: Tokens that have no place in anybody's words.
+    """
+
+    head: list[int]
+    between: list[int]
+    end: int
+    closing: frozenset[int]
+    special: frozenset[int]
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> ChatForm:
+        """The form of a tokenizer's chat template.
+
+        Raises:
+            ModelError: if there is none, or nothing tells where a user's words end.
+        """
+        renderer = Renderer(tokenizer, "chat")
+        text = renderer.prompt(Row("", (Turn("user", WORDS),), WORDS))
+        head, _, between = (
+            tokenizer(part, add_special_tokens=False)["input_ids"] if part else []
+            for part in text.partition(WORDS)
+        )
+        special = frozenset(
+            token for token, added in tokenizer.added_tokens_decoder.items() if added.special
+        )
+        end = next((token for token in between if token in special), None)
+        if not head or end is None or _text(tokenizer, between[: between.index(end)]):
+            raise ModelError(
+                f"self_replay: the chat template of {tokenizer.name_or_path or 'the tokenizer'} "
+                "has no token that ends a user's words",
+                fix="self_replay: {start: bos}",
+            )
+        return cls(head, between, end, frozenset(renderer.stop_ids()), special)
+
+
+def _without_end(tokens: list[int], ends: Collection[int]) -> list[int]:
+    return tokens[:-1] if tokens and tokens[-1] in ends else tokens
+
+
+def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()

@@ -1,0 +1,113 @@
+"""Greedy answers are tested in ``evaluation``; here, what is drawn and where it ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import torch
+from scipy import stats
+
+from forgetless.models.generation import continuations
+from tests.training.build import fresh, load
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Any:
+    """A tiny model with opinions; do not change it."""
+    model = fresh(tiny_model).model
+    with torch.no_grad():
+        model.model.norm.weight.mul_(5)
+    return model
+
+
+PROMPTS = [[65, 66, 67], [70], [80, 81, 82, 83, 84, 85], [65, 66, 67]]
+
+
+def drawn(model: Any, prompts: list[list[int]], length: int = 6, **more: Any) -> list[list[int]]:
+    options: dict[str, Any] = {"temperature": 1.0, "seed": 3, "stop_ids": []} | more
+    return continuations(model, prompts, length, options.pop("stop_ids"), 257, **options)
+
+
+@pytest.mark.parametrize("temperature", [0.8, 1.0, 1.5])
+def test_a_token_is_drawn_as_often_as_the_softmax_of_the_logits_over_the_temperature_says(
+    temperature: float, model: Any
+) -> None:
+    prompt, count = [65, 66, 67], 4000
+    found = drawn(model, [prompt] * count, 1, temperature=temperature)
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt])).logits[0, -1].double()
+
+    def binned(counts: np.ndarray) -> np.ndarray:
+        """In 20 bins of 13 tokens, and the favourite by itself."""
+        bins = np.arange(len(logits)) % 20
+        bins[int(logits.argmax())] = 20
+        return np.bincount(bins, weights=counts)
+
+    def expected(temperature: float) -> np.ndarray:
+        return binned(count * torch.softmax(logits / temperature, -1).numpy())
+
+    seen = binned(np.bincount([token for (token,) in found], minlength=len(logits)))
+    assert stats.chisquare(seen, expected(temperature)).pvalue > 0.001
+    assert stats.chisquare(seen, expected(temperature + 0.5)).pvalue < 1e-6
+
+
+def test_later_tokens_follow_from_those_drawn_before(model: Any) -> None:
+    """Given the noise, each token is the largest of logits plus noise after what was drawn."""
+    prompt, length = [65, 66, 67], 5
+    (found,) = drawn(model, [prompt], length)
+    noise = torch.Generator().manual_seed(3)
+    ids = list(prompt)
+    for token in found:
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0, -1]
+        gumbel = -torch.empty(1, len(logits)).exponential_(generator=noise)[0].log()
+        assert int((logits + gumbel).argmax()) == token
+        ids.append(token)
+
+
+def test_same_seed_draws_the_same_and_another_seed_something_else(model: Any) -> None:
+    assert drawn(model, PROMPTS) == drawn(model, PROMPTS)
+    assert drawn(model, PROMPTS) != drawn(model, PROMPTS, seed=4)
+    first, *_, last = drawn(model, PROMPTS)
+    assert first != last  # the same prompt twice is drawn from twice
+
+
+def test_at_temperature_zero_and_near_it_the_likeliest_tokens_come(model: Any) -> None:
+    greedy = drawn(model, PROMPTS, temperature=0)
+    assert greedy == drawn(model, PROMPTS, temperature=0, seed=4)
+    assert greedy == drawn(model, PROMPTS, temperature=1e-4)
+
+
+def test_nothing_outside_notices_that_something_was_drawn(model: Any) -> None:
+    state = torch.get_rng_state()
+    drawn(model, PROMPTS)
+    assert torch.get_rng_state().equal(state)
+
+
+def test_a_continuation_ends_with_its_stop_token_and_without_one_at_the_limit(model: Any) -> None:
+    free = drawn(model, PROMPTS, 12)
+    assert [len(tokens) for tokens in free] == [12] * 4
+    stop = free[1][4]
+    stopped = drawn(model, PROMPTS, 12, stop_ids=[258, stop])
+    for before, after in zip(free, stopped, strict=True):
+        assert after == (before[: before.index(stop) + 1] if stop in before else before)
+
+
+def test_generation_settings_of_the_model_folder_are_set_aside(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    own = {"do_sample": True, "temperature": 9.0, "top_k": 1, "top_p": 0.01, "min_p": 0.9}
+    (folder / "generation_config.json").write_text(json.dumps(own))
+    spoiled, plain = load(folder).model, load(tiny_model).model
+    assert drawn(spoiled, PROMPTS) == drawn(plain, PROMPTS)
+    assert spoiled.generation_config.top_k == 1  # the model keeps them
+    adapted = peft.get_peft_model(spoiled, peft.LoraConfig(target_modules="all-linear")).eval()
+    assert drawn(adapted, PROMPTS) == drawn(plain, PROMPTS)
