@@ -56,7 +56,9 @@ class Case:
 CASES: dict[str, Case] = {
     "sequential": Case(off={}),
     "joint": Case(),
-    "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
+    "replay": Case(
+        on={"ratio": 0.4, "buffer": "balanced", "size": 8, "select": "surprise"}, off={"ratio": 0}
+    ),
     "self_replay": Case(on={"ratio": 0.2, "rows": 8, "max_new_tokens": 12}, off={"ratio": 0}),
     "on_policy_replay": Case(on={"ratio": 0.4, "accept": "any"}, off={"ratio": 0}),
     "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),

@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from forgetless.errors import DataError, PlanError
-from forgetless.methods.base import Stage
+from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.passes import embeddings, mean_losses
 from forgetless.methods.replay import Replay, ReplayConfig
+from forgetless.methods.selection import herded
 from forgetless.plan import MethodSpec
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
@@ -27,11 +30,14 @@ from forgetless.training.schedule import Schedule
 from tests.tiny import build_tokenizer, write_rows
 from tests.training.build import (
     colour_task,
+    end_stage,
     exchange,
+    fresh,
     make_task,
     one_stage_a_task,
     settings,
     stage_schedule,
+    workbench,
 )
 
 tokenizer = cache(build_tokenizer)
@@ -349,3 +355,191 @@ def test_long_row_waits_until_enough_is_owed() -> None:
 def test_number_types_do_not_leak_into_the_state() -> None:
     kept = ended({"buffer": "balanced", "size": 3}, [np.int64(5)])  # type: ignore[list-item]
     assert json.loads(json.dumps(kept)) == [list(row) for row in kept]
+
+
+def test_choice_by_the_model_is_refused_where_all_rows_are_kept() -> None:
+    for select in ("surprise", "coverage"):
+        with pytest.raises(PlanError, match=f"select: {select} has nothing to choose"):
+            replay(select=select)
+        replay(select=select, buffer="balanced")
+
+
+def test_random_choice_has_the_identity_it_had_before_there_was_another() -> None:
+    *_, stage = one_stage_a_task([colour_task("a"), colour_task("b", 1)])
+    identity = Replay(ratio=0.2).identity(stage)
+    assert list(identity) == ["ratio", "buffer", "size", "general", "general_ratio", "rows"]
+    assert identity == Replay(ratio=0.2, random_share=0.9).identity(stage)
+
+
+def test_choice_by_the_model_enters_the_identity() -> None:
+    stage = one_stage_a_task([colour_task("a")])[0]
+
+    def identity(**options: Any) -> dict[str, Any]:
+        return Replay(buffer="balanced", **options).identity(stage)
+
+    assert identity(select="surprise") != identity(select="coverage")
+    assert identity(select="surprise") != identity(select="surprise", random_share=0.1)
+    assert identity(select="coverage") == identity(select="coverage", random_share=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "learns"),
+    [
+        ({}, False),
+        ({"buffer": "balanced"}, False),
+        ({"buffer": "balanced", "select": "surprise"}, True),
+        ({"buffer": "reservoir", "select": "coverage"}, True),
+        ({"buffer": "balanced", "select": "surprise", "ratio": 0}, False),
+    ],
+)
+def test_model_is_needed_at_the_end_of_a_stage_only_to_choose_rows(
+    options: dict[str, Any], learns: bool
+) -> None:
+    methods = replay(**options)
+    assert methods.learn_at_end == learns
+    stage = one_stage_a_task([colour_task("a")])[0]
+    if not learns:
+        methods.end_stage(Workbench(stage, None, None, None))  # type: ignore[arg-type]
+
+
+def noticing(count: int = 12) -> Task:
+    """Rows of very different losses: answers of one letter again and again, and of many; all
+    have one id, as ids need not be unique among training rows.
+    """
+    letters = "kqzjvwxyghbp"
+    rows = [exchange("same", f"row {n}?", letters[: 1 + n % 12] * 2) for n in range(count)]
+    return make_task("t", rows)
+
+
+def chosen(
+    options: dict[str, Any], model: Path, tasks: Sequence[Task], **config: Any
+) -> dict[str, list[int]]:
+    """What the buffer keeps of each task in the end, by task."""
+    method = Replay(**{"buffer": "balanced", "size": 6, **options})
+    loaded = fresh(model)
+    for stage in one_stage_a_task(tasks):
+        method.keep_rows(stage)
+        method.end_stage(workbench(loaded, stage, settings(**config)))
+    kept = method.state().values["kept"]
+    return {task.name: [index for name, index in kept if name == task.name] for task in tasks}
+
+
+def losses_of(model: Path, task: Task) -> list[float]:
+    loaded = fresh(model)
+    bench = workbench(loaded, one_stage_a_task([task])[0])
+    return [float(loss) for loss in mean_losses(loaded.model, bench.new, bench.pad_id)]
+
+
+def test_rows_of_highest_loss_are_kept_beside_random_ones(tiny_model: Path) -> None:
+    losses = losses_of(tiny_model, noticing())
+    ranked = sorted(range(12), key=lambda row: -losses[row])
+    (kept,) = chosen({"select": "surprise"}, tiny_model, [noticing()]).values()
+    assert len(set(kept)) == 6
+    stage = one_stage_a_task([noticing()])[0]
+    drawn = stage.rng("replay/select").permutation(12).tolist()
+    assert kept[0] == drawn[0]
+    assert set(kept[1::2]) <= set(ranked[:6])
+    (mostly,) = chosen(
+        {"select": "surprise", "random_share": 0.01}, tiny_model, [noticing()]
+    ).values()
+    assert mostly[1:] == [row for row in ranked if row != mostly[0]][:5]
+
+
+def test_rows_that_cover_the_task_are_kept_in_herding_order(tiny_model: Path) -> None:
+    loaded = fresh(tiny_model)
+    bench = workbench(loaded, one_stage_a_task([noticing()])[0])
+    expected = herded(embeddings(loaded.model, bench.new, bench.pad_id), 6)
+    assert expected != sorted(expected)
+    found = chosen({"select": "coverage"}, tiny_model, [noticing()])
+    assert found == {"t": expected}
+
+
+def test_choice_is_the_model_s_as_the_stage_left_it(tiny_model: Path) -> None:
+    """Rows that it has learned by heart are no longer surprising."""
+    method = Replay(buffer="balanced", size=4, select="surprise", random_share=0.01)
+    (stage,) = one_stage_a_task([noticing()])
+    loaded = fresh(tiny_model)
+    learned = workbench(loaded, stage).new
+    optimiser = torch.optim.AdamW(loaded.model.parameters(), lr=1e-2)
+    known = np.argsort(losses_of(tiny_model, noticing()))[6:].tolist()
+    for _ in range(25):
+        for row in known:
+            ids = torch.tensor([learned[row].ids])
+            loaded.model(input_ids=ids, labels=ids).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    method.keep_rows(stage)
+    method.end_stage(workbench(loaded, stage))
+    kept = [index for _, index in method.state().values["kept"]]
+    assert set(kept[1:]).isdisjoint(known)
+
+
+@pytest.mark.parametrize("select", ["surprise", "coverage"])
+@pytest.mark.parametrize("buffer", ["balanced", "reservoir"])
+def test_as_many_rows_of_each_task_are_kept_as_by_chance(
+    select: str, buffer: str, tiny_model: Path
+) -> None:
+    """The dry run, which has no model, counts right."""
+    tasks = [colour_task(name, n, count=9) for n, name in enumerate("abc")]
+    method = Replay(buffer=buffer, size=7, select=select)
+    by_chance = Replay(buffer=buffer, size=7)
+    loaded = fresh(tiny_model)
+    for stage in one_stage_a_task(tasks):
+        method.keep_rows(stage)
+        by_chance.keep_rows(stage)
+        before = method.state().values
+        assert [name for name, _ in before["kept"]] == [
+            name for name, _ in by_chance.state().values["kept"]
+        ]
+        method.end_stage(workbench(loaded, stage))
+        after = method.state().values
+        assert [name for name, _ in after["kept"]] == [name for name, _ in before["kept"]]
+        assert len({tuple(row) for row in after["kept"]}) == 7
+
+
+def test_balanced_buffer_keeps_the_best_rows_of_a_task_when_others_arrive(
+    tiny_model: Path,
+) -> None:
+    tasks = [noticing(), colour_task("b", 1), colour_task("c", 2)]
+    at_first = chosen({"select": "surprise"}, tiny_model, tasks[:1])["t"]
+    in_the_end = chosen({"select": "surprise"}, tiny_model, tasks)["t"]
+    assert in_the_end == at_first[:2]
+
+
+def test_rows_that_are_too_long_to_be_learned_are_chosen_last(tiny_model: Path) -> None:
+    rows = [exchange("same", f"{n}?", "x" * (40 if n in (0, 3) else 5 + n)) for n in range(6)]
+    task = make_task("t", rows)
+    config = {"max_length": 35, "too_long": "drop"}
+    for select in ("surprise", "coverage"):
+        (kept,) = chosen({"select": select, "size": 4}, tiny_model, [task], **config).values()
+        assert sorted(kept) == [1, 2, 4, 5]
+        (more,) = chosen({"select": select, "size": 5}, tiny_model, [task], **config).values()
+        assert more == [*kept, 0] if select == "surprise" else more[-1] == 0
+    none = {"max_length": 8, "too_long": "drop"}
+    assert chosen({"select": "surprise", "size": 4}, tiny_model, [task], **none) == {
+        "t": [0, 1, 2, 3]
+    }
+
+
+def test_row_of_several_examples_counts_by_their_mean(tiny_model: Path) -> None:
+    """A plain conversation is one example for each answer."""
+    turns = (Turn("user", "a?"), Turn("assistant", "kqzjvwx"), Turn("user", "b?"))
+    rows = [Row("same", turns, "aaaaaaa"), *noticing(5).train]
+    task = make_task("t", rows, render="plain")
+    losses = losses_of(tiny_model, task)
+    assert len(losses) == 7
+    by_hand = [(losses[0] + losses[1]) / 2, *losses[2:]]
+    options = {"select": "surprise", "random_share": 0.01}
+    (kept,) = chosen(options, tiny_model, [task]).values()
+    assert kept[1:] == [
+        row for row in sorted(range(6), key=lambda row: -by_hand[row]) if row != kept[0]
+    ]
+
+
+def test_choice_survives_a_run_that_goes_on_from_disk(tiny_model: Path, tmp_path: Path) -> None:
+    methods = replay(buffer="balanced", size=4, select="coverage")
+    end_stage(methods, fresh(tiny_model), one_stage_a_task([noticing()])[0])
+    methods.save(tmp_path / "state")
+    again = replay(buffer="balanced", size=4, select="coverage")
+    again.restore(tmp_path / "state")
+    assert again.methods[0].state() == methods.methods[0].state()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
@@ -9,11 +10,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from forgetless.errors import DataError
+from forgetless.errors import DataError, PlanError
+from forgetless.methods.base import Method, RehearsalRows, Workbench
 from forgetless.methods.compose import Compose
+from forgetless.tasks.examples import Examples, Origin
+from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 from forgetless.training.schedule import Schedule
+from tests.methods.probes import NoConfig
 from tests.tiny import build_tokenizer
 from tests.training.build import make_task, one_stage_a_task, settings, stage_schedule
 
@@ -164,3 +169,46 @@ def test_examples_come_back_as_they_went_in() -> None:
     for index, row in enumerate(task.train):
         (encoded,) = renderer.encode(row)
         assert schedule.examples[index] == encoded
+
+
+class Given(Method[NoConfig]):
+    """Rehearses what it is given."""
+
+    name = "given"
+    Config = NoConfig
+
+    def __init__(self, *rows: RehearsalRows) -> None:
+        super().__init__(NoConfig())
+        self.rows = rows
+
+    def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
+        return self.rows
+
+
+def mixed(*rows: RehearsalRows) -> Schedule:
+    (stage,) = one_stage_a_task([texts(*[10] * 30)])
+    wanted = settings(steps=None, epochs=2)
+    return stage_schedule(stage, Compose([Given(*rows)]), tokenizer(), wanted)
+
+
+def test_rehearsal_that_is_tokens_already_is_learned_as_it_is() -> None:
+    encoded = [Encoded([300 + n, 5, 6, 7, 8], [False, False, True, True, n > 1]) for n in range(4)]
+    own = Examples.of(encoded, [Origin("self", str(n)) for n in range(4)])
+    schedule = mixed(RehearsalRows(own, 0.2))
+    learned = {
+        schedule.examples.origins[index]: schedule.examples[index]
+        for index in schedule.order.tolist()
+        if index >= schedule.new
+    }
+    assert learned == dict(zip(own.origins, encoded, strict=True))
+    assert schedule.replayed_tokens / schedule.tokens == pytest.approx(0.2, abs=0.01)
+
+
+def test_rehearsal_without_any_example_leaves_plain_training() -> None:
+    assert mixed(RehearsalRows(Examples.of([], []), 0.2)).replayed_tokens == 0
+
+
+def test_rehearsal_that_leaves_no_room_for_new_rows_is_refused() -> None:
+    own = Examples.of([Encoded([5, 6], [True, True])], [Origin("self", "1")])
+    with pytest.raises(PlanError, match=r"ratios of rehearsal add up to 1\.1 and leave no room"):
+        mixed(RehearsalRows(own, 0.6), RehearsalRows(own, 0.5))

@@ -78,20 +78,20 @@ def sample(
     Returns:
         New tokens of each, in order, the stop token included; none where the prompt leaves no room.
     """
-    longest = bench.encoder.longest
     new: list[list[int]] = [[] for _ in prompts]
-    left = [index for index, prompt in enumerate(prompts) if 0 < len(prompt) < longest]
+    rooms = [min(max_new_tokens, bench.encoder.longest - len(prompt)) for prompt in prompts]
+    left = [index for index, prompt in enumerate(prompts) if prompt and rooms[index] > 0]
     left.sort(key=lambda index: -len(prompts[index]))
     with evaluation_mode(bench.model):
         while left:
-            length = len(prompts[left[0]])
-            room = min(max_new_tokens, longest - length)
-            size = max(1, TOKENS_AT_ONCE // (length + room))
-            batch, left = left[:size], left[size:]
+            first = left[0]
+            size = max(1, TOKENS_AT_ONCE // (len(prompts[first]) + rooms[first]))
+            batch = [index for index in left[:size] if rooms[index] == rooms[first]]
+            left = left[len(batch) :]
             found = continuations(
                 bench.model,
                 [prompts[index] for index in batch],
-                room,
+                rooms[first],
                 sorted(stop_ids),
                 bench.pad_id,
                 temperature=temperature,
