@@ -61,6 +61,14 @@ CASES: dict[str, Case] = {
     ),
     "self_replay": Case(on={"ratio": 0.2, "rows": 8, "max_new_tokens": 12}, off={"ratio": 0}),
     "on_policy_replay": Case(on={"ratio": 0.4, "accept": "any"}, off={"ratio": 0}),
+    "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
+    "kl": Case(on={"strength": 0.5}, off={"strength": 0}),
+    "der": Case(
+        on={"alpha": 5.0, "top_k": 8, "size": 8},
+        off={"alpha": 0},
+        beside={"replay": {"ratio": 0.4}},
+    ),
+    "token_weights": Case(on={"kind": "flow"}),
     "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
     "anchor": Case(on={"strength": 0.5}, off={"strength": 0}),
     "calm": Case(on={"strength": 0.1}, off={"strength": 0}),
@@ -196,6 +204,7 @@ def test_stage_in_which_a_method_says_it_does_not_act_is_plain(
             idle.append(name)
             assert differing(acting(name).after[0], plain[0]) == []
     assert idle == ["sequential", "replay", "on_policy_replay"]
+    assert idle == ["sequential", "replay", "der"]
 
 
 @every_method

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from forgetless.methods.base import Method
+from forgetless.methods.der import Der
 from forgetless.methods.joint import Joint
+from forgetless.methods.kl import Kl
 from forgetless.methods.lora import Lora
 from forgetless.methods.on_policy_replay import OnPolicyReplay
 from forgetless.methods.replay import Replay
 from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
+from forgetless.methods.token_weights import TokenWeights
 
 __all__ = ["METHODS", "Joint", "Lora", "Replay", "Sequential"]
 
 METHODS: Mapping[str, type[Method[Any]]] = {
     method.name: method for method in (Sequential, Joint, Replay, SelfReplay, OnPolicyReplay, Lora)
+    method.name: method for method in (Sequential, Joint, Replay, Kl, Der, TokenWeights, Lora)
 }
