@@ -69,6 +69,11 @@ CASES: dict[str, Case] = {
         beside={"replay": {"ratio": 0.4}},
     ),
     "token_weights": Case(on={"kind": "flow"}),
+    "ewc": Case(on={"strength": 10}, off={"strength": 0}),
+    "l2sp": Case(off={"strength": 0}),
+    "si": Case(on={"strength": 10}, off={"strength": 0}),
+    "agem": Case(),
+    "ogd": Case(on={"rest": "free"}),
     "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
     "anchor": Case(on={"strength": 0.5}, off={"strength": 0}),
     "calm": Case(on={"strength": 0.1}, off={"strength": 0}),
@@ -205,6 +210,7 @@ def test_stage_in_which_a_method_says_it_does_not_act_is_plain(
             assert differing(acting(name).after[0], plain[0]) == []
     assert idle == ["sequential", "replay", "on_policy_replay"]
     assert idle == ["sequential", "replay", "der"]
+    assert idle == ["sequential", "replay", "ewc", "si", "agem", "ogd"]
 
 
 @every_method

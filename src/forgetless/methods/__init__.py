@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from forgetless.methods.agem import Agem
 from forgetless.methods.base import Method
 from forgetless.methods.der import Der
 from forgetless.methods.joint import Joint
 from forgetless.methods.kl import Kl
 from forgetless.methods.lora import Lora
 from forgetless.methods.on_policy_replay import OnPolicyReplay
+from forgetless.methods.ewc import Ewc
+from forgetless.methods.joint import Joint
+from forgetless.methods.l2sp import L2sp
+from forgetless.methods.lora import Lora
+from forgetless.methods.ogd import Ogd
 from forgetless.methods.replay import Replay
 from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
@@ -21,4 +27,8 @@ __all__ = ["METHODS", "Joint", "Lora", "Replay", "Sequential"]
 METHODS: Mapping[str, type[Method[Any]]] = {
     method.name: method for method in (Sequential, Joint, Replay, SelfReplay, OnPolicyReplay, Lora)
     method.name: method for method in (Sequential, Joint, Replay, Kl, Der, TokenWeights, Lora)
+from forgetless.methods.si import Si
+
+METHODS: Mapping[str, type[Method[Any]]] = {
+    method.name: method for method in (Sequential, Joint, Replay, Ewc, L2sp, Si, Agem, Ogd, Lora)
 }

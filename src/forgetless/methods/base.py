@@ -159,6 +159,11 @@ class State:
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
+    def part(self, name: str) -> dict[str, torch.Tensor]:
+        """The tensors under ``name/``, by the rest of their names."""
+        start = f"{name}/"
+        return {n.removeprefix(start): t for n, t in self.tensors.items() if n.startswith(start)}
+
 
 C = TypeVar("C", bound=Config)
 
@@ -212,6 +217,14 @@ class Method(Generic[C]):
             found = f": found {fault['input']!r}" if key else ""
             where = f"{cls.name}.{key}" if key else cls.name
             raise PlanError(f"methods: {where}{found}: {message}") from None
+
+    @property
+    def must_train(self) -> bool:
+        """Whether it learns from training itself what the trained model does not show.
+
+        A run then trains every stage, and takes none from another run that trained the same.
+        """
+        return False
 
     def acts_in(self, stage: Stage) -> bool:
         """Whether training this stage differs from training it without the method."""

@@ -97,6 +97,11 @@ class Compose:
     def _with(self, capability: type[P]) -> list[P]:
         return [method for method in self.methods if isinstance(method, capability)]
 
+    @property
+    def must_train(self) -> bool:
+        """Whether any method has to see every stage being trained."""
+        return any(method.must_train for method in self.methods)
+
     def acting_in(self, stage: Stage) -> list[Method[Any]]:
         """Methods without which training this stage would be different."""
         return [method for method in self.methods if method.acts_in(stage)]

@@ -1,19 +1,111 @@
-"""Quadratic penalties on weights, as gradients that are added to those of the data."""
+"""Quadratic penalties on weights, as gradients that are added to those of the data.
+
+What a low-rank adapter adds to a layer is s B A: the same change comes from many pairs of A and B,
+so the pull is on the product, and reaches A and B by the chain rule.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forgetless.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
 
+T = TypeVar("T", "torch.Tensor", "Product")
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a low-rank adapter adds to the weight of one layer.
+
+    Attributes:
+        a: Shape (rank, inputs).
+        b: Shape (outputs, rank).
+        scale: Factor of B A.
+        transposed: Whether the layer keeps its weight as (inputs, outputs).
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    scale: float
+    transposed: bool = False
+
+    def dense(self) -> torch.Tensor:
+        """The change of the weight, in the weight's own shape, detached."""
+        return self.shaped(self.b.detach() @ self.a.detach() * self.scale)
+
+    def shaped(self, matrix: torch.Tensor) -> torch.Tensor:
+        """From (outputs, inputs) to the shape of the layer's weight, and back."""
+        return matrix.T if self.transposed else matrix
+
+    def copy(self) -> Product:
+        """The product as it stands now."""
+        return replace(self, a=self.a.detach().clone(), b=self.b.detach().clone())
+
+    def to(self, device: torch.device) -> Product:
+        """The product on a device; itself if it is there."""
+        here = self.a.device == device
+        return self if here else replace(self, a=self.a.to(device), b=self.b.to(device))
+
+
+def trained_products(model: Any) -> dict[str, Product]:
+    """The products that are trained, by the name of the weight that each is added to.
+
+    Raises:
+        ModelError: for an adapter that adds something else than s B A to a linear layer.
+    """
+    from peft.tuners.lora import LoraLayer
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    found = {}
+    for path, layer in model.named_modules():
+        if not isinstance(layer, LoraLayer):
+            continue
+        trained = {name for name, p in layer.named_parameters() if p.requires_grad}
+        for adapter in layer.active_adapters:
+            own = {name for name in trained if adapter in name.split(".")}
+            if not own:
+                continue
+            plain = own <= {f"lora_A.{adapter}.weight", f"lora_B.{adapter}.weight"}
+            linear = isinstance(layer.get_base_layer(), Linear | Conv1D)
+            if not (plain and linear) or adapter in layer.lora_variant:
+                raise ModelError(
+                    f"{path}: its adapter does not just add a product of two matrices to a linear "
+                    "layer, and the penalty is on that product",
+                    fix="use plain LoRA on linear layers, or another method",
+                )
+            found[f"{path}.base_layer.weight"] = Product(
+                layer.lora_A[adapter].weight,
+                layer.lora_B[adapter].weight,
+                layer.scaling[adapter],
+                bool(getattr(layer, "fan_in_fan_out", False)),
+            )
+    return found
+
+
+def trained_weights(
+    model: Any, products: Mapping[str, Product] | None = None
+) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name, without the factors of ``products``."""
+    factors = {id(f) for product in (products or {}).values() for f in (product.a, product.b)}
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and id(parameter) not in factors
+    }
+
+
 def pull_towards(
     model: Any,
     strength: float,
-    anchors: Mapping[str, torch.Tensor],
-    importances: Mapping[str, torch.Tensor] | None = None,
+    anchors: dict[str, torch.Tensor],
+    importances: dict[str, torch.Tensor] | None = None,
 ) -> float:
     """Add the gradient of strength/2 * sum of importance * (weight - anchor)^2 to ``.grad``.
 
@@ -21,26 +113,96 @@ def pull_towards(
         model: Holds the weights; those that are not trained are left alone.
         strength: Factor before the sum, >= 0; at 0 nothing is touched.
         anchors: Parameter name to the value it is pulled to.
-        importances: Parameter name to its importance, >= 0, of the same shape; without, all are 1.
+        importances: Parameter name to its importance, >= 0, of the same shape; what has none is
+            left alone.  None: all are 1.  Like ``anchors``, moved to the parameter's device on
+            first use.
 
     Returns:
         The squared norm of what was added.
     """
     import torch
 
-    if strength == 0 or not anchors:
+    pulled = anchors.keys() if importances is None else anchors.keys() & importances.keys()
+    if strength == 0 or not pulled:
         return 0.0
     squares: list[torch.Tensor] = []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name not in anchors or not parameter.requires_grad:
+            if name not in pulled or not parameter.requires_grad:
                 continue
-            drift = parameter - anchors[name].to(parameter)
+            drift = parameter - _beside(parameter, anchors, name)
             if importances is not None:
-                drift *= importances[name].to(parameter)
-            squares.append(torch.linalg.vector_norm(drift, dtype=torch.float32).square())
-            if parameter.grad is None:
-                parameter.grad = drift.mul_(strength)
+                drift *= _beside(parameter, importances, name)
+            squares.append(_add_gradient(parameter, drift, strength))
+    return _total(squares)
+
+
+def pull_products(
+    products: Mapping[str, Product],
+    strength: float,
+    anchors: Mapping[str, Product] | dict[str, torch.Tensor],
+    importances: dict[str, torch.Tensor] | None = None,
+) -> float:
+    """Add the gradient of strength/2 * sum of importance * (s B A - anchor)^2 to those of A and B.
+
+    With D the drift s B A - anchor times the importance, it is s B^T D for A and s D A^T for B.
+
+    Args:
+        products: What is trained, by the name of the layer's weight.
+        strength: Factor before the sum, >= 0; at 0 nothing is touched.
+        anchors: What each is pulled to: a product, or with importances any matrix.
+        importances: Of every entry of the layer's weight, >= 0; without, all are 1 and no matrix
+            of the layer's size is made.
+
+    Returns:
+        The squared norm of what was added to the gradients of A and B.
+    """
+    import torch
+
+    if strength == 0:
+        return 0.0
+    squares: list[torch.Tensor] = []
+    with torch.no_grad():
+        for name, product in products.items():
+            if name not in anchors:
+                continue
+            a, b, scale = product.a, product.b, product.scale
+            anchor = _beside(a, anchors, name)  # type: ignore[type-var]
+            if importances is None:
+                assert isinstance(anchor, Product)
+                to_a = scale * (b.T @ b) @ a - anchor.scale * (b.T @ anchor.b) @ anchor.a
+                to_b = scale * b @ (a @ a.T) - anchor.scale * anchor.b @ (anchor.a @ a.T)
             else:
-                parameter.grad.add_(drift, alpha=strength)
-    return strength**2 * float(torch.stack(squares).sum()) if squares else 0.0
+                former = anchor.dense() if isinstance(anchor, Product) else anchor
+                drift = (product.dense() - former) * _beside(a, importances, name)
+                drift = product.shaped(drift).to(a.dtype)
+                to_a, to_b = b.T @ drift, drift @ a.T
+            squares += [_add_gradient(a, to_a, strength * scale)]
+            squares += [_add_gradient(b, to_b, strength * scale)]
+    return _total(squares)
+
+
+def _beside(parameter: torch.Tensor, values: dict[str, T], name: str) -> T:
+    """A value on the device of its parameter; what came from disk is moved there once."""
+    value = values[name] = values[name].to(parameter.device)
+    return value
+
+
+def _add_gradient(parameter: torch.Tensor, added: torch.Tensor, factor: float) -> torch.Tensor:
+    """Add ``factor * added`` to the gradient; the squared norm of that, still on the device."""
+    import torch
+
+    if not parameter.requires_grad:
+        return torch.zeros((), device=parameter.device)
+    norm = torch.linalg.vector_norm(added, dtype=torch.float32) * factor
+    if parameter.grad is None:
+        parameter.grad = added.mul_(factor).to(parameter.dtype)
+    else:
+        parameter.grad.add_(added, alpha=factor)
+    return norm.square()
+
+
+def _total(squares: list[torch.Tensor]) -> float:
+    import torch
+
+    return float(torch.stack(squares).sum()) if squares else 0.0

@@ -1,0 +1,129 @@
+"""A-GEM: never step where the loss on remembered rows of earlier tasks would rise.
+
+Before each step, g is the accumulated gradient and r that of the mean loss on a few remembered
+rows.  Where they disagree (g . r < 0), the part along r is taken out:  g - (g . r / r . r) r; else
+g stays as it is.  Both are over all trained parameters at once.
+
+Source: Chaudhry et al. 2019 (arXiv 1812.00420), equation 11.
+
+Differs: the optimiser is the run's own; under Adam the gradient has no part against r, the step
+may have a small one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.passes import batch_of, token_losses
+from forgetless.methods.pulls import trained_weights
+from forgetless.methods.replay import Replay
+from forgetless.plan import Config
+from forgetless.tasks.examples import Examples
+
+if TYPE_CHECKING:
+    import torch
+
+
+class AgemConfig(Config):
+    """Options of A-GEM."""
+
+    rows: int = Field(4, ge=1, description="remembered rows whose gradient each step is held to")
+    size: int = Field(
+        1000, ge=1, description="rows remembered: a uniform sample of all rows of earlier tasks"
+    )
+
+
+class Agem(Method[AgemConfig]):
+    """Take out of each gradient what would undo earlier tasks."""
+
+    name = "agem"
+    Config = AgemConfig
+    excludes = {  # noqa: RUF012 - declared once, never changed
+        "joint": "joint training has every old row already",
+    }
+
+    def __init__(self, config: AgemConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._memory = Replay(buffer="reservoir", size=self.config.size)
+        self._remembered: Examples | None = None
+        self._stage: Stage | None = None
+        self._pad_id = 0
+        self._step = 0
+
+    def acts_in(self, stage: Stage) -> bool:
+        """Where there is something to remember."""
+        return bool(stage.earlier)
+
+    def identity(self, stage: Stage) -> dict[str, Any]:
+        """The options, and which rows are left out because they are tested."""
+        return super().identity(stage) | {"remembered": self._memory.identity(stage)["rows"]}
+
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        """Tokenise what is remembered."""
+        rows = [row for found in self._memory.rehearsal(bench) for row in found.rows]
+        self._remembered = bench.encoder.encode(rows, rehearsal=True)
+        self._stage, self._pad_id, self._step = bench.stage, bench.pad_id, 0
+
+    def change_gradient(self, model: Any) -> None:
+        """Take out what points against the gradient of remembered rows, if anything does."""
+        if not self._remembered:
+            return
+        weights = list(trained_weights(model).values())
+        own = [weight.grad for weight in weights]
+        reference = self._reference(model, weights)
+        agreement = _dot(own, reference)
+        share = agreement / _dot(reference, reference) if agreement < 0 else 0.0
+        for weight, ours, theirs in zip(weights, own, reference, strict=True):
+            weight.grad = ours
+            if share and theirs is not None:
+                weight.grad = theirs * -share if ours is None else ours.sub_(theirs, alpha=share)
+
+    def _reference(
+        self, model: Any, weights: list[torch.nn.Parameter]
+    ) -> list[torch.Tensor | None]:
+        """The gradient of remembered rows; the model stays in training mode, as for new rows."""
+        import torch
+
+        assert self._remembered is not None
+        assert self._stage is not None
+        for weight in weights:
+            weight.grad = None
+        self._step += 1
+        rng = self._stage.rng("agem", self._step)
+        count = min(self.config.rows, len(self._remembered))
+        drawn = rng.choice(len(self._remembered), count, replace=False).tolist()
+        with torch.enable_grad():
+            batch = batch_of(model, [self._remembered[index] for index in drawn], self._pad_id)
+            loss = token_losses(batch).sum() / batch.learned_tokens
+            loss.backward()  # type: ignore[no-untyped-call]
+        return [weight.grad for weight in weights]
+
+    def keep_rows(self, stage: Stage) -> None:
+        """Remember rows of the stage."""
+        self._memory.keep_rows(stage)
+
+    def state(self) -> State:
+        """Which rows are remembered, and how often some were drawn."""
+        return State(values={"memory": self._memory.state().values, "step": self._step})
+
+    def restore(self, state: State) -> None:
+        """Take it back."""
+        self._memory.restore(State(values=state.values["memory"]))
+        self._step = int(state.values["step"])
+
+
+def _dot(left: Sequence[torch.Tensor | None], right: Sequence[torch.Tensor | None]) -> float:
+    """The inner product over all parameters, in float32."""
+    import torch
+
+    products = [
+        torch.dot(ours.flatten().float(), theirs.flatten().float())
+        for ours, theirs in zip(left, right, strict=True)
+        if ours is not None and theirs is not None
+    ]
+    return math.fsum(torch.stack(products).tolist()) if products else 0.0

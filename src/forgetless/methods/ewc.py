@@ -1,0 +1,178 @@
+"""Elastic weight consolidation: pull each weight back as strongly as earlier tasks need it.
+
+Penalty: strength/2 * sum_i F_i (w_i - a_i)^2 with F the diagonal Fisher information of what was
+learned before and a the weights that were learned.  F comes from a pass of its own at the end of
+each stage (``forgetless.methods.fisher``), and after stage t is
+
+* online: F = decay * F_before + F_t, and a is the model as the last stage left it;
+* separate: one F_t and a_t for each stage; their sum of penalties is, but for a constant, one
+  penalty with F = sum_t F_t and a = sum_t F_t a_t / F, so memory does not grow with the stages.
+
+With low-rank adapters, F and the penalty are on the product s B A of each adapted layer, not on A
+and B apart.
+
+Source: Kirkpatrick et al. 2017 (arXiv 1612.00796), equation 3; online with normalised Fishers:
+Schwarz et al. 2018 (arXiv 1805.06370), equation 9; one penalty for several: Huszar 2018 (arXiv
+1712.03847); drawn answers instead of the data's, which a model that has learned them well hardly
+depends on any more: van de Ven 2025 (arXiv 2502.11756); on the product of adapters: arXiv
+2602.17559.
+
+Differs: decay reduces only what is older than the last stage.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from forgetless.errors import ModelError
+from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.fisher import fisher_diagonal
+from forgetless.methods.pulls import (
+    Product,
+    pull_products,
+    pull_towards,
+    trained_products,
+    trained_weights,
+)
+from forgetless.plan import Config
+from forgetless.tasks.examples import Examples
+
+if TYPE_CHECKING:
+    import torch
+
+
+class EwcConfig(Config):
+    """Options of EWC."""
+
+    strength: float = Field(1.0, ge=0, description="factor of the penalty; 0: plain fine-tuning")
+    mode: Literal["online", "separate"] = Field(
+        "online",
+        description="where weights are pulled: to where the last stage left them (online), or to "
+        "where each stage left them, by its own importances (separate)",
+    )
+    decay: float = Field(
+        0.9, gt=0, le=1, description="online: what is left of older importances after each stage"
+    )
+    samples: int = Field(
+        32, ge=1, description="rows of the stage from which importances are estimated, at most"
+    )
+    fisher: Literal["sampled", "empirical"] = Field(
+        "sampled",
+        description="whose answers importances are about: drawn from the model (the true Fisher "
+        "information), or those of the data",
+    )
+    normalise: bool = Field(
+        True, description="divide each stage's importances by their mean over all weights"
+    )
+
+
+class Ewc(Method[EwcConfig]):
+    """Pull weights that mattered back to where they were."""
+
+    name = "ewc"
+    Config = EwcConfig
+    excludes = {  # noqa: RUF012 - declared once, never changed
+        "joint": "joint training has every old row already",
+        "olora": "every stage has an adapter of its own, and the old ones do not move",
+        "osf": "it trains factors of each weight, and importances of factors say little",
+    }
+
+    def __init__(self, config: EwcConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._importances: dict[str, torch.Tensor] = {}
+        self._anchors: dict[str, torch.Tensor] = {}
+        self._former: dict[str, Product] = {}
+        self._products: dict[str, Product] = {}
+
+    def acts_in(self, stage: Stage) -> bool:
+        """Where something was learned before."""
+        return self.config.strength > 0 and stage.number > 1
+
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        """Take the model as the last stage left it."""
+        if not self._importances:
+            return
+        self._products = trained_products(bench.model)
+        if self.config.mode == "online":
+            self._former = {name: product.copy() for name, product in self._products.items()}
+            self._anchors = {
+                name: weight.detach().clone()
+                for name, weight in trained_weights(bench.model, self._products).items()
+            }
+
+    def pull(self, model: Any) -> float:
+        """Add strength * F * (w - a) to the gradient."""
+        strength, importances = self.config.strength, self._importances
+        return pull_towards(model, strength, self._anchors, importances) + pull_products(
+            self._products, strength, self._former or self._anchors, importances
+        )
+
+    def end_stage(self, bench: Workbench) -> None:
+        """Add the importances of what the stage taught."""
+        if self.config.strength == 0:
+            return
+        if self.config.mode == "online":
+            self._anchors, self._former = {}, {}
+        products = trained_products(bench.model)
+        weights = trained_weights(bench.model, products)
+        learned = {name: weight.detach() for name, weight in weights.items()}
+        for name, product in products.items():
+            weights[name] = _base_weight(bench.model, name)
+            learned[name] = product.dense()
+        for name, new in self._fisher(bench, weights).items():
+            old = self._importances.get(name, new.new_zeros(())).to(new.device)
+            if self.config.mode == "online":
+                self._importances[name] = new.add_(old, alpha=self.config.decay)
+            else:
+                self._importances[name] = old + new
+                share = (new / self._importances[name]).nan_to_num(nan=1.0)
+                former = self._anchors.get(name, learned[name]).to(new)
+                self._anchors[name] = former + share * (learned[name] - former)
+
+    def _fisher(
+        self, bench: Workbench, weights: dict[str, torch.nn.Parameter]
+    ) -> dict[str, torch.Tensor]:
+        """The Fisher information of some of the stage's rows."""
+        import torch
+
+        rng = bench.stage.rng("ewc")
+        chosen = rng.permutation(len(bench.new))[: self.config.samples]
+        draw = None
+        if self.config.fisher == "sampled":
+            draw = torch.Generator(next(bench.model.parameters()).device)
+            draw.manual_seed(int(rng.integers(2**31)))
+        examples = (bench.new[index] for index in chosen.tolist())
+        found = fisher_diagonal(bench.model, weights, examples, bench.pad_id, draw)
+        if self.config.normalise:
+            total = math.fsum(float(f.sum()) for f in found.values())
+            count = sum(f.numel() for f in found.values())
+            for importance in found.values() if total else ():
+                importance *= count / total
+        return found
+
+    def state(self) -> State:
+        """The importances, and with separate anchors their mean."""
+        tensors = {f"importance/{name}": value for name, value in self._importances.items()}
+        if self.config.mode == "separate":
+            tensors |= {f"anchor/{name}": value for name, value in self._anchors.items()}
+        return State(tensors)
+
+    def restore(self, state: State) -> None:
+        """Take them back."""
+        self._importances = state.part("importance")
+        if self.config.mode == "separate":
+            self._anchors = state.part("anchor")
+
+
+def _base_weight(model: Any, name: str) -> torch.nn.Parameter:
+    """The weight of an adapted layer."""
+    weight: torch.nn.Parameter = model.get_parameter(name)
+    if not weight.is_floating_point():
+        raise ModelError(
+            f"{name}: is stored as {weight.dtype}, and ewc needs the gradient of every weight",
+            fix="load the model without quantisation, or use  l2sp  instead",
+        )
+    return weight

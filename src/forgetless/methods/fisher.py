@@ -1,0 +1,89 @@
+"""The diagonal of the Fisher information: how much each weight matters for what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from forgetless.methods.passes import IGNORED, batch_of, token_losses
+from forgetless.tasks.render import Encoded
+
+if TYPE_CHECKING:
+    import torch
+
+
+def fisher_diagonal(
+    model: Any,
+    weights: Mapping[str, torch.nn.Parameter],
+    examples: Iterable[Encoded],
+    pad_id: int,
+    draw: torch.Generator | None = None,
+) -> dict[str, torch.Tensor]:
+    """Mean over examples of the squared gradient of each example's negative log-likelihood.
+
+    F_i = 1/N sum_n (d/dw_i sum_t -log p(y_nt | x_n, y_n1 .. y_n,t-1))^2, t over the learned tokens:
+    summed within an example, squared example by example, without dropout.  Each gradient is
+    squared and let go as soon as it is there, so that never more than one layer's is held.
+
+    Args:
+        model: A causal language model; left as it was, its gradients cleared.
+        weights: Parameters of it by name, trained or not.  That of an adapter's base layer stands
+            for the product: a change of either changes the layer alike, so their gradients agree.
+        examples: At least one.
+        pad_id: Token id used for padding.
+        draw: Draws the targets from the model's own predictions (the true Fisher), given the
+            example's tokens before them; without, targets are those of the data (the empirical
+            Fisher).
+
+    Returns:
+        For each weight, a tensor of its shape, float32, >= 0.
+    """
+    import torch
+
+    squares = {name: torch.zeros_like(w, dtype=torch.float32) for name, w in weights.items()}
+    training = model.training
+    trained = [(p, p.requires_grad) for p in model.parameters()]
+    model.zero_grad(set_to_none=True)
+    model.requires_grad_(False)
+    hooks = []
+    count = 0
+    try:
+        model.eval()
+        for name, weight in weights.items():
+            weight.requires_grad_(True)
+            hooks.append(weight.register_post_accumulate_grad_hook(_squared_into(squares[name])))
+        for example in examples:
+            batch = batch_of(model, [example], pad_id)
+            if draw is not None:
+                batch = replace(batch, targets=_drawn(batch.logits, batch.targets, draw))
+            token_losses(batch).sum().backward()  # type: ignore[no-untyped-call]
+            count += 1
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for parameter, was in trained:
+            parameter.requires_grad_(was)
+        model.train(training)
+    for square in squares.values():
+        square /= count
+    return squares
+
+
+def _squared_into(squares: torch.Tensor) -> Callable[[torch.Tensor], None]:
+    def add(weight: torch.Tensor) -> None:
+        assert weight.grad is not None
+        gradient = weight.grad.to(squares.dtype)
+        squares.addcmul_(gradient, gradient)
+        weight.grad = None
+
+    return add
+
+
+def _drawn(logits: torch.Tensor, targets: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """Tokens drawn from the predictions, where one is learned; shape (1, k)."""
+    import torch
+
+    chances = logits.detach().float().softmax(-1).flatten(0, 1)
+    tokens = torch.multinomial(chances, 1, generator=draw).view_as(targets)
+    return tokens.where(targets != IGNORED, targets)
