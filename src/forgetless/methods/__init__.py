@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from forgetless.methods.base import Method
+from forgetless.methods.ema import Ema
 from forgetless.methods.joint import Joint
 from forgetless.methods.lora import Lora
+from forgetless.methods.merge import Merge
 from forgetless.methods.replay import Replay
 from forgetless.methods.sequential import Sequential
+from forgetless.methods.sfa import Sfa
 
 METHODS: Mapping[str, type[Method[Any]]] = {
-    method.name: method for method in (Sequential, Joint, Replay, Lora)
+    method.name: method for method in (Sequential, Joint, Replay, Ema, Sfa, Lora, Merge)
 }
