@@ -58,7 +58,7 @@ CASES: dict[str, Case] = {
     "joint": Case(),
     "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
     "ema": Case(on={"decay": 0.5}, off={"decay": 0}),
-    "sfa": Case(on={"weight": 0.3}, off={"weight": 0}),
+    "sfa": Case(on={"weight": 0.3, "interval": 0.6}, off={"weight": 0}),
     "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
     "merge": Case(on={"alpha": 0.6}, off={"alpha": 1}),
     "anchor": Case(on={"strength": 0.5}, off={"strength": 0}),

@@ -46,16 +46,16 @@ def move_between(
 
     parameters = trained(model)
     with torch.no_grad():
-        if alpha in (0, 1):
+        if alpha in (0, 1):  # no arithmetic: every bit is as it was
             for name, parameter in parameters.items():
                 parameter.copy_((after if alpha else before)[name])
             return
         for down, up in adapter_factors(parameters):
-            b, a = between_products(
-                *(before[name].to(parameters[name].device) for name in (up, down)),
-                *(after[name].to(parameters[name].device) for name in (up, down)),
-                alpha=alpha,
+            device = parameters[up].device
+            (b0, a0), (b1, a1) = (
+                (end[up].to(device), end[down].to(device)) for end in (before, after)
             )
+            b, a = between_products(b0, a0, b1, a1, alpha)
             parameters.pop(up).copy_(b)
             parameters.pop(down).copy_(a)
         for name, parameter in parameters.items():

@@ -1,9 +1,12 @@
 """Exponential moving average: a stage leaves the average of the weights it went through.
 
-After every ``every`` optimiser steps  average <- d * average + (1 - d) * weights,  beginning with
-the weights at the stage's start; the training itself goes on as without.  At the n-th update d is
-the decay, or with ``warmup`` the smaller of it and (1 + n) / (10 + n), so that a short stage does
-not end near where it began.
+After every ``every`` optimiser steps, and at the end,
+
+    average <- d * average + (1 - d) * weights,
+
+beginning with the weights at the stage's start; the training itself goes on as without.  At the
+n-th update d is the decay, or with ``warmup`` the smaller of it and (1 + n) / (10 + n), so that a
+short stage does not end near where it began.
 
 Source: Polyak and Juditsky 1992; Tarvainen and Valpola 2017 (arXiv 1703.01780), section 2,
 whose teacher is this average.
@@ -13,6 +16,7 @@ differs from it by how far A and B move together while they are averaged.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -66,7 +70,9 @@ class Ema(Method[EmaConfig]):
 
     def before_step(self, model: Any) -> None:
         """Take in what the step before left, once every method has done its part in it."""
-        self._update(model)
+        updates, more = divmod(self._steps, self.config.every)
+        if updates and not more:
+            self._update(model, updates)
 
     def after_step(self, model: Any) -> None:
         """Count the step."""
@@ -76,22 +82,22 @@ class Ema(Method[EmaConfig]):
         """Take in the last step, and put the average in the place of the weights."""
         import torch
 
-        self._update(bench.model)
+        if self._steps:
+            self._update(bench.model, math.ceil(self._steps / self.config.every))
         with torch.no_grad():
             for name, average in self._average.items():
                 bench.model.get_parameter(name).copy_(average)
         self._average = {}
 
-    def _update(self, model: Any) -> None:
-        """Average the weights in, if it is their turn."""
+    def _update(self, model: Any, number: int) -> None:
+        """Average the weights in, as the so-manieth update of the stage."""
         import torch
 
-        updates, early = divmod(self._steps, self.config.every)
-        if early or not updates or not self._average:
+        if not self._average:
             return
         decay = self.config.decay
         if self.config.warmup:
-            decay = min(decay, (1 + updates) / (10 + updates))
+            decay = min(decay, (1 + number) / (10 + number))
         parameters = trained(model)
         averages = [self._average[name] for name in parameters]
         weights = [p.detach() for p in parameters.values()]
