@@ -8,6 +8,7 @@ from typing import Any
 from forgetless.methods.agem import Agem
 from forgetless.methods.base import Method
 from forgetless.methods.der import Der
+from forgetless.methods.ema import Ema
 from forgetless.methods.joint import Joint
 from forgetless.methods.kl import Kl
 from forgetless.methods.lora import Lora
@@ -17,6 +18,7 @@ from forgetless.methods.joint import Joint
 from forgetless.methods.l2sp import L2sp
 from forgetless.methods.lora import Lora
 from forgetless.methods.ogd import Ogd
+from forgetless.methods.merge import Merge
 from forgetless.methods.replay import Replay
 from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
@@ -31,4 +33,8 @@ from forgetless.methods.si import Si
 
 METHODS: Mapping[str, type[Method[Any]]] = {
     method.name: method for method in (Sequential, Joint, Replay, Ewc, L2sp, Si, Agem, Ogd, Lora)
+from forgetless.methods.sfa import Sfa
+
+METHODS: Mapping[str, type[Method[Any]]] = {
+    method.name: method for method in (Sequential, Joint, Replay, Ema, Sfa, Lora, Merge)
 }

@@ -102,12 +102,14 @@ class Workbench:
             without weights, in a dry run.  A method that puts another in its place says so here.
         tokenizer: Its tokenizer.
         encoder: Tokenises rows as for training.
+        steps: Optimiser steps that the stage takes; known from the phase *start* on, 0 before.
     """
 
     stage: Stage
     model: Any
     tokenizer: Any
     encoder: Encoder
+    steps: int = 0
 
     @cached_property
     def new(self) -> Examples:
@@ -178,9 +180,10 @@ class Method(Generic[C]):
     Attributes:
         name: How a plan names it.
         Config: Its options.
-        excludes: Methods it cannot be combined with, and why.
+        excludes: Methods it cannot be combined with, and why; options may add to them.
         requires: Methods it cannot do without, and why.
-        only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so.
+        only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so; it
+            may depend on the options.
         learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
             not load a model for nothing.
 
@@ -190,7 +193,7 @@ class Method(Generic[C]):
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
-    excludes: ClassVar[Mapping[str, str]] = {}
+    excludes: Mapping[str, str] = {}
     requires: ClassVar[Mapping[str, str]] = {}
     only_in_runs: str = ""
     learns_from_model: bool = True

@@ -93,6 +93,7 @@ def train_stage(
 
     rows_per_step = config.batch_size * config.accumulation
     steps = math.ceil(len(schedule) / rows_per_step)
+    bench.steps = steps
     methods.start_stage(bench, schedule.examples)
     resumed = latest_complete(checkpoints)
     spent = (0.0, 0.0)

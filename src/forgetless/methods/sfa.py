@@ -1,0 +1,97 @@
+"""Sequential fine-tuning with averaging: go part of the way back to the stage's start, repeatedly.
+
+After each ``interval`` of the stage's steps, and at its end,
+
+    weights <- (1 - weight) * weights + weight * weights at the stage's start,
+
+and training goes on from there, the optimiser's state as it is.
+
+Source: Kleiman et al. 2025 (arXiv 2501.05559): theta <- (1 - beta) theta* + beta theta_o after
+every p T of T steps and at the end; theta_o is what the training on the task before left.
+Differs: the first stage goes back towards the untouched model, which has abilities to keep, too.
+Of an adapter, A and B go back apart, because the optimiser's state belongs to them; the change B A
+is then off the average of the products by weight * (1 - weight) * (B - B_start) (A - A_start).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.between import trained
+from forgetless.plan import Config
+from forgetless.tasks.examples import Examples
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SfaConfig(Config):
+    """Options of averaging with the stage's start."""
+
+    weight: float = Field(
+        0.5, ge=0, lt=1, description="share of the stage's start in each average; 0: no averaging"
+    )
+    interval: float = Field(
+        0.25, gt=0, le=1, description="share of the stage's steps between two averages"
+    )
+
+
+class Sfa(Method[SfaConfig]):
+    """Average the weights with those at the stage's start several times while training."""
+
+    name = "sfa"
+    Config = SfaConfig
+
+    def __init__(self, config: SfaConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._start: dict[str, torch.Tensor] = {}
+        self._interval = 1
+        self._steps = 0
+
+    def acts_in(self, stage: Stage) -> bool:
+        """Unless the past has no weight."""
+        return self.config.weight > 0
+
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        """Keep the weights to return to."""
+        assert bench.steps > 0, "an interval is a share of the steps"
+        self._steps = 0
+        self._interval = max(1, round(self.config.interval * bench.steps))
+        if self.config.weight > 0:
+            self._start = {name: p.detach().clone() for name, p in trained(bench.model).items()}
+
+    def before_step(self, model: Any) -> None:
+        """Nothing."""
+
+    def after_step(self, model: Any) -> None:
+        """Average where an interval ends."""
+        self._steps += 1
+        if self._steps % self._interval == 0:
+            self._return(model)
+
+    def settle(self, bench: Workbench) -> None:
+        """Average at the end, unless the last step has done so."""
+        if self._steps % self._interval:
+            self._return(bench.model)
+        self._start = {}
+
+    def _return(self, model: Any) -> None:
+        """Move the weights in place."""
+        import torch
+
+        if self._start:
+            weights = trained(model)
+            start = [self._start[name] for name in weights]
+            with torch.no_grad():
+                torch._foreach_lerp_(list(weights.values()), start, self.config.weight)
+
+    def state(self) -> State:
+        """The steps taken; the start is what the stage before left."""
+        return State(values={"steps": self._steps})
+
+    def restore(self, state: State) -> None:
+        """Take the count back."""
+        self._steps = int(state.values["steps"])
