@@ -112,7 +112,7 @@ class Lora(Method[LoraConfig]):
                 use_rslora=options.rslora,
                 use_dora=options.dora,
             )
-            if not bench.dry and options.init not in BY_PEFT:
+            if options.init not in BY_PEFT:
                 self._start(bench)
         elif not bench.dry and options.init in TAKING_OVER:
             self._take_apart(bench.model)
@@ -128,6 +128,8 @@ class Lora(Method[LoraConfig]):
     def _start(self, bench: Workbench) -> None:
         """Start a new adapter from the weights, or from rows."""
         options, layers = self.config, linear_layers(bench.model)
+        if bench.dry:
+            return
         examples = self._examples(bench) if options.init in FROM_ROWS else None
         pad_id = bench.pad_id if examples is not None else 0
         starts = start_factors(

@@ -66,6 +66,7 @@ class Olora(Method[OloraConfig]):
 
         if not isinstance(bench.model, peft.PeftModel):
             bench.model = put_on(bench.model, self.name, self.config)
+            linear_layers(bench.model)  # refuses what the next stage could not join
         elif not bench.dry:
             lay_beside(bench.model, NEW, self.config)
             freeze(linear_layers(bench.model), ADAPTER)

@@ -124,10 +124,13 @@ class Osf(Method[OsfConfig]):
         for name, parameter in bench.model.named_parameters():
             if parameter.requires_grad:
                 most = min(parameter.shape)
-                u, values, vh = torch.linalg.svd(parameter.detach().float(), full_matrices=False)
                 k = min(round(share * most), most - 1)
+                weight = parameter.detach()
+                exact = (weight if weight.is_cuda else weight.cpu()).double()
+                u, values, vh = torch.linalg.svd(exact, full_matrices=False)
+                parts = (u[:, :k], values[:k], vh[:k])
                 self._protected[name] = Protected(
-                    u[:, :k].contiguous(), values[:k].clone(), vh[:k].contiguous()
+                    *(part.to(weight.device, torch.float32).contiguous() for part in parts)
                 )
 
     def before_step(self, model: Any) -> None:
