@@ -45,12 +45,14 @@ class Case:
         off: Options with which it does nothing, if there are any.
         beside: Methods that it cannot do without, with their options.
         other_weights: Whether it trains other parameters than the model's own.
+        learns: By how much the loss of a stage falls at least in 12 steps, in nats.
     """
 
     on: Mapping[str, Any] = field(default_factory=dict)
     off: Mapping[str, Any] | None = None
     beside: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     other_weights: bool = False
+    learns: float = 0.3
 
 
 CASES: dict[str, Case] = {
@@ -78,6 +80,10 @@ CASES: dict[str, Case] = {
     "sfa": Case(on={"weight": 0.3, "interval": 0.6}, off={"weight": 0}),
     "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
     "merge": Case(on={"alpha": 0.6}, off={"alpha": 1}),
+    "freeze": Case(on={"share": 0.5}, off={"first": 0}),
+    "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
+    "olora": Case(on={"rank": 4, "alpha": 32, "dropout": 0.1}, other_weights=True, learns=0.1),
+    "osf": Case(on={"share": 0.5}, learns=0.1),
     "anchor": Case(on={"strength": 0.5}, off={"strength": 0}),
     "calm": Case(on={"strength": 0.1}, off={"strength": 0}),
     "project": Case(on={"strength": 1.0}, off={"strength": 0}),
@@ -224,7 +230,7 @@ def test_second_stage_works_and_learns(name: str, tiny_model: Path, tmp_path: Pa
     before = weights(loaded.model)
     for stage in methods.stages(one_stage_a_task(TASKS)):
         trained = train(loaded, stage, config, tmp_path / stage.name, methods)
-        assert trained.losses[-1] < trained.losses[0] - 0.3
+        assert trained.losses[-1] < trained.losses[0] - CASES[name].learns
         end_stage(methods, loaded, stage)
         after = weights(loaded.model)
         assert all(value.isfinite().all() for value in after.values())

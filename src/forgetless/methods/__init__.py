@@ -9,6 +9,7 @@ from forgetless.methods.agem import Agem
 from forgetless.methods.base import Method
 from forgetless.methods.der import Der
 from forgetless.methods.ema import Ema
+from forgetless.methods.freeze import Freeze
 from forgetless.methods.joint import Joint
 from forgetless.methods.kl import Kl
 from forgetless.methods.lora import Lora
@@ -19,6 +20,8 @@ from forgetless.methods.l2sp import L2sp
 from forgetless.methods.lora import Lora
 from forgetless.methods.ogd import Ogd
 from forgetless.methods.merge import Merge
+from forgetless.methods.olora import Olora
+from forgetless.methods.osf import Osf
 from forgetless.methods.replay import Replay
 from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
@@ -37,4 +40,5 @@ from forgetless.methods.sfa import Sfa
 
 METHODS: Mapping[str, type[Method[Any]]] = {
     method.name: method for method in (Sequential, Joint, Replay, Ema, Sfa, Lora, Merge)
+    method.name: method for method in (Sequential, Joint, Replay, Freeze, Lora, Olora, Osf)
 }
