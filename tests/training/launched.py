@@ -11,10 +11,9 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from forgetless.methods import Replay
+from forgetless.methods import Agem, Ema, Ewc, Kl, Merge, Replay, TokenWeights
 from forgetless.methods.base import Method
 from forgetless.training.protect import protect
-from tests.methods.probes import Anchor, Calm, Project, Slow
 from tests.training.trainers import made, state_of
 
 
@@ -27,8 +26,8 @@ def main(model: Path, folder: Path, rows: int) -> None:
         "use_cpu": True,
     }
     methods: list[Method[Any]] = [
-        *(Replay(ratio=0.3), Calm(strength=0.01), Project(strength=1.0)),
-        *(Anchor(strength=0.5), Slow(strength=0.3)),
+        *(Replay(ratio=0.3), Kl(strength=0.5, teacher="copy"), TokenWeights(kind="flow")),
+        *(Ewc(strength=0.1), Agem(rows=4), Ema(decay=0.5), Merge(alpha=0.8)),
     ]
     first = protect(made("transformers", model, folder, **settings), methods)
     first.train()

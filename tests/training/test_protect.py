@@ -12,11 +12,12 @@ import torch
 
 import forgetless
 from forgetless.errors import PlanError, UsageError
-from forgetless.methods import Joint, Lora, Replay, Sequential
+from forgetless.methods import METHODS, Joint, Lora, Replay, Sequential
 from forgetless.methods.base import Method
 from forgetless.training.others_rows import draw
 from forgetless.training.protect import Protection, protect
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
+from tests.methods.test_contract import CASES
 from tests.training.build import differing, distance, fresh, weights
 from tests.training.trainers import StopAt, losses, made, state_of, texts, tokenised
 
@@ -340,6 +341,28 @@ def test_evaluation_is_the_trainers_own(kind: str, tiny_model: Path, tmp_path: P
         pytest.importorskip("trl")
         rows = ours.train_dataset
     assert ours.evaluate(rows)["eval_loss"] == plain.evaluate(rows)["eval_loss"]
+
+
+IN_RUNS_ALONE = {"joint", "lora", "olora"}
+
+
+@both
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_works_over_two_stages_or_says_that_it_is_for_runs(
+    name: str, kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    case = CASES[name]
+    methods = [METHODS[n](**o) for n, o in {name: case.on, **case.beside}.items()]
+    if name in IN_RUNS_ALONE:
+        with pytest.raises(PlanError, match=f"{name} cannot act in your own trainer: "):
+            protect(made(kind, tiny_model, tmp_path), methods)
+        return
+    trainer = two_stages(kind, tiny_model, tmp_path / "two", methods)
+    trainer.protection.end_stage()
+    assert all(value.isfinite().all() for value in state_of(trainer).values())
+    plain = two_stages(kind, tiny_model, tmp_path / "plain", [])
+    if name not in ("sequential", "agem"):  # agem may find nothing to object to
+        assert differing(state_of(trainer), state_of(plain))
 
 
 REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {

@@ -9,36 +9,33 @@ from forgetless.methods.agem import Agem
 from forgetless.methods.base import Method
 from forgetless.methods.der import Der
 from forgetless.methods.ema import Ema
+from forgetless.methods.ewc import Ewc
 from forgetless.methods.freeze import Freeze
 from forgetless.methods.joint import Joint
 from forgetless.methods.kl import Kl
-from forgetless.methods.lora import Lora
-from forgetless.methods.on_policy_replay import OnPolicyReplay
-from forgetless.methods.ewc import Ewc
-from forgetless.methods.joint import Joint
 from forgetless.methods.l2sp import L2sp
 from forgetless.methods.lora import Lora
-from forgetless.methods.ogd import Ogd
 from forgetless.methods.merge import Merge
+from forgetless.methods.ogd import Ogd
 from forgetless.methods.olora import Olora
+from forgetless.methods.on_policy_replay import OnPolicyReplay
 from forgetless.methods.osf import Osf
 from forgetless.methods.replay import Replay
 from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
+from forgetless.methods.sfa import Sfa
+from forgetless.methods.si import Si
 from forgetless.methods.token_weights import TokenWeights
 
-__all__ = ["METHODS", "Joint", "Lora", "Replay", "Sequential"]
-
 METHODS: Mapping[str, type[Method[Any]]] = {
-    method.name: method for method in (Sequential, Joint, Replay, SelfReplay, OnPolicyReplay, Lora)
-    method.name: method for method in (Sequential, Joint, Replay, Kl, Der, TokenWeights, Lora)
-from forgetless.methods.si import Si
-
-METHODS: Mapping[str, type[Method[Any]]] = {
-    method.name: method for method in (Sequential, Joint, Replay, Ewc, L2sp, Si, Agem, Ogd, Lora)
-from forgetless.methods.sfa import Sfa
-
-METHODS: Mapping[str, type[Method[Any]]] = {
-    method.name: method for method in (Sequential, Joint, Replay, Ema, Sfa, Lora, Merge)
-    method.name: method for method in (Sequential, Joint, Replay, Freeze, Lora, Olora, Osf)
+    method.name: method
+    for method in (
+        *(Sequential, Joint),
+        *(Replay, SelfReplay, OnPolicyReplay),
+        *(Kl, Der, TokenWeights),
+        *(Ewc, L2sp, Si, Agem, Ogd),
+        *(Ema, Sfa),
+        *(Freeze, Lora, Olora, Osf),
+        Merge,
+    )
 }

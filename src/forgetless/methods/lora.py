@@ -82,7 +82,6 @@ class Lora(Method[LoraConfig]):
     """Train a low-rank adapter instead of the weights."""
 
     name = "lora"
-    only_in_runs = "make the model with peft.get_peft_model before the trainer"
     Config = LoraConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "olora": "both put an adapter on the model",

@@ -22,7 +22,8 @@ IGNORED = -100  # the label that transformers leaves out of losses and token cou
 def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
     """Cross-entropy of the learned tokens, as methods weigh it, and the terms they add.
 
-    Both are sums over the tokens of the batch, divided by those of the whole optimiser step.
+    Both are sums over the tokens of the batch, divided by those of the whole optimiser step.  The
+    model is that of the trainer, not wrapped for several processes: teachers communicate nothing.
     """
     weights = methods.weigh(batch)
     losses = cross_entropy(

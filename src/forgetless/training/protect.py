@@ -12,6 +12,7 @@ that overrides the few methods in which they act.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
@@ -149,14 +150,15 @@ class Protection:
         pools = [
             (source.ratio, pool)
             for source in self.methods.rehearsal(bench)
-            if source.ratio > 0 and len(pool := bench.encoder.encode(source.rows, rehearsal=True))
+            if source.ratio > 0 and len(pool := source.encoded(bench.encoder))
         ]
+        self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
+        bench.steps = _steps(trainer.args, len(self.rows or trainer.train_dataset))
         everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
         training = bench.model.training
         bench.model.eval()
         self.methods.start_stage(bench, everything)
         bench.model.train(training)
-        self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
         self._bench = bench
 
     def _workbench(self, trainer: Any) -> Workbench:
@@ -277,7 +279,7 @@ class _Protected(StepPhases):
             *(ids, mask, positions, columns, logits, targets),
             *(inputs[REPLAYED], inputs[KEYS], max(1.0, float(learned))),
         )
-        loss = step_loss(self.methods, model, batch)
+        loss = step_loss(self.methods, self.model, batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes
         return loss
@@ -327,6 +329,15 @@ def _remembered(number: int, saved: dict[str, torch.Tensor]) -> TokenTask:
         of_row.setdefault(row, []).append(index)
     count = max(of_row, default=-1) + 1
     return _task(number, count, lambda row: [examples[i] for i in of_row.get(row, [])])
+
+
+def _steps(args: Any, rows: int) -> int:
+    """Optimiser steps of a training, as the Trainer counts them."""
+    if args.max_steps > 0:
+        return int(args.max_steps)
+    batches = math.ceil(rows / (args.train_batch_size * args.world_size))
+    steps = max(1, math.ceil(batches / args.gradient_accumulation_steps))
+    return math.ceil(args.num_train_epochs * steps)
 
 
 def _mixed(trainer: Any, bench: Workbench, pools: list[tuple[float, Examples]]) -> MixedRows:

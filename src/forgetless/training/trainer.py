@@ -148,7 +148,7 @@ class StageTrainer(StepPhases, Trainer):
         targets = labels[:, columns]
         learned = float(num_items_in_batch or (targets != IGNORED).sum())
         batch = Batch(*place, logits, targets, inputs["replayed"], inputs["keys"], learned)
-        return step_loss(self.methods, model, batch)
+        return step_loss(self.methods, self.model, batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass; a loss that is not a number stops before any damage."""
