@@ -33,8 +33,8 @@ def launch(model: Path, folder: Path, processes: int, rows: int) -> None:
 def test_two_processes_learn_what_one_learns_with_the_same_global_batch(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    launch(tiny_model, tmp_path, processes=1, rows=8)
-    launch(tiny_model, tmp_path, processes=2, rows=4)
+    launch(tiny_model, tmp_path, processes=1, rows=4)
+    launch(tiny_model, tmp_path, processes=2, rows=2)
     one = load_file(tmp_path / "0-of-1.safetensors")
     first, second = (load_file(tmp_path / f"{rank}-of-2.safetensors") for rank in (0, 1))
     assert differing(first, second) == []
