@@ -11,8 +11,9 @@ import torch
 
 from forgetless.methods.base import Batch, Workbench
 from forgetless.methods.passes import batch_of
-from forgetless.tasks.examples import Examples, Origin
+from forgetless.tasks.examples import Encoder, Examples, Origin
 from forgetless.tasks.render import Encoded
+from tests.training.build import settings
 
 
 class Bigram(torch.nn.Module):
@@ -44,7 +45,7 @@ def packed(encoded: Sequence[Encoded]) -> Examples:
 
 def bench_of(model: Any, new: Sequence[Encoded], stage: Any = None) -> Workbench:
     """A bench whose new rows are these."""
-    bench = Workbench(stage, model, SimpleNamespace(pad_token_id=0), SimpleNamespace())
+    bench = Workbench(stage, model, SimpleNamespace(pad_token_id=0), Encoder(None, settings()))
     bench.__dict__["new"] = packed(new)  # where cached_property keeps it
     return bench
 
@@ -58,6 +59,4 @@ def batch(
     """A batch as training makes it; rows named are rehearsed."""
     made = batch_of(model, encoded, pad_id=0)
     rehearsed = torch.tensor([row in replayed for row in range(len(encoded))])
-    return replace(
-        made, replayed=rehearsed, learned_tokens=learned_tokens or made.learned_tokens
-    )
+    return replace(made, replayed=rehearsed, learned_tokens=learned_tokens or made.learned_tokens)

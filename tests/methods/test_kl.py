@@ -96,9 +96,11 @@ def forward_passes(model: Any) -> Iterator[list[int]]:
     """Rows of each pass through the model meanwhile."""
     counted: list[int] = []
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hook = inner.register_forward_pre_hook(
-        lambda module, args, kwargs: counted.append(len(kwargs["input_ids"])), with_kwargs=True
-    )
+
+    def count(*called: Any) -> None:
+        counted.append(len(called[-1]["input_ids"]))
+
+    hook = inner.register_forward_pre_hook(count, with_kwargs=True)
     yield counted
     hook.remove()
 
@@ -473,10 +475,10 @@ def test_copy_and_cache_of_the_whole_vocabulary_train_alike(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     found = []
-    for options in ({"teacher": "copy"}, {"teacher": "cached", "top_k": 500}):
+    for teacher in ("copy", "cached"):
         loaded = fresh(tiny_model)
-        methods = plan(kl={"strength": 2.0, **options})
-        train(loaded, FIRST, settings(steps=6), tmp_path / options["teacher"], methods)
+        methods = plan(kl={"strength": 2.0, "teacher": teacher, "top_k": 500})
+        train(loaded, FIRST, settings(steps=6), tmp_path / teacher, methods)
         found.append(weights(loaded.model))
     way = distance(found[0], weights(fresh(tiny_model).model))
     assert distance(found[0], found[1]) < 0.01 * way
