@@ -171,7 +171,7 @@ def moved(model: torch.nn.Module, by: float = 0.1) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter += by * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=by)
 
 
 def pulled(method: Ewc, model: torch.nn.Module) -> Weights:
@@ -403,8 +403,8 @@ def test_quantised_base_of_an_adapter_is_refused_with_what_to_do(tiny_model: Pat
     loaded.model = adapted(loaded.model, target_modules=["q_proj"])
     for layer in loaded.model.modules():
         if isinstance(layer, peft.tuners.lora.LoraLayer):
-            stored = layer.base_layer.weight.detach().to(torch.int8)
-            layer.base_layer.weight = torch.nn.Parameter(stored, requires_grad=False)
+            base: Any = layer.base_layer
+            base.weight = torch.nn.Parameter(base.weight.to(torch.int8), requires_grad=False)
     with pytest.raises(ModelError, match="is stored as torch") as caught:
         Ewc().end_stage(workbench(loaded, STAGES[0]))
     assert caught.value.fix == "load the model without quantisation, or use  l2sp  instead"

@@ -52,7 +52,8 @@ def fisher_diagonal(
         model.eval()
         for name, weight in weights.items():
             weight.requires_grad_(True)
-            hooks.append(weight.register_post_accumulate_grad_hook(_squared_into(squares[name])))
+            add: Any = weight.register_post_accumulate_grad_hook
+            hooks.append(add(_squared_into(squares[name])))
         for example in examples:
             batch = batch_of(model, [example], pad_id)
             if draw is not None:

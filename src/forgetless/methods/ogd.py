@@ -147,7 +147,7 @@ class Ogd(Method[OgdConfig]):
 
 def _linear_layers(
     model: Any,
-) -> Iterator[tuple[str, torch.nn.Parameter, torch.Tensor]]:
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
     """Path, weight, and the weight as a matrix (outputs, inputs) of every linear layer.
 
     A head that shares its weight with the embeddings is none.
@@ -158,8 +158,9 @@ def _linear_layers(
     embeddings = model.get_input_embeddings().weight
     for path, layer in model.named_modules():
         if isinstance(layer, Linear | Conv1D) and layer.weight is not embeddings:
-            matrix = layer.weight.detach()
-            yield path, layer.weight, matrix.T if isinstance(layer, Conv1D) else matrix
+            weight = layer.weight
+            matrix = weight.detach()
+            yield path, weight, matrix.T if isinstance(layer, Conv1D) else matrix
 
 
 def input_moments(

@@ -6,9 +6,9 @@ so the pull is on the product, and reaches A and B by the chain rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import ModelError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-T = TypeVar("T", "torch.Tensor", "Product")
+PIECE = 1 << 18  # entries worked on at a time: a megabyte of float32
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def trained_products(model: Any) -> dict[str, Product]:
     from transformers.pytorch_utils import Conv1D
 
     found = {}
-    for path, layer in model.named_modules():
-        if not isinstance(layer, LoraLayer):
-            continue
+    layers = [(path, m) for path, m in model.named_modules() if isinstance(m, LoraLayer)]
+    layer: Any  # a module as well, which the base class does not say
+    for path, layer in layers:
         trained = {name for name, p in layer.named_parameters() if p.requires_grad}
         for adapter in layer.active_adapters:
             own = {name for name in trained if adapter in name.split(".")}
@@ -130,17 +130,24 @@ def pull_towards(
         for name, parameter in model.named_parameters():
             if name not in pulled or not parameter.requires_grad:
                 continue
-            drift = parameter - _beside(parameter, anchors, name)
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            tensors = [parameter, parameter.grad, _beside(parameter, anchors, name)]
             if importances is not None:
-                drift *= _beside(parameter, importances, name)
-            squares.append(_add_gradient(parameter, drift, strength))
-    return _total(squares)
+                tensors.append(_beside(parameter, importances, name))
+            for weight, gradient, anchor, *importance in _in_pieces(tensors):
+                pull = weight - anchor
+                for factor in importance:
+                    pull *= factor
+                squares.append(torch.linalg.vector_norm(pull, dtype=torch.float32).square())
+                gradient.add_(pull, alpha=strength)
+    return strength**2 * _total(squares)
 
 
 def pull_products(
     products: Mapping[str, Product],
     strength: float,
-    anchors: Mapping[str, Product] | dict[str, torch.Tensor],
+    anchors: dict[str, Product] | dict[str, torch.Tensor],
     importances: dict[str, torch.Tensor] | None = None,
 ) -> float:
     """Add the gradient of strength/2 * sum of importance * (s B A - anchor)^2 to those of A and B.
@@ -167,9 +174,8 @@ def pull_products(
             if name not in anchors:
                 continue
             a, b, scale = product.a, product.b, product.scale
-            anchor = _beside(a, anchors, name)  # type: ignore[type-var]
+            anchor = _beside(a, anchors, name)
             if importances is None:
-                assert isinstance(anchor, Product)
                 to_a = scale * (b.T @ b) @ a - anchor.scale * (b.T @ anchor.b) @ anchor.a
                 to_b = scale * b @ (a @ a.T) - anchor.scale * anchor.b @ (anchor.a @ a.T)
             else:
@@ -177,12 +183,21 @@ def pull_products(
                 drift = (product.dense() - former) * _beside(a, importances, name)
                 drift = product.shaped(drift).to(a.dtype)
                 to_a, to_b = b.T @ drift, drift @ a.T
-            squares += [_add_gradient(a, to_a, strength * scale)]
-            squares += [_add_gradient(b, to_b, strength * scale)]
+            squares.append(_add_gradient(a, to_a, strength * scale))
+            squares.append(_add_gradient(b, to_b, strength * scale))
     return _total(squares)
 
 
-def _beside(parameter: torch.Tensor, values: dict[str, T], name: str) -> T:
+def _in_pieces(tensors: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Tensors of one shape, some rows at a time: what is worked out of them stays in the cache."""
+    import torch
+
+    rows = [tensor if tensor.ndim else tensor[None] for tensor in tensors]
+    together = max(1, PIECE * len(rows[0]) // max(1, rows[0].numel()))
+    return zip(*(torch.split(tensor, together) for tensor in rows), strict=True)
+
+
+def _beside(parameter: torch.Tensor, values: dict[str, Any], name: str) -> Any:
     """A value on the device of its parameter; what came from disk is moved there once."""
     value = values[name] = values[name].to(parameter.device)
     return value
@@ -194,7 +209,7 @@ def _add_gradient(parameter: torch.Tensor, added: torch.Tensor, factor: float) -
 
     if not parameter.requires_grad:
         return torch.zeros((), device=parameter.device)
-    norm = torch.linalg.vector_norm(added, dtype=torch.float32) * factor
+    norm: torch.Tensor = torch.linalg.vector_norm(added, dtype=torch.float32) * factor
     if parameter.grad is None:
         parameter.grad = added.mul_(factor).to(parameter.dtype)
     else:
