@@ -60,13 +60,12 @@ def herded(embeddings: Floats, count: int) -> list[int]:
     units = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     mean = units.mean(0)
     wanted = np.zeros_like(mean)  # k * mean - (sum of those taken), shape (width,)
-    squares = np.square(units).sum(1)
     chosen: list[int] = []
     for _ in range(min(count, len(units))):
         wanted += mean
-        distances = squares - 2 * units @ wanted  # |wanted - x|^2, but for |wanted|^2
-        distances[chosen] = np.inf
-        chosen.append(int(distances.argmin()))
+        nearness = units @ wanted  # of unit length, all x with the same |x|
+        nearness[chosen] = -np.inf
+        chosen.append(int(nearness.argmax()))
         wanted -= units[chosen[-1]]
     return chosen
 
