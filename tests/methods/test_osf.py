@@ -189,6 +189,12 @@ def test_target_that_the_model_does_not_have_is_refused_with_one_it_has(tiny_mod
     assert "o_proj" in caught.value.fix
 
 
+def test_model_without_anything_to_train_is_refused(tiny_model: Path) -> None:
+    model = fresh(tiny_model).model.requires_grad_(False)
+    with pytest.raises(ModelError, match="osf finds nothing to train in LlamaForCausalLM"):
+        adapt(Compose([Osf()]), model, FIRST)
+
+
 def test_model_with_an_adapter_is_refused(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     model = peft.get_peft_model(loaded.model, peft.LoraConfig(target_modules="all-linear"))

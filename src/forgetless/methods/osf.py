@@ -88,6 +88,11 @@ class Osf(Method[OsfConfig]):
         trained = {id(module.weight) for module in self._linear(bench.model)}
         for parameter in bench.model.parameters():
             parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)
+        if not any(parameter.requires_grad for parameter in bench.model.parameters()):
+            raise ModelError(
+                f"osf finds nothing to train in {type(bench.model).__name__}",
+                fix="name linear modules that are not frozen under  osf: {targets: [...]}",
+            )
 
     def _linear(self, model: Any) -> list[Any]:
         """The linear modules that are trained."""
@@ -104,12 +109,11 @@ class Osf(Method[OsfConfig]):
             return list(linear.values())
         for target in targets:
             if not any(f".{name}".endswith(f".{target}") for name in linear):
-                near = difflib.get_close_matches(target, {n.rpartition(".")[2] for n in linear})
+                kinds = sorted({name.rpartition(".")[2] for name in linear})
+                near = difflib.get_close_matches(target, kinds) or kinds
                 raise ModelError(
                     f"osf: {type(model).__name__} has no linear module named {target!r}",
-                    fix=f"there are {', '.join(near)}"
-                    if near
-                    else "name linear modules of this model under  osf: {targets: [...]}",
+                    fix=f"there are {', '.join(near)}",
                 )
         ends = tuple(f".{target}" for target in targets)
         return [module for name, module in linear.items() if f".{name}".endswith(ends)]
