@@ -19,15 +19,17 @@ VOCABULARY, WIDTH = 5, 3
 class Regression(torch.nn.Module):
     """The logits after a token are W x, with x the token's fixed features."""
 
-    def __init__(self, dropout: float = 0.0, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, dropout: float = 0.0, dtype: torch.dtype = torch.float32, width: int = WIDTH
+    ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.features: torch.Tensor
-        features = torch.randn(VOCABULARY, WIDTH, generator=generator, dtype=torch.float64)
+        features = torch.randn(VOCABULARY, width, generator=generator, dtype=torch.float64)
         self.register_buffer("features", features.to(dtype))
-        self.head = torch.nn.Linear(WIDTH, VOCABULARY, bias=False, dtype=dtype)
+        self.head = torch.nn.Linear(width, VOCABULARY, bias=False, dtype=dtype)
         with torch.no_grad():
-            self.head.weight.copy_(torch.randn(VOCABULARY, WIDTH, generator=generator))
+            self.head.weight.copy_(torch.randn(VOCABULARY, width, generator=generator))
         self.dropout = torch.nn.Dropout(dropout)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: Any, use_cache: bool) -> Any:

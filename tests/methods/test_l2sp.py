@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from forgetless.methods.base import Method
+from forgetless.methods.compose import Compose
+from forgetless.methods.l2sp import L2sp
+from forgetless.methods.lora import Lora
+from tests.training.build import (
+    Weights,
+    colour_task,
+    distance,
+    fresh,
+    one_stage_a_task,
+    settings,
+    train,
+    weights,
+    workbench,
+)
+
+FIRST, SECOND = one_stage_a_task([colour_task("first", 0), colour_task("second", 1)])
+
+
+def moved(model: torch.nn.Module) -> None:
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+
+
+def pulled(method: L2sp, model: torch.nn.Module) -> Weights:
+    model.zero_grad()
+    square = method.pull(model)
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert square == pytest.approx(sum(float(g.square().sum()) for g in found.values()), rel=1e-5)
+    return found
+
+
+def started(method: L2sp, loaded: Any, stage: Any) -> None:
+    here = workbench(loaded, stage)
+    method.start_stage(here, here.new)
+
+
+@pytest.mark.parametrize("anchor", ["previous", "base"])
+def test_gradient_of_the_penalty_is_strength_times_drift_from_the_anchor(
+    anchor: str, tiny_model: Path
+) -> None:
+    """In the second stage, before which the weights have moved."""
+    method = L2sp(strength=3.0, anchor=anchor)
+    loaded = fresh(tiny_model)
+    anchors = {"base": weights(loaded.model)}
+    started(method, loaded, FIRST)
+    moved(loaded.model)
+    anchors["previous"] = weights(loaded.model)
+    again = L2sp(strength=3.0, anchor=anchor)  # as a run that goes on from disk
+    again.restore(method.state())
+    for one in (method, again):
+        started(one, loaded, SECOND)
+    moved(loaded.model)
+    for one in (method, again):
+        found = pulled(one, loaded.model)
+        assert found.keys() == weights(loaded.model).keys()
+        for name, now in weights(loaded.model).items():
+            torch.testing.assert_close(found[name], 3.0 * (now - anchors[anchor][name]))
+
+
+@pytest.mark.parametrize("anchor", ["previous", "base"])
+def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
+    anchor: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    method = L2sp(strength=3.0, anchor=anchor)
+    loaded = fresh(tiny_model)
+    methods = Compose([Lora(rank=2, alpha=6), method])
+    train(loaded, FIRST, settings(), tmp_path, methods)
+    layers = {n: m for n, m in loaded.model.named_modules() if hasattr(m, "get_delta_weight")}
+
+    def products() -> Weights:
+        return {name: layer.get_delta_weight("default") for name, layer in layers.items()}
+
+    share = 1 if anchor == "previous" else 0  # untrained, the product is 0
+    before = {name: share * product.detach() for name, product in products().items()}
+    again = L2sp(strength=3.0, anchor=anchor)
+    again.restore(method.state())
+    for one in (method, again):
+        started(one, loaded, SECOND)
+    moved(loaded.model)
+    penalty = sum(
+        (3.0 / 2 * ((product - before[name]) ** 2).sum() for name, product in products().items()),
+        start=torch.zeros(()),
+    )
+    trained = {name: p for name, p in loaded.model.named_parameters() if p.requires_grad}
+    expected = torch.autograd.grad(penalty, list(trained.values()))
+    for one in (method, again):
+        found = pulled(one, loaded.model)
+        for name, gradient in zip(trained, expected, strict=True):
+            torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_stay_near_their_start_the_more_the_stronger(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """From the first stage on."""
+    start = weights(fresh(tiny_model).model)
+
+    def way(strength: float) -> float:
+        loaded = fresh(tiny_model)
+        methods = Compose([L2sp(strength=strength)])
+        config = settings(steps=8, warmup=0, learning_rate=1e-3)
+        train(loaded, FIRST, config, tmp_path / f"{strength:g}", methods)
+        return distance(weights(loaded.model), start)
+
+    ways = [way(strength) for strength in (0, 0.1, 1, 1000)]
+    assert ways == sorted(ways, reverse=True)
+    assert ways[3] < 0.25 * ways[0]
+
+
+def test_it_keeps_nothing_but_the_untouched_model_where_that_is_the_anchor(
+    tiny_model: Path,
+) -> None:
+    previous, base, off = L2sp(), L2sp(anchor="base"), L2sp(anchor="base", strength=0)
+    loaded = fresh(tiny_model)
+    for stage in (FIRST, SECOND):
+        for method in (previous, base, off):
+            started(method, loaded, stage)
+        moved(loaded.model)
+        assert previous.state().tensors == off.state().tensors == {}
+        kept = base.state().part("anchor")
+        assert distance(kept, weights(fresh(tiny_model).model)) == 0
+
+
+def test_it_acts_in_every_stage_unless_its_strength_is_zero() -> None:
+    assert [L2sp().acts_in(stage) for stage in (FIRST, SECOND)] == [True, True]
+    assert not L2sp(strength=0).acts_in(SECOND)
+
+
+def test_stages_trained_elsewhere_will_do_only_if_the_untouched_model_is_not_needed() -> None:
+    found: list[Method[Any]] = [L2sp(), L2sp(anchor="base"), L2sp(anchor="base", strength=0)]
+    assert [method.must_train for method in found] == [False, True, False]
