@@ -364,11 +364,25 @@ def test_choice_by_the_model_is_refused_where_all_rows_are_kept() -> None:
         replay(select=select, buffer="balanced")
 
 
-def test_random_choice_has_the_identity_it_had_before_there_was_another() -> None:
-    *_, stage = one_stage_a_task([colour_task("a"), colour_task("b", 1)])
-    identity = Replay(ratio=0.2).identity(stage)
-    assert list(identity) == ["ratio", "buffer", "size", "general", "general_ratio", "rows"]
-    assert identity == Replay(ratio=0.2, random_share=0.9).identity(stage)
+def test_random_choice_is_what_it_was_before_there_was_another() -> None:
+    """Rows and identities as the version without ``select`` had them."""
+    assert ended({"buffer": "reservoir", "size": 4}, [6, 6], 3) == [
+        ("t1", 0), ("t0", 5), ("t1", 3), ("t1", 5),
+    ]  # fmt: skip
+    assert ended({"buffer": "balanced", "size": 5}, [6, 3, 6], 3) == [
+        ("t1", 0), ("t0", 2), ("t0", 1), ("t2", 5), ("t2", 3),
+    ]  # fmt: skip
+    *_, stage = one_stage_a_task([colour_task("a"), colour_task("b", 1)], 7)
+    identity = {
+        "ratio": 0.2,
+        "buffer": "all",
+        "size": 1000,
+        "general": None,
+        "general_ratio": 0.05,
+        "rows": "bd1ca9c91edf3184e7fd59c7c76ebd92f669bd7f13ca99648e40c4ad9c85bda4",
+    }
+    assert Replay(ratio=0.2).identity(stage) == identity
+    assert Replay(ratio=0.2, random_share=0.9).identity(stage) == identity
 
 
 def test_choice_by_the_model_enters_the_identity() -> None:

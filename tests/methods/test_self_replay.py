@@ -465,6 +465,16 @@ def test_turns_leave_room_for_each_other_within_the_longest_row(tiny_model: Path
     assert kinds == {"chat", "bos"}
 
 
+def test_question_takes_at_most_half_of_the_room(
+    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
+) -> None:
+    bench = workbench(fresh(tiny_model), stages("a")[0], settings(max_length=24))
+    calls = says(lambda prompts: [[*words("abcdefghij"), END] for _ in prompts])
+    written(SelfReplay(start="chat", rows=1, max_new_tokens=1000), bench)
+    assert calls[0]["longest"] == (24 - len(HEAD) - len(BETWEEN)) // 2 == 10
+    assert calls[1]["longest"] == 24 - len(HEAD) - 10 - len(BETWEEN) == 10
+
+
 def test_rehearsing_its_own_text_keeps_a_model_nearer_to_what_it_was(
     tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -139,8 +139,6 @@ class SelfReplay(Method[SelfReplayConfig]):
             full = len(examples) + wanted
             for turn in range(ROUNDS):
                 missing = full - len(examples)
-                if not missing:
-                    break
                 drafts = write(bench, config, missing, bench.stage.rng(f"self_replay/{kind}", turn))
                 faults["unfinished"] += missing - len(drafts)
                 for draft in drafts:
