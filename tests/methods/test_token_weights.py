@@ -15,7 +15,7 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.passes import IGNORED, token_losses
 from forgetless.methods.token_weights import TokenWeights
 from forgetless.tasks.examples import Examples
-from forgetless.training.trainer import step_loss
+from forgetless.training.phases import step_loss
 from tests.methods.bigram import Bigram, answer, batch, bench_of, packed, random_bigram
 from tests.training.build import (
     colour_task,

@@ -27,6 +27,30 @@ from forgetless.methods.sfa import Sfa
 from forgetless.methods.si import Si
 from forgetless.methods.token_weights import TokenWeights
 
+__all__ = [
+    "METHODS",
+    "Agem",
+    "Der",
+    "Ema",
+    "Ewc",
+    "Freeze",
+    "Joint",
+    "Kl",
+    "L2sp",
+    "Lora",
+    "Merge",
+    "Ogd",
+    "Olora",
+    "OnPolicyReplay",
+    "Osf",
+    "Replay",
+    "SelfReplay",
+    "Sequential",
+    "Sfa",
+    "Si",
+    "TokenWeights",
+]
+
 METHODS: Mapping[str, type[Method[Any]]] = {
     method.name: method
     for method in (

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.buffer import Buffer, held_back_hash
 from forgetless.methods.passes import batch_of, token_losses
 from forgetless.methods.pulls import trained_weights
-from forgetless.methods.replay import Replay
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -49,7 +49,7 @@ class Agem(Method[AgemConfig]):
 
     def __init__(self, config: AgemConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
-        self._memory = Replay(buffer="reservoir", size=self.config.size)
+        self._memory = Buffer("reservoir", self.config.size)
         self._remembered: Examples | None = None
         self._stage: Stage | None = None
         self._pad_id = 0
@@ -61,12 +61,11 @@ class Agem(Method[AgemConfig]):
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options, and which rows are left out because they are tested."""
-        return super().identity(stage) | {"remembered": self._memory.identity(stage)["rows"]}
+        return super().identity(stage) | {"held_back": held_back_hash(stage)}
 
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Tokenise what is remembered."""
-        rows = [row for found in self._memory.rehearsal(bench) for row in found.rows]
-        self._remembered = bench.encoder.encode(rows, rehearsal=True)
+        self._remembered = bench.encoder.encode(self._memory.rows(bench.stage), rehearsal=True)
         self._stage, self._pad_id, self._step = bench.stage, bench.pad_id, 0
 
     def change_gradient(self, model: Any) -> None:
@@ -105,15 +104,17 @@ class Agem(Method[AgemConfig]):
 
     def keep_rows(self, stage: Stage) -> None:
         """Remember rows of the stage."""
-        self._memory.keep_rows(stage)
+        rng = stage.rng("agem/memory")
+        for task in stage.tasks:
+            self._memory.add(task.name, len(task.train), rng)
 
     def state(self) -> State:
         """Which rows are remembered, and how often some were drawn."""
-        return State(values={"memory": self._memory.state().values, "step": self._step})
+        return State(values={"memory": self._memory.values(), "step": self._step})
 
     def restore(self, state: State) -> None:
         """Take it back."""
-        self._memory.restore(State(values=state.values["memory"]))
+        self._memory.restore(state.values["memory"])
         self._step = int(state.values["step"])
 
 

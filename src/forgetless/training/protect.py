@@ -337,7 +337,7 @@ def _steps(args: Any, rows: int) -> int:
         return int(args.max_steps)
     batches = math.ceil(rows / (args.train_batch_size * args.world_size))
     steps = max(1, math.ceil(batches / args.gradient_accumulation_steps))
-    return math.ceil(args.num_train_epochs * steps)
+    return math.ceil(float(args.num_train_epochs) * steps)
 
 
 def _mixed(trainer: Any, bench: Workbench, pools: list[tuple[float, Examples]]) -> MixedRows:
