@@ -336,7 +336,7 @@ def _steps(args: Any, rows: int) -> int:
     if args.max_steps > 0:
         return int(args.max_steps)
     batches = math.ceil(rows / (args.train_batch_size * args.world_size))
-    steps = max(1, math.ceil(batches / args.gradient_accumulation_steps))
+    steps: int = max(1, math.ceil(batches / args.gradient_accumulation_steps))
     return math.ceil(float(args.num_train_epochs) * steps)
 
 
