@@ -130,6 +130,25 @@ def test_cut_to_its_rank_it_is_the_nearest_there_is(alpha: float) -> None:
     assert torch.dist(b @ a, whole) < torch.dist(apart, whole)
 
 
+@pytest.mark.parametrize("alpha", [0, 0.3, 1])
+def test_what_was_joined_behind_an_adapter_stays_there(alpha: float) -> None:
+    """As where an adapter has taken a part of the weights over, which is its second half."""
+    model = Adapted(rank=4)
+    joined = host_copy(model)
+    before, after = ends(Adapted(rank=2))
+    with torch.no_grad():
+        model.get_parameter(DOWN)[:2] = after[DOWN]
+        model.get_parameter(UP)[:, :2] = after[UP]
+        model.plain.copy_(after["plain"])
+    move_between(model, before, host_copy(model), alpha)
+    found = host_copy(model)
+    assert found[DOWN][2:].equal(joined[DOWN][2:])
+    assert found[UP][:, 2:].equal(joined[UP][:, 2:])
+    alone = Adapted(rank=2)
+    move_between(alone, before, after, alpha)
+    torch.testing.assert_close(found[UP][:, :2] @ found[DOWN][:2], alone.product)
+
+
 def test_adapter_that_started_at_zero_is_scaled() -> None:
     b1, a1 = of_rank(4, 6, 9, seed=2)
     b, a = between_products(torch.zeros(6, 4), torch.randn(4, 9), b1, a1, 0.3)
@@ -155,6 +174,7 @@ def test_factors_are_paired_by_name_where_both_are_there() -> None:
     names = [
         *("m.q.lora_B.default.weight", "m.q.lora_A.default.weight"),
         *("m.e.lora_embedding_A.default", "m.e.lora_embedding_B.default"),
-        *("m.k.lora_A.default.weight", "m.v.lora_B.default.weight", "m.MODEL_A.weight"),
+        *("m.k.lora_A.default.weight", "m.v.lora_B.default.weight"),
+        *("m.plain_A.weight", "m.plain_B.weight"),
     ]
     assert adapter_factors(names) == [(names[2], names[3]), (names[1], names[0])]

@@ -75,13 +75,13 @@ def test_next_stage_begins_with_the_average_and_averages_anew(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     capture = Capture()
-    methods = Compose([Ema(decay=0.5, warmup=False), capture])
+    methods = Compose([Ema(decay=0.9), capture])
     loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(steps=2), tmp_path / "first", methods)
     between = weights(loaded.model)
     train(loaded, SECOND, settings(steps=2), tmp_path / "second", methods)
     assert differing(capture.before[2], between) == []
-    expected = by_hand([between, *capture.after[2:]], [0.5, 0.5])
+    expected = by_hand([between, *capture.after[2:]], [2 / 11, 3 / 12])
     for name, value in weights(loaded.model).items():
         torch.testing.assert_close(value.double(), expected[name], rtol=1e-6, atol=1e-7)
 
@@ -148,3 +148,12 @@ def test_only_what_is_trained_is_averaged(tiny_model: Path) -> None:
     ema.start_stage(bench, bench.new)
     assert ema.state().tensors
     assert all("mlp" in name for name in ema.state().tensors)
+
+
+def test_without_decay_it_does_not_act_and_keeps_no_average(tiny_model: Path) -> None:
+    ema = Ema(decay=0)
+    bench = workbench(fresh(tiny_model), FIRST)
+    ema.start_stage(bench, bench.new)
+    assert ema.state().tensors == {}
+    assert not ema.acts_in(FIRST)
+    assert Ema().acts_in(FIRST)

@@ -81,7 +81,9 @@ def taught(model: Path, folder: Path, *methods: Method[Any]) -> tuple[Watch, lis
 def test_linear_is_the_weighted_mean_of_the_models_before_and_after_each_stage(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    watch, left = taught(tiny_model, tmp_path, Merge(alpha=0.3))
+    merge = Merge(alpha=0.3)
+    watch, left = taught(tiny_model, tmp_path, merge)
+    assert merge._before == {}  # let go when the stage ended
     assert differing(watch.before[0], weights(fresh(tiny_model).model)) == []
     assert differing(watch.before[1], left[0]) == []
     for before, after, found in zip(watch.before, watch.after, left, strict=True):
@@ -100,6 +102,12 @@ def test_ends_are_the_models_bit_for_bit(
         watch, left = taught(tiny_model, folder, *methods, Merge(alpha=alpha))
         end = watch.after if alpha else watch.before
         assert [differing(ours, theirs) for ours, theirs in zip(left, end, strict=True)] == [[], []]
+
+
+def test_kept_as_it_is_the_stage_is_plain() -> None:
+    assert not Merge(alpha=1).acts_in(FIRST)
+    for options in ({}, {"alpha": "search"}, {"alpha": 1, "how": "ties"}):
+        assert Merge(**options).acts_in(FIRST)
 
 
 @pytest.mark.parametrize("how", ["ties", "dare_linear", "dare_ties"])
@@ -239,7 +247,9 @@ def test_drop_depends_on_the_stage_and_its_seed_alone() -> None:
 
 
 def test_thinned_changes_of_an_adapter_are_refused(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="merge and lora cannot be combined: dare_ties thins out"):
+    with pytest.raises(
+        PlanError, match="merge and lora cannot be combined: dare_ties keeps single"
+    ):
         Compose([Lora(), Merge(how="dare_ties")])
     Compose([Lora(), Merge(how="linear")])
     loaded = fresh(tiny_model)

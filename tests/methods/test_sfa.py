@@ -119,3 +119,17 @@ def test_the_larger_its_weight_the_nearer_the_start(tiny_model: Path, tmp_path: 
         ways.append(sum(float((left[n] - start[n]).square().sum()) for n in start))
     assert ways == sorted(ways, reverse=True)
     assert ways[2] < 0.1 * ways[0]
+
+
+def test_without_weight_it_does_not_act_and_keeps_no_start(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    sfa = Sfa(weight=0)
+    kept = []
+    methods = Compose([sfa])
+    train(
+        fresh(tiny_model), FIRST, settings(), tmp_path, methods, lambda _: kept.append(sfa._start)
+    )
+    assert kept == [{}] * 4
+    assert not sfa.acts_in(FIRST)
+    assert Sfa().acts_in(FIRST)

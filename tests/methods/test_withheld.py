@@ -57,6 +57,11 @@ def test_share_is_withheld_within_bounds(rows: int, share: float, expected: int)
     assert len(stages[0].tasks[0].train) == rows - expected
 
 
+def test_copies_of_a_row_count_as_rows() -> None:
+    _, withheld = withhold(one_stage_a_task([task_of("t", [*range(10), *range(10)])]), 0.4)
+    assert len(withheld["t"]) == 8
+
+
 def test_order_of_the_rows_stays() -> None:
     (stage,), withheld = withhold(one_stage_a_task([task_of("t", range(50))]), 0.3)
     for rows in (stage.tasks[0].train, withheld["t"]):

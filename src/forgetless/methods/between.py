@@ -34,32 +34,34 @@ def move_between(
     """Set what is trained to (1 - alpha) * before + alpha * after; 0 and 1 are exact copies.
 
     A LoRA adapter adds B A to a weight, so the products are averaged, not A and B: see
-    :func:`between_products`.
+    :func:`between_products`.  What was joined to its rank behind its own is left alone.
 
     Args:
-        model: Its trained parameters are written.
-        before: Their values at alpha 0, by name, on any device.
-        after: Their values at alpha 1; may be the parameters themselves.
+        model: Its parameters are written.
+        before: The values at alpha 0 of those that were trained, by name, on any device.
+        after: The values at alpha 1 of the same; may be the parameters themselves.
         alpha: In [0, 1].
     """
     import torch
 
-    parameters = trained(model)
+    parameters = dict(model.named_parameters())
+    live = {name: _own(parameters[name], start) for name, start in before.items()}
+    after = {name: _own(after[name], start) for name, start in before.items()}
     with torch.no_grad():
         if alpha in (0, 1):  # no arithmetic: every bit is as it was
-            for name, parameter in parameters.items():
+            for name, parameter in live.items():
                 parameter.copy_((after if alpha else before)[name])
             return
-        for down, up in adapter_factors(parameters):
-            device = parameters[up].device
+        for down, up in adapter_factors(before):
+            device = live[up].device
             (b0, a0), (b1, a1) = (
                 (end[up].to(device), end[down].to(device)) for end in (before, after)
             )
             b, a = between_products(b0, a0, b1, a1, alpha)
-            parameters.pop(up).copy_(b)
-            parameters.pop(down).copy_(a)
-        for name, parameter in parameters.items():
-            start, end = (state[name].to(parameter.device).float() for state in (before, after))
+            live.pop(up).copy_(b)
+            live.pop(down).copy_(a)
+        for name, parameter in live.items():
+            start, end = (state[name].to(parameter.device) for state in (before, after))
             parameter.copy_(torch.lerp(start, end, alpha))
 
 
@@ -106,3 +108,8 @@ def adapter_factors(names: Iterable[str]) -> list[tuple[str, str]]:
     names = set(names)
     pairs = [(down, down.replace("_A.", "_B.")) for down in sorted(names) if ".lora_" in down]
     return [(down, up) for down, up in pairs if up != down and up in names]
+
+
+def _own(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The leading part of a tensor that has the shape of another: its own rows and columns."""
+    return tensor.detach()[tuple(map(slice, like.shape))]

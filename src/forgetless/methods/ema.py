@@ -47,6 +47,9 @@ class Ema(Method[EmaConfig]):
 
     name = "ema"
     Config = EmaConfig
+    excludes = {  # noqa: RUF012 - declared once, never changed
+        "si": "it weighs the way that training went, and an average lies beside it",
+    }
 
     def __init__(self, config: EmaConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

@@ -81,8 +81,8 @@ class Merge(Method[MergeConfig]):
     name = "merge"
     Config = MergeConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
-        "olora": "the adapters of earlier stages are frozen already, and none may mix with another",
-        "osf": "the factors that it trains are no longer there when the stage ends",
+        "olora": "its adapters are one when the stage ends, and the older part must not change",
+        "si": "it weighs the way that training went, and a merge goes another",
     }
 
     def __init__(self, config: MergeConfig | None = None, /, **options: Any) -> None:
@@ -96,9 +96,10 @@ class Merge(Method[MergeConfig]):
         if self._searches:
             self.only_in_runs = "a search withholds rows, which only a run can; give alpha a number"
         if self.config.how != "linear":
+            thins = f"{self.config.how} keeps single entries of a weight's change, which then "
             self.excludes = self.excludes | {
-                "lora": f"{self.config.how} thins out the change of a weight, and a thinned one "
-                "has no low rank; how: linear has"
+                "lora": thins + "has no low rank; how: linear does",
+                "osf": thins + "leaves the subspace that may change; how: linear does not",
             }
 
     def acts_in(self, stage: Stage) -> bool:
@@ -139,7 +140,7 @@ class Merge(Method[MergeConfig]):
             )
         if self.config.how.endswith("ties"):
             # What is trained for the first time is still as in the untouched model.
-            self._base = self._before | ({} if stage.from_base else self._base)
+            self._base = self._before | self._base
         if self._searches:
             tasks = (*stage.earlier, *stage.tasks)
             rows = [(task, row) for task in tasks for row in self._withheld[task.name]]
@@ -161,7 +162,7 @@ class Merge(Method[MergeConfig]):
             after: Mapping[str, torch.Tensor] = host_copy(bench.model)
             alpha = self._search(bench, after)
         else:
-            after = trained(bench.model)
+            after = dict(bench.model.named_parameters())
         move_between(bench.model, self._before, after, alpha)
         self._before, self._examples = {}, None
 

@@ -44,6 +44,9 @@ class Sfa(Method[SfaConfig]):
 
     name = "sfa"
     Config = SfaConfig
+    excludes = {  # noqa: RUF012 - declared once, never changed
+        "si": "it weighs the way that training went, and an average goes another",
+    }
 
     def __init__(self, config: SfaConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
