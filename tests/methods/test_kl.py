@@ -166,11 +166,16 @@ def test_gradient_of_the_data_is_not_disturbed_by_the_teachers_pass(tiny_model: 
     assert all(found[name].equal(alone[name]) for name in alone)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
 @with_or_without_adapter
-def test_cache_of_the_whole_vocabulary_agrees_with_a_copy(tiny_model: Path, adapted: bool) -> None:
+def test_cache_of_the_whole_vocabulary_agrees_with_a_copy(
+    tiny_model: Path, adapted: bool, temperature: float
+) -> None:
     model, bench = some_model(tiny_model, adapted)
     found = []
-    methods = [Kl(teacher="copy"), Kl(teacher="cached", top_k=10**6)]
+    methods = [
+        Kl(teacher=teacher, top_k=10**6, temperature=temperature) for teacher in ("copy", "cached")
+    ]
     for kl in methods:
         kl.start_stage(bench, bench.new)
     move(model)
@@ -424,6 +429,7 @@ def test_auto_caches_unless_an_adapter_meets_more_rows_than_will_be_drawn(
     bench = bench_of(model, [answer(1, 2, n) for n in range(12)])
     pool = packed([answer(3, 4, n) for n in range(old)])
     kl = Kl()
+    kl.start_stage(bench, bench.new)  # an earlier stage, with a cache
     kl.start_stage(bench, Examples.concatenated([bench.new, pool]))
     batch = made(model, bench.new)
     with forward_passes(model) as passed:

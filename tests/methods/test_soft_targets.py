@@ -102,7 +102,7 @@ def test_sum_keeps_the_dtype_of_the_gradient() -> None:
 
 def test_what_is_kept_of_a_prediction_is_its_likeliest_tokens_and_the_mass_of_the_rest() -> None:
     p = [0.1, 0.4, 0.2, 0.3]
-    model = Bigram([[math.log(x) for x in p]] * 4)
+    model = Bigram([[7 + math.log(x) for x in p]] * 4)
     found = SoftTargets.of(model, packed([answer(0, 3)]), [0], 0, top_k=2)
     assert found.indices.tolist() == [[1, 3]]
     assert found.indices.dtype == torch.int32

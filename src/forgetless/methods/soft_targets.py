@@ -127,7 +127,7 @@ class Positions:
 
         keys = batch.keys.cpu()
         last = torch.searchsorted(self.keys, keys, right=True) - 1  # the last key <= the wanted one
-        known = (last >= 0) & (self.keys[last] == keys) & rows.cpu()
+        known = (self.keys[last] == keys) & rows.cpu()
         found = (batch.targets != IGNORED).cpu() & known[:, None]
         places = self.starts[last][:, None] + found.cumsum(1) - 1
         return found.to(batch.targets.device), places[found]
