@@ -57,7 +57,7 @@ CASES: dict[str, Case] = {
     "sequential": Case(off={}),
     "joint": Case(),
     "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
-    "ewc": Case(on={"strength": 10}, off={"strength": 0}),
+    "ewc": Case(on={"strength": 1}, off={"strength": 0}),
     "l2sp": Case(off={"strength": 0}),
     "si": Case(on={"strength": 10}, off={"strength": 0}),
     "agem": Case(),
@@ -68,6 +68,7 @@ CASES: dict[str, Case] = {
     "project": Case(on={"strength": 1.0}, off={"strength": 0}),
     "slow": Case(on={"strength": 0.5}, off={"strength": 0}),
 }
+QUIET = {"sequential", "agem"}  # agem acts where gradients disagree: its own tests make them
 every_method = pytest.mark.parametrize("name", CASES)
 with_an_off = pytest.mark.parametrize(
     "name", [n for n, case in CASES.items() if case.off is not None and not case.beside]
@@ -169,7 +170,8 @@ def test_strength_zero_equals_plain_fine_tuning_bit_for_bit(
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, case in CASES.items() if n != "sequential" and not case.other_weights]
+    "name",
+    [n for n, case in CASES.items() if n not in QUIET and not case.other_weights],
 )
 def test_strength_above_zero_does_something(
     name: str,
