@@ -84,7 +84,8 @@ class StageWork:
 
     def take_shared(self, stage: Stage) -> bool:
         """Take the stage from a run that has done the identical work; False if there is none."""
-        for other in () if self._methods.must_train else self._share_with:
+        train_here = stage.number > 0 and self._methods.must_train
+        for other in () if train_here else self._share_with:
             manifest = finished_stage(other, stage.name, self._fingerprints[stage.number])
             if manifest is None:
                 continue

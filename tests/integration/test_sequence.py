@@ -142,6 +142,31 @@ def test_a_protected_run_takes_the_stages_that_are_the_same_from_the_plain_one(
     assert shared == ["plain", "plain", None]
 
 
+@pytest.mark.parametrize(
+    ("method", "taken"),
+    [
+        ({"ewc": {"strength": 10}}, ["0-base", "1-first"]),
+        ({"si": {"strength": 10}}, ["0-base"]),  # learns while it trains
+        ({"l2sp": {"anchor": "base"}}, ["0-base"]),  # sees the untouched model only then
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_method_that_learns_from_its_stages_ends_the_same_whether_they_are_shared_or_not(
+    method: dict[str, Any], taken: list[str], plan: MakePlan
+) -> None:
+    one = run_sequence(plan("one", sequence=plan().sequence[:1], methods=[method]))
+    alone = run_sequence(plan("alone", methods=[method]))
+    watcher = Recorder()
+    shared = run_sequence(plan("shared", methods=[method]), watcher, share_with=[one.path])
+    weights, state = (
+        [file_hash(run.path / "stages" / "2-second" / part) for run in (shared, alone)]
+        for part in ("model/model.safetensors", f"methods/{next(iter(method))}.safetensors")
+    )
+    assert weights[0] == weights[1]
+    assert state[0] == state[1]
+    assert [note.split(":")[0] for note in watcher.notes if "taken from" in note] == taken
+
+
 def test_other_settings_share_nothing(plan: MakePlan) -> None:
     plain = run_sequence(plan("plain"))
     watcher = Recorder()

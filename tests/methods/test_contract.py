@@ -73,6 +73,8 @@ CASES: dict[str, Case] = {
     ),
     "token_weights": Case(on={"kind": "flow"}),
     "ewc": Case(on={"strength": 3}, off={"strength": 0}),
+    "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
+    "ewc": Case(on={"strength": 1}, off={"strength": 0}),
     "l2sp": Case(off={"strength": 0}),
     "si": Case(on={"strength": 10}, off={"strength": 0}),
     "agem": Case(shows=False),  # tasks that do not disagree in a few steps
@@ -89,6 +91,7 @@ CASES: dict[str, Case] = {
     "project": Case(on={"strength": 1.0}, off={"strength": 0}),
     "slow": Case(on={"strength": 0.5}, off={"strength": 0}),
 }
+QUIET = {"sequential", "agem"}  # agem acts where gradients disagree: its own tests make them
 every_method = pytest.mark.parametrize("name", CASES)
 with_an_off = pytest.mark.parametrize(
     "name", [n for n, case in CASES.items() if case.off is not None and not case.beside]
@@ -192,6 +195,7 @@ def test_strength_zero_equals_plain_fine_tuning_bit_for_bit(
 @pytest.mark.parametrize(
     "name",
     [n for n, case in CASES.items() if n != "sequential" and case.shows and not case.other_weights],
+    [n for n, case in CASES.items() if n not in QUIET and not case.other_weights],
 )
 def test_strength_above_zero_does_something(
     name: str,
