@@ -189,8 +189,9 @@ class StageWork:
         if stage.number > 0:
             self._methods.keep_rows(stage)
             if self._methods.learn_at_end:
+                loaded = self._model(stage)
                 self._progress.working("learning what must be kept")
-                self._methods.end_stage(self._bench(stage, self._model(stage)))
+                self._methods.end_stage(self._bench(stage, loaded))
         self._methods.save(path / "methods")
         self._folder.record(
             {

@@ -1,0 +1,220 @@
+"""The arms of the comparison: which methods, with which options, tuned over which values.
+
+Methods are named as in a plan.  An arm whose methods this version does not have is left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SEQUENTIAL, JOINT, LORA = "sequential", "joint", "lora"
+
+GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "bounds": (
+        "plain training, and training on everything at once",
+        ("sequential", "joint"),
+    ),
+    "rehearsal": (
+        "learn some of the old again beside the new",
+        ("replay", "self_replay", "on_policy_replay"),
+    ),
+    "distillation": (
+        "predict as the model did before the stage",
+        ("kl", "der"),
+    ),
+    "loss shape": (
+        "learn less of what is far from what the model knows",
+        ("token_weights",),
+    ),
+    "regularisation": (
+        "pull weights back, those that matter most the strongest",
+        ("ewc", "l2sp", "si"),
+    ),
+    "gradient": (
+        "step only where older tasks are not hurt",
+        ("agem", "ogd"),
+    ),
+    "averaging": (
+        "stay between the weights before and after",
+        ("ema", "sfa", "merge"),
+    ),
+    "parameter-efficient": (
+        "change few weights, or only some directions",
+        ("freeze", "lora", "olora", "osf"),
+    ),
+}
+COMBINATIONS = "combinations"
+
+# Methods that cannot do without rows of earlier tasks.
+NEED_OLD_ROWS = frozenset({"joint", "replay", "on_policy_replay", "agem"})
+ADAPTERS = frozenset({"lora", "olora"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One point of an arm's grid.
+
+    Attributes:
+        rate: Learning rate.
+        tuned: Values of the options that are searched, by ``method.option``.
+    """
+
+    rate: float
+    tuned: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join([f"{self.rate:g}", *(f"{key} {value}" for key, value in self.tuned)])
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Some methods together, as one row of the table.
+
+    Attributes:
+        name: Its name there.
+        methods: Methods by name, each with its options.
+        searched: Values to choose among, by ``method.option``.
+    """
+
+    name: str
+    methods: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    searched: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
+
+    @property
+    def group(self) -> str:
+        """Where it stands in the table."""
+        if len(self.methods) > 1 and set(self.methods) != {"replay", "der"}:
+            return COMBINATIONS
+        name = list(self.methods or [SEQUENTIAL])[-1]
+        return next(group for group, (_, members) in GROUPS.items() if name in members)
+
+    @property
+    def adapter(self) -> bool:
+        """Whether an adapter is trained instead of the weights."""
+        return not ADAPTERS.isdisjoint(self.methods)
+
+    @property
+    def needs_old_rows(self) -> bool:
+        """Whether rows of earlier tasks must be at hand."""
+        return not NEED_OLD_ROWS.isdisjoint(self.methods)
+
+    def candidates(self, rates: Sequence[float]) -> Iterator[Candidate]:
+        """The grid: every rate with every choice of the searched options, weakest first."""
+        keys = list(self.searched)
+        for rate in rates:
+            for values in itertools.product(*self.searched.values()):
+                yield Candidate(rate, tuple(zip(keys, values, strict=True)))
+
+    def plan(
+        self, candidate: Candidate, options: Mapping[str, Mapping[str, Any]]
+    ) -> list[dict[str, dict[str, Any]]]:
+        """The ``methods`` of a plan.
+
+        Args:
+            candidate: A point of the grid.
+            options: What a setting asks of methods wherever they occur; the arm's own go first.
+        """
+        methods = {name: {**options.get(name, {}), **own} for name, own in self.methods.items()}
+        for key, value in candidate.tuned:
+            name, option = key.split(".")
+            methods[name][option] = value
+        return [{name: own} for name, own in methods.items()]
+
+
+def available(arms: Sequence[Arm], methods: Sequence[str]) -> list[Arm]:
+    """The arms that this version can run."""
+    return [arm for arm in arms if set(arm.methods) <= set(methods)]
+
+
+KL = {"kl.strength": (0.25, 1.0, 4.0)}
+EWC = {"ewc.strength": (0.1, 1.0, 10.0)}
+MERGE = {"merge.alpha": (0.4, 0.6, 0.8)}
+EIGHT = {"ratio": 0.08}
+
+ARMS = (
+    Arm(SEQUENTIAL, {}),
+    Arm(JOINT, {"joint": {}}),
+    Arm("replay 8%", {"replay": EIGHT}),
+    Arm("replay 20%", {"replay": {"ratio": 0.2}}),
+    Arm("self_replay 20%", {"self_replay": {"ratio": 0.2}}),
+    Arm("on_policy_replay 8%", {"on_policy_replay": EIGHT}),
+    Arm("kl", {"kl": {}}, KL),
+    Arm("der on replay 8%", {"replay": EIGHT, "der": {}}, {"der.alpha": (0.1, 0.5, 2.5)}),
+    Arm("token_weights stm", {"token_weights": {"kind": "stm"}}),
+    Arm("token_weights dft", {"token_weights": {"kind": "dft"}}),
+    Arm("token_weights flow", {"token_weights": {"kind": "flow"}}),
+    Arm("ewc", {"ewc": {}}, EWC),
+    Arm("l2sp", {"l2sp": {}}, {"l2sp.strength": (0.001, 0.01, 0.1)}),
+    Arm("si", {"si": {}}, {"si.strength": (0.1, 1.0, 10.0)}),
+    Arm("agem", {"agem": {}}, {"agem.rows": (4, 16)}),
+    Arm("ogd", {"ogd": {}}, {"ogd.energy": (0.8, 0.95, 0.99)}),
+    Arm("ema", {"ema": {}}, {"ema.decay": (0.9, 0.99)}),
+    Arm("sfa", {"sfa": {}}, {"sfa.weight": (0.25, 0.5, 0.75)}),
+    Arm("merge", {"merge": {}}, MERGE),
+    Arm("merge ties", {"merge": {"how": "ties"}}, MERGE),
+    Arm("freeze first half", {"freeze": {"first": 0.5}}),
+    Arm("freeze half by lot", {"freeze": {"share": 0.5}}),
+    Arm("lora", {"lora": {}}),
+    Arm("olora", {"olora": {}}, {"olora.strength": (0.1, 0.5, 2.5)}),
+    Arm("osf", {"osf": {}}, {"osf.share": (0.25, 0.5, 0.75)}),
+    Arm("replay 8% + kl", {"replay": EIGHT, "kl": {}}, KL),
+    Arm(
+        "replay 8% + kl on old rows",
+        {"replay": EIGHT, "kl": {"rows": "replayed"}},
+        KL,
+    ),
+    Arm("replay 8% + merge", {"replay": EIGHT, "merge": {}}, MERGE),
+    Arm("replay 8% + ewc", {"replay": EIGHT, "ewc": {}}, EWC),
+    Arm("replay 8% + ema", {"replay": EIGHT, "ema": {}}, {"ema.decay": (0.9, 0.99)}),
+    Arm("lora + replay 8%", {"replay": EIGHT, "lora": {}}),
+    Arm("lora + replay 8% + kl", {"replay": EIGHT, "kl": {}, "lora": {}}, KL),
+    Arm("lora + kl", {"kl": {}, "lora": {}}, KL),
+    Arm("self_replay 20% + kl", {"self_replay": {"ratio": 0.2}, "kl": {}}, KL),
+    Arm("self_replay 20% + merge", {"self_replay": {"ratio": 0.2}, "merge": {}}, MERGE),
+)
+
+TEN = {"ratio": 0.1}
+
+# What the overheads are measured of: every method as it comes, and what it is measured against.
+OVERHEADS = (
+    Arm(SEQUENTIAL, {}),
+    Arm(LORA, {"lora": {}}),
+    Arm("replay 10%", {"replay": TEN}),
+    Arm("self_replay 10%", {"self_replay": TEN}),
+    Arm("on_policy_replay 10%", {"on_policy_replay": TEN}),
+    Arm("kl", {"kl": {}}),
+    Arm("der on replay 10%", {"replay": TEN, "der": {}}),
+    Arm("token_weights stm", {"token_weights": {"kind": "stm"}}),
+    Arm("token_weights flow", {"token_weights": {"kind": "flow"}}),
+    Arm("ewc", {"ewc": {}}),
+    Arm("l2sp", {"l2sp": {}}),
+    Arm("si", {"si": {}}),
+    Arm("agem", {"agem": {}}),
+    Arm("ogd", {"ogd": {}}),
+    Arm("ema", {"ema": {}}),
+    Arm("sfa", {"sfa": {}}),
+    Arm("merge", {"merge": {}}),
+    Arm("freeze first half", {"freeze": {"first": 0.5}}),
+    Arm("olora", {"olora": {}}),
+    Arm("osf", {"osf": {}}),
+    Arm("lora + kl", {"kl": {}, "lora": {}}),
+)
+
+# The most that is wanted of them: time, and memory where it was said.
+WANTED: Mapping[str, tuple[float, float | None]] = {
+    "replay 10%": (1.12, None),
+    "ewc": (1.08, None),
+    "l2sp": (1.05, None),
+    "agem": (1.6, None),
+    "lora + kl": (1.35, 1.1),
+}
+
+
+def peer(arm: Arm) -> str | None:
+    """What an arm's overhead is measured against; None for the peers themselves."""
+    if arm.name in (SEQUENTIAL, LORA):
+        return None
+    return LORA if "lora" in arm.methods else SEQUENTIAL

@@ -1,0 +1,59 @@
+"""What each part of each stage takes."""
+
+from __future__ import annotations
+
+import time
+
+from forgetless.progress import Progress
+
+LEARNING = "learning what must be kept"
+
+# Parts of a stage that are not the price of a method: every run loads, and what is scored is the
+# benchmark's choice.
+NOT_COUNTED = frozenset({"start", "loading the model", "scoring"})
+
+
+class CostClock(Progress):
+    """Adds up what each part of each stage takes.
+
+    Attributes:
+        parts: CPU and wall seconds by stage and part.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, dict[str, tuple[float, float]]] = {}
+        self._stage = self._part = ""
+        self._since = (time.process_time(), time.perf_counter())
+
+    def stage(self, run: str, name: str, number: int, last: int) -> None:
+        """A stage begins."""
+        self._next("start")
+        self._stage = name
+
+    def working(self, what: str) -> None:
+        """Another part of the stage begins."""
+        self._next(what)
+
+    def trained(self, step: int, steps: int, loss: float) -> None:
+        """A step ends; what came before the first of them was more than the step."""
+        self._next("training")
+
+    def scored(self, task: str, done: int, total: int) -> None:
+        """Scoring begins or goes on."""
+        self._next("scoring")
+
+    def total(self, stage: str, only: str | None = None) -> tuple[float, float]:
+        """CPU and wall seconds of a stage, or of one part of it."""
+        counted = [
+            spent
+            for part, spent in self.parts.get(stage, {}).items()
+            if (part not in NOT_COUNTED if only is None else part == only)
+        ]
+        return sum(cpu for cpu, _ in counted), sum(wall for _, wall in counted)
+
+    def _next(self, part: str) -> None:
+        now = (time.process_time(), time.perf_counter())
+        parts = self.parts.setdefault(self._stage, {})
+        cpu, wall = parts.get(self._part, (0.0, 0.0))
+        parts[self._part] = (cpu + now[0] - self._since[0], wall + now[1] - self._since[1])
+        self._part, self._since = part, now

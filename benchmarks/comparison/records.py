@@ -1,0 +1,65 @@
+"""Results on disk: the file that the documents are written from, and the log of measurements."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from forgetless.storage import write_json
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+LOG = ROOT / "benchmarks" / "LOG.md"
+
+
+def circumstances(command: str, threads: int, device: str) -> dict[str, Any]:
+    """When, where and with what something was measured."""
+    packages = ("forgetless", "torch", "transformers", "peft")
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "command": command,
+        "machine": f"{os.cpu_count()} cores, {processor()}",
+        "device": device,
+        "threads": threads,
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in packages},
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def save(results: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Replace a setting's results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{results['setting']}.json"
+    write_json(file, results)
+    return file
+
+
+def log_section(results: Mapping[str, Any], shown: str) -> str:
+    """A dated section for the log.
+
+    Args:
+        results: What was measured.
+        shown: Its tables as Markdown.
+    """
+    return f"\n## {results['date']} · methods, setting {results['setting']}\n\n{shown}"
+
+
+def append_to_log(section: str, log: Path = LOG) -> None:
+    """Add a section at the end."""
+    with log.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(section)

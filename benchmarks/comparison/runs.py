@@ -1,0 +1,231 @@
+"""Carry runs out, and note what they scored and what they cost.
+
+A run's folder holds ``measured.json`` once it is finished, and is reused then.  An unfinished run
+is begun anew, so that its cost is that of one uninterrupted process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from benchmarks.comparison.clock import LEARNING, CostClock
+from forgetless.errors import ForgetlessError
+from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
+from forgetless.plan import make_plan
+from forgetless.storage import write_json
+
+if TYPE_CHECKING:
+    from forgetless.result import RunResult
+
+MEASURED = "measured.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        name: Of its folder.
+        plan: All keys of its plan but ``output``.
+        shares: Names of finished jobs whose identical stages may be taken.
+        donor: Whether others may take its first stage; its weights are kept for them.
+        split_items: Whether scores are split into two halves of the items.
+    """
+
+    name: str
+    plan: Mapping[str, Any] = field(hash=False)
+    shares: tuple[str, ...] = ()
+    donor: bool = False
+    split_items: bool = False
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage took, loading and scoring left out.
+
+    Attributes:
+        cpu_seconds: CPU time of all that was done: rows, training, passes before and after, saving.
+        seconds: Wall time of the same.
+        training_cpu_seconds: CPU time of the optimiser steps alone.
+        replay_share: Share of rehearsed tokens, in [0, 1].
+    """
+
+    cpu_seconds: float
+    seconds: float
+    training_cpu_seconds: float
+    replay_share: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out of a run.
+
+    Attributes:
+        search: Score matrix for choosing.
+        report: Score matrix for reporting; the same one unless items are split.
+        stages: Cost of each stage, the untouched model not among them.
+        peak_memory_mb: Most memory taken above that of the idle process; None where the process
+            does more than one run.
+        device: Where it was computed.
+        failed: Why there are no scores, if so; all else is empty then.
+    """
+
+    search: ScoreMatrix | None = None
+    report: ScoreMatrix | None = None
+    stages: tuple[StageCost, ...] = ()
+    peak_memory_mb: float | None = None
+    device: str = "cpu"
+    failed: str | None = None
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all stages."""
+        return sum(stage.cpu_seconds for stage in self.stages)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "search": self.search and matrix_to_json(self.search),
+            "report": self.report and matrix_to_json(self.report),
+            "stages": [asdict(stage) for stage in self.stages],
+            "peak_memory_mb": self.peak_memory_mb,
+            "device": self.device,
+            "failed": self.failed,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What :meth:`to_json` gave."""
+        search, report = (data[part] and matrix_from_json(data[part]) for part in
+                          ("search", "report"))  # fmt: skip
+        return cls(
+            search,
+            report,
+            tuple(StageCost(**stage) for stage in data["stages"]),
+            data["peak_memory_mb"],
+            data["device"],
+            data["failed"],
+        )
+
+
+def execute(job: Job, root: Path, *, fresh: bool) -> None:
+    """Carry a run out, unless that was done before; :func:`finished` tells what it came to.
+
+    Args:
+        job: The run.
+        root: Folder of all runs.
+        fresh: Whether this process has done no other run, so that its peak memory is this one's.
+    """
+    folder = root / job.name
+    plan = make_plan({**job.plan, "output": str(folder)}, job.name)
+    if finished(job, root) is not None:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    clock, idle = CostClock(), resident_mb()
+    try:
+        from forgetless.sequence import run_sequence
+
+        result = run_sequence(plan, clock, [root / name for name in job.shares])
+    except ForgetlessError as error:
+        measured = Measured(failed=error.message)
+    else:
+        measured = _measured(job, result, clock, root, peak_mb(idle) if fresh else None)
+    folder.mkdir(parents=True, exist_ok=True)
+    _drop_weights(folder, keep_first=job.donor and measured.failed is None)
+    write_json(
+        folder / MEASURED,
+        {"plan_sha256": plan.fingerprint(), "parts": clock.parts} | measured.to_json(),
+    )
+
+
+def finished(job: Job, root: Path) -> Measured | None:
+    """What a job came to, if it is finished and was of this very plan."""
+    file = root / job.name / MEASURED
+    if not file.is_file():
+        return None
+    data = json.loads(file.read_text(encoding="utf-8"))
+    plan = make_plan({**job.plan, "output": str(root / job.name)}, job.name)
+    return Measured.from_json(data) if data["plan_sha256"] == plan.fingerprint() else None
+
+
+def _measured(
+    job: Job, result: RunResult, clock: CostClock, root: Path, peak: float | None
+) -> Measured:
+    matrix = result.matrix
+    manifest = json.loads((result.path / "manifest.json").read_text(encoding="utf-8"))
+    stages = []
+    for entry in manifest["stages"][1:]:
+        training, name = entry["training"], entry["name"]
+        cpu, wall = clock.total(name)
+        if entry["shared_from"] is not None:  # trained elsewhere; what it learns at the end is ours
+            cpu, wall = clock.total(name, LEARNING)
+            giver = json.loads((root / entry["shared_from"] / MEASURED).read_text("utf-8"))
+            taken = giver["stages"][entry["index"] - 1]
+            cpu, wall = cpu + taken["cpu_seconds"], wall + taken["seconds"]
+        stages.append(StageCost(cpu, wall, training["cpu_seconds"], training["replay_share"]))
+    return Measured(
+        half(matrix, 1) if job.split_items else matrix,
+        half(matrix, 0) if job.split_items else matrix,
+        tuple(stages),
+        peak,
+        device(),
+    )
+
+
+def half(matrix: ScoreMatrix, which: int) -> ScoreMatrix:
+    """The matrix over every other item of each task, from the first (0) or the second (1) on."""
+    cells = {}
+    for (row, task), cell in matrix.cells.items():
+        assert isinstance(cell, Cell)
+        items = sorted({*cell.scores, *cell.errors})[which::2]
+        cells[row, task] = Cell(
+            {item: cell.scores[item] for item in items if item in cell.scores},
+            {item: cell.errors[item] for item in items if item in cell.errors},
+        )
+    return ScoreMatrix(matrix.stages, matrix.tasks, cells)
+
+
+def _drop_weights(folder: Path, *, keep_first: bool) -> None:
+    """Delete weights and the state of methods: hundreds of runs would fill any disk."""
+    for stage in (folder / "stages").glob("*"):
+        if keep_first and stage.name.startswith("1-"):
+            continue
+        for part in ("model", "adapter", "methods", "checkpoints"):
+            shutil.rmtree(stage / part, ignore_errors=True)
+
+
+def resident_mb() -> float:
+    """Memory of this process now, in megabytes of 10^6 bytes; 0 where that cannot be told."""
+    status = Path("/proc/self/statm")
+    if not status.is_file():
+        return 0.0
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def peak_mb(idle: float) -> float:
+    """Most memory taken: on the accelerator if there is one, else above ``idle`` megabytes."""
+    import torch
+
+    from forgetless.training.stage import peak_memory_mb
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    return peak_memory_mb() - idle
+
+
+def device() -> str:
+    """Where this process computes."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

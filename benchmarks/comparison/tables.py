@@ -1,0 +1,219 @@
+"""Results as tables: one set of cells, shown on the terminal and written as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.comparison.arms import COMBINATIONS, GROUPS, JOINT
+from benchmarks.comparison.protocol import mean_of
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+NONE = "–"
+LITTLE = 0.09  # largest share of rehearsed tokens that counts as 8%: rows are not divisible
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; the first column is left-aligned, and others are unless they are figures."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    figures: bool = True
+
+    def markdown(self) -> str:
+        """As Markdown."""
+        rule = ["---", *("---:" if self.figures else "---" for _ in self.header[1:])]
+        return "".join(f"| {' | '.join(line)} |\n" for line in (self.header, rule, *self.rows))
+
+    def rich(self, title: str) -> RichTable:
+        """For the terminal."""
+        from rich import box
+        from rich.table import Table as RichTable
+
+        table = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+        for number, name in enumerate(self.header):
+            table.add_column(name, justify="right" if number else "left", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+def table(results: Mapping[str, Any]) -> Table:
+    """The table of a setting's results."""
+    return overheads(results) if results["setting"] == "overhead" else comparison(results)
+
+
+def section(results: Mapping[str, Any]) -> str:
+    """Table, headline and failures as Markdown."""
+    parts = [table(results).markdown(), headline(results)]
+    if failed := failures(results):
+        parts.append("Failed, and so not chosen:\n\n" + "".join(f"- {line}\n" for line in failed))
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def how_measured(results: Mapping[str, Any]) -> str:
+    """When, how and with what, in a sentence or two."""
+    packages = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    seeds = len(results["seeds"])
+    many = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    if results["setting"] == "overhead":
+        many = "medians, and the range in brackets"
+    return (
+        f"{results['date']}, `{results['command']}`: {many}. {results['machine']}, computed on "
+        f"{results['device']} with {results['threads']} threads a run; {packages}."
+    )
+
+
+def comparison(results: Mapping[str, Any]) -> Table:
+    """Arms in the order of the groups of methods; means over seeds, with the deviation."""
+    arms: Sequence[Row] = results["arms"]
+    tasks = list(
+        dict.fromkeys(t for row in arms for run in row["runs"] for t in run.get("final", ()))
+    )
+    memory = any(mean_of(row, "memory") is not None for row in arms)
+    header = [
+        "methods",
+        "old rows",
+        *tasks,
+        "average",
+        "learned",
+        "forgetting",
+        "gap closed",
+        "cost",
+    ]
+    header += ["memory", "rate, options"] if memory else ["rate, options"]
+    order = [*GROUPS, COMBINATIONS]
+    lines = []
+    for row in sorted(arms, key=lambda row: order.index(row["group"])):
+        cells = [
+            *(_over_seeds(row, lambda run, t=task: run["final"][t]) for task in tasks),
+            *(
+                _over_seeds(row, lambda run, name=name: run[name])
+                for name in ("average_accuracy", "learning_accuracy", "forgetting", "gap_closed")
+            ),
+            *(
+                _over_seeds(row, lambda run, name=name: run[name], "{:.2f}×", spread=False)
+                for name in (("cost", "memory") if memory else ("cost",))
+            ),
+        ]
+        point = ", ".join(
+            [f"{row['rate']:g}", *(f"{key.split('.')[1]} {value:g}" if isinstance(value, float)
+                                   else f"{key.split('.')[1]} {value}"
+                                   for key, value in row["tuned"].items())]
+        ) if row["rate"] else "failed"  # fmt: skip
+        lines.append([row["arm"], _old_rows(row), *cells, point])
+    return Table(header, lines)
+
+
+def _old_rows(row: Row) -> str:
+    """What an arm needs of earlier tasks: nothing, or rows, and their share of the tokens."""
+    if row["arm"] == JOINT:
+        return "all"
+    if not row["needs_old_rows"]:
+        return "none"
+    share = mean_of(row, "replay_share")
+    return f"{share:.0%}" if share else "beside"
+
+
+def _over_seeds(
+    row: Row, of: Callable[[Row], float | None], form: str = "{:.2f}", *, spread: bool = True
+) -> str:
+    """Mean ± standard deviation over the runs of an arm; a dash unless all of them have it."""
+    runs = row["runs"]
+    values = [None if "failed" in run else of(run) for run in runs]
+    found = [value for value in values if value is not None]
+    if not found or len(found) < len(values):
+        return NONE
+    text = form.format(fmean(found)).replace("-", "−")
+    return f"{text} ± {stdev(found):.2f}" if spread and len(found) > 1 else text
+
+
+def headline(results: Mapping[str, Any]) -> str:
+    """Who did best with few old rows, and who without any; nothing where only costs are known."""
+    if results["setting"] == "overhead":
+        return ""
+    arms: Sequence[Row] = [row for row in results["arms"] if row["arm"] != JOINT]
+    few = [row for row in arms if row["needs_old_rows"]
+           and (mean_of(row, "replay_share") or 0.0) <= LITTLE]  # fmt: skip
+    none = [row for row in arms if not row["needs_old_rows"]]
+    parts = []
+    for what, among in (
+        ("With at most 8% of old tokens", few),
+        ("Without old rows", none),
+    ):
+        scored = [(score, row) for row in among
+                  if (score := mean_of(row, "average_accuracy")) is not None]  # fmt: skip
+        if not scored:
+            continue
+        score, best = max(scored, key=lambda pair: pair[0])
+        gap = mean_of(best, "gap_closed")
+        closed = (
+            "" if gap is None else f", {gap:.0%} of the gap to joint training".replace("-", "−")
+        )
+        parts.append(f"{what}, `{best['arm']}` ends best: average {score:.2f}{closed}.")
+    return " ".join(parts)
+
+
+def failures(results: Mapping[str, Any]) -> list[str]:
+    """Every point at which a run failed, with the reason."""
+    lines = []
+    for row in results["arms"]:
+        for point in row.get("searched", ()):
+            if "failed" in point:
+                options = "".join(f", {key} {value}" for key, value in point["tuned"].items())
+                lines.append(f"{row['arm']} at {point['rate']:g}{options}: {point['failed']}")
+        lines += [
+            f"{row['arm']}, {'seed' if 'seed' in run else 'turn'} {run.get('seed', number)}: "
+            f"{run['failed']}"
+            for number, run in enumerate(row["runs"])
+            if "failed" in run
+        ]
+    return lines
+
+
+def overheads(results: Mapping[str, Any]) -> Table:
+    """Time and memory of each arm relative to its peer, medians over turns; what is wanted."""
+    lines = []
+    for row in results["arms"]:
+        wanted = row["wanted"] or [None, None]
+        lines.append(
+            [
+                row["arm"],
+                row["peer"],
+                *(_times(row[name]) for name in ("stage", "training", "memory")),
+                " / ".join(f"{bound:g}×" for bound in wanted if bound is not None) or NONE,
+            ]
+        )
+    header = ["methods", "relative to", "whole stage", "steps alone", "memory", "wanted at most"]
+    return Table(header, lines)
+
+
+def _times(spread: Sequence[float] | None) -> str:
+    """Median and range of a ratio."""
+    if not spread:
+        return NONE
+    low, middle, high = spread
+    return f"{middle:.2f}×" + (f" ({low:.2f} to {high:.2f})" if high > low else "")
+
+
+def groups(methods: Iterable[tuple[str, str]]) -> Table:
+    """The groups of methods, each method linked to its page with what it does.
+
+    Args:
+        methods: Name and one line on each method there is.
+    """
+    about = dict(methods)
+    lines = []
+    for group, (purpose, names) in GROUPS.items():
+        there = [name for name in names if name in about]
+        if there:
+            said = "<br>".join(f"[`{name}`]({name}.md) {about[name]}" for name in there)
+            lines.append([f"**{group}**: {purpose}", said])
+    return Table(["group", "methods"], lines, figures=False)

@@ -1,0 +1,94 @@
+"""From trials to runs: names, plans, and which runs may take the first stage from which."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.comparison.arms import LORA, SEQUENTIAL, Arm, Candidate
+from benchmarks.comparison.protocol import Trial
+from benchmarks.comparison.runs import Job, Measured, finished
+from benchmarks.comparison.settings import Setting
+from benchmarks.comparison.workers import Workers
+
+# Runs whose first stage others may take, where it comes out the same.
+DONORS: Mapping[str, Mapping[str, Any]] = {SEQUENTIAL: {}, LORA: {"lora": {}}}
+
+
+def job_name(trial: Trial) -> str:
+    """A folder's name that tells all trials of a comparison apart."""
+    words = f"{trial.arm.name}/{trial.candidate}/seed {trial.seed}"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words.replace("%", "")).strip("-")
+
+
+def plan_of(trial: Trial, setting: Setting, prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """All keys of a trial's plan but ``output``."""
+    return {
+        **prepared,
+        "methods": trial.arm.plan(trial.candidate, setting.options),
+        "training": {**prepared["training"], "learning_rate": trial.candidate.rate},
+    }
+
+
+class TrialRunner:
+    """Carries trials out, those that others can take a stage from first.
+
+    Args:
+        setting: What they are made in.
+        workers: Processes to use.
+        root: Folder of all runs.
+        told: Called with trial and outcome as each is finished, and with how many are left.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        workers: Workers,
+        root: Path,
+        told: Callable[[Trial, Measured, int], None],
+    ) -> None:
+        self._setting = setting
+        self._workers = workers
+        self._root = root
+        self._told = told
+        self._prepared: dict[int, dict[str, Any]] = {}
+
+    def __call__(self, trials: Sequence[Trial]) -> dict[Trial, Measured]:
+        """What each trial came to."""
+        seeds = sorted({trial.seed for trial in trials} - self._prepared.keys())
+        self._prepared |= self._workers.call(self._setting.prepare, seeds)
+        found: dict[Trial, Measured] = {}
+        for wave in (
+            [trial for trial in trials if trial.arm.name in DONORS],
+            [trial for trial in trials if trial.arm.name not in DONORS],
+        ):
+            jobs = {self._job(trial): trial for trial in wave}
+
+            def told(job: Job, measured: Measured, jobs: dict[Job, Trial] = jobs) -> None:
+                found[jobs[job]] = measured
+                self._told(jobs[job], measured, len(trials) - len(found))
+
+            self._workers.run(list(jobs), told)
+        return found
+
+    def _job(self, trial: Trial) -> Job:
+        donor = trial.arm.name in DONORS
+        return Job(
+            job_name(trial),
+            plan_of(trial, self._setting, self._prepared[trial.seed]),
+            () if donor else self._donors(trial),
+            donor,
+            self._setting.split_items,
+        )
+
+    def _donors(self, trial: Trial) -> tuple[str, ...]:
+        """Sound runs at the same rate and seed, whose first stage may be the same."""
+        plain = Candidate(trial.candidate.rate)
+        donors = [
+            self._job(Trial(Arm(name, methods), plain, trial.seed))
+            for name, methods in DONORS.items()
+        ]
+        done = {job.name: finished(job, self._root) for job in donors}
+        return tuple(name for name, run in done.items() if run is not None and run.failed is None)
