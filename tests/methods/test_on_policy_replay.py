@@ -351,36 +351,67 @@ def test_same_seed_answers_the_same_and_another_seed_something_else(taught: Load
     assert torch.get_rng_state().equal(state)
 
 
-def test_rows_of_a_user_s_own_trainer_need_no_text(tiny_model: Path) -> None:
+class Tokens:
+    """A row of which only the tokens are known."""
+
+    def __init__(self, number: int) -> None:
+        self.id = str(number)
+
+    def encode(self, row: Any) -> list[Encoded]:
+        """Itself; a line break after the turn is learned, as some trainers do."""
+        ids = [258, 70, int(row.id) + 65, END, ASSISTANT, 80, END, 198]
+        return [Encoded(ids, [False] * 5 + [True] * 3)]
+
+
+class Foreign(Task):
+    """A task of a user's own trainer."""
+
+    def renderer(self, tokenizer: Any) -> Any:
+        return Tokens(0)
+
+
+def test_rows_of_a_user_s_own_trainer_need_no_text(
+    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
+) -> None:
     """Where nothing is held back and any answer will do, tokens are enough."""
-
-    class Tokens:
-        """A row of which only the tokens are known."""
-
-        def __init__(self, number: int) -> None:
-            self.id = str(number)
-
-    class Given:
-        """Renders such rows."""
-
-        def encode(self, row: Tokens) -> list[Encoded]:
-            ids = [258, 70, int(row.id) + 65, END, ASSISTANT, 80, END, 198]
-            return [Encoded(ids, [False] * 5 + [True] * 3)]
-
-    class Foreign(Task):
-        def renderer(self, tokenizer: Any) -> Any:
-            return Given()
-
     old = Foreign(OLD.config, [Tokens(n) for n in range(5)], ())  # type: ignore[misc]
     stage = second(old, held_back=frozenset())
-    examples = answered(workbench(fresh(tiny_model), stage), old, accept="any", max_new_tokens=200)
-    found = all_of(examples)
-    assert len(found) == 5
-    new = [example for example in found.values() if example.ids[-1] == END]
-    assert new  # the end of text ends answers here: the rows' own last token is no mark
-    for example in new:
-        assert example.ids[:5] == [258, 70, example.ids[2], END, ASSISTANT]
-        assert example.learned == [False] * 5 + [True] * (len(example) - 5)
+    calls = says(always(90, 91, END))
+    found = all_of(answered(workbench(fresh(tiny_model), stage), old, accept="any"))
+    assert found == {
+        str(n): Encoded([258, 70, n + 65, END, ASSISTANT, 90, 91, END], [False] * 5 + [True] * 3)
+        for n in range(5)
+    }
+    assert calls[0]["stops"] == {END}  # and not the line break
+
+
+def test_answer_ends_with_what_ends_a_turn_or_a_text(
+    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+) -> None:
+    bench.tokenizer = build_tokenizer()
+    bench.tokenizer.eos_token_id = 260
+    calls = says(always(*words("teal"), END))
+    answered(bench, accept="any")
+    assert calls[0]["stops"] == {END, 260}
+
+
+def test_rows_from_which_nothing_is_learned_are_left_out(
+    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+) -> None:
+    class Mute(Tokens):
+        def encode(self, row: Any) -> list[Encoded]:
+            return [] if row.id == "0" else [Encoded([65, 66], [row.id == "1", row.id == "2"])]
+
+    class Some(Task):
+        def renderer(self, tokenizer: Any) -> Any:
+            return Mute(0)
+
+    old = Some(OLD.config, [Tokens(n) for n in range(3)], ())  # type: ignore[misc]
+    bench.stage = second(old, held_back=frozenset())
+    says(always(90, END))
+    assert all_of(answered(bench, old, accept="any")) == {
+        "2": Encoded([65, 90, END], [False, True, True])
+    }
 
 
 def test_scored_answers_are_for_runs_only_and_any_are_not() -> None:
