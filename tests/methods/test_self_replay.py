@@ -15,7 +15,8 @@ from forgetless.errors import ModelError
 from forgetless.methods import sampling
 from forgetless.methods.base import Stage, State, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.self_replay import ROUNDS, ChatForm, SelfReplay
+from forgetless.methods.drafts import ChatForm
+from forgetless.methods.self_replay import ROUNDS, SelfReplay
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash
@@ -347,7 +348,7 @@ def test_chat_whose_turns_have_no_marks_is_refused(
     try:
         with pytest.raises(ModelError, match=fault) as caught:
             SelfReplay(start="chat").rehearsal(bench)
-        assert caught.value.fix
+        assert caught.value.fix == "self_replay: {start: bos}"
     finally:
         bench.tokenizer.chat_template = build_tokenizer().chat_template
 

@@ -104,8 +104,8 @@ def test_generation_settings_of_the_model_folder_are_set_aside(
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
-    own = {"do_sample": True, "temperature": 9.0, "top_k": 1, "top_p": 0.01, "min_p": 0.9}
-    own |= {"repetition_penalty": 5.0}
+    own: dict[str, Any] = {"do_sample": True, "temperature": 9.0, "top_k": 1, "top_p": 0.01}
+    own["suppress_tokens"] = list(range(200))
     (folder / "generation_config.json").write_text(json.dumps(own))
     spoiled, plain = load(folder).model, load(tiny_model).model
     assert drawn(spoiled, PROMPTS) == drawn(plain, PROMPTS)

@@ -17,25 +17,22 @@ Differs: after the user's turn the template's words up to the answer are put in,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
 from forgetless.methods.buffer import held_back_hash, is_tested
-from forgetless.methods.sampling import Written, sample
+from forgetless.methods.drafts import chats, texts
+from forgetless.methods.sampling import Written
 from forgetless.methods.screening import Screen
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples, Origin
-from forgetless.tasks.render import Encoded, Renderer
-from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.render import Encoded
 
 ROUNDS = 5  # of writing, before going on with fewer rows than were asked for
-WORDS = "forgetless"  # stands for a user's words in the template
 
 
 class SelfReplayConfig(Config):
@@ -65,26 +62,6 @@ class SelfReplayConfig(Config):
     max_overlap: float = Field(
         0.7, ge=0, le=1, description="largest share of 3-token runs in common with another row"
     )
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A row that the model wrote.
-
-    Attributes:
-        example: The row as it would be learned.
-        turns: Tokens of each turn, without the one that ends it.
-        row: The row as text.
-    """
-
-    example: Encoded
-    turns: list[list[int]]
-    row: Row
-
-    @property
-    def text(self) -> str:
-        """All of its turns."""
-        return "\n".join([*(turn.content for turn in self.row.prompt), self.row.answer])
 
 
 class SelfReplay(Method[SelfReplayConfig]):
@@ -135,11 +112,12 @@ class SelfReplay(Method[SelfReplayConfig]):
         examples: list[Encoded] = []
         origins: list[Origin] = []
         for kind, wanted in _shares(bench.tokenizer, config).items():
-            write = _chats if kind == "chat" else _texts
             full = len(examples) + wanted
             for turn in range(ROUNDS):
                 missing = full - len(examples)
-                drafts = write(bench, config, missing, bench.stage.rng(f"self_replay/{kind}", turn))
+                rng = bench.stage.rng(f"self_replay/{kind}", turn)
+                how = bench, missing, config.max_new_tokens, config.temperature, rng
+                drafts = texts(*how) if kind == "bos" else chats(*how, config.learn == "all")
                 faults["unfinished"] += missing - len(drafts)
                 for draft in drafts:
                     tested = is_tested(draft.row, bench.stage)
@@ -166,120 +144,3 @@ def _shares(tokenizer: Any, config: SelfReplayConfig) -> dict[str, int]:
     if not tokenizer.chat_template:
         return {"bos": config.rows}
     return {"chat": config.rows - config.rows // 2, "bos": config.rows // 2}
-
-
-def _texts(
-    bench: Workbench, config: SelfReplayConfig, count: int, rng: np.random.Generator
-) -> list[Draft]:
-    """Free texts; one that has no end yet is a beginning, and just as likely."""
-    tokenizer = bench.tokenizer
-    ends = [t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id) if t is not None]
-    if not ends:
-        raise ModelError(
-            "self_replay: the tokenizer has no token that begins or ends a text",
-            fix="start: chat",
-        )
-    drafts = []
-    for text in sample(
-        bench, [ends[:1]] * count, config.max_new_tokens, ends, config.temperature, rng
-    ):
-        words = _without_end(text, ends)
-        example = Encoded([ends[0], *text], [False] + [True] * len(text))
-        drafts.append(Draft(example, [words], Row("", (), _text(tokenizer, words))))
-    return drafts
-
-
-def _chats(
-    bench: Workbench, config: SelfReplayConfig, count: int, rng: np.random.Generator
-) -> list[Draft]:
-    """Questions that came to their end, and answers.
-
-    An answer that has no end yet is a beginning, and just as likely; to leave long ones out would
-    teach the model to be brief.
-    """
-    form = ChatForm.of(bench.tokenizer)
-    room = (bench.encoder.longest - len(form.head) - len(form.between)) // 2
-    questions = sample(
-        bench,
-        [form.head] * count,
-        max(1, min(config.max_new_tokens, room)),
-        form.special,
-        config.temperature,
-        rng,
-    )
-    asked = [question[:-1] for question in questions if question[-1:] == [form.end]]
-    answers = sample(
-        bench,
-        [[*form.head, *question, *form.between] for question in asked],
-        config.max_new_tokens,
-        form.special | form.closing,
-        config.temperature,
-        rng,
-    )
-    drafts = []
-    for question, answer in zip(asked, answers, strict=True):
-        if answer and answer[-1] in form.special - form.closing:
-            continue  # it began a turn in the midst of another
-        words = _without_end(answer, form.closing)
-        prompt = [*form.head, *question, *form.between]
-        learned = [False] * len(prompt)
-        if config.learn == "all":
-            end = len(form.head) + len(question) + form.between.index(form.end)
-            learned[len(form.head) : end + 1] = [True] * (end + 1 - len(form.head))
-        example = Encoded(prompt + answer, learned + [True] * len(answer))
-        turn = Turn("user", _text(bench.tokenizer, question))
-        row = Row("", (turn,), _text(bench.tokenizer, words))
-        drafts.append(Draft(example, [question, words], row))
-    return drafts
-
-
-@dataclass(frozen=True)
-class ChatForm:
-    """Where the words of user and assistant stand in a chat.
-
-    Attributes:
-        head: Tokens before the user's words.
-        between: Tokens after them, up to the answer.
-        end: The token of ``between`` that ends the user's words.
-        closing: Tokens that end an answer.
-        special: Tokens that have no place in anybody's words.
-    """
-
-    head: list[int]
-    between: list[int]
-    end: int
-    closing: frozenset[int]
-    special: frozenset[int]
-
-    @classmethod
-    def of(cls, tokenizer: Any) -> ChatForm:
-        """The form of a tokenizer's chat template.
-
-        Raises:
-            ModelError: if there is none, or nothing tells where a user's words end.
-        """
-        renderer = Renderer(tokenizer, "chat")
-        text = renderer.prompt(Row("", (Turn("user", WORDS),), WORDS))
-        head, _, between = (
-            tokenizer(part, add_special_tokens=False)["input_ids"] if part else []
-            for part in text.partition(WORDS)
-        )
-        special = frozenset(
-            token for token, added in tokenizer.added_tokens_decoder.items() if added.special
-        )
-        end = next((token for token in between if token in special), None)
-        if not head or end is None or _text(tokenizer, between[: between.index(end)]):
-            raise ModelError(
-                f"self_replay: the chat template of {tokenizer.name_or_path or 'the tokenizer'} "
-                "has no token that ends a user's words",
-                fix="self_replay: {start: bos}",
-            )
-        return cls(head, between, end, frozenset(renderer.stop_ids()), special)
-
-
-def _without_end(tokens: list[int], ends: Collection[int]) -> list[int]:
-    return tokens[:-1] if tokens and tokens[-1] in ends else tokens
-
-
-def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
-    return str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
