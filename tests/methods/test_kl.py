@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 from torch.nn.functional import kl_div, log_softmax
@@ -375,10 +376,25 @@ def test_base_is_the_model_without_its_adapter_in_every_stage(
 def test_base_is_refused_where_training_overwrites_it(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     bench = workbench(loaded, FIRST)
-    with pytest.raises(ModelError, match="full training overwrites the base model") as caught:
+    with pytest.raises(ModelError, match="the base model does not stay as it was") as caught:
         Kl(reference="base").start_stage(bench, bench.new)
     assert caught.value.fix is not None
     assert "lora" in caught.value.fix
+
+
+@pytest.mark.parametrize("again", [None, "another"])
+def test_base_is_refused_once_its_adapter_was_merged_away(
+    tiny_model: Path, again: str | None
+) -> None:
+    model, bench = some_model(tiny_model, adapted=True)
+    kl = Kl(reference="base")
+    kl.start_stage(bench, bench.new)
+    bench.model = model.merge_and_unload()
+    if again is not None:
+        lora = peft.LoraConfig(r=2, target_modules="all-linear")
+        bench.model = peft.get_peft_model(bench.model, lora, adapter_name=again)
+    with pytest.raises(ModelError, match="the base model does not stay as it was"):
+        kl.start_stage(bench, bench.new)
 
 
 def test_adapter_trained_with_a_copy_goes_on_from_disk_as_if_at_once(

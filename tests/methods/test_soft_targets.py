@@ -69,7 +69,7 @@ def test_sum_is_over_the_positions_that_count_and_so_is_its_gradient(
     forward: bool, entries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However few of them are worked out at once."""
-    monkeypatch.setattr(soft_targets, "ENTRIES_AT_ONCE", entries)
+    monkeypatch.setitem(soft_targets.ENTRIES_AT_ONCE, "cpu", entries)
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(3, 4, 10, generator=generator).requires_grad_()
     teacher = torch.randn(12, 10, generator=generator)

@@ -87,7 +87,7 @@ class Kl(Method[KlConfig]):
         """Take the teacher.
 
         Raises:
-            ModelError: if the untouched model is wanted and full training overwrites it.
+            ModelError: if the untouched model is wanted, and training or merging overwrites it.
         """
         import peft
 
@@ -95,9 +95,10 @@ class Kl(Method[KlConfig]):
         if config.strength == 0:
             return
         adapted = isinstance(bench.model, peft.PeftModel)
-        if config.reference == "base" and not adapted:
+        names = dict(bench.model.named_parameters()).keys()
+        if config.reference == "base" and not (adapted and self._reference.keys() <= names):
             raise ModelError(
-                "kl.reference is base, but full training overwrites the base model",
+                "kl.reference is base, but the base model does not stay as it was",
                 fix="train an adapter:  methods: [kl, lora], or set  reference: previous",
             )
         new = len(bench.new)

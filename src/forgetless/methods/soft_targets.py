@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Terms = Callable[[torch.Tensor, slice], tuple[torch.Tensor, torch.Tensor]]
 
-ENTRIES_AT_ONCE = 1 << 20  # of logits; bounds the memory of a divergence, not its result
+# Logits worked on at once: they bound the memory of a divergence, not its result.
+ENTRIES_AT_ONCE = {"cpu": 1 << 17, "other": 1 << 22}  # what a core's cache holds; few kernels
 
 
 def divergence(
@@ -73,19 +74,24 @@ def summed(logits: torch.Tensor, found: torch.Tensor, terms: Terms) -> torch.Ten
     """
     import torch
 
+    from forgetless.methods.given_gradient import GivenGradient
+
     flat = logits.detach().flatten(0, 1)
     places = found.flatten().nonzero().squeeze(-1)
     gradient = torch.zeros_like(flat)
     value = torch.zeros((), device=flat.device)
-    some = max(1, ENTRIES_AT_ONCE // flat.shape[-1])
+    entries = ENTRIES_AT_ONCE["cpu" if flat.device.type == "cpu" else "other"]
+    some = max(1, entries // flat.shape[-1])
     with torch.no_grad():
         for start in range(0, len(places), some):
             part = slice(start, start + some)
             term, slope = terms(flat[places[part]].float(), part)
             value += term
             gradient[places[part]] = slope.to(gradient)
-    product = torch.dot(gradient.flatten(), logits.flatten())
-    return value + (product - product.detach())
+    total: torch.Tensor = GivenGradient.apply(  # type: ignore[no-untyped-call]
+        logits, value, gradient.view_as(logits)
+    )
+    return total
 
 
 @dataclass(frozen=True)
