@@ -31,8 +31,8 @@ from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
 from benchmarks.comparison.trials import job_name, plan_of
 from benchmarks.methods import adjusted, chosen
-
 from forgetless.evaluation.matching import exact_match
+
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn

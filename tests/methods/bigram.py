@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from forgetless.methods.base import Batch, Workbench
-from forgetless.methods.passes import batch_of
+from forgetless.methods.parts.passes import batch_of
 from forgetless.tasks.examples import Encoder, Examples, Origin
 from forgetless.tasks.render import Encoded
 from tests.training.build import settings

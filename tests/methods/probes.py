@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from forgetless.methods.base import Batch, Method, RehearsalRows, Stage, State, Workbench
-from forgetless.methods.pulls import pull_towards
+from forgetless.methods.parts.pulls import pull_towards
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 

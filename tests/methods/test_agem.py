@@ -9,10 +9,10 @@ import torch
 
 from forgetless.errors import PlanError
 from forgetless.methods import agem
-from forgetless.methods.agem import Agem
+from forgetless.methods.agem import AGEM
 from forgetless.methods.base import Method, Stage
 from forgetless.methods.compose import Compose
-from forgetless.methods.lora import Lora
+from forgetless.methods.lora import LoRA
 from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Encoder, Examples
 from forgetless.tasks.row import Row
@@ -73,9 +73,9 @@ class Encodes(Encoder):
         return self.examples
 
 
-def remembering(stage: Stage, *examples: Any, **options: Any) -> tuple[Agem, Regression]:
+def remembering(stage: Stage, *examples: Any, **options: Any) -> tuple[AGEM, Regression]:
     """A-GEM on a softmax regression, remembering these examples."""
-    method, model = Agem(**options), Regression()
+    method, model = AGEM(**options), Regression()
     here = bench(model, examples, stage)
     here.encoder = Encodes(here.new)
     method.start_stage(here, here.new)
@@ -124,7 +124,7 @@ def test_agreement_is_judged_over_all_parameters_at_once(tiny_model: Path) -> No
     """One parameter against the reference, another with it and more: nothing is changed; and
     where the whole disagrees, parameters that agree are changed as well."""
     loaded = fresh(tiny_model)
-    method = Agem(rows=12)
+    method = AGEM(rows=12)
     method.keep_rows(FIRST)
     here = workbench(loaded, SECOND)
     method.start_stage(here, here.new)
@@ -218,7 +218,7 @@ def test_old_tasks_are_forgotten_less(
         with torch.no_grad():
             return float(sum(loaded.model(input_ids=x, labels=x).loss for x in ids))
 
-    assert loss(Compose([Agem()])) < 0.9 * loss(Compose())
+    assert loss(Compose([AGEM()])) < 0.9 * loss(Compose())
     assert any(conflicts)
 
 
@@ -228,7 +228,7 @@ def test_one_batch_of_8_and_4_of_2_give_the_same_weights_where_gradients_disagre
 ) -> None:
     found = []
     for size in (8, 2):
-        methods = Compose([Agem(), *([Lora(rank=2)] if lora else [])])
+        methods = Compose([AGEM(), *([LoRA(rank=2)] if lora else [])])
         split = {"batch_size": size, "accumulation": 8 // size, "learning_rate": 1e-2}
         folder = tmp_path / str(size)
         found.append(protected(tiny_model, folder, methods, [FIRST, SECOND], **split))
@@ -243,14 +243,14 @@ def test_stage_killed_where_gradients_disagree_goes_on_with_the_same_rows(
     tiny_model: Path, tmp_path: Path, conflicts: list[bool]
 ) -> None:
     config = settings(**BATCH | {"steps": 12, "checkpoint_every": 4})
-    first = Compose([Agem(rows=2)])
+    first = Compose([AGEM(rows=2)])
     loaded = fresh(tiny_model)
     train(loaded, FIRST, config, tmp_path / "first", first)
     first.keep_rows(FIRST)
     first.save(tmp_path / "methods")
 
     def go(folder: Path, kill_at: int | None = None) -> Weights:
-        methods = Compose([Agem(rows=2)])
+        methods = Compose([AGEM(rows=2)])
         methods.restore(tmp_path / "methods")
         again = fresh(tiny_model)
         again.model.load_state_dict(loaded.model.state_dict())
@@ -271,14 +271,14 @@ def test_stage_killed_where_gradients_disagree_goes_on_with_the_same_rows(
 
 def test_projection_comes_before_clipping(tiny_model: Path, tmp_path: Path) -> None:
     watch = Watch()
-    methods = Compose([Agem(), watch])
+    methods = Compose([AGEM(), watch])
     protected(tiny_model, tmp_path, methods, [FIRST, SECOND], max_grad_norm=0.01)
     for gradients in watch.gradients:
         norm = sum(float(g.square().sum()) for g in gradients.values()) ** 0.5
         assert norm == pytest.approx(0.01, rel=1e-3)
 
 
-def drawn(method: Agem, model: Regression, steps: int) -> list[list[int]]:
+def drawn(method: AGEM, model: Regression, steps: int) -> list[list[int]]:
     """First tokens of the rows that each step looks at."""
     found: list[list[int]] = []
     forward = model.forward
@@ -310,14 +310,14 @@ def test_rows_are_drawn_anew_in_each_step_and_none_twice_in_one() -> None:
 
 
 def test_memory_is_a_sample_of_all_rows_seen_without_test_items() -> None:
-    method = Agem(size=3)
+    method = AGEM(size=3)
     for stage in (FIRST, SECOND):
         method.keep_rows(stage)
     kept = method.state().values["memory"]["kept"]
     assert len(kept) == 3
     tested = {exchange_hash(row) for row in FIRST.tasks[0].train[:1]}
     stage = Stage(2, "second", SECOND.tasks, SECOND.earlier, SECOND.held_back | tested)
-    everything = Agem()
+    everything = AGEM()
     everything.keep_rows(FIRST)
     here = bench(Regression(), [example(0, 1)], stage)
     here.encoder = encoder = Encodes(here.new)
@@ -329,9 +329,9 @@ def test_memory_is_a_sample_of_all_rows_seen_without_test_items() -> None:
 
 
 def test_nothing_is_remembered_in_the_first_stage() -> None:
-    method = Agem()
+    method = AGEM()
     assert [method.acts_in(stage) for stage in (FIRST, SECOND)] == [False, True]
-    method, model = Agem(), Regression()
+    method, model = AGEM(), Regression()
     here = bench(model, OLD, FIRST)
     method.start_stage(here, here.new)
     gradient = model.head.weight.grad = torch.ones_like(model.head.weight)

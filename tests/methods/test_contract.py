@@ -73,8 +73,6 @@ CASES: dict[str, Case] = {
     ),
     "token_weights": Case(on={"kind": "flow"}),
     "ewc": Case(on={"strength": 3}, off={"strength": 0}),
-    "replay": Case(on={"ratio": 0.4}, off={"ratio": 0}),
-    "ewc": Case(on={"strength": 1}, off={"strength": 0}),
     "l2sp": Case(off={"strength": 0}),
     "si": Case(on={"strength": 10}, off={"strength": 0}),
     "agem": Case(shows=False),  # tasks that do not disagree in a few steps

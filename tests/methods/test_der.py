@@ -15,8 +15,8 @@ from torch.nn.functional import kl_div, log_softmax
 from forgetless.errors import PlanError
 from forgetless.methods.base import Batch
 from forgetless.methods.compose import Compose
-from forgetless.methods.der import Der
-from forgetless.methods.passes import IGNORED
+from forgetless.methods.der import DER
+from forgetless.methods.parts.passes import IGNORED
 from forgetless.methods.replay import Replay
 from forgetless.tasks.render import Encoded
 from forgetless.training.schedule import build_schedule
@@ -60,9 +60,9 @@ def learned(rows: Sequence[Encoded]) -> int:
     return sum(sum(row.learned[1:]) for row in rows)
 
 
-def der_after(model: Any, rows: Sequence[Encoded] = OLD, stage: Any = FIRST, **options: Any) -> Der:
+def der_after(model: Any, rows: Sequence[Encoded] = OLD, stage: Any = FIRST, **options: Any) -> DER:
     """The method after a stage on these rows; the whole vocabulary is kept."""
-    der = Der(**{"top_k": 99, **options})
+    der = DER(**{"top_k": 99, **options})
     der.end_stage(bench_of(model, rows, stage))
     return der
 
@@ -118,12 +118,12 @@ def test_each_stage_keeps_its_own_end_and_a_row_met_again_the_newest() -> None:
 def test_predictions_are_those_of_the_end_of_the_stage_not_of_its_start(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    methods = Compose([Der(top_k=500), Replay()])
+    methods = Compose([DER(top_k=500), Replay()])
     loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(steps=6), tmp_path, methods)
     end_stage(methods, loaded, FIRST)
     der = methods.methods[1]
-    assert isinstance(der, Der)
+    assert isinstance(der, DER)
     rows = [workbench(loaded, FIRST).new[n] for n in range(12)]
     then = copy.deepcopy(loaded.model)
     assert abs(der.loss(then, old(then, rows)).item()) < 1e-5
@@ -136,13 +136,13 @@ def test_predictions_are_those_of_the_end_of_the_stage_not_of_its_start(
 
 def test_every_row_that_replay_may_draw_is_known(tiny_model: Path) -> None:
     """The key of a row is the same when it is rehearsed as when it was learned."""
-    methods = Compose([Der(), Replay(ratio=0.4)])
+    methods = Compose([DER(), Replay(ratio=0.4)])
     loaded = fresh(tiny_model)
     for stage in (FIRST, SECOND):
         end_stage(methods, loaded, stage)
     schedule = build_schedule(workbench(loaded, THIRD), methods, settings())
     pool = set(schedule.examples.keys[schedule.new :].tolist())
-    (der,) = (method for method in methods.methods if isinstance(method, Der))
+    (der,) = (method for method in methods.methods if isinstance(method, DER))
     assert len(pool) == 24
     assert set(der.state().tensors["keys"].tolist()) == pool
 
@@ -172,10 +172,10 @@ def test_state_holds_the_predictions_and_gives_the_same_term_bit_for_bit() -> No
         "values": torch.float32,
     }
     assert state.tensors["values"].shape == (learned(OLD), 4)
-    again = Der(top_k=3)
+    again = DER(top_k=3)
     again.restore(state)
     assert again.loss(now, old(now)).equal(der.loss(now, old(now)))
-    again.restore(Der().state())
+    again.restore(DER().state())
     assert again.loss(now, old(now)).item() == 0
 
 
@@ -183,7 +183,7 @@ def test_alpha_zero_is_replay_bit_for_bit_and_keeps_nothing(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     found = []
-    for number, added in enumerate(([], [Der(alpha=0)])):
+    for number, added in enumerate(([], [DER(alpha=0)])):
         methods = Compose([Replay(ratio=0.4), *added])
         loaded = fresh(tiny_model)
         for stage in (FIRST, SECOND):
@@ -195,15 +195,15 @@ def test_alpha_zero_is_replay_bit_for_bit_and_keeps_nothing(
 
 
 def test_acts_from_the_second_stage_on() -> None:
-    assert [Der().acts_in(stage) for stage in STAGES] == [False, True, True]
-    assert not Der(alpha=0).acts_in(SECOND)
+    assert [DER().acts_in(stage) for stage in STAGES] == [False, True, True]
+    assert not DER(alpha=0).acts_in(SECOND)
 
 
 def test_rehearsed_rows_stay_closer_to_what_they_were(tiny_model: Path, tmp_path: Path) -> None:
     """Than with replay alone, in the same steps on the same rows."""
     moved = {}
     for alpha in (0, 20):
-        methods = Compose([Der(alpha=alpha, top_k=200), Replay(ratio=0.4)])
+        methods = Compose([DER(alpha=alpha, top_k=200), Replay(ratio=0.4)])
         loaded = fresh(tiny_model)
         train(loaded, FIRST, settings(steps=10), tmp_path / f"{alpha}-first", methods)
         end_stage(methods, loaded, FIRST)
@@ -216,5 +216,5 @@ def test_rehearsed_rows_stay_closer_to_what_they_were(tiny_model: Path, tmp_path
 
 def test_it_is_refused_without_replay() -> None:
     with pytest.raises(PlanError, match="der needs replay: its predictions are") as caught:
-        Compose([Der()])
+        Compose([DER()])
     assert caught.value.fix == "add it:  methods: [der, replay]"

@@ -8,8 +8,8 @@ import torch
 
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
-from forgetless.methods.ema import Ema
-from forgetless.methods.sfa import Sfa
+from forgetless.methods.ema import EMA
+from forgetless.methods.sfa import SFA
 from tests.methods.test_phases import Capture
 from tests.training.build import (
     Weights,
@@ -57,7 +57,7 @@ def by_hand(path: list[Weights], decays: list[float]) -> Weights:
 def test_stage_leaves_the_recurrence_over_its_steps(
     options: dict[str, Any], taken: list[int], decays: list[float], tiny_model: Path, tmp_path: Path
 ) -> None:
-    capture, left = watched(tiny_model, tmp_path, [Ema(**options)], steps=5)
+    capture, left = watched(tiny_model, tmp_path, [EMA(**options)], steps=5)
     path = [capture.before[0], *(capture.after[step - 1] for step in taken)]
     for name, expected in by_hand(path, decays).items():
         torch.testing.assert_close(left[name].double(), expected, rtol=1e-6, atol=1e-7)
@@ -65,7 +65,7 @@ def test_stage_leaves_the_recurrence_over_its_steps(
 
 
 def test_training_itself_goes_on_as_without(tiny_model: Path, tmp_path: Path) -> None:
-    averaged, _ = watched(tiny_model, tmp_path / "averaged", [Ema(decay=0.9)])
+    averaged, _ = watched(tiny_model, tmp_path / "averaged", [EMA(decay=0.9)])
     plain, _ = watched(tiny_model, tmp_path / "plain", [])
     for ours, theirs in zip(averaged.after, plain.after, strict=True):
         assert differing(ours, theirs) == []
@@ -75,7 +75,7 @@ def test_next_stage_begins_with_the_average_and_averages_anew(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     capture = Capture()
-    methods = Compose([Ema(decay=0.9), capture])
+    methods = Compose([EMA(decay=0.9), capture])
     loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(steps=2), tmp_path / "first", methods)
     between = weights(loaded.model)
@@ -91,7 +91,7 @@ def test_average_of_half_precision_weights_is_kept_in_full(
 ) -> None:
     """In bfloat16 an average with this decay would not move at all."""
     options = {"decay": 0.998, "warmup": False}
-    capture, left = watched(tiny_model, tmp_path, [Ema(**options)], "bfloat16", steps=4)
+    capture, left = watched(tiny_model, tmp_path, [EMA(**options)], "bfloat16", steps=4)
     expected = by_hand([capture.before[0], *capture.after], [0.998] * 4)
     moved = 0
     for name, value in left.items():
@@ -104,8 +104,8 @@ def test_average_of_half_precision_weights_is_kept_in_full(
 def test_steps_are_seen_as_the_methods_after_it_leave_them(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    """Sfa comes later in the order, and averages the weights after the second step."""
-    methods: list[Method[Any]] = [Ema(decay=0.6, warmup=False), Sfa(weight=0.9, interval=1)]
+    """SFA comes later in the order, and averages the weights after the second step."""
+    methods: list[Method[Any]] = [EMA(decay=0.6, warmup=False), SFA(weight=0.9, interval=1)]
     capture, left = watched(tiny_model, tmp_path, methods, steps=2)
     expected = by_hand([capture.before[0], *capture.after], [0.6, 0.6])
     for name, value in left.items():
@@ -113,7 +113,7 @@ def test_steps_are_seen_as_the_methods_after_it_leave_them(
 
 
 def test_average_is_saved_within_a_stage_and_forgotten_after_it(tiny_model: Path) -> None:
-    ema = Ema(decay=0.5)
+    ema = EMA(decay=0.5)
     loaded = fresh(tiny_model)
     bench = workbench(loaded, FIRST)
     ema.start_stage(bench, bench.new)
@@ -121,7 +121,7 @@ def test_average_is_saved_within_a_stage_and_forgotten_after_it(tiny_model: Path
     saved = ema.state()
     assert saved.values == {"steps": 1}
     assert set(saved.tensors) == set(weights(loaded.model))
-    again = Ema(decay=0.5)
+    again = EMA(decay=0.5)
     again.start_stage(bench, bench.new)
     again.restore(saved)
     assert again.state().values == saved.values
@@ -132,7 +132,7 @@ def test_average_is_saved_within_a_stage_and_forgotten_after_it(tiny_model: Path
 def test_stage_without_a_step_is_left_as_it_was(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     start = weights(loaded.model)
-    ema = Ema(decay=0.5)
+    ema = EMA(decay=0.5)
     bench = workbench(loaded, FIRST)
     ema.start_stage(bench, bench.new)
     ema.settle(bench)
@@ -143,7 +143,7 @@ def test_only_what_is_trained_is_averaged(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     for name, parameter in loaded.model.named_parameters():
         parameter.requires_grad_("mlp" in name)
-    ema = Ema(decay=0.5)
+    ema = EMA(decay=0.5)
     bench = workbench(loaded, FIRST)
     ema.start_stage(bench, bench.new)
     assert ema.state().tensors
@@ -151,9 +151,9 @@ def test_only_what_is_trained_is_averaged(tiny_model: Path) -> None:
 
 
 def test_without_decay_it_does_not_act_and_keeps_no_average(tiny_model: Path) -> None:
-    ema = Ema(decay=0)
+    ema = EMA(decay=0)
     bench = workbench(fresh(tiny_model), FIRST)
     ema.start_stage(bench, bench.new)
     assert ema.state().tensors == {}
     assert not ema.acts_in(FIRST)
-    assert Ema().acts_in(FIRST)
+    assert EMA().acts_in(FIRST)

@@ -11,9 +11,9 @@ import torch
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import State
 from forgetless.methods.compose import Compose
-from forgetless.methods.ewc import Ewc, EwcConfig
-from forgetless.methods.fisher import fisher_diagonal
-from forgetless.methods.lora import Lora
+from forgetless.methods.ewc import EWC, EWCConfig
+from forgetless.methods.lora import LoRA
+from forgetless.methods.parts.fisher import fisher_diagonal
 from forgetless.models.load import LoadedModel
 from forgetless.plan import MethodSpec
 from forgetless.tasks.render import Encoded
@@ -54,7 +54,7 @@ def by_autograd(
     return {name: value.float() for name, value in total.items()}
 
 
-def importances(method: Ewc) -> Weights:
+def importances(method: EWC) -> Weights:
     return method.state().part("importance")
 
 
@@ -73,7 +73,7 @@ def analytic(model: Regression, examples: Sequence[Encoded]) -> torch.Tensor:
 
 
 def test_fisher_of_a_softmax_regression_is_the_analytic_one() -> None:
-    model, method = Regression(), Ewc(**RAW)
+    model, method = Regression(), EWC(**RAW)
     method.end_stage(bench(model, EXAMPLES))
     torch.testing.assert_close(importances(method)["head.weight"], analytic(model, EXAMPLES))
 
@@ -93,7 +93,7 @@ def test_true_fisher_of_a_softmax_regression_is_the_analytic_one() -> None:
 def test_drawn_answers_depend_on_the_stage_alone() -> None:
     found = []
     for number in (0, 0, 1):
-        method = Ewc(normalise=False)
+        method = EWC(normalise=False)
         method.end_stage(bench(Regression(), EXAMPLES[:1], STAGES[number]))
         torch.rand(3)
         found.append(importances(method)["head.weight"])
@@ -106,7 +106,7 @@ def test_fisher_of_a_transformer_is_that_of_plain_autograd_tied_weights_included
 ) -> None:
     loaded = fresh(tiny_model)
     found = workbench(loaded, STAGES[0])
-    method = Ewc(**RAW)
+    method = EWC(**RAW)
     method.end_stage(found)
     examples = [found.new[index] for index in range(len(found.new))]
     expected = by_autograd(loaded.model, examples, dict(loaded.model.named_parameters()))
@@ -119,7 +119,7 @@ def test_pass_leaves_the_model_as_it_was_and_knows_no_dropout() -> None:
     dropping, plain = Regression(dropout=0.5).train(), Regression()
     unused = torch.nn.Parameter(torch.ones(2), requires_grad=False)
     dropping.register_parameter("unused", unused)
-    first, second = Ewc(**RAW), Ewc(**RAW)
+    first, second = EWC(**RAW), EWC(**RAW)
     first.end_stage(bench(dropping, EXAMPLES))
     second.end_stage(bench(plain, EXAMPLES))
     assert differing(importances(first), importances(second)) == []  # trained weights alone
@@ -132,14 +132,14 @@ def test_pass_leaves_the_model_as_it_was_and_knows_no_dropout() -> None:
 
 
 def test_gradient_left_over_from_training_is_not_in_the_fisher() -> None:
-    model, method = Regression(), Ewc(**RAW)
+    model, method = Regression(), EWC(**RAW)
     model.head.weight.grad = torch.full_like(model.head.weight, 100.0)
     method.end_stage(bench(model, EXAMPLES))
     torch.testing.assert_close(importances(method)["head.weight"], analytic(model, EXAMPLES))
 
 
 def test_normalised_importances_have_mean_one_over_all_weights(tiny_model: Path) -> None:
-    method, raw = Ewc(fisher="empirical"), Ewc(**RAW)
+    method, raw = EWC(fisher="empirical"), EWC(**RAW)
     for one in (method, raw):
         one.end_stage(workbench(fresh(tiny_model), STAGES[0]))
     entries = torch.cat([value.flatten() for value in importances(method).values()])
@@ -159,7 +159,7 @@ def test_fisher_is_of_at_most_so_many_different_rows_of_the_stage() -> None:
     def seen(samples: int) -> list[tuple[int, ...]]:
         model = Counts()
         model.seen = []
-        Ewc(samples=samples).end_stage(bench(model, EXAMPLES))
+        EWC(samples=samples).end_stage(bench(model, EXAMPLES))
         return sorted(model.seen)
 
     assert seen(100) == sorted(tuple(one.ids) for one in EXAMPLES)
@@ -174,7 +174,7 @@ def moved(model: torch.nn.Module, by: float = 0.1) -> None:
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=by)
 
 
-def pulled(method: Ewc, model: torch.nn.Module) -> Weights:
+def pulled(method: EWC, model: torch.nn.Module) -> Weights:
     """The gradients that a pull makes where there are none."""
     model.zero_grad()
     square = method.pull(model)
@@ -187,7 +187,7 @@ def pulled(method: Ewc, model: torch.nn.Module) -> Weights:
 def test_gradient_of_the_penalty_is_strength_times_importance_times_drift(
     mode: str, tiny_model: Path
 ) -> None:
-    method = Ewc(strength=7.0, mode=mode)
+    method = EWC(strength=7.0, mode=mode)
     loaded = fresh(tiny_model)
     method.end_stage(workbench(loaded, STAGES[0]))
     start = weights(loaded.model)
@@ -200,14 +200,14 @@ def test_gradient_of_the_penalty_is_strength_times_importance_times_drift(
         torch.testing.assert_close(found[name], analytic)
 
 
-def stage_by_stage(method: Ewc, model: Any) -> list[tuple[Weights, Weights]]:
+def stage_by_stage(method: EWC, model: Any) -> list[tuple[Weights, Weights]]:
     """Importances and weights of three stages; each stage's own importances by a fresh object."""
     found = []
     for stage in STAGES:
         here = bench(model, EXAMPLES[: stage.number], stage)
         method.start_stage(here, here.new)
         moved(model, 0.1 * stage.number)
-        own = Ewc(EwcConfig.model_validate(method.config.model_dump() | {"mode": "online"}))
+        own = EWC(EWCConfig.model_validate(method.config.model_dump() | {"mode": "online"}))
         own.end_stage(here)
         method.end_stage(here)
         found.append((importances(own), weights(model)))
@@ -215,7 +215,7 @@ def stage_by_stage(method: Ewc, model: Any) -> list[tuple[Weights, Weights]]:
 
 
 def test_separate_anchors_pull_as_the_sum_of_all_stages_penalties() -> None:
-    model, method = Regression(), Ewc(mode="separate", strength=2.0, **RAW)
+    model, method = Regression(), EWC(mode="separate", strength=2.0, **RAW)
     stages = stage_by_stage(method, model)
     here = bench(model, EXAMPLES, STAGES[2])
     method.start_stage(here, here.new)
@@ -233,7 +233,7 @@ def test_separate_anchors_pull_as_the_sum_of_all_stages_penalties() -> None:
 
 
 def test_online_pulls_to_the_last_stage_by_importances_that_fade() -> None:
-    model, method = Regression(), Ewc(decay=0.5, **RAW)
+    model, method = Regression(), EWC(decay=0.5, **RAW)
     (first, _), (second, _), (third, last) = stage_by_stage(method, model)
     name = "head.weight"
     expected = 0.25 * first[name] + 0.5 * second[name] + third[name]
@@ -247,7 +247,7 @@ def test_online_pulls_to_the_last_stage_by_importances_that_fade() -> None:
 
 @pytest.mark.parametrize("mode", ["online", "separate"])
 def test_memory_does_not_grow_with_the_stages(mode: str) -> None:
-    model, method = Regression(), Ewc(mode=mode)
+    model, method = Regression(), EWC(mode=mode)
     sizes = []
     for stage in STAGES:
         method.end_stage(bench(model, EXAMPLES, stage))
@@ -258,7 +258,7 @@ def test_memory_does_not_grow_with_the_stages(mode: str) -> None:
 
 def test_weight_that_never_mattered_is_pulled_nowhere() -> None:
     """Features that no example has: their importance is 0, and so is every share of it."""
-    model, method = Regression(), Ewc(mode="separate", **RAW)
+    model, method = Regression(), EWC(mode="separate", **RAW)
     model.features[:, 0] = 0
     stage_by_stage(method, model)
     here = bench(model, EXAMPLES, STAGES[2])
@@ -277,7 +277,7 @@ def test_important_weights_stay_put_at_large_strength_and_others_still_move(
     start = weights(loaded.model)
     generator = torch.Generator().manual_seed(3)
     chosen = {n: torch.rand(w.shape, generator=generator) < 0.5 for n, w in start.items()}
-    method = Ewc(strength=1e6)
+    method = EWC(strength=1e6)
     method.restore(State({f"importance/{n}": where.float() for n, where in chosen.items()}))
     config = settings(steps=30, learning_rate=1e-3, warmup=0)
     trained = train(loaded, STAGES[1], config, tmp_path, Compose([method]))
@@ -290,7 +290,7 @@ def test_important_weights_stay_put_at_large_strength_and_others_still_move(
 
 
 def test_first_stage_has_no_penalty_and_strength_zero_no_pass_of_its_own(tiny_model: Path) -> None:
-    method, off = Ewc(), Ewc(strength=0)
+    method, off = EWC(), EWC(strength=0)
     loaded = fresh(tiny_model)
     here = workbench(loaded, STAGES[0])
     method.start_stage(here, here.new)
@@ -304,7 +304,7 @@ def test_first_stage_has_no_penalty_and_strength_zero_no_pass_of_its_own(tiny_mo
 
 def test_importances_of_half_precision_weights_are_summed_in_single() -> None:
     half, single = Regression(dtype=torch.bfloat16), Regression()
-    method, exact = Ewc(samples=1000, **RAW), Ewc(samples=1000, **RAW)
+    method, exact = EWC(samples=1000, **RAW), EWC(samples=1000, **RAW)
     method.end_stage(bench(half, EXAMPLES * 40))
     exact.end_stage(bench(single, EXAMPLES * 40))
     found, wanted = (importances(one)["head.weight"] for one in (method, exact))
@@ -328,7 +328,7 @@ def test_importance_on_an_adapter_is_that_of_the_merged_weight(
         loaded = with_learned_positions(loaded.tokenizer)
     model = adapted(loaded.model, lora_dropout=0.5, fan_in_fan_out=learned_positions)
     found = workbench(LoadedModel(model, loaded.tokenizer), STAGES[0])
-    method = Ewc(**RAW)
+    method = EWC(**RAW)
     method.end_stage(found)
     examples = [found.new[index] for index in range(len(found.new))]
     assert not any(p.requires_grad for n, p in model.named_parameters() if "lora_" not in n)
@@ -352,7 +352,7 @@ def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
 ) -> None:
     loaded = fresh(tiny_model)
     loaded.model = model = adapted(loaded.model, modules_to_save=["model.norm"])
-    method = Ewc(strength=5.0, mode=mode)
+    method = EWC(strength=5.0, mode=mode)
     method.end_stage(workbench(loaded, STAGES[0]))
     here = workbench(loaded, STAGES[1])
     method.start_stage(here, here.new)
@@ -385,7 +385,7 @@ def test_adapter_is_held_where_its_product_mattered(
     """Through two stages as a run does them; the way of the product shrinks with the strength."""
 
     def way(strength: float) -> float:
-        methods = Compose([Lora(rank=2), Ewc(strength=strength, mode=mode)])
+        methods = Compose([LoRA(rank=2), EWC(strength=strength, mode=mode)])
         loaded = fresh(tiny_model)
         folder = tmp_path / f"{strength:g}"
         train(loaded, STAGES[0], settings(), folder / "1", methods)
@@ -406,7 +406,7 @@ def test_quantised_base_of_an_adapter_is_refused_with_what_to_do(tiny_model: Pat
             base: Any = layer.base_layer
             base.weight = torch.nn.Parameter(base.weight.to(torch.int8), requires_grad=False)
     with pytest.raises(ModelError, match="is stored as torch") as caught:
-        Ewc().end_stage(workbench(loaded, STAGES[0]))
+        EWC().end_stage(workbench(loaded, STAGES[0]))
     assert caught.value.fix == "load the model without quantisation, or use  l2sp  instead"
 
 

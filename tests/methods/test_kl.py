@@ -17,8 +17,8 @@ from torch.nn.functional import kl_div, log_softmax
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Batch, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.kl import Kl
-from forgetless.methods.passes import IGNORED, batch_of
+from forgetless.methods.kl import KL
+from forgetless.methods.parts.passes import IGNORED, batch_of
 from forgetless.methods.replay import Replay
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
@@ -112,7 +112,7 @@ def test_copy_is_exactly_zero_at_step_0_and_so_is_its_gradient(
     tiny_model: Path, adapted: bool, direction: str
 ) -> None:
     model, bench = some_model(tiny_model, adapted)
-    kl = Kl(teacher="copy", direction=direction, temperature=1.5)
+    kl = KL(teacher="copy", direction=direction, temperature=1.5)
     kl.start_stage(bench, bench.new)
     loss = kl.loss(model, made(model, bench.new))
     assert loss.item() == 0
@@ -122,7 +122,7 @@ def test_copy_is_exactly_zero_at_step_0_and_so_is_its_gradient(
 @both_ways
 def test_cache_is_zero_at_step_0_to_rounding(tiny_model: Path, direction: str) -> None:
     model, bench = some_model(tiny_model, adapted=False)
-    kl = Kl(teacher="cached", direction=direction, top_k=8)
+    kl = KL(teacher="cached", direction=direction, top_k=8)
     kl.start_stage(bench, bench.new)
     loss = kl.loss(model, made(model, bench.new))
     assert abs(loss.item()) < 1e-5
@@ -136,7 +136,7 @@ def test_value_and_gradient_are_those_with_an_independent_second_model(
 ) -> None:
     model, bench = some_model(tiny_model, adapted)
     teacher = copy.deepcopy(model).eval()
-    kl = Kl(strength=0.7, teacher="copy", direction=direction, temperature=2.0)
+    kl = KL(strength=0.7, teacher="copy", direction=direction, temperature=2.0)
     kl.start_stage(bench, bench.new)
     move(model)
     batch = made(model, bench.new)
@@ -157,7 +157,7 @@ def test_value_and_gradient_are_those_with_an_independent_second_model(
 def test_gradient_of_the_data_is_not_disturbed_by_the_teachers_pass(tiny_model: Path) -> None:
     """The model's graph is built before the teacher's pass and used after it."""
     model, bench = some_model(tiny_model, adapted=True)
-    kl = Kl(teacher="copy")
+    kl = KL(teacher="copy")
     kl.start_stage(bench, bench.new)
     move(model)
     alone = gradients(model, made(model, bench.new).logits.square().mean())
@@ -175,7 +175,7 @@ def test_cache_of_the_whole_vocabulary_agrees_with_a_copy(
     model, bench = some_model(tiny_model, adapted)
     found = []
     methods = [
-        Kl(teacher=teacher, top_k=10**6, temperature=temperature) for teacher in ("copy", "cached")
+        KL(teacher=teacher, top_k=10**6, temperature=temperature) for teacher in ("copy", "cached")
     ]
     for kl in methods:
         kl.start_stage(bench, bench.new)
@@ -192,7 +192,7 @@ def test_cache_of_the_whole_vocabulary_agrees_with_a_copy(
 def test_coarser_cache_sees_less_of_the_divergence(tiny_model: Path) -> None:
     """Merging tokens into one bin never makes two distributions differ more."""
     model, bench = some_model(tiny_model, adapted=False)
-    methods = [Kl(teacher="cached", top_k=top_k) for top_k in (1, 8, 64, 10**6)]
+    methods = [KL(teacher="cached", top_k=top_k) for top_k in (1, 8, 64, 10**6)]
     for kl in methods:
         kl.start_stage(bench, bench.new)
     move(model)
@@ -207,7 +207,7 @@ def test_padded_and_unlearned_positions_add_nothing(tiny_model: Path, teacher: s
     model, _ = some_model(tiny_model, adapted=False)
     rows = [answer(*range(5, 5 + length), asked=3) for length in (6, 17, 4, 11)]
     bench = bench_of(model, rows)
-    kl = Kl(teacher=teacher)
+    kl = KL(teacher=teacher)
     kl.start_stage(bench, bench.new)
     move(model)
     together = made(model, bench.new)
@@ -222,7 +222,7 @@ def test_padded_and_unlearned_positions_add_nothing(tiny_model: Path, teacher: s
 @pytest.mark.parametrize("teacher", ["copy", "cached"])
 def test_parts_of_a_step_add_up_to_the_whole(tiny_model: Path, teacher: str) -> None:
     model, bench = some_model(tiny_model, adapted=False)
-    kl = Kl(teacher=teacher)
+    kl = KL(teacher=teacher)
     kl.start_stage(bench, bench.new)
     move(model)
     examples = [bench.new[index] for index in range(8)]
@@ -238,7 +238,7 @@ def test_parts_of_a_step_add_up_to_the_whole(tiny_model: Path, teacher: str) -> 
 @pytest.mark.parametrize("teacher", ["copy", "cached"])
 def test_only_the_rows_asked_for_are_distilled(tiny_model: Path, teacher: str) -> None:
     model, bench = some_model(tiny_model, adapted=False)
-    methods = {rows: Kl(teacher=teacher, rows=rows) for rows in ("new", "replayed", "both")}
+    methods = {rows: KL(teacher=teacher, rows=rows) for rows in ("new", "replayed", "both")}
     old = workbench(LoadedModel(model, bench.tokenizer), SECOND).new
     examples = Examples.concatenated([bench.new, old])
     mixed = [bench.new[0], old[0], bench.new[1], old[1], old[2]]
@@ -264,11 +264,11 @@ def test_rows_that_are_not_distilled_are_not_given_to_the_teacher(tiny_model: Pa
     old = workbench(LoadedModel(model, bench.tokenizer), SECOND).new
     examples = Examples.concatenated([bench.new, old])
     for rows, cached, copied in (("new", 12, 6), ("replayed", 12, 2), ("both", 24, 8)):
-        kl = Kl(teacher="cached", rows=rows)
+        kl = KL(teacher="cached", rows=rows)
         with forward_passes(model) as passed:
             kl.start_stage(bench, examples)
         assert sum(passed) == cached
-        kl = Kl(teacher="copy", rows=rows)
+        kl = KL(teacher="copy", rows=rows)
         kl.start_stage(bench, examples)
         batch = made(model, examples, replayed=(3, 5))
         with forward_passes(model) as passed:
@@ -290,7 +290,7 @@ def test_where_nothing_is_replayed_distilling_replayed_rows_is_plain_training(
 def test_teacher_has_no_dropout_and_the_model_keeps_its_own(tiny_model: Path) -> None:
     """The same draws with and without: a teacher's pass takes no random number."""
     model, bench = some_model(tiny_model, adapted=True, dropout=0.5)
-    kl = Kl(teacher="copy")
+    kl = KL(teacher="copy")
     kl.start_stage(bench, bench.new)
     batch = made(model, bench.new)
     state = torch.get_rng_state()
@@ -307,7 +307,7 @@ def test_teacher_has_no_dropout_and_the_model_keeps_its_own(tiny_model: Path) ->
 
 def test_weights_are_what_they_were_when_the_teachers_pass_fails(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=True)
-    kl = Kl(teacher="copy")
+    kl = KL(teacher="copy")
     kl.start_stage(bench, bench.new)
     move(model)
     batch = made(model, bench.new)
@@ -335,7 +335,7 @@ def test_second_stage_is_held_to_its_own_start(
     train(loaded, FIRST, settings(steps=8), tmp_path, methods)
     bench = workbench(loaded, SECOND)
     kl = methods.methods[0]
-    assert isinstance(kl, Kl)
+    assert isinstance(kl, KL)
     loaded.model.train()
     assert kl.loss(loaded.model, made(loaded.model, workbench(loaded, FIRST).new)).item() > 1e-4
     kl.start_stage(bench, bench.new)
@@ -361,7 +361,7 @@ def test_base_is_the_model_without_its_adapter_in_every_stage(
     found = []
     for composed in (methods, again):
         kl = composed.methods[0]
-        assert isinstance(kl, Kl)
+        assert isinstance(kl, KL)
         kl.start_stage(bench, bench.new)
         found.append(kl.loss(loaded.model, made(loaded.model, bench.new)).item())
     batch = made(loaded.model, bench.new)
@@ -377,7 +377,7 @@ def test_base_is_refused_where_training_overwrites_it(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     bench = workbench(loaded, FIRST)
     with pytest.raises(ModelError, match="the base model does not stay as it was") as caught:
-        Kl(reference="base").start_stage(bench, bench.new)
+        KL(reference="base").start_stage(bench, bench.new)
     assert caught.value.fix is not None
     assert "lora" in caught.value.fix
 
@@ -387,7 +387,7 @@ def test_base_is_refused_once_its_adapter_was_merged_away(
     tiny_model: Path, again: str | None
 ) -> None:
     model, bench = some_model(tiny_model, adapted=True)
-    kl = Kl(reference="base")
+    kl = KL(reference="base")
     kl.start_stage(bench, bench.new)
     bench.model = model.merge_and_unload()
     if again is not None:
@@ -426,7 +426,7 @@ def test_adapter_trained_with_a_copy_goes_on_from_disk_as_if_at_once(
 
 def test_copy_on_the_cpu_teaches_the_same(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=True)
-    methods = [Kl(teacher="copy"), Kl(teacher="copy", offload=True)]
+    methods = [KL(teacher="copy"), KL(teacher="copy", offload=True)]
     for kl in methods:
         kl.start_stage(bench, bench.new)
     move(model)
@@ -444,7 +444,7 @@ def test_auto_caches_unless_an_adapter_meets_more_rows_than_will_be_drawn(
     model, _ = some_model(tiny_model, adapted)
     bench = bench_of(model, [answer(1, 2, n) for n in range(12)])
     pool = packed([answer(3, 4, n) for n in range(old)])
-    kl = Kl()
+    kl = KL()
     kl.start_stage(bench, bench.new)  # an earlier stage, with a cache
     kl.start_stage(bench, Examples.concatenated([bench.new, pool]))
     batch = made(model, bench.new)
@@ -459,7 +459,7 @@ def test_exactly_zero_under_autocast_too_and_not_after_a_step(
 ) -> None:
     model, bench = some_model(tiny_model, adapted)
     teacher = copy.deepcopy(model).eval()
-    kl = Kl(teacher="copy")
+    kl = KL(teacher="copy")
     kl.start_stage(bench, bench.new)
     with torch.autocast("cpu", torch.bfloat16):
         assert kl.loss(model, made(model, bench.new)).item() == 0
@@ -530,13 +530,13 @@ def test_strong_distillation_keeps_predictions_where_they_were(
 
 def test_acts_in_every_stage_unless_its_strength_is_zero() -> None:
     for rows in ("new", "replayed", "both"):
-        assert [Kl(rows=rows).acts_in(stage) for stage in STAGES] == [True, True]
-        assert not Kl(rows=rows, strength=0).acts_in(SECOND)
+        assert [KL(rows=rows).acts_in(stage) for stage in STAGES] == [True, True]
+        assert not KL(rows=rows, strength=0).acts_in(SECOND)
 
 
 def test_strength_zero_takes_no_teacher(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=False)
-    kl = Kl(strength=0, teacher="cached")
+    kl = KL(strength=0, teacher="cached")
     with forward_passes(model) as passed:
         kl.start_stage(bench, bench.new)
         batch = made(model, bench.new)
@@ -549,7 +549,7 @@ def test_rehearsed_rows_are_distilled_in_training(tiny_model: Path, tmp_path: Pa
     found = {}
     for strength in (0, 20):
         loaded = fresh(tiny_model)
-        methods = Compose([Kl(strength=strength, rows="replayed"), Replay(ratio=0.5)])
+        methods = Compose([KL(strength=strength, rows="replayed"), Replay(ratio=0.5)])
         for stage in STAGES:
             train(loaded, stage, settings(steps=6), tmp_path / f"{strength}{stage.name}", methods)
             end_stage(methods, loaded, stage)
@@ -562,7 +562,7 @@ def test_teacher_of_a_bigram_model_is_worked_out_by_hand() -> None:
     """Loss = 3 * T^2 * KL / learned tokens, one learned token out of four of the step."""
     model = random_bigram(vocabulary=4, seed=1)
     bench = bench_of(model, [answer(0, 3)])
-    kl = Kl(strength=3.0, temperature=2.0, teacher="copy")
+    kl = KL(strength=3.0, temperature=2.0, teacher="copy")
     kl.start_stage(bench, bench.new)
     before = model.table.detach()[0].clone()
     with torch.no_grad():
@@ -577,4 +577,4 @@ def test_teacher_of_a_bigram_model_is_worked_out_by_hand() -> None:
 def test_wrong_options_are_refused() -> None:
     for options in ({"strength": -1}, {"temperature": 0}, {"rows": "old"}, {"top_k": 0}):
         with pytest.raises(PlanError):
-            Kl(**options)
+            KL(**options)

@@ -8,8 +8,8 @@ import torch
 
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
-from forgetless.methods.l2sp import L2sp
-from forgetless.methods.lora import Lora
+from forgetless.methods.l2sp import L2SP
+from forgetless.methods.lora import LoRA
 from tests.training.build import (
     Weights,
     colour_task,
@@ -33,7 +33,7 @@ def moved(model: torch.nn.Module) -> None:
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
 
 
-def pulled(method: L2sp, model: torch.nn.Module) -> Weights:
+def pulled(method: L2SP, model: torch.nn.Module) -> Weights:
     model.zero_grad()
     square = method.pull(model)
     found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -41,7 +41,7 @@ def pulled(method: L2sp, model: torch.nn.Module) -> Weights:
     return found
 
 
-def started(method: L2sp, loaded: Any, stage: Any) -> None:
+def started(method: L2SP, loaded: Any, stage: Any) -> None:
     here = workbench(loaded, stage)
     method.start_stage(here, here.new)
 
@@ -51,13 +51,13 @@ def test_gradient_of_the_penalty_is_strength_times_drift_from_the_anchor(
     anchor: str, tiny_model: Path
 ) -> None:
     """In the second stage, before which the weights have moved."""
-    method = L2sp(strength=3.0, anchor=anchor)
+    method = L2SP(strength=3.0, anchor=anchor)
     loaded = fresh(tiny_model)
     anchors = {"base": weights(loaded.model)}
     started(method, loaded, FIRST)
     moved(loaded.model)
     anchors["previous"] = weights(loaded.model)
-    again = L2sp(strength=3.0, anchor=anchor)  # as a run that goes on from disk
+    again = L2SP(strength=3.0, anchor=anchor)  # as a run that goes on from disk
     again.restore(method.state())
     for one in (method, again):
         started(one, loaded, SECOND)
@@ -73,9 +73,9 @@ def test_gradient_of_the_penalty_is_strength_times_drift_from_the_anchor(
 def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
     anchor: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    method = L2sp(strength=3.0, anchor=anchor)
+    method = L2SP(strength=3.0, anchor=anchor)
     loaded = fresh(tiny_model)
-    methods = Compose([Lora(rank=2, alpha=6), method])
+    methods = Compose([LoRA(rank=2, alpha=6), method])
     train(loaded, FIRST, settings(), tmp_path, methods)
     layers = {n: m for n, m in loaded.model.named_modules() if hasattr(m, "get_delta_weight")}
 
@@ -84,7 +84,7 @@ def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
 
     share = 1 if anchor == "previous" else 0  # untrained, the product is 0
     before = {name: share * product.detach() for name, product in products().items()}
-    again = L2sp(strength=3.0, anchor=anchor)
+    again = L2SP(strength=3.0, anchor=anchor)
     again.restore(method.state())
     for one in (method, again):
         started(one, loaded, SECOND)
@@ -109,7 +109,7 @@ def test_weights_stay_near_their_start_the_more_the_stronger(
 
     def way(strength: float) -> float:
         loaded = fresh(tiny_model)
-        methods = Compose([L2sp(strength=strength)])
+        methods = Compose([L2SP(strength=strength)])
         config = settings(steps=8, warmup=0, learning_rate=1e-3)
         train(loaded, FIRST, config, tmp_path / f"{strength:g}", methods)
         return distance(weights(loaded.model), start)
@@ -122,7 +122,7 @@ def test_weights_stay_near_their_start_the_more_the_stronger(
 def test_it_keeps_nothing_but_the_untouched_model_where_that_is_the_anchor(
     tiny_model: Path,
 ) -> None:
-    previous, base, off = L2sp(), L2sp(anchor="base"), L2sp(anchor="base", strength=0)
+    previous, base, off = L2SP(), L2SP(anchor="base"), L2SP(anchor="base", strength=0)
     loaded = fresh(tiny_model)
     for stage in (FIRST, SECOND):
         for method in (previous, base, off):
@@ -134,10 +134,10 @@ def test_it_keeps_nothing_but_the_untouched_model_where_that_is_the_anchor(
 
 
 def test_it_acts_in_every_stage_unless_its_strength_is_zero() -> None:
-    assert [L2sp().acts_in(stage) for stage in (FIRST, SECOND)] == [True, True]
-    assert not L2sp(strength=0).acts_in(SECOND)
+    assert [L2SP().acts_in(stage) for stage in (FIRST, SECOND)] == [True, True]
+    assert not L2SP(strength=0).acts_in(SECOND)
 
 
 def test_stages_trained_elsewhere_will_do_only_if_the_untouched_model_is_not_needed() -> None:
-    found: list[Method[Any]] = [L2sp(), L2sp(anchor="base"), L2sp(anchor="base", strength=0)]
+    found: list[Method[Any]] = [L2SP(), L2SP(anchor="base"), L2SP(anchor="base", strength=0)]
     assert [method.must_train for method in found] == [False, True, False]

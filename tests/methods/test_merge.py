@@ -17,7 +17,7 @@ from forgetless.methods import merge as module
 from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.joint import Joint
-from forgetless.methods.lora import Lora
+from forgetless.methods.lora import LoRA
 from forgetless.methods.merge import GRID, Merge
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
@@ -93,7 +93,7 @@ def test_linear_is_the_weighted_mean_of_the_models_before_and_after_each_stage(
             torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("methods", [[], [Lora(rank=4)]])
+@pytest.mark.parametrize("methods", [[], [LoRA(rank=4)]])
 def test_ends_are_the_models_bit_for_bit(
     methods: list[Method[Any]], tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -120,7 +120,7 @@ def test_alpha_zero_is_the_model_before_whatever_is_merged(
 
 def test_adapter_is_merged_as_the_whole_weights_would_be(tiny_model: Path, tmp_path: Path) -> None:
     """In the first stage exactly, later by the nearest adapter of its rank."""
-    watch, left = taught(tiny_model, tmp_path, Lora(rank=4, alpha=8), Merge(alpha=0.4))
+    watch, left = taught(tiny_model, tmp_path, LoRA(rank=4, alpha=8), Merge(alpha=0.4))
     modules = [name.removesuffix(".lora_A.default.weight") for name in left[0] if "lora_A" in name]
     assert modules
     for stage, (before, after, found) in enumerate(
@@ -250,10 +250,10 @@ def test_thinned_changes_of_an_adapter_are_refused(tiny_model: Path, tmp_path: P
     with pytest.raises(
         PlanError, match="merge and lora cannot be combined: dare_ties keeps single"
     ):
-        Compose([Lora(), Merge(how="dare_ties")])
-    Compose([Lora(), Merge(how="linear")])
+        Compose([LoRA(), Merge(how="dare_ties")])
+    Compose([LoRA(), Merge(how="linear")])
     loaded = fresh(tiny_model)
-    train(loaded, FIRST, settings(steps=1), tmp_path / "lora", Compose([Lora()]))
+    train(loaded, FIRST, settings(steps=1), tmp_path / "lora", Compose([LoRA()]))
     with pytest.raises(ModelError, match="the model has an adapter, and ties gives") as caught:
         train(loaded, SECOND, settings(), tmp_path / "ties", Compose([Merge(how="ties")]))
     assert caught.value.fix == "merge: {how: linear}"
@@ -442,9 +442,9 @@ def test_each_task_weighs_the_same(tiny_model: Path, monkeypatch: pytest.MonkeyP
 def test_adapter_is_searched_on_the_very_merges_that_may_be_left(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    merge = searched(tiny_model, tmp_path, Lora(rank=4))[0]
+    merge = searched(tiny_model, tmp_path, LoRA(rank=4))[0]
     loaded = fresh(tiny_model)
-    composed = Compose([Lora(rank=4), Merge(alpha="search", withhold=0.3)])
+    composed = Compose([LoRA(rank=4), Merge(alpha="search", withhold=0.3)])
     planned = composed.stages(one_stage_a_task(TASKS))
     for stage in planned:
         train(loaded, stage, RATE, tmp_path / f"again-{stage.name}", composed)

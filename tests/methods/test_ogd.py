@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.lora import Lora
-from forgetless.methods.ogd import Ogd, extended, input_moments
+from forgetless.methods.lora import LoRA
+from forgetless.methods.ogd import OGD, extended, input_moments
 from forgetless.tasks.examples import Encoder
 from tests.methods.regression import Regression, bench, example
 from tests.training.build import (
@@ -31,13 +31,13 @@ FIRST, SECOND, THIRD = one_stage_a_task([colour_task(x, n) for n, x in enumerate
 ALL: dict[str, Any] = {"energy": 1.0, "capacity": 1.0}
 
 
-def basis_of(method: Ogd, path: str) -> torch.Tensor:
+def basis_of(method: OGD, path: str) -> torch.Tensor:
     return method.state().part("basis")[method.state().values["shared"][path]]
 
 
 def test_answers_to_protected_inputs_stay_under_adamw_and_others_move() -> None:
     """50 steps with momentum and weight decay, on random gradients."""
-    model, method = Regression(width=16), Ogd(**ALL)
+    model, method = Regression(width=16), OGD(**ALL)
     method.end_stage(bench(model, [example(0, 1, 2, 3)], FIRST))
     here = bench(model, [], SECOND)
     method.start_stage(here, here.new)
@@ -60,7 +60,7 @@ def test_every_protected_subspace_stays_through_real_training(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     """In each linear layer, over 50 steps of the second stage and again of the third."""
-    loaded, method = fresh(tiny_model), Ogd(energy=0.8)
+    loaded, method = fresh(tiny_model), OGD(energy=0.8)
     methods = Compose([method])
     method.end_stage(workbench(loaded, FIRST))
     for stage in (SECOND, THIRD):
@@ -84,7 +84,7 @@ def test_answers_to_old_rows_stay_through_all_layers_unless_the_rest_is_free(
     loaded = fresh(tiny_model)
     if learned_positions:
         loaded = with_learned_positions(loaded.tokenizer)
-    method = Ogd(samples=1, rest=rest, **ALL)
+    method = OGD(samples=1, rest=rest, **ALL)
     old = [loaded.tokenizer("an old row")["input_ids"]]
     here = workbench(loaded, FIRST)
     here.__dict__["new"] = bench(None, [example(*old[0])]).new
@@ -105,7 +105,7 @@ def test_answers_to_old_rows_stay_through_all_layers_unless_the_rest_is_free(
 
 def test_rest_is_free_in_the_first_stage_and_frozen_or_free_later(tiny_model: Path) -> None:
     def trained(stage: Any, **options: Any) -> set[str]:
-        model = adapt(Compose([Ogd(**options)]), fresh(tiny_model).model, stage)
+        model = adapt(Compose([OGD(**options)]), fresh(tiny_model).model, stage)
         return {name for name, p in model.named_parameters() if p.requires_grad}
 
     everything = set(weights(fresh(tiny_model).model))
@@ -202,7 +202,7 @@ def test_layers_that_read_the_same_share_a_basis_and_a_tied_head_has_none(
 
 
 def test_memory_is_capped_whatever_the_number_of_stages(tiny_model: Path) -> None:
-    loaded, method = fresh(tiny_model), Ogd(energy=1.0, capacity=0.25)
+    loaded, method = fresh(tiny_model), OGD(energy=1.0, capacity=0.25)
     for stage in (FIRST, SECOND, THIRD):
         method.end_stage(workbench(loaded, stage))
         found = method.state().part("basis")
@@ -218,12 +218,12 @@ def test_only_so_many_rows_are_looked_at() -> None:
             return super().forward(input_ids, *args, **more)
 
     rows = [example(token, 0) for token in range(5)]
-    Ogd(samples=3).end_stage(bench(Counts(), rows))
+    OGD(samples=3).end_stage(bench(Counts(), rows))
     assert len(set(seen)) == len(seen) == 3
 
 
 def test_weight_that_another_method_froze_is_left_alone(tiny_model: Path) -> None:
-    loaded, method = fresh(tiny_model), Ogd()
+    loaded, method = fresh(tiny_model), OGD()
     method.end_stage(workbench(loaded, FIRST))
     loaded.model.model.layers[0].requires_grad_(False)
     here = workbench(loaded, SECOND)
@@ -234,7 +234,7 @@ def test_weight_that_another_method_froze_is_left_alone(tiny_model: Path) -> Non
 
 
 def test_it_acts_after_the_first_stage() -> None:
-    assert [Ogd().acts_in(stage) for stage in (FIRST, SECOND)] == [False, True]
+    assert [OGD().acts_in(stage) for stage in (FIRST, SECOND)] == [False, True]
 
 
 def test_model_without_linear_layers_is_refused_with_what_to_do() -> None:
@@ -244,10 +244,10 @@ def test_model_without_linear_layers_is_refused_with_what_to_do() -> None:
 
     found = Workbench(FIRST, Table(3, 2), None, Encoder(None, settings()))
     with pytest.raises(ModelError, match="ogd: Table has no linear layer") as caught:
-        Ogd().adapt(found)
+        OGD().adapt(found)
     assert caught.value.fix == "use another method, such as  l2sp"
 
 
 def test_adapters_are_not_protected() -> None:
     with pytest.raises(PlanError, match="ogd and lora cannot be combined"):
-        Compose([Ogd(), Lora()])
+        Compose([OGD(), LoRA()])

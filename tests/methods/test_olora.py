@@ -9,9 +9,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from forgetless.errors import ModelError
-from forgetless.methods.adapters import factors, linear_layers
 from forgetless.methods.compose import Compose
-from forgetless.methods.olora import Olora
+from forgetless.methods.olora import OLoRA
+from forgetless.methods.parts.adapters import factors, linear_layers
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
@@ -32,7 +32,7 @@ RANK = 4
 
 
 def olora(**options: Any) -> Compose:
-    return Compose([Olora(**{"rank": RANK, "alpha": 32} | options)])
+    return Compose([OLoRA(**{"rank": RANK, "alpha": 32} | options)])
 
 
 def all_factors(model: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -137,7 +137,7 @@ def test_new_adapter_starts_as_nothing_beside_the_old_one(tiny_model: Path, tmp_
 def test_gradient_of_the_penalty_is_that_of_its_formula(tiny_model: Path, tmp_path: Path) -> None:
     """Against autograd, added to what is there; its squared norm is told."""
     (method,) = olora(strength=0.7).methods
-    assert isinstance(method, Olora)
+    assert isinstance(method, OLoRA)
     loaded = fresh(tiny_model)
     assert method.pull(adapt(Compose([method]), loaded.model, STAGES[0])) == 0.0
     loaded = taught(tiny_model, tmp_path, 4)
@@ -161,7 +161,7 @@ def test_gradient_of_the_penalty_is_that_of_its_formula(tiny_model: Path, tmp_pa
 
 def test_without_strength_nothing_is_pulled(tiny_model: Path, tmp_path: Path) -> None:
     (method,) = olora(strength=0).methods
-    assert isinstance(method, Olora)
+    assert isinstance(method, OLoRA)
     model = adapt(Compose([method]), taught(tiny_model, tmp_path, 1).model, STAGES[1])
     assert method.pull(model) == 0.0
     assert all(parameter.grad is None for parameter in model.parameters())

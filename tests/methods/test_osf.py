@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from forgetless.errors import ModelError
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.osf import Osf
+from forgetless.methods.osf import OSF
 from forgetless.models.save import save_stage_model
 from tests.tiny import build_tokenizer
 from tests.training.build import (
@@ -49,7 +49,7 @@ def test_protected_subspace_stays_put_under_adamw(tiny_model: Path, tmp_path: Pa
     config = settings(steps=50, weight_decay=0.1)
     for stage in (FIRST, SECOND):
         before = weights(loaded.model)
-        train(loaded, stage, config, tmp_path / stage.name, Compose([Osf(share=0.5)]))
+        train(loaded, stage, config, tmp_path / stage.name, Compose([OSF(share=0.5)]))
         after = weights(loaded.model)
         names = trained_matrices(loaded.model)
         assert len(names) == 14
@@ -65,7 +65,7 @@ def test_protected_subspace_stays_put_under_adamw(tiny_model: Path, tmp_path: Pa
 def test_largest_singular_directions_keep_their_values(tiny_model: Path, tmp_path: Path) -> None:
     loaded = fresh(tiny_model)
     before = weights(loaded.model)
-    train(loaded, FIRST, settings(), tmp_path, Compose([Osf(share=0.25)]))
+    train(loaded, FIRST, settings(), tmp_path, Compose([OSF(share=0.25)]))
     for name in trained_matrices(loaded.model):
         u, values, vh = torch.linalg.svd(before[name].double(), full_matrices=False)
         k = len(values) // 4
@@ -77,7 +77,7 @@ def test_step_into_the_free_subspace_is_left_alone_and_any_other_is_taken_back()
     """By hand on W = diag(3, 2, 1): the first direction is protected."""
     model = torch.nn.Linear(3, 3, bias=False)
     model.weight.data = torch.diag(torch.tensor([3.0, 2.0, 1.0]))
-    method = Osf(share=0.4)
+    method = OSF(share=0.4)
     method.start_stage(Workbench(FIRST, model, None, None), None)  # type: ignore[arg-type]
     model.weight.data += torch.arange(1.0, 10.0).view(3, 3)
     method.after_step(model)
@@ -91,7 +91,7 @@ def test_weights_of_any_shape_are_protected_on_both_sides(shape: tuple[int, int]
     before = torch.zeros(shape)
     before[0, 0], before[1, 1] = 5.0, 1.0
     model.weight.data = before.clone()
-    method = Osf(share=0.5)
+    method = OSF(share=0.5)
     method.start_stage(Workbench(FIRST, model, None, None), None)  # type: ignore[arg-type]
     model.weight.data += 1.0
     method.after_step(model)
@@ -103,7 +103,7 @@ def test_weights_of_any_shape_are_protected_on_both_sides(shape: tuple[int, int]
 
 def test_every_stage_decomposes_the_weights_anew_and_may_protect_more() -> None:
     model = torch.nn.Linear(10, 10, bias=False)
-    method = Osf(share=0.3, growth=0.4)
+    method = OSF(share=0.3, growth=0.4)
     for stage, k in ((FIRST, 3), (SECOND, 7)):
         torch.nn.init.normal_(model.weight, generator=torch.Generator().manual_seed(stage.number))
         method.start_stage(Workbench(stage, model, None, None), None)  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def test_every_stage_decomposes_the_weights_anew_and_may_protect_more() -> None:
         method.after_step(model)
         assert max(projections(before, model.weight.detach(), k)) < 1e-5
         assert min(projections(before, model.weight.detach(), k + 1)) > 0.01
-    last = Osf(share=0.9, growth=0.9)
+    last = OSF(share=0.9, growth=0.9)
     last.start_stage(Workbench(SECOND, model, None, None), None)  # type: ignore[arg-type]
     assert len(last._protected["weight"].values) == 9  # one direction is always left to train
 
@@ -123,7 +123,7 @@ def test_only_the_targets_are_trained_and_everything_else_stays(
     for targets, count in (("all-linear", 14), (["q_proj", "mlp.up_proj"], 4)):
         loaded = fresh(tiny_model)
         before = weights(loaded.model)
-        train(loaded, FIRST, settings(), tmp_path / str(count), Compose([Osf(targets=targets)]))
+        train(loaded, FIRST, settings(), tmp_path / str(count), Compose([OSF(targets=targets)]))
         moved = differing(weights(loaded.model), before)
         assert moved == trained_matrices(loaded.model)
         assert len(moved) == count
@@ -133,7 +133,7 @@ def test_only_the_targets_are_trained_and_everything_else_stays(
 def test_parameter_that_was_frozen_before_stays_frozen(tiny_model: Path) -> None:
     model = fresh(tiny_model).model
     model.model.layers[0].requires_grad_(False)
-    adapt(Compose([Osf()]), model, FIRST)
+    adapt(Compose([OSF()]), model, FIRST)
     assert all("layers.1." in name for name in trained_matrices(model))
 
 
@@ -141,7 +141,7 @@ def test_stage_survives_its_end(tiny_model: Path, tmp_path: Path) -> None:
     """What is saved is a whole plain model with the trained outputs, bit for bit."""
     loaded = fresh(tiny_model)
     untouched = loaded.model(IDS).logits
-    train(loaded, FIRST, settings(), tmp_path / "checkpoints", Compose([Osf()]))
+    train(loaded, FIRST, settings(), tmp_path / "checkpoints", Compose([OSF()]))
     folder = save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
     assert folder == tmp_path / "model"
     logits = loaded.model(IDS).logits
@@ -154,7 +154,7 @@ def test_half_precision_weights_keep_to_the_rounding_of_their_dtype(
 ) -> None:
     loaded = fresh(tiny_model, dtype="bfloat16")
     before = weights(loaded.model)
-    train(loaded, FIRST, settings(steps=30), tmp_path, Compose([Osf(share=0.5)]))
+    train(loaded, FIRST, settings(steps=30), tmp_path, Compose([OSF(share=0.5)]))
     for name in trained_matrices(loaded.model):
         after = loaded.model.get_parameter(name).detach()
         assert after.dtype == torch.bfloat16
@@ -166,7 +166,7 @@ def test_model_that_stores_weights_transposed_is_protected_too() -> None:
     config = GPT2Config(vocab_size=len(build_tokenizer()), n_embd=32, n_layer=1, n_head=2)
     model = GPT2LMHeadModel(config)
     bench = Workbench(FIRST, model, None, None)  # type: ignore[arg-type]
-    method = Osf(share=0.5)
+    method = OSF(share=0.5)
     method.adapt(bench)
     names = trained_matrices(model)
     assert [name.split(".", 3)[3] for name in names] == [
@@ -184,7 +184,7 @@ def test_model_that_stores_weights_transposed_is_protected_too() -> None:
 
 def test_target_that_the_model_does_not_have_is_refused_with_one_it_has(tiny_model: Path) -> None:
     with pytest.raises(ModelError, match="no linear module named 'proj'") as caught:
-        adapt(Compose([Osf(targets=["q_proj", "proj"])]), fresh(tiny_model).model, FIRST)
+        adapt(Compose([OSF(targets=["q_proj", "proj"])]), fresh(tiny_model).model, FIRST)
     assert caught.value.fix is not None
     assert "o_proj" in caught.value.fix
 
@@ -192,20 +192,20 @@ def test_target_that_the_model_does_not_have_is_refused_with_one_it_has(tiny_mod
 def test_model_without_anything_to_train_is_refused(tiny_model: Path) -> None:
     model = fresh(tiny_model).model.requires_grad_(False)
     with pytest.raises(ModelError, match="osf finds nothing to train in LlamaForCausalLM"):
-        adapt(Compose([Osf()]), model, FIRST)
+        adapt(Compose([OSF()]), model, FIRST)
 
 
 def test_model_with_an_adapter_is_refused(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     model = peft.get_peft_model(loaded.model, peft.LoraConfig(target_modules="all-linear"))
     with pytest.raises(ModelError, match="has an adapter"):
-        adapt(Compose([Osf()]), model, FIRST)
+        adapt(Compose([OSF()]), model, FIRST)
 
 
 def test_resumed_stage_decomposes_what_it_started_from(tiny_model: Path) -> None:
     """There is nothing to save: the start of the stage says it all."""
     loaded = fresh(tiny_model)
-    first, second = Osf(), Osf()
+    first, second = OSF(), OSF()
     for method in (first, second):
         method.adapt(workbench(loaded, FIRST))
         method.start_stage(workbench(loaded, FIRST), None)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import torch
 
 from forgetless.methods.base import Batch, Method, State, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.pulls import pull_towards
+from forgetless.methods.parts.pulls import pull_towards
 from tests.methods.probes import Anchor, Calm, NoConfig, StrengthConfig
 from tests.training.build import (
     Weights,

@@ -20,9 +20,9 @@ from scipy import stats
 from forgetless.errors import DataError, PlanError
 from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.passes import embeddings, mean_losses
+from forgetless.methods.parts.passes import embeddings, mean_losses
+from forgetless.methods.parts.selection import herded
 from forgetless.methods.replay import Replay, ReplayConfig
-from forgetless.methods.selection import herded
 from forgetless.plan import MethodSpec
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task

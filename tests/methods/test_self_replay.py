@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError
-from forgetless.methods import sampling
 from forgetless.methods.base import Stage, State, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.drafts import ChatForm
+from forgetless.methods.parts import sampling
+from forgetless.methods.parts.drafts import ChatForm
 from forgetless.methods.self_replay import ROUNDS, SelfReplay
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row

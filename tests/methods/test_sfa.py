@@ -8,7 +8,7 @@ import torch
 
 from forgetless.methods.compose import Compose
 from forgetless.methods.merge import Merge
-from forgetless.methods.sfa import Sfa
+from forgetless.methods.sfa import SFA
 from tests.methods.test_phases import Capture
 from tests.training.build import (
     Weights,
@@ -24,7 +24,7 @@ from tests.training.build import (
 FIRST, SECOND = one_stage_a_task([colour_task("first", 0), colour_task("second", 1)])
 
 
-class Watched(Sfa):
+class Watched(SFA):
     """Writes down what is averaged, when, and what comes of it."""
 
     def __init__(self, **options: Any) -> None:
@@ -75,7 +75,7 @@ def test_training_is_plain_up_to_the_first_average_and_goes_on_from_it(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     capture, plain = Capture(), Capture()
-    averaged = Compose([Sfa(interval=0.5), capture])
+    averaged = Compose([SFA(interval=0.5), capture])
     train(fresh(tiny_model), FIRST, settings(), tmp_path / "averaged", averaged)
     train(fresh(tiny_model), FIRST, settings(), tmp_path / "plain", Compose([plain]))
     assert differing(capture.after[0], plain.after[0]) == []
@@ -124,7 +124,7 @@ def test_the_larger_its_weight_the_nearer_the_start(tiny_model: Path, tmp_path: 
 def test_without_weight_it_does_not_act_and_keeps_no_start(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    sfa = Sfa(weight=0)
+    sfa = SFA(weight=0)
     kept = []
     methods = Compose([sfa])
     train(
@@ -132,4 +132,4 @@ def test_without_weight_it_does_not_act_and_keeps_no_start(
     )
     assert kept == [{}] * 4
     assert not sfa.acts_in(FIRST)
-    assert Sfa().acts_in(FIRST)
+    assert SFA().acts_in(FIRST)

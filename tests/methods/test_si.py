@@ -10,9 +10,9 @@ import torch
 from forgetless.errors import PlanError
 from forgetless.methods.base import Method, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.l2sp import L2sp
-from forgetless.methods.lora import Lora
-from forgetless.methods.si import Si
+from forgetless.methods.l2sp import L2SP
+from forgetless.methods.lora import LoRA
+from forgetless.methods.si import SI
 from tests.methods.probes import NoConfig
 from tests.methods.regression import Regression, bench, example
 from tests.training.build import (
@@ -69,8 +69,8 @@ def test_importances_are_path_over_squared_way_of_the_unclipped_unpulled_gradien
 ) -> None:
     """Clipping to almost nothing, and a strong pull of another method, leave the gradient as is."""
     loaded = fresh(tiny_model)
-    method, watch = Si(damping=1e-4), Watch()
-    methods = Compose([method, watch, L2sp(strength=5.0)])
+    method, watch = SI(damping=1e-4), Watch()
+    methods = Compose([method, watch, L2SP(strength=5.0)])
     total: Weights = {}
     for stage in STAGES[:2]:
         start = weights(loaded.model)
@@ -87,7 +87,7 @@ def test_importances_are_path_over_squared_way_of_the_unclipped_unpulled_gradien
             assert value.any()
 
 
-def step(method: Si, model: Regression, gradient: torch.Tensor, change: torch.Tensor) -> None:
+def step(method: SI, model: Regression, gradient: torch.Tensor, change: torch.Tensor) -> None:
     """One optimiser step as the trainer makes it, with a known gradient and change."""
     model.head.weight.grad = gradient.clone()
     method.change_gradient(model)
@@ -98,14 +98,14 @@ def step(method: Si, model: Regression, gradient: torch.Tensor, change: torch.Te
     method.after_step(model)
 
 
-def begun(method: Si, model: Regression, number: int) -> Workbench:
+def begun(method: SI, model: Regression, number: int) -> Workbench:
     here = bench(model, [example(0, 1)], STAGES[number])
     method.start_stage(here, here.new)
     return here
 
 
 def test_importance_of_one_weight_by_hand() -> None:
-    model, method = Regression(), Si(damping=0.5)
+    model, method = Regression(), SI(damping=0.5)
     here = begun(method, model, 0)
     one = torch.zeros_like(model.head.weight)
     one[0, 0], one[1, 1] = 1.0, 1.0
@@ -117,7 +117,7 @@ def test_importance_of_one_weight_by_hand() -> None:
 
 
 def test_weight_that_raised_the_loss_counts_as_unimportant() -> None:
-    model, method = Regression(), Si()
+    model, method = Regression(), SI()
     here = begun(method, model, 0)
     one = torch.ones_like(model.head.weight)
     step(method, model, gradient=one, change=one)
@@ -126,7 +126,7 @@ def test_weight_that_raised_the_loss_counts_as_unimportant() -> None:
 
 
 def test_weight_without_a_gradient_has_no_share_in_that_step() -> None:
-    model, method = Regression(), Si()
+    model, method = Regression(), SI()
     here = begun(method, model, 0)
     one = torch.ones_like(model.head.weight)
     step(method, model, gradient=-one, change=one)
@@ -141,7 +141,7 @@ def test_weight_without_a_gradient_has_no_share_in_that_step() -> None:
 
 
 def test_gradient_of_the_penalty_is_strength_times_importance_times_drift() -> None:
-    model, method = Regression(), Si(strength=3.0)
+    model, method = Regression(), SI(strength=3.0)
     here = begun(method, model, 0)
     change = torch.linspace(0.1, 1, 15).view(5, 3)
     step(method, model, gradient=-change, change=change)
@@ -161,11 +161,11 @@ def test_gradient_of_the_penalty_is_strength_times_importance_times_drift() -> N
 
 
 def test_path_in_the_middle_of_a_stage_is_saved_and_the_next_stage_begins_anew() -> None:
-    model, method = Regression(), Si()
+    model, method = Regression(), SI()
     here = begun(method, model, 0)
     one = torch.ones_like(model.head.weight)
     step(method, model, gradient=-one, change=one)
-    again, start = Si(), Regression()
+    again, start = SI(), Regression()
     begun(again, start, 0)  # the model as it was at the stage's start
     again.restore(copy.deepcopy(method.state()))
     with torch.no_grad():
@@ -182,7 +182,7 @@ def test_path_in_the_middle_of_a_stage_is_saved_and_the_next_stage_begins_anew()
 
 
 def test_memory_does_not_grow_with_the_stages() -> None:
-    model, method = Regression(), Si()
+    model, method = Regression(), SI()
     sizes = []
     for number in range(3):
         here = begun(method, model, number)
@@ -193,7 +193,7 @@ def test_memory_does_not_grow_with_the_stages() -> None:
 
 
 def test_paths_of_half_precision_weights_are_summed_in_single() -> None:
-    model, method = Regression(dtype=torch.bfloat16), Si(damping=1.0)
+    model, method = Regression(dtype=torch.bfloat16), SI(damping=1.0)
     with torch.no_grad():
         model.head.weight.zero_()
     here = begun(method, model, 0)
@@ -209,7 +209,7 @@ def test_paths_of_half_precision_weights_are_summed_in_single() -> None:
 
 
 def test_first_stage_is_only_watched_and_strength_zero_not_even_that(tiny_model: Path) -> None:
-    method, off = Si(), Si(strength=0)
+    method, off = SI(), SI(strength=0)
     assert [method.acts_in(stage) for stage in STAGES] == [False, True, True]
     assert [off.acts_in(stage) for stage in STAGES] == [False, False, False]
     assert (method.must_train, off.must_train) == (True, False)
@@ -223,4 +223,4 @@ def test_first_stage_is_only_watched_and_strength_zero_not_even_that(tiny_model:
 
 def test_factors_of_an_adapter_have_no_importances_of_their_own() -> None:
     with pytest.raises(PlanError, match="si and lora cannot be combined"):
-        Compose([Si(), Lora()])
+        Compose([SI(), LoRA()])

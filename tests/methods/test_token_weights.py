@@ -12,7 +12,7 @@ from torch.nn.functional import log_softmax
 
 from forgetless.errors import PlanError
 from forgetless.methods.compose import Compose
-from forgetless.methods.passes import IGNORED, token_losses
+from forgetless.methods.parts.passes import IGNORED, token_losses
 from forgetless.methods.token_weights import TokenWeights
 from forgetless.tasks.examples import Examples
 from forgetless.training.phases import step_loss

@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from forgetless.methods import Agem, Ema, Ewc, Kl, Merge, Replay, TokenWeights
+from forgetless.methods import AGEM, EMA, EWC, KL, Merge, Replay, TokenWeights
 from forgetless.methods.base import Method
 from forgetless.training.protect import protect
 from tests.training.trainers import made, state_of
@@ -26,8 +26,8 @@ def main(model: Path, folder: Path, rows: int) -> None:
         "use_cpu": True,
     }
     methods: list[Method[Any]] = [
-        *(Replay(ratio=0.3), Kl(strength=0.5, teacher="copy"), TokenWeights(kind="flow")),
-        *(Ewc(strength=0.1), Agem(rows=4), Ema(decay=0.5), Merge(alpha=0.8)),
+        *(Replay(ratio=0.3), KL(strength=0.5, teacher="copy"), TokenWeights(kind="flow")),
+        *(EWC(strength=0.1), AGEM(rows=4), EMA(decay=0.5), Merge(alpha=0.8)),
     ]
     first = protect(made("transformers", model, folder, **settings), methods)
     first.train()

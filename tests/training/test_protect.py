@@ -12,7 +12,7 @@ import torch
 
 import forgetless
 from forgetless.errors import PlanError, UsageError
-from forgetless.methods import METHODS, Joint, Lora, Replay, Sequential
+from forgetless.methods import METHODS, Joint, LoRA, Replay, Sequential
 from forgetless.methods.base import Method
 from forgetless.training.others_rows import draw
 from forgetless.training.protect import Protection, protect
@@ -366,7 +366,7 @@ def test_every_method_works_over_two_stages_or_says_that_it_is_for_runs(
 
 
 REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {
-    "a method of runs": ([Lora()], {}, "lora cannot act in your own trainer: "),
+    "a method of runs": ([LoRA()], {}, "lora cannot act in your own trainer: "),
     "a bound": ([Joint()], {}, "joint cannot act in your own trainer: "),
     "its own loss": (
         [Calm()],

@@ -5,49 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from forgetless.methods.agem import Agem
+from forgetless.methods.agem import AGEM
 from forgetless.methods.base import Method
-from forgetless.methods.der import Der
-from forgetless.methods.ema import Ema
-from forgetless.methods.ewc import Ewc
+from forgetless.methods.der import DER
+from forgetless.methods.ema import EMA
+from forgetless.methods.ewc import EWC
 from forgetless.methods.freeze import Freeze
 from forgetless.methods.joint import Joint
-from forgetless.methods.kl import Kl
-from forgetless.methods.l2sp import L2sp
-from forgetless.methods.lora import Lora
+from forgetless.methods.kl import KL
+from forgetless.methods.l2sp import L2SP
+from forgetless.methods.lora import LoRA
 from forgetless.methods.merge import Merge
-from forgetless.methods.ogd import Ogd
-from forgetless.methods.olora import Olora
+from forgetless.methods.ogd import OGD
+from forgetless.methods.olora import OLoRA
 from forgetless.methods.on_policy_replay import OnPolicyReplay
-from forgetless.methods.osf import Osf
+from forgetless.methods.osf import OSF
 from forgetless.methods.replay import Replay
 from forgetless.methods.self_replay import SelfReplay
 from forgetless.methods.sequential import Sequential
-from forgetless.methods.sfa import Sfa
-from forgetless.methods.si import Si
+from forgetless.methods.sfa import SFA
+from forgetless.methods.si import SI
 from forgetless.methods.token_weights import TokenWeights
 
 __all__ = [
+    "AGEM",
+    "DER",
+    "EMA",
+    "EWC",
+    "KL",
+    "L2SP",
     "METHODS",
-    "Agem",
-    "Der",
-    "Ema",
-    "Ewc",
+    "OGD",
+    "OSF",
+    "SFA",
+    "SI",
     "Freeze",
     "Joint",
-    "Kl",
-    "L2sp",
-    "Lora",
+    "LoRA",
     "Merge",
-    "Ogd",
-    "Olora",
+    "OLoRA",
     "OnPolicyReplay",
-    "Osf",
     "Replay",
     "SelfReplay",
     "Sequential",
-    "Sfa",
-    "Si",
     "TokenWeights",
 ]
 
@@ -56,10 +56,10 @@ METHODS: Mapping[str, type[Method[Any]]] = {
     for method in (
         *(Sequential, Joint),
         *(Replay, SelfReplay, OnPolicyReplay),
-        *(Kl, Der, TokenWeights),
-        *(Ewc, L2sp, Si, Agem, Ogd),
-        *(Ema, Sfa),
-        *(Freeze, Lora, Olora, Osf),
+        *(KL, DER, TokenWeights),
+        *(EWC, L2SP, SI, AGEM, OGD),
+        *(EMA, SFA),
+        *(Freeze, LoRA, OLoRA, OSF),
         Merge,
     )
 }

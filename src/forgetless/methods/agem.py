@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.buffer import Buffer, held_back_hash
-from forgetless.methods.passes import batch_of, token_losses
-from forgetless.methods.pulls import trained_weights
+from forgetless.methods.parts.buffer import Buffer, held_back_hash
+from forgetless.methods.parts.passes import batch_of, token_losses
+from forgetless.methods.parts.pulls import trained_weights
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class AgemConfig(Config):
+class AGEMConfig(Config):
     """Options of A-GEM."""
 
     rows: int = Field(4, ge=1, description="remembered rows whose gradient each step is held to")
@@ -38,16 +38,16 @@ class AgemConfig(Config):
     )
 
 
-class Agem(Method[AgemConfig]):
+class AGEM(Method[AGEMConfig]):
     """Take out of each gradient what would undo earlier tasks."""
 
     name = "agem"
-    Config = AgemConfig
+    Config = AGEMConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
     }
 
-    def __init__(self, config: AgemConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: AGEMConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._memory = Buffer("reservoir", self.config.size)
         self._remembered: Examples | None = None

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Batch, Method, Stage, State, Workbench
-from forgetless.methods.soft_targets import SoftTargets
+from forgetless.methods.parts.soft_targets import SoftTargets
 from forgetless.plan import Config
 
 if TYPE_CHECKING:
     import torch
 
 
-class DerConfig(Config):
+class DERConfig(Config):
     """Options of dark experience replay."""
 
     alpha: float = Field(0.5, ge=0, description="factor of the divergence; 0: plain replay")
@@ -37,16 +37,16 @@ class DerConfig(Config):
     )
 
 
-class Der(Method[DerConfig]):
+class DER(Method[DERConfig]):
     """Hold rehearsed rows to the predictions that the model made after learning them."""
 
     name = "der"
-    Config = DerConfig
+    Config = DERConfig
     requires = {  # noqa: RUF012 - declared once, never changed
         "replay": "its predictions are those of old rows, which replay draws"
     }
 
-    def __init__(self, config: DerConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: DERConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._kept: SoftTargets | None = None
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.between import trained
+from forgetless.methods.parts.between import trained
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class EmaConfig(Config):
+class EMAConfig(Config):
     """Options of the moving average."""
 
     decay: float = Field(
@@ -42,16 +42,16 @@ class EmaConfig(Config):
     )
 
 
-class Ema(Method[EmaConfig]):
+class EMA(Method[EMAConfig]):
     """Leave the moving average of the weights that training went through."""
 
     name = "ema"
-    Config = EmaConfig
+    Config = EMAConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "si": "it weighs the way that training went, and an average lies beside it",
     }
 
-    def __init__(self, config: EmaConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: EMAConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._average: dict[str, torch.Tensor] = {}  # float32, whatever the weights are
         self._steps = 0

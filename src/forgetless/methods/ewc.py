@@ -2,7 +2,7 @@
 
 Penalty: strength/2 * sum_i F_i (w_i - a_i)^2 with F the diagonal Fisher information of what was
 learned before and a the weights that were learned.  F comes from a pass of its own at the end of
-each stage (``forgetless.methods.fisher``), and after stage t is
+each stage (``forgetless.methods.parts.fisher``), and after stage t is
 
 * online: F = decay * F_before + F_t, and a is the model as the last stage left it;
 * separate: one F_t and a_t for each stage; their sum of penalties is, but for a constant, one
@@ -29,8 +29,8 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.fisher import fisher_diagonal
-from forgetless.methods.pulls import (
+from forgetless.methods.parts.fisher import fisher_diagonal
+from forgetless.methods.parts.pulls import (
     Product,
     pull_products,
     pull_towards,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class EwcConfig(Config):
+class EWCConfig(Config):
     """Options of EWC."""
 
     strength: float = Field(1.0, ge=0, description="factor of the penalty; 0: plain fine-tuning")
@@ -69,18 +69,18 @@ class EwcConfig(Config):
     )
 
 
-class Ewc(Method[EwcConfig]):
+class EWC(Method[EWCConfig]):
     """Pull weights that mattered back to where they were."""
 
     name = "ewc"
-    Config = EwcConfig
+    Config = EWCConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "olora": "every stage has an adapter of its own, and the old ones do not move",
         "osf": "it trains factors of each weight, and importances of factors say little",
     }
 
-    def __init__(self, config: EwcConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: EWCConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._importances: dict[str, torch.Tensor] = {}
         self._anchors: dict[str, torch.Tensor] = {}

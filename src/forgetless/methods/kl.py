@@ -26,9 +26,9 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Batch, Method, Stage, State, Workbench
-from forgetless.methods.passes import IGNORED
-from forgetless.methods.reference import trained_values, with_values
-from forgetless.methods.soft_targets import SoftTargets, divergence, summed
+from forgetless.methods.parts.passes import IGNORED
+from forgetless.methods.parts.reference import trained_values, with_values
+from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
 from forgetless.models.forward import logits_at
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class KlConfig(Config):
+class KLConfig(Config):
     """Options of distillation."""
 
     strength: float = Field(1.0, ge=0, description="factor of the divergence; 0: none")
@@ -68,13 +68,13 @@ class KlConfig(Config):
     )
 
 
-class Kl(Method[KlConfig]):
+class KL(Method[KLConfig]):
     """Pull the predictions towards those of the model before the stage."""
 
     name = "kl"
-    Config = KlConfig
+    Config = KLConfig
 
-    def __init__(self, config: KlConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: KLConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._reference: dict[str, torch.Tensor] = {}  # what the teacher has for trained parameters
         self._cached: SoftTargets | None = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.pulls import (
+from forgetless.methods.parts.pulls import (
     Product,
     pull_products,
     pull_towards,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class L2spConfig(Config):
+class L2SPConfig(Config):
     """Options of L2-SP."""
 
     strength: float = Field(0.01, ge=0, description="factor of the penalty; 0: plain fine-tuning")
@@ -41,16 +41,16 @@ class L2spConfig(Config):
     )
 
 
-class L2sp(Method[L2spConfig]):
+class L2SP(Method[L2SPConfig]):
     """Pull all weights back to where they started."""
 
     name = "l2sp"
-    Config = L2spConfig
+    Config = L2SPConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "osf": "it trains factors of each weight, and a pull on factors is none on the weight",
     }
 
-    def __init__(self, config: L2spConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: L2SPConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._anchors: dict[str, torch.Tensor] = {}
         self._former: dict[str, Product] = {}

@@ -19,7 +19,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from forgetless.errors import DataError
-from forgetless.methods.adapters import (
+from forgetless.methods.base import Method, Stage, Workbench
+from forgetless.methods.parts.adapters import (
     ADAPTER,
     AdapterConfig,
     factors,
@@ -31,8 +32,7 @@ from forgetless.methods.adapters import (
     put_on,
     set_factors,
 )
-from forgetless.methods.base import Method, Stage, Workbench
-from forgetless.methods.lora_init import (
+from forgetless.methods.parts.lora_init import (
     BY_PEFT,
     FROM_ROWS,
     TAKING_OVER,
@@ -48,7 +48,7 @@ from forgetless.tasks.task import exchange_hash
 TAKEN = "taken"  # the frozen adapter (A0, -B0) beside one that took a part of the weights over
 
 
-class LoraConfig(AdapterConfig):
+class LoRAConfig(AdapterConfig):
     """Options of LoRA."""
 
     init: Init = Field("default", description="how the adapter starts; see the method's page")
@@ -78,11 +78,11 @@ class LoraConfig(AdapterConfig):
         return self
 
 
-class Lora(Method[LoraConfig]):
+class LoRA(Method[LoRAConfig]):
     """Train a low-rank adapter instead of the weights."""
 
     name = "lora"
-    Config = LoraConfig
+    Config = LoRAConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "olora": "both put an adapter on the model",
         "osf": "osf trains the weights that an adapter leaves alone",

@@ -32,9 +32,9 @@ from pydantic_core import PydanticCustomError
 
 from forgetless.errors import DataError, ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.between import adapter_factors, host_copy, move_between, trained
-from forgetless.methods.passes import mean_losses
-from forgetless.methods.withheld import withhold
+from forgetless.methods.parts.between import adapter_factors, host_copy, move_between, trained
+from forgetless.methods.parts.passes import mean_losses
+from forgetless.methods.parts.withheld import withhold
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row

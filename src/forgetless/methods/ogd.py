@@ -25,7 +25,7 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.passes import batch_of
+from forgetless.methods.parts.passes import batch_of
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _ADAPTER = "it protects the inputs of whole weights, and an adapter trains factors of a change"
 
 
-class OgdConfig(Config):
+class OGDConfig(Config):
     """Options of orthogonal updates."""
 
     energy: float = Field(
@@ -59,11 +59,11 @@ class OgdConfig(Config):
     )
 
 
-class Ogd(Method[OgdConfig]):
+class OGD(Method[OGDConfig]):
     """Keep what linear layers answer to inputs of earlier tasks."""
 
     name = "ogd"
-    Config = OgdConfig
+    Config = OGDConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "lora": _ADAPTER,
@@ -71,7 +71,7 @@ class Ogd(Method[OgdConfig]):
         "osf": _ADAPTER,
     }
 
-    def __init__(self, config: OgdConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: OGDConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._bases: dict[str, torch.Tensor] = {}
         self._shared: dict[str, str] = {}  # each layer, and the one whose input and basis it shares

@@ -23,7 +23,8 @@ from typing import Any
 
 from pydantic import Field
 
-from forgetless.methods.adapters import (
+from forgetless.methods.base import Method, Workbench
+from forgetless.methods.parts.adapters import (
     ADAPTER,
     AdapterConfig,
     factors,
@@ -33,12 +34,11 @@ from forgetless.methods.adapters import (
     linear_layers,
     put_on,
 )
-from forgetless.methods.base import Method, Workbench
 
 NEW = "new"  # the adapter that a stage after the first trains
 
 
-class OloraConfig(AdapterConfig):
+class OLoRAConfig(AdapterConfig):
     """Options of O-LoRA."""
 
     rank: int = Field(8, ge=1, description="rank of each stage's change of each layer")
@@ -48,11 +48,11 @@ class OloraConfig(AdapterConfig):
     )
 
 
-class Olora(Method[OloraConfig]):
+class OLoRA(Method[OLoRAConfig]):
     """Train one adapter per stage, orthogonal to all before it."""
 
     name = "olora"
-    Config = OloraConfig
+    Config = OLoRAConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "osf": "osf trains the weights that an adapter leaves alone",
         "freeze": "an adapter freezes all weights of the model",

@@ -18,8 +18,8 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
-from forgetless.methods.buffer import Buffer, held_back_hash, is_tested
-from forgetless.methods.sampling import Written, sample
+from forgetless.methods.parts.buffer import Buffer, held_back_hash, is_tested
+from forgetless.methods.parts.sampling import Written, sample
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.matching import MATCHERS

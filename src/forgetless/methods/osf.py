@@ -49,7 +49,7 @@ class Protected(NamedTuple):
     right: torch.Tensor
 
 
-class OsfConfig(Config):
+class OSFConfig(Config):
     """Options of orthogonal subspace fine-tuning."""
 
     share: float = Field(
@@ -63,16 +63,16 @@ class OsfConfig(Config):
     )
 
 
-class Osf(Method[OsfConfig]):
+class OSF(Method[OSFConfig]):
     """Train the linear layers without touching their largest singular directions."""
 
     name = "osf"
-    Config = OsfConfig
+    Config = OSFConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "freeze": "osf decides itself what is trained: its targets and nothing else",
     }
 
-    def __init__(self, config: OsfConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: OSFConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._protected: dict[str, Protected] = {}
 

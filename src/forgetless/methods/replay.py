@@ -21,9 +21,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
-from forgetless.methods.buffer import Buffer, Policy, untested
-from forgetless.methods.passes import embeddings, mean_losses
-from forgetless.methods.selection import by_row, herded, surprising_first
+from forgetless.methods.parts.buffer import Buffer, Policy, untested
+from forgetless.methods.parts.passes import embeddings, mean_losses
+from forgetless.methods.parts.selection import by_row, herded, surprising_first
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row

@@ -24,10 +24,10 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
-from forgetless.methods.buffer import held_back_hash, is_tested
-from forgetless.methods.drafts import chats, texts
-from forgetless.methods.sampling import Written
-from forgetless.methods.screening import Screen
+from forgetless.methods.parts.buffer import held_back_hash, is_tested
+from forgetless.methods.parts.drafts import chats, texts
+from forgetless.methods.parts.sampling import Written
+from forgetless.methods.parts.screening import Screen
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
@@ -73,6 +73,11 @@ class SelfReplay(Method[SelfReplayConfig]):
     def __init__(self, config: SelfReplayConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._written: Written | None = None
+
+    @property
+    def must_train(self) -> bool:
+        """Where rows are written before the first stage alone, that stage must be at hand."""
+        return self.config.refresh == "first_stage" and self.config.ratio > 0
 
     def acts_in(self, stage: Stage) -> bool:
         """In every stage: the first can forget what the untouched model knew."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.between import trained
+from forgetless.methods.parts.between import trained
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class SfaConfig(Config):
+class SFAConfig(Config):
     """Options of averaging with the stage's start."""
 
     weight: float = Field(
@@ -39,16 +39,16 @@ class SfaConfig(Config):
     )
 
 
-class Sfa(Method[SfaConfig]):
+class SFA(Method[SFAConfig]):
     """Average the weights with those at the stage's start several times while training."""
 
     name = "sfa"
-    Config = SfaConfig
+    Config = SFAConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "si": "it weighs the way that training went, and an average goes another",
     }
 
-    def __init__(self, config: SfaConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: SFAConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._start: dict[str, torch.Tensor] = {}
         self._interval = 1

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.pulls import pull_towards, trained_weights
+from forgetless.methods.parts.pulls import pull_towards, trained_weights
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FACTORS = "importances are of each weight, and an adapter's are factors of a change of weights"
 
 
-class SiConfig(Config):
+class SIConfig(Config):
     """Options of synaptic intelligence."""
 
     strength: float = Field(1.0, ge=0, description="factor of the penalty; 0: plain fine-tuning")
@@ -40,11 +40,11 @@ class SiConfig(Config):
     )
 
 
-class Si(Method[SiConfig]):
+class SI(Method[SIConfig]):
     """Pull weights back by how much they lowered the loss of earlier stages."""
 
     name = "si"
-    Config = SiConfig
+    Config = SIConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "ogd": "it changes the update after its share in the fall of the loss was counted",
@@ -53,7 +53,7 @@ class Si(Method[SiConfig]):
         "osf": _FACTORS,
     }
 
-    def __init__(self, config: SiConfig | None = None, /, **options: Any) -> None:
+    def __init__(self, config: SIConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._importances: dict[str, torch.Tensor] = {}
         self._paths: dict[str, torch.Tensor] = {}

@@ -28,8 +28,8 @@ import numpy as np
 from pydantic import Field
 
 from forgetless.methods.base import Batch, Method, Workbench
-from forgetless.methods.passes import IGNORED, passes, token_losses
-from forgetless.methods.soft_targets import Positions
+from forgetless.methods.parts.passes import IGNORED, passes, token_losses
+from forgetless.methods.parts.soft_targets import Positions
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forgetless.methods.between import adapter_factors, between_products, host_copy, move_between
+from forgetless.methods.parts.between import (
+    adapter_factors,
+    between_products,
+    host_copy,
+    move_between,
+)
 from tests.training.build import differing, weights
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Workbench
-from forgetless.methods.sampling import sample
+from forgetless.methods.parts.sampling import sample
 from forgetless.tasks.render import Encoded, Renderer
 from forgetless.tasks.row import Row, Turn
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgetless.methods.passes import (
+from forgetless.methods.parts.passes import (
     batch_of,
     embeddings,
     in_batches,

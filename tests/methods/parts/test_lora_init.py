@@ -10,10 +10,10 @@ from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from forgetless.errors import DataError, ModelError, PlanError
-from forgetless.methods.adapters import factors, linear_layers
 from forgetless.methods.compose import Compose
-from forgetless.methods.lora import Lora
-from forgetless.methods.lora_init import (
+from forgetless.methods.lora import LoRA
+from forgetless.methods.parts.adapters import factors, linear_layers
+from forgetless.methods.parts.lora_init import (
     TAKING_OVER,
     corda,
     eva,
@@ -52,7 +52,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lora(init: str, rows: Path, **options: Any) -> Compose:
     more = {"calibration": str(rows)} if init == "corda" else {}
-    return Compose([Lora(**{"rank": 4, "init": init} | more | options)])
+    return Compose([LoRA(**{"rank": 4, "init": init} | more | options)])
 
 
 def adapted(init: str, rows: Path, model: Path, **options: Any) -> LoadedModel:
@@ -353,16 +353,16 @@ def test_calibration_row_that_is_tested_is_left_out(tmp_path: Path) -> None:
         tmp_path / "rows.jsonl",
         [*kept, {"prompt": tested.prompt[0].content, "completion": tested.answer}],
     )
-    method = Lora(init="corda", calibration=str(source))
+    method = LoRA(init="corda", calibration=str(source))
     found = [row.prompt[0].content for row in method._calibration(FIRST)]
     assert sorted(found) == [row["prompt"] for row in kept]
-    some = Lora(init="corda", calibration=str(source), calibration_rows=2)
+    some = LoRA(init="corda", calibration=str(source), calibration_rows=2)
     assert len(some._calibration(FIRST)) == 2
 
 
 def test_identity_knows_the_calibration_rows(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "rows.jsonl", colours(7, 3))
-    method = Lora(init="corda", calibration=str(source))
+    method = LoRA(init="corda", calibration=str(source))
     before = method.identity(FIRST)
     assert method.identity(FIRST) == before
     write_rows(source, colours(8, 3))
@@ -404,7 +404,7 @@ def test_layer_that_is_not_linear_cannot_give_a_part_away(rows: Path, tiny_model
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], fault: str) -> None:
     with pytest.raises(PlanError, match=fault):
-        Lora(**options)
+        LoRA(**options)
 
 
 @pytest.mark.parametrize("init", ["pissa", "olora", "lora_ga"])
@@ -417,7 +417,7 @@ def test_weights_that_a_model_stores_transposed_start_just_so(init: str) -> None
         model = GPT2LMHeadModel(config).eval()
     before = model(IDS).logits
     bench = workbench(LoadedModel(model, tokenizer), FIRST)
-    Compose([Lora(rank=4, init=init)]).adapt(bench)
+    Compose([LoRA(rank=4, init=init)]).adapt(bench)
     torch.testing.assert_close(bench.model(IDS).logits, before)
     for layer in linear_layers(bench.model):
         a, b = factors(layer)
@@ -452,7 +452,7 @@ def test_rslora_scales_by_the_root_of_the_rank(rows: Path, tiny_model: Path) -> 
 def test_dry_run_needs_neither_weights_nor_rows(init: str) -> None:
     with torch.device("meta"):
         model: Any = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=32, n_layer=1, n_head=2))
-    methods = Compose([Lora(init=init, calibration="absent" if init == "corda" else None)])
+    methods = Compose([LoRA(init=init, calibration="absent" if init == "corda" else None)])
     for stage in (FIRST, SECOND):
         model = adapt(methods, model, stage)
     trained = [name for name, p in model.named_parameters() if p.requires_grad]

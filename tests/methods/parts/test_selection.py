@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.methods.selection import by_row, herded, surprising_first
+from forgetless.methods.parts.selection import by_row, herded, surprising_first
 
 shares = st.floats(0.01, 1)
 

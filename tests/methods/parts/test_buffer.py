@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from forgetless.methods.buffer import Buffer, held_back_hash, is_tested
+from forgetless.methods.parts.buffer import Buffer, held_back_hash, is_tested
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import exchange_hash
 from tests.training.build import colour_task, exchange, one_stage_a_task

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn.functional import kl_div, log_softmax
 
-from forgetless.methods import soft_targets
-from forgetless.methods.passes import IGNORED
-from forgetless.methods.soft_targets import SoftTargets, divergence, summed
+from forgetless.methods.parts import soft_targets
+from forgetless.methods.parts.passes import IGNORED
+from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
 from tests.methods.bigram import Bigram, answer, batch, packed, random_bigram
 
 ROWS = [answer(1, 2, 3, 4), answer(5, 6), answer(7, 8, 9, 10, 11, asked=3), answer(2, 2, 7)]

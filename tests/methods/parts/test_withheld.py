@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from forgetless.errors import DataError
-from forgetless.methods.withheld import withhold
+from forgetless.methods.parts.withheld import withhold
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash
 from tests.training.build import colour_task, exchange, make_task, one_stage_a_task

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from forgetless.methods.reference import trained_values, with_values
+from forgetless.methods.parts.reference import trained_values, with_values
 from tests.training.build import fresh, weights
 
 IDS = torch.tensor([list(b"colour 0-3?")])

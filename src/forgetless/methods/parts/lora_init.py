@@ -23,8 +23,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from forgetless.errors import ModelError
-from forgetless.methods.adapters import ADAPTER
-from forgetless.methods.passes import batch_of, in_batches, token_losses
+from forgetless.methods.parts.adapters import ADAPTER
+from forgetless.methods.parts.passes import batch_of, in_batches, token_losses
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.tasks.examples import Examples
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError
-from forgetless.methods.pulls import (
+from forgetless.methods.parts.pulls import (
     Product,
     pull_products,
     pull_towards,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forgetless.methods.base import Batch
-from forgetless.methods.passes import IGNORED, passes
+from forgetless.methods.parts.passes import IGNORED, passes
 from forgetless.tasks.examples import Examples
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def summed(logits: torch.Tensor, found: torch.Tensor, terms: Terms) -> torch.Ten
     """
     import torch
 
-    from forgetless.methods.given_gradient import GivenGradient
+    from forgetless.methods.parts.given_gradient import GivenGradient
 
     flat = logits.detach().flatten(0, 1)
     places = found.flatten().nonzero().squeeze(-1)

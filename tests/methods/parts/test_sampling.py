@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from forgetless.methods import sampling
 from forgetless.methods.base import Workbench
-from forgetless.methods.sampling import Written, sample
+from forgetless.methods.parts import sampling
+from forgetless.methods.parts.sampling import Written, sample
 from forgetless.models.generation import continuations
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded

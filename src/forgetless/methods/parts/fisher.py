@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.passes import IGNORED, batch_of, token_losses
+from forgetless.methods.parts.passes import IGNORED, batch_of, token_losses
 from forgetless.tasks.render import Encoded
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from forgetless.methods.screening import Screen, distinct_share
+from forgetless.methods.parts.screening import Screen, distinct_share
 
 LIKE = "like an earlier one"
 

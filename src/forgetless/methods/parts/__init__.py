@@ -1,0 +1,1 @@
+"""What several methods share; each method itself is one file in the folder above."""
