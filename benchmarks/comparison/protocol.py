@@ -87,19 +87,17 @@ def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[dict[str, A
         if arm.name in (SEQUENTIAL, JOINT)
         for seed in setting.seeds
     }
-    rows = []
-    for arm in arms:
-        point = chosen.get(arm)
-        rows.append(
-            describe(setting, arm, choices[arm])
-            | {
-                "runs": [
-                    figures(reported[Trial(arm, point, seed)], peers, seed)
-                    for seed in (setting.seeds if point else ())
-                ]
-            }
-        )
-    return rows
+    return [
+        describe(setting, arm, choices[arm])
+        | {
+            "runs": [
+                figures(reported[Trial(arm, chosen[arm], seed)], peers, seed)
+                for seed in setting.seeds
+                if arm in chosen
+            ]
+        }
+        for arm in arms
+    ]
 
 
 def choose(found: Mapping[Candidate, Sequence[Measured]]) -> Choice:
@@ -155,13 +153,15 @@ def figures(run: Measured, peers: Mapping[tuple[str, int], Measured], seed: int)
         "average_accuracy": _figure(average_accuracy, run.report),
         "learning_accuracy": _figure(learning_accuracy, run.report),
         "forgetting": _figure(average_forgetting, run.report),
-        "gap_closed": _figure(
-            gap_closed, run.report, plain and plain.report, joint and joint.report
-        ),
+        "gap_closed": _figure(gap_closed, run.report, _report(plain), _report(joint)),
         "cost": _ratio(run, plain, _time),
         "memory": _ratio(run, plain, lambda measured: measured.peak_memory_mb),
         "replay_share": _rounded(max(stage.replay_share for stage in run.stages)),
     }
+
+
+def _report(run: Measured | None) -> ScoreMatrix | None:
+    return None if run is None else run.report
 
 
 def _time(run: Measured) -> float:

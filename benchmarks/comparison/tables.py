@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 NONE = "–"
+TIMES = "{:.2f}×"
+FIGURES = ("average_accuracy", "learning_accuracy", "forgetting", "gap_closed")
 LITTLE = 0.09  # largest share of rehearsed tokens that counts as 8%: rows are not divisible
 
 Row = Mapping[str, Any]
@@ -74,42 +76,31 @@ def how_measured(results: Mapping[str, Any]) -> str:
 def comparison(results: Mapping[str, Any]) -> Table:
     """Arms in the order of the groups of methods; means over seeds, with the deviation."""
     arms: Sequence[Row] = results["arms"]
-    tasks = list(
-        dict.fromkeys(t for row in arms for run in row["runs"] for t in run.get("final", ()))
-    )
+    finals = [run["final"] for row in arms for run in row["runs"] if "final" in run]
+    tasks = list(finals[0]) if finals else []
     memory = any(mean_of(row, "memory") is not None for row in arms)
-    header = [
-        "methods",
-        "old rows",
-        *tasks,
-        "average",
-        "learned",
-        "forgetting",
-        "gap closed",
-        "cost",
-    ]
-    header += ["memory", "rate, options"] if memory else ["rate, options"]
+    header = ["methods", "old rows", *tasks, "average", "learned", "forgetting", "gap closed"]
+    header += ["cost", *(["memory"] if memory else []), "rate, options"]
     order = [*GROUPS, COMBINATIONS]
     lines = []
     for row in sorted(arms, key=lambda row: order.index(row["group"])):
-        cells = [
-            *(_over_seeds(row, lambda run, t=task: run["final"][t]) for task in tasks),
-            *(
-                _over_seeds(row, lambda run, name=name: run[name])
-                for name in ("average_accuracy", "learning_accuracy", "forgetting", "gap_closed")
-            ),
-            *(
-                _over_seeds(row, lambda run, name=name: run[name], "{:.2f}×", spread=False)
-                for name in (("cost", "memory") if memory else ("cost",))
-            ),
-        ]
-        point = ", ".join(
-            [f"{row['rate']:g}", *(f"{key.split('.')[1]} {value:g}" if isinstance(value, float)
-                                   else f"{key.split('.')[1]} {value}"
-                                   for key, value in row["tuned"].items())]
-        ) if row["rate"] else "failed"  # fmt: skip
-        lines.append([row["arm"], _old_rows(row), *cells, point])
+        cells = [_over_seeds(row, "final", task) for task in tasks]
+        cells += [_over_seeds(row, figure) for figure in FIGURES]
+        cells += [_over_seeds(row, "cost", form=TIMES)]
+        cells += [_over_seeds(row, "memory", form=TIMES)] if memory else []
+        lines.append([row["arm"], _old_rows(row), *cells, _point(row)])
     return Table(header, lines)
+
+
+def _point(row: Row) -> str:
+    """The rate and the options that an arm was reported with."""
+    if row["rate"] is None:
+        return "all failed"
+    options = [
+        f"{key.split('.')[1]} {value if isinstance(value, str) else format(value, 'g')}"
+        for key, value in row["tuned"].items()
+    ]
+    return ", ".join([f"{row['rate']:g}", *options])
 
 
 def _old_rows(row: Row) -> str:
@@ -122,17 +113,27 @@ def _old_rows(row: Row) -> str:
     return f"{share:.0%}" if share else "beside"
 
 
-def _over_seeds(
-    row: Row, of: Callable[[Row], float | None], form: str = "{:.2f}", *, spread: bool = True
-) -> str:
-    """Mean ± standard deviation over the runs of an arm; a dash unless all of them have it."""
-    runs = row["runs"]
-    values = [None if "failed" in run else of(run) for run in runs]
+def _over_seeds(row: Row, *path: str, form: str = "{:.2f}") -> str:
+    """Mean ± standard deviation over the runs of an arm; a dash unless all of them have it.
+
+    Args:
+        row: The arm.
+        path: Where the figure stands in a run.
+        form: How the mean is written; ratios are written without the deviation.
+    """
+    values = [_at(run, path) for run in row["runs"]]
     found = [value for value in values if value is not None]
     if not found or len(found) < len(values):
         return NONE
     text = form.format(fmean(found)).replace("-", "−")
-    return f"{text} ± {stdev(found):.2f}" if spread and len(found) > 1 else text
+    return f"{text} ± {stdev(found):.2f}" if form != TIMES and len(found) > 1 else text
+
+
+def _at(run: Row, path: Sequence[str]) -> float | None:
+    value: Any = run
+    for key in path:
+        value = value.get(key) if value is not None else None
+    return None if value is None else float(value)
 
 
 def headline(results: Mapping[str, Any]) -> str:
