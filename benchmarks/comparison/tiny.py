@@ -153,7 +153,7 @@ def prepare(seed: int) -> dict[str, Any]:
             {"name": KNOWN, "test": str(folder / f"{KNOWN}_test.jsonl"), "max_new_tokens": 4}
         ],
         "training": {
-            "epochs": 52,
+            "epochs": 40,
             "batch_size": 16,
             "scoring_batch_size": 64,
             "checkpoint_every": 100_000,
