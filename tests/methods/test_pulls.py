@@ -206,6 +206,6 @@ def test_adapter_on_several_matrices_at_once_is_refused() -> None:
             self.weight = torch.nn.Parameter(torch.randn(3, 4, 5))
 
     config = peft.LoraConfig(target_modules=[], target_parameters=["0.weight"], r=2)
-    model = peft.get_peft_model(torch.nn.Sequential(Experts()), config)  # type: ignore[arg-type]
+    model = peft.get_peft_model(torch.nn.Sequential(Experts()), config)
     with pytest.raises(ModelError, match="its adapter does not just add a product"):
         trained_products(model)
