@@ -165,17 +165,30 @@ def by_transformers(loaded: Any, stage: Stage) -> Weights:
     return found
 
 
-def test_weight_without_a_gradient_counts_as_zero_and_gets_its_share() -> None:
+def test_weight_without_a_gradient_counts_as_zero_and_gets_its_share(tiny_model: Path) -> None:
+    loaded = fresh(tiny_model)
+    method = Agem(rows=12)
+    method.keep_rows(FIRST)
+    here = workbench(loaded, SECOND)
+    method.start_stage(here, here.new)
+    r = by_transformers(loaded, FIRST)
+    whole = sum(float((value**2).sum()) for value in r.values())
+    one = "model.embed_tokens.weight"
+    given = -r[one] / float((r[one] ** 2).sum())
+    loaded.model.get_parameter(one).grad = given.clone()
+    method.change_gradient(loaded.model)
+    for name, parameter in loaded.model.named_parameters():
+        expected = r[name] / whole + (given if name == one else 0)
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_weight_that_no_remembered_row_uses_keeps_its_gradient() -> None:
     method, model = remembering(SECOND, *OLD)
     model.register_parameter("unused", torch.nn.Parameter(torch.ones(2)))
     unused: Any = model.unused
-    r = reference(model, *OLD)
-    model.head.weight.grad, unused.grad = -r, torch.ones(2)
+    model.head.weight.grad, unused.grad = -reference(model, *OLD), torch.ones(2)
     method.change_gradient(model)
     assert unused.grad.tolist() == [1, 1]
-    model.head.weight.grad = None
-    method.change_gradient(model)
-    assert model.head.weight.grad is None
 
 
 def protected(

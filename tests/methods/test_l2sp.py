@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 
@@ -99,6 +100,21 @@ def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
         found = pulled(one, loaded.model)
         for name, gradient in zip(trained, expected, strict=True):
             torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_adapter_that_starts_with_a_product_is_pulled_back_to_it(tiny_model: Path) -> None:
+    """As some ways of putting it on do; a run that goes on from disk knows it as well."""
+    loaded = fresh(tiny_model)
+    config = peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
+    loaded.model = peft.get_peft_model(loaded.model, config)
+    method, again = L2sp(anchor="base"), L2sp(anchor="base")
+    started(method, loaded, FIRST)
+    again.restore(method.state())
+    for one in (method, again):
+        started(one, loaded, SECOND)
+        assert one.pull(loaded.model) == 0
+    moved(loaded.model)
+    assert method.pull(loaded.model) == again.pull(loaded.model) > 0
 
 
 def test_weights_stay_near_their_start_the_more_the_stronger(

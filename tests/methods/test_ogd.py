@@ -168,6 +168,25 @@ def test_inputs_that_fill_few_directions_protect_no_more_than_those() -> None:
     assert extended(basis, moment, 1.0, 10).shape == (10, 3)
 
 
+def test_new_directions_stand_upright_on_the_old_ones_even_if_those_hold_nearly_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    turned = torch.linalg.qr(torch.randn(8, 8, generator=generator)).Q
+    moment = turned @ torch.diag(torch.tensor([1e4, *[0.05] * 7])) @ turned.T
+    found = extended(turned[:, :1].contiguous(), (moment + moment.T) / 2, 1.0, 8)
+    assert found.shape[1] > 1
+    torch.testing.assert_close(found.T @ found, torch.eye(found.shape[1]), rtol=0, atol=1e-5)
+
+
+def test_inputs_of_every_earlier_stage_stay_protected() -> None:
+    model, method = Regression(width=16), Ogd(**ALL)
+    for stage, tokens in ((FIRST, (0, 1)), (SECOND, (2, 3))):
+        method.end_stage(bench(model, [example(*tokens, 4)], stage))
+    basis = basis_of(method, "head")
+    outside = model.features - model.features @ basis @ basis.T
+    assert float(outside[:4].abs().max()) < 1e-5
+    assert basis.shape == (16, 5)
+
+
 def test_moments_are_of_all_tokens_brought_to_length_one(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     here = workbench(loaded, FIRST)

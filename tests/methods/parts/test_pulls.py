@@ -182,17 +182,30 @@ def test_frozen_adapter_is_no_trained_product(tiny_model: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"use_dora": True}, {"lora_bias": True, "target_modules": ["c_attn"], "fan_in_fan_out": True},
+    [{"use_dora": True}, {"alora_invocation_tokens": [1]},
+     {"lora_bias": True, "target_modules": ["c_attn"], "fan_in_fan_out": True},
      {"target_modules": ["wte"]}],
-    ids=["magnitudes", "bias", "embeddings"],
+    ids=["magnitudes", "variant", "bias", "embeddings"],
 )  # fmt: skip
 def test_adapter_that_is_more_than_a_product_is_refused_with_what_to_do(
     options: dict[str, Any], tiny_model: Path
 ) -> None:
     loaded = fresh(tiny_model)
-    if "use_dora" not in options:
+    if "target_modules" in options:
         loaded = with_learned_positions(loaded.tokenizer)
     model = lora(loaded.model, **options)
     with pytest.raises(ModelError, match="its adapter does not just add a product") as caught:
         trained_products(model)
     assert caught.value.fix == "use plain LoRA on linear layers, or another method"
+
+
+def test_adapter_on_several_matrices_at_once_is_refused() -> None:
+    class Experts(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(3, 4, 5))
+
+    config = peft.LoraConfig(target_modules=[], target_parameters=["0.weight"], r=2)
+    model = peft.get_peft_model(torch.nn.Sequential(Experts()), config)
+    with pytest.raises(ModelError, match="its adapter does not just add a product"):
+        trained_products(model)
