@@ -188,7 +188,8 @@ class StageWork:
         path = self._folder.stage_path(stage.name)
         if stage.number > 0:
             self._methods.keep_rows(stage)
-            if self._methods.learn_at_end:
+            more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
+            if more and self._methods.learn_at_end:
                 loaded = self._model(stage)
                 self._progress.working("learning what must be kept")
                 self._methods.end_stage(self._bench(stage, loaded))
