@@ -177,7 +177,7 @@ class Method(Generic[C]):
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
-    excludes: ClassVar[Mapping[str, str]] = {}
+    excludes: Mapping[str, str] = {}
     requires: ClassVar[Mapping[str, str]] = {}
     only_in_runs: ClassVar[str] = ""
 
