@@ -227,6 +227,15 @@ def test_pissa_takes_over_the_largest_singular_values() -> None:
     assert not (4 * b @ a).allclose(u[:, :2] * values[:2] @ v[:, :2].T, atol=0.01)
 
 
+def test_pissa_niter_takes_its_iterations_from_the_plan(rows: Path, tiny_model: Path) -> None:
+    exact, *approximate = (
+        factors(linear_layers(adapted(init, rows, tiny_model, iterations=n).model)[0])[0]
+        for init, n in (("pissa", 1), ("pissa_niter", 1), ("pissa_niter", 40))
+    )
+    far, near = ((a.abs() - exact.abs()).norm() for a in approximate)
+    assert near < 0.2 * far
+
+
 def test_olora_takes_over_the_first_columns_of_q() -> None:
     weight = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     a, b = olora(weight, 2)
