@@ -13,7 +13,7 @@ measure.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -26,7 +26,6 @@ from forgetless.methods.parts.adapters import (
     factors,
     freeze,
     join,
-    keep_scale,
     lay_beside,
     linear_layers,
     put_on,
@@ -83,12 +82,22 @@ class LoRA(Method[LoRAConfig]):
 
     name = "lora"
     Config = LoRAConfig
-    excludes = {  # noqa: RUF012 - declared once, never changed
+    excludes: Mapping[str, str] = {
         "olora": "both put an adapter on the model",
         "osf": "osf trains the weights that an adapter leaves alone",
         "freeze": "an adapter freezes all weights of the model",
     }
     only_in_runs = "the trainer must be made with the adapter:  peft.get_peft_model(model, ...)"
+
+    def __init__(self, config: LoRAConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        init, dora = self.config.init, self.config.dora
+        reason = f"with {'dora' if dora else f'init {init}'} the change of a weight is not just "
+        reason += "the product of the two factors that are trained"
+        if dora or init == "mica":
+            self.excludes = {**self.excludes, "ewc": reason, "l2sp": reason}
+        if dora or init in TAKING_OVER:
+            self.excludes = {**self.excludes, "ewc": reason, "merge": reason}
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options and the calibration rows."""
@@ -147,7 +156,6 @@ class LoRA(Method[LoRAConfig]):
             a, b = factors(layer)
             parts.append((a[rank:], b[:, rank:]))
             set_factors(layer, ADAPTER, a[:rank], b[:, :rank])
-        keep_scale(model, self.config, 1)
         self._take_off(model, parts)
 
     def _take_off(self, model: Any, parts: Sequence[Factors]) -> None:

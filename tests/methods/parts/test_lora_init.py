@@ -101,6 +101,7 @@ def test_every_stage_leaves_an_adapter_that_plain_peft_loads_on_the_plain_base(
         saved = save_stage_model(on_disk.model, on_disk.tokenizer, folder)
         plain = AutoModelForCausalLM.from_pretrained(tiny_model)
         logits = loaded.model(IDS).logits
+        assert peft.LoraConfig.from_pretrained(str(saved)).init_lora_weights is True
         assert peft.PeftModel.from_pretrained(plain, saved)(IDS).logits.equal(logits)
         assert not logits.allclose(base.model(IDS).logits, atol=1e-3)
         on_disk = load_model(ModelConfig(name=str(tiny_model)), stage=folder)
@@ -110,7 +111,7 @@ def test_every_stage_leaves_an_adapter_that_plain_peft_loads_on_the_plain_base(
 def test_end_of_a_stage_leaves_the_logits_as_they_were(
     init: str, rows: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    methods = lora(init, rows, rslora=True)
+    methods = lora(init, rows, rslora=True, rank=3, alpha=10)
     loaded = fresh(tiny_model)
     trained: list[torch.Tensor] = []
     settle = methods.settle
@@ -124,7 +125,12 @@ def test_end_of_a_stage_leaves_the_logits_as_they_were(
         train(loaded, stage, settings(), tmp_path / stage.name, methods)
         torch.testing.assert_close(loaded.model(IDS).logits, trained[-1], atol=1e-5, rtol=1e-5)
         assert list(loaded.model.peft_config) == ["default"]
-        assert {len(factors(layer)[0]) for layer in linear_layers(loaded.model)} == {8}
+        assert {len(factors(layer)[0]) for layer in linear_layers(loaded.model)} == {6}
+        save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
+        again = load_model(ModelConfig(name=str(tiny_model)), stage=tmp_path)
+        scales = {layer.scaling["default"] for layer in linear_layers(loaded.model)}
+        assert scales == {layer.scaling["default"] for layer in linear_layers(again.model)}
+        assert scales.pop() == pytest.approx(10 / 3**0.5)
 
 
 @pytest.mark.parametrize("init", ["pissa", "corda"])
@@ -221,6 +227,15 @@ def test_pissa_takes_over_the_largest_singular_values() -> None:
     assert not (4 * b @ a).allclose(u[:, :2] * values[:2] @ v[:, :2].T, atol=0.01)
 
 
+def test_pissa_niter_takes_its_iterations_from_the_plan(rows: Path, tiny_model: Path) -> None:
+    exact, *approximate = (
+        factors(linear_layers(adapted(init, rows, tiny_model, iterations=n).model)[0])[0]
+        for init, n in (("pissa", 1), ("pissa_niter", 1), ("pissa_niter", 40))
+    )
+    far, near = ((a.abs() - exact.abs()).norm() for a in approximate)
+    assert near < 0.2 * far
+
+
 def test_olora_takes_over_the_first_columns_of_q() -> None:
     weight = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     a, b = olora(weight, 2)
@@ -263,7 +278,7 @@ def test_second_moments_are_those_of_every_token_and_of_no_padding(
     examples = workbench(loaded, FIRST).new
     assert len(set(examples.lengths.tolist())) > 1
     layers = linear_layers(loaded.model)
-    found = second_moments(loaded.model, layers, examples, loaded.tokenizer.pad_token_id)
+    found = second_moments(loaded.model, layers, examples, pad_id=7)  # the model's own embeds as 0
     seen = seen_by_layer(layers, loaded.model)
     for index in range(len(examples)):
         loaded.model(torch.tensor([examples[index].ids]))
@@ -446,6 +461,21 @@ def test_rslora_scales_by_the_root_of_the_rank(rows: Path, tiny_model: Path) -> 
     for rslora, scale in ((False, 8.0), (True, 16.0)):
         model = adapted("default", rows, tiny_model, rslora=rslora).model
         assert {layer.scaling["default"] for layer in linear_layers(model)} == {scale}
+
+
+@pytest.mark.parametrize(
+    ("options", "other"),
+    [
+        ({"dora": True}, {"ewc", "l2sp", "merge"}),
+        ({"init": "mica"}, {"ewc", "l2sp"}),
+        ({"init": "pissa"}, {"ewc", "merge"}),
+        ({"init": "eva"}, set()),
+    ],
+)
+def test_method_that_takes_the_product_for_the_change_is_excluded_where_it_is_not(
+    options: dict[str, Any], other: set[str]
+) -> None:
+    assert Lora(**options).excludes.keys() - Lora.excludes.keys() == other
 
 
 @every_init

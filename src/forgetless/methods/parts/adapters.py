@@ -120,28 +120,28 @@ def freeze(layers: Sequence[Any], adapter: str) -> None:
     for layer in layers:
         layer.lora_A[adapter].requires_grad_(False)
         layer.lora_B[adapter].requires_grad_(False)
-        layer.lora_dropout[adapter] = torch.nn.Identity()
-
-
-def keep_scale(model: Any, options: AdapterConfig, parts: int) -> None:
-    """Describe the first adapter as one of so many parts of one rank, at the scale of a part."""
-    config = model.peft_config[ADAPTER]
-    config.r = options.rank * parts
-    config.lora_alpha = options.alpha * (math.sqrt(parts) if config.use_rslora else parts)
-    for layer in linear_layers(model):
-        layer.lora_alpha[ADAPTER] = config.lora_alpha
-        root = math.sqrt(config.r) if config.use_rslora else config.r
-        layer.scaling[ADAPTER] = config.lora_alpha / root  # as peft works it out when it loads
+        layer.lora_dropout[adapter] = torch.nn.Identity().eval()
 
 
 def join(model: Any, adapter: str, options: AdapterConfig) -> None:
-    """Turn the first adapter and a second into one; the outputs stay as they are to rounding."""
+    """Turn the first adapter and a second into one; the outputs stay as they are to rounding.
+
+    Args:
+        model: Has the adapters ``default`` and ``adapter``, at one scale.
+        adapter: The second, which is there no more afterwards.
+        options: What each part of them was put on with.
+    """
     import torch
 
-    for layer in linear_layers(model):
+    layers, config = linear_layers(model), model.peft_config[ADAPTER]
+    config.r = layers[0].r[ADAPTER] + layers[0].r[adapter]
+    parts = config.r // options.rank
+    config.lora_alpha = options.alpha * (math.sqrt(parts) if config.use_rslora else parts)
+    # The scale of each part, worked out as peft does it from what is saved.
+    scale = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
+    for layer in layers:
         (a1, b1), (a2, b2) = factors(layer), factors(layer, adapter)
         set_factors(layer, ADAPTER, torch.cat([a1, a2]), torch.cat([b1, b2], dim=1))
-        rank = len(a1) + len(a2)
+        layer.lora_alpha[ADAPTER], layer.scaling[ADAPTER] = config.lora_alpha, scale
     model.delete_adapter(adapter)
     model.set_adapter(ADAPTER)
-    keep_scale(model, options, rank // options.rank)

@@ -161,7 +161,7 @@ def corda(weight: torch.Tensor, moments: torch.Tensor, rank: int, scale: float) 
     context.diagonal().add_(DAMPING)
     u, values, vh = torch.linalg.svd(weight @ context, full_matrices=False)
     roots = (values[-rank:] / scale).sqrt()
-    back = vh[-rank:]  # V_r^T C^-1, as C is symmetric
+    back = torch.linalg.solve(context, vh[-rank:].T).T  # V_r^T C^-1, as C is symmetric
     return roots[:, None] * back, u[:, -rank:] * roots
 
 
