@@ -167,7 +167,7 @@ def by_transformers(loaded: Any, stage: Stage) -> Weights:
 
 def test_weight_without_a_gradient_counts_as_zero_and_gets_its_share(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
-    method = Agem(rows=12)
+    method = AGEM(rows=12)
     method.keep_rows(FIRST)
     here = workbench(loaded, SECOND)
     method.start_stage(here, here.new)

@@ -107,7 +107,7 @@ def test_adapter_that_starts_with_a_product_is_pulled_back_to_it(tiny_model: Pat
     loaded = fresh(tiny_model)
     config = peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
     loaded.model = peft.get_peft_model(loaded.model, config)
-    method, again = L2sp(anchor="base"), L2sp(anchor="base")
+    method, again = L2SP(anchor="base"), L2SP(anchor="base")
     started(method, loaded, FIRST)
     again.restore(method.state())
     for one in (method, again):

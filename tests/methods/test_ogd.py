@@ -178,7 +178,7 @@ def test_new_directions_stand_upright_on_the_old_ones_even_if_those_hold_nearly_
 
 
 def test_inputs_of_every_earlier_stage_stay_protected() -> None:
-    model, method = Regression(width=16), Ogd(**ALL)
+    model, method = Regression(width=16), OGD(**ALL)
     for stage, tokens in ((FIRST, (0, 1)), (SECOND, (2, 3))):
         method.end_stage(bench(model, [example(*tokens, 4)], stage))
     basis = basis_of(method, "head")

@@ -475,7 +475,7 @@ def test_rslora_scales_by_the_root_of_the_rank(rows: Path, tiny_model: Path) -> 
 def test_method_that_takes_the_product_for_the_change_is_excluded_where_it_is_not(
     options: dict[str, Any], other: set[str]
 ) -> None:
-    assert Lora(**options).excludes.keys() - Lora.excludes.keys() == other
+    assert LoRA(**options).excludes.keys() - LoRA.excludes.keys() == other
 
 
 @every_init

@@ -41,7 +41,7 @@ def put_on(model: Any, method: str, options: AdapterConfig, **special: Any) -> A
         model: A transformers model.
         method: The method that asks, for messages.
         options: Size and place of the adapter.
-        special: Further arguments of peft's ``LoraConfig``.
+        special: Further arguments of peft's ``LoRAConfig``.
 
     Raises:
         ModelError: if the model has no such modules, or they cannot start in the way asked for.
