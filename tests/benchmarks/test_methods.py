@@ -31,12 +31,12 @@ from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
 from benchmarks.comparison.trials import job_name, plan_of
 from benchmarks.methods import adjusted, chosen
-from forgetless.evaluation.matching import exact_match
 
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
 from forgetless.plan import make_plan
+from forgetless.tasks.matching import exact_match
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import exchange_hash
 from tests.integration.conftest import data, settings
