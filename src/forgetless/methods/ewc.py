@@ -77,7 +77,6 @@ class EWC(Method[EWCConfig]):
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "olora": "every stage has an adapter of its own, and the old ones do not move",
-        "osf": "it trains factors of each weight, and importances of factors say little",
     }
 
     def __init__(self, config: EWCConfig | None = None, /, **options: Any) -> None:

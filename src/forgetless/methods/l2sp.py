@@ -46,9 +46,6 @@ class L2SP(Method[L2SPConfig]):
 
     name = "l2sp"
     Config = L2SPConfig
-    excludes = {  # noqa: RUF012 - declared once, never changed
-        "osf": "it trains factors of each weight, and a pull on factors is none on the weight",
-    }
 
     def __init__(self, config: L2SPConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

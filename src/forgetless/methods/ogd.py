@@ -68,7 +68,7 @@ class OGD(Method[OGDConfig]):
         "joint": "joint training has every old row already",
         "lora": _ADAPTER,
         "olora": _ADAPTER,
-        "osf": _ADAPTER,
+        "osf": "each projects the update, and the second would undo the first",
     }
 
     def __init__(self, config: OGDConfig | None = None, /, **options: Any) -> None:

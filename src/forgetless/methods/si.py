@@ -50,7 +50,7 @@ class SI(Method[SIConfig]):
         "ogd": "it changes the update after its share in the fall of the loss was counted",
         "lora": _FACTORS,
         "olora": _FACTORS,
-        "osf": _FACTORS,
+        "osf": "it changes the update after its share in the fall of the loss was counted",
     }
 
     def __init__(self, config: SIConfig | None = None, /, **options: Any) -> None:
