@@ -70,7 +70,7 @@ def test_the_python_of_the_readme_runs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    block = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0]
     monkeypatch.chdir(tmp_path)
     for there, here in {
         '"bundled:smollm2-135m-instruct"': repr(str(data / "model")),

@@ -125,3 +125,19 @@ def test_phases_run_in_the_documented_order_in_every_stage(
     table = (base.__doc__ or "").split("=================")
     documented = [word.split("`")[1] for word in "".join(table).split(":class:")[2:]]
     assert documented == list(dict.fromkeys(recorder.calls))
+
+
+def test_rehearsal_that_leaves_no_room_is_refused_before_anything_is_loaded() -> None:
+    specs_ = [
+        MethodSpec(name="replay", options={"ratio": 0.6}),
+        MethodSpec(name="self_replay", options={"ratio": 0.4}),
+    ]
+    with pytest.raises(PlanError, match="the ratios of rehearsal add up to 1 and leave no room"):
+        Compose.from_plan(specs_)
+    assert len(Compose.from_plan([specs_[0]]).methods) == 1
+
+
+def test_message_of_a_bad_combination_of_options_is_ours_alone() -> None:
+    with pytest.raises(PlanError) as caught:
+        Compose.from_plan([MethodSpec(name="lora", options={"init": "corda"})])
+    assert caught.value.message.startswith("methods: lora: init corda and calibration")

@@ -216,7 +216,8 @@ class Method(Generic[C]):
                     f"methods: {cls.name} has no option {key!r}",
                     fix=f"did you mean {near[0]!r}?" if near else known,
                 ) from None
-            message = fault["msg"][0].lower() + fault["msg"][1:]
+            told = fault["msg"].removeprefix("Value error, ")
+            message = told[0].lower() + told[1:]
             found = f": found {fault['input']!r}" if key else ""
             where = f"{cls.name}.{key}" if key else cls.name
             raise PlanError(f"methods: {where}{found}: {message}") from None

@@ -72,6 +72,14 @@ class Compose:
                         fix=f"add it:  methods: [{', '.join([*names, other])}]",
                     )
 
+        ratios = [getattr(m.config, "ratio", 0.0) for m in self.methods if isinstance(m, MixesData)]
+        if sum(ratios) >= 1:
+            raise PlanError(
+                f"methods: the ratios of rehearsal add up to {sum(ratios):g} and leave no room for "
+                "new rows",
+                fix="lower them",
+            )
+
     @classmethod
     def from_plan(cls, specs: Sequence[MethodSpec]) -> Compose:
         """Make the methods that a plan names.
