@@ -386,8 +386,6 @@ def test_run_whose_training_breaks_is_kept_as_a_failure_with_its_reason(
     plan = settings(data, tmp_path, training={"learning_rate": 1e30})
     del plan["output"]
     job = Job("broken", plan)
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "left by a kill").touch()  # such a run is begun anew
     execute(job, tmp_path, fresh=False)
     found = finished(job, tmp_path)
     assert found is not None
