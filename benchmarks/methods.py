@@ -1,11 +1,12 @@
 """Every method beside the others, each at its own best learning rate.
 
-python -m benchmarks.methods --setting tiny             about an hour on one core
-python -m benchmarks.methods --setting smollm2 --output runs/benchmark --rates 5e-4,1e-3
-python -m benchmarks.methods --setting overhead         on an idle machine
+python -m benchmarks.methods --setting tiny
+python -m benchmarks.methods --setting smollm2 --output runs/bench --rates 5e-4,1e-3 --rates-alone
+python -m benchmarks.methods --setting overhead
 
 Run from the root of the repository.  With --output a comparison can be killed and run again:
-finished runs are reused.  Nothing in the repository changes without --log or --docs.
+finished runs are reused, so name another folder after a change of the code.  Nothing in the
+repository changes without --log or --docs.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def main(
     output: Annotated[
         Path | None, typer.Option(help="Folder of all runs; a temporary one if not given.")
     ] = None,
+    rates_alone: Annotated[
+        bool, typer.Option("--rates-alone", help="Search rates, leave options at the middle.")
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="One seed or turn, the middle rate, no search.")
     ] = False,
@@ -69,11 +73,15 @@ def main(
     """Measure methods beside one another."""
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # a file is as wide as the tables need
+        console.width = 180  # a file is as wide as the tables need
     if setting not in SETTINGS:
         raise typer.BadParameter(f"{setting!r} is none of {', '.join(SETTINGS)}")
-    chosen_setting = adjusted(SETTINGS[setting], numbers(rates), numbers(seeds), quick=quick)
-    chosen_arms = chosen(OVERHEADS if setting == "overhead" else ARMS, arms, quick=quick)
+    try:
+        chosen_setting = adjusted(SETTINGS[setting], numbers(rates), numbers(seeds), quick=quick)
+        every = OVERHEADS if setting == "overhead" else ARMS
+        chosen_arms = chosen(every, arms, fixed=quick or rates_alone)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from None
     if dry_run:
         check(chosen_setting, chosen_arms, console)
         return
@@ -97,15 +105,14 @@ def main(
         results = {
             "setting": setting,
             "title": chosen_setting.title,
-            **circumstances("python -m benchmarks.methods " + shlex.join(sys.argv[1:]), threads,
-                            device),
+            **circumstances(command(sys.argv[1:]), threads, device),
             "rates": chosen_setting.rates,
             "adapter_scale": chosen_setting.adapter_scale,
             "search_seeds": chosen_setting.search_seeds,
             "seeds": chosen_setting.seeds,
             "split_items": chosen_setting.split_items,
             "arms": rows,
-        }  # fmt: skip
+        }
         show(results, console)
         if output is not None:
             console.print(f"results: {save(results, root)}")
@@ -117,12 +124,22 @@ def main(
         page.write()
 
 
+def command(arguments: Sequence[str]) -> str:
+    """The command that gives the results again: what does not decide them is left out."""
+    with_value, alone = {"--output", "--jobs"}, {"--log", "--docs"}
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in with_value:
+            next(rest, None)
+        elif argument not in alone and argument.split("=")[0] not in with_value:
+            kept.append(argument)
+    return shlex.join(["python", "-m", "benchmarks.methods", *kept])
+
+
 def numbers(text: str) -> tuple[float, ...]:
-    """Numbers separated by commas."""
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: needed numbers separated by commas") from None
+    """Numbers separated by commas; a ValueError where there are none."""
+    return tuple(float(part) for part in text.split(",") if part.strip())
 
 
 def adjusted(
@@ -142,9 +159,21 @@ def adjusted(
     return setting
 
 
-def chosen(arms: Sequence[Arm], patterns: str, *, quick: bool) -> list[Arm]:
-    """The arms asked for that this version can run, and their peers; in their order."""
+def chosen(arms: Sequence[Arm], patterns: str, *, fixed: bool) -> list[Arm]:
+    """The arms asked for that this version can run, and their peers; in their order.
+
+    Args:
+        arms: All there are.
+        patterns: Names or patterns, separated by commas.
+        fixed: Whether options stay at the middle of their grids, so that rates alone are searched.
+
+    Raises:
+        ValueError: if a pattern fits none.
+    """
     wanted = [part.strip() for part in patterns.split(",")]
+    for pattern in wanted:
+        if not any(fnmatch(arm.name, pattern) for arm in arms):
+            raise ValueError(f"no arm is named {pattern!r}: {', '.join(arm.name for arm in arms)}")
     found = [
         arm
         for arm in available(arms, [*METHODS])
@@ -152,11 +181,7 @@ def chosen(arms: Sequence[Arm], patterns: str, *, quick: bool) -> list[Arm]:
     ]
     peers = {SEQUENTIAL, JOINT} | {name for arm in found if (name := peer(arm))}
     names = {arm.name for arm in found} | peers
-    if quick:
-        middle = {arm: {key: (values[len(values) // 2],) for key, values in arm.searched.items()}
-                  for arm in arms}  # fmt: skip
-        arms = [replace(arm, searched=middle[arm]) for arm in arms]
-    return [arm for arm in arms if arm.name in names]
+    return [arm.at_the_middle() if fixed else arm for arm in arms if arm.name in names]
 
 
 def check(setting: Setting, arms: Sequence[Arm], console: Console) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SEQUENTIAL, JOINT, LORA = "sequential", "joint", "lora"
@@ -77,11 +77,13 @@ class Arm:
         name: Its name there.
         methods: Methods by name, each with its options.
         searched: Values to choose among, by ``method.option``.
+        tuned: Whether the rate is chosen, too; otherwise it is the middle one.
     """
 
     name: str
     methods: Mapping[str, Mapping[str, Any]] = field(hash=False)
     searched: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
+    tuned: bool = True
 
     @property
     def group(self) -> str:
@@ -104,9 +106,13 @@ class Arm:
     def candidates(self, rates: Sequence[float]) -> Iterator[Candidate]:
         """The grid: every rate with every choice of the searched options, weakest first."""
         keys = list(self.searched)
-        for rate in rates:
+        for rate in rates if self.tuned else [rates[len(rates) // 2]]:
             for values in itertools.product(*self.searched.values()):
                 yield Candidate(rate, tuple(zip(keys, values, strict=True)))
+
+    def at_the_middle(self) -> Arm:
+        """The same arm with nothing to search: each option in the middle of its grid."""
+        return replace(self, searched={key: (v[len(v) // 2],) for key, v in self.searched.items()})
 
     def plan(
         self, candidate: Candidate, options: Mapping[str, Mapping[str, Any]]
@@ -136,6 +142,7 @@ EIGHT = {"ratio": 0.08}
 
 ARMS = (
     Arm(SEQUENTIAL, {}),
+    Arm("sequential untuned", {}, tuned=False),
     Arm(JOINT, {"joint": {}}),
     Arm("replay 8%", {"replay": EIGHT}),
     Arm("replay 20%", {"replay": {"ratio": 0.2}}),
@@ -214,7 +221,7 @@ WANTED: Mapping[str, tuple[float, float | None]] = {
 
 
 def peer(arm: Arm) -> str | None:
-    """What an arm's overhead is measured against; None for the peers themselves."""
-    if arm.name in (SEQUENTIAL, LORA):
+    """What an arm's overhead is measured against; None for plain training itself."""
+    if arm.name == SEQUENTIAL:
         return None
-    return LORA if "lora" in arm.methods else SEQUENTIAL
+    return LORA if "lora" in arm.methods and arm.name != LORA else SEQUENTIAL

@@ -42,6 +42,11 @@ class CostClock(Progress):
         """Scoring begins or goes on."""
         self._next("scoring")
 
+    @property
+    def of_all_stages(self) -> set[str]:
+        """The parts that any stage had."""
+        return {part for parts in self.parts.values() for part in parts}
+
     def total(self, stage: str, only: str | None = None) -> tuple[float, float]:
         """CPU and wall seconds of a stage, or of one part of it."""
         counted = [

@@ -1,6 +1,6 @@
 """Setting *overhead*: what each method adds to the time and memory of the same plain training.
 
-A model of 12M parameters with random weights is taught brand names of drugs and then currency
+A model of 13M parameters with random weights is taught brand names of drugs and then currency
 codes: short rows, sixteen at a time.  Every run has a process of its own, one at a time, all arms
 in turn, and the turns are repeated; an arm is compared with its peer in the same turn.  What counts
 is the second stage, in which every method has something to keep: all of it, with what a method does
@@ -85,7 +85,7 @@ def _make_model(seed: int, folder: Path) -> None:
 
 OVERHEAD = Setting(
     name="overhead",
-    title="what methods add to plain training, a model of 12M parameters",
+    title="what methods add to plain training, a model of 13M parameters",
     prepare=prepare,
     rates=(RATE,),
     search_seeds=(),

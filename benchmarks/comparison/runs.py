@@ -34,7 +34,7 @@ class Job:
         name: Of its folder.
         plan: All keys of its plan but ``output``.
         shares: Names of finished jobs whose identical stages may be taken.
-        donor: Whether others may take its first stage; its weights are kept for them.
+        donor: Whether others may take its stages; its weights are kept for them.
         split_items: Whether scores are split into two halves of the items.
     """
 
@@ -71,7 +71,7 @@ class Measured:
         report: Score matrix for reporting; the same one unless items are split.
         stages: Cost of each stage, the untouched model not among them.
         peak_memory_mb: Most memory taken above that of the idle process; None where the process
-            does more than one run.
+            does more than one run, or had nothing to train.
         device: Where it was computed.
         failed: Why there are no scores, if so; all else is empty then.
     """
@@ -140,9 +140,11 @@ def execute(job: Job, root: Path, *, fresh: bool) -> None:
     except ForgetlessError as error:
         measured = Measured(failed=error.message)
     else:
-        measured = _measured(job, result, clock, root, peak_mb(idle) if fresh else None)
+        peak = peak_mb(idle) if fresh and "training" in clock.of_all_stages else None
+        measured = _measured(job, result, clock, root, peak)
     folder.mkdir(parents=True, exist_ok=True)
-    _drop_weights(folder, keep_first=job.donor and measured.failed is None)
+    if not job.donor or measured.failed is not None:
+        _drop_weights(folder)
     write_json(
         folder / MEASURED,
         {"plan_sha256": plan.fingerprint(), "parts": clock.parts} | measured.to_json(),
@@ -162,7 +164,6 @@ def finished(job: Job, root: Path) -> Measured | None:
 def _measured(
     job: Job, result: RunResult, clock: CostClock, root: Path, peak: float | None
 ) -> Measured:
-    matrix = result.matrix
     manifest = json.loads((result.path / "manifest.json").read_text(encoding="utf-8"))
     stages = []
     for entry in manifest["stages"][1:]:
@@ -174,33 +175,37 @@ def _measured(
             taken = giver["stages"][entry["index"] - 1]
             cpu, wall = cpu + taken["cpu_seconds"], wall + taken["seconds"]
         stages.append(StageCost(cpu, wall, training["cpu_seconds"], training["replay_share"]))
+    search, report = halves(result.matrix) if job.split_items else (result.matrix, result.matrix)
     return Measured(
-        half(matrix, 1) if job.split_items else matrix,
-        half(matrix, 0) if job.split_items else matrix,
+        search,
+        report,
         tuple(stages),
         peak,
         device(),
     )
 
 
-def half(matrix: ScoreMatrix, which: int) -> ScoreMatrix:
-    """The matrix over every other item of each task, from the first (0) or the second (1) on."""
-    cells = {}
-    for (row, task), cell in matrix.cells.items():
+def halves(matrix: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
+    """The matrix over every other item of each task, and the one over the rest."""
+    first: dict[tuple[int, str], Cell] = {}
+    second: dict[tuple[int, str], Cell] = {}
+    for place, cell in matrix.cells.items():
         assert isinstance(cell, Cell)
-        items = sorted({*cell.scores, *cell.errors})[which::2]
-        cells[row, task] = Cell(
-            {item: cell.scores[item] for item in items if item in cell.scores},
-            {item: cell.errors[item] for item in items if item in cell.errors},
-        )
-    return ScoreMatrix(matrix.stages, matrix.tasks, cells)
+        items = sorted({*cell.scores, *cell.errors})
+        for cells, chosen in ((first, items[::2]), (second, items[1::2])):
+            cells[place] = Cell(
+                {item: cell.scores[item] for item in chosen if item in cell.scores},
+                {item: cell.errors[item] for item in chosen if item in cell.errors},
+            )
+    return (
+        ScoreMatrix(matrix.stages, matrix.tasks, first),
+        ScoreMatrix(matrix.stages, matrix.tasks, second),
+    )
 
 
-def _drop_weights(folder: Path, *, keep_first: bool) -> None:
+def _drop_weights(folder: Path) -> None:
     """Delete weights and the state of methods: hundreds of runs would fill any disk."""
     for stage in (folder / "stages").glob("*"):
-        if keep_first and stage.name.startswith("1-"):
-            continue
         for part in ("model", "adapter", "methods", "checkpoints"):
             shutil.rmtree(stage / part, ignore_errors=True)
 

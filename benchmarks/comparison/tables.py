@@ -63,13 +63,13 @@ def section(results: Mapping[str, Any]) -> str:
 def how_measured(results: Mapping[str, Any]) -> str:
     """When, how and with what, in a sentence or two."""
     packages = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    seeds = len(results["seeds"])
+    seeds, threads = len(results["seeds"]), results["threads"]
     many = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     if results["setting"] == "overhead":
         many = "medians, and the range in brackets"
     return (
         f"{results['date']}, `{results['command']}`: {many}. {results['machine']}, computed on "
-        f"{results['device']} with {results['threads']} threads a run; {packages}."
+        f"{results['device']} with {threads} thread{'s' * (threads > 1)} a run; {packages}."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +26,12 @@ from benchmarks.comparison.arms import (
 )
 from benchmarks.comparison.clock import LEARNING, CostClock
 from benchmarks.comparison.protocol import Trial, choose, compare
-from benchmarks.comparison.runs import MEASURED, Job, Measured, StageCost, execute, finished, half
+from benchmarks.comparison.runs import MEASURED, Job, Measured, StageCost, execute, finished, halves
 from benchmarks.comparison.settings import Setting
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
 from benchmarks.comparison.trials import job_name, plan_of
-from benchmarks.methods import adjusted, chosen
+from benchmarks.methods import adjusted, chosen, command
 
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
@@ -95,6 +96,15 @@ def test_rate_at_which_a_run_failed_is_never_chosen() -> None:
     assert choose({high: [broken]}).candidate is None
 
 
+def test_half_of_the_items_that_is_reported_does_not_choose() -> None:
+    low, high = Candidate(1e-4), Candidate(1e-2)
+    found = {
+        low: [Measured(search=matrix(0.9, 0.9), report=matrix(0.1, 0.1))],
+        high: [Measured(search=matrix(0.5, 0.5), report=matrix(1.0, 1.0))],
+    }
+    assert choose(found).candidate == low
+
+
 class Fake:
     """Runs whose scores are known: by seed, rate and ratio of replay."""
 
@@ -131,7 +141,7 @@ def test_every_point_of_the_grid_is_searched_with_every_search_seed() -> None:
 
 
 def test_seed_that_would_choose_and_be_reported_is_refused() -> None:
-    with pytest.raises(ValueError, match="seed 1 would choose rates and be reported"):
+    with pytest.raises(ValueError, match=r"seed 1 would choose rates and be reported"):
         setting(search_seeds=(1, 100))
     setting(search_seeds=(1,), split_items=True)
     for real in (TINY, SMOLLM2):
@@ -141,9 +151,9 @@ def test_seed_that_would_choose_and_be_reported_is_refused() -> None:
 def test_halves_of_the_items_share_none_and_leave_none_out() -> None:
     cell = Cell({"q1": 1.0, "q2": 0.0, "q4": 1.0}, errors={"q3": "too long"})
     whole = ScoreMatrix(["base"], [TaskColumn("law")], {(0, "law"): cell})
-    found = [half(whole, which).cells[0, "law"] for which in (0, 1)]
-    assert all(isinstance(part, Cell) for part in found)
-    first, second = (part for part in found if isinstance(part, Cell))
+    first, second = (part.cells[0, "law"] for part in halves(whole))
+    assert isinstance(first, Cell)
+    assert isinstance(second, Cell)
     assert (dict(first.scores), dict(first.errors)) == ({"q1": 1.0}, {"q3": "too long"})
     assert (dict(second.scores), dict(second.errors)) == ({"q2": 0.0, "q4": 1.0}, {})
 
@@ -227,16 +237,16 @@ def test_seed_changes_all_facts() -> None:
 
 
 def test_test_asks_in_the_words_of_training_yet_rehearsal_may_draw_the_rows() -> None:
-    facts = tiny.taught_facts(0)["city"]
-    train, test = (tiny.rows("city", facts, stop=stop) for stop in (".", ""))
-    for ours, asked in zip(train, test, strict=True):
-        assert ours["prompt"] == asked["prompt"]
-        assert exact_match(ours["completion"], [asked["completion"]])
-        hashes = {
-            exchange_hash(Row("", (Turn("user", row["prompt"]),), row["completion"]))
-            for row in (ours, asked)
-        }
-        assert len(hashes) == 2
+    files = tiny.data(0)
+    for task in tiny.TAUGHT:
+        for ours, asked in zip(files[task], files[f"{task}_test"], strict=True):
+            assert ours["prompt"] == asked["prompt"]
+            assert exact_match(ours["completion"], [asked["completion"]])
+            hashes = {
+                exchange_hash(Row("", (Turn("user", row["prompt"]),), row["completion"]))
+                for row in (ours, asked)
+            }
+            assert len(hashes) == 2
 
 
 def test_every_word_of_the_tiny_setting_is_one_token_of_its_own() -> None:
@@ -306,13 +316,38 @@ def test_searched_values_go_into_the_plan_and_an_arms_own_options_before_the_set
 
 
 def test_command_line_narrows_arms_rates_and_seeds() -> None:
-    names = [arm.name for arm in chosen(ARMS, "replay 8%, lo*", quick=False)]
+    names = [arm.name for arm in chosen(ARMS, "replay 8%, lo*", fixed=False)]
     assert names[:2] == [SEQUENTIAL, JOINT]
     assert {"replay 8%", "lora"} <= {*names}
     assert "replay 20%" not in names
+    with pytest.raises(ValueError, match="no arm is named 'replai'"):
+        chosen(ARMS, "replay*,replai", fixed=False)
     quick = adjusted(TINY, (1e-4, 2e-4, 3e-4), (), quick=True)
     assert (quick.rates, quick.seeds) == ((2e-4,), TINY.seeds[:1])
     assert adjusted(SMOLLM2, (), (7,), quick=False).search_seeds == (7,)
+    assert all(len(list(arm.candidates([1e-3]))) == 1 for arm in chosen(ARMS, "*", fixed=True))
+
+
+def test_untuned_arm_has_the_middle_rate_and_is_not_searched() -> None:
+    untuned = Arm("untuned", {}, tuned=False)
+    run = Fake({})
+    row = compare(setting(rates=(1e-4, 1e-3, 1e-2)), [PLAIN, BOTH, untuned], run)[2]
+    assert (row["rate"], row["searched"]) == (1e-3, [])
+    assert "untuned" not in {trial.arm.name for trial in run.asked[0]}
+    assert len(row["runs"]) == 2
+
+
+def test_middle_of_an_arms_grid_is_one_point() -> None:
+    arm = Arm("two", {"kl": {}, "merge": {}}, {"kl.strength": (1, 2, 3), "merge.alpha": (0.4, 0.8)})
+    points = [candidate.tuned for candidate in arm.at_the_middle().candidates([1e-3])]
+    assert points == [(("kl.strength", 2), ("merge.alpha", 0.8))]
+
+
+def test_command_on_record_is_what_decides_the_results_and_names_no_folder() -> None:
+    given = "--setting tiny --output there --arms 'replay 8%,lora' --jobs 2 --docs --log --quick"
+    assert command([*shlex.split(given), "--output=x"]) == (
+        "python -m benchmarks.methods --setting tiny --arms 'replay 8%,lora' --quick"
+    )
 
 
 # What runs cost
@@ -360,7 +395,8 @@ def test_run_is_carried_out_once_and_shares_a_stage_with_its_cost(
     plan = settings(data, tmp_path)
     del plan["output"]
     giver = Job("plain", plan, donor=True)
-    taker = Job("rehearsed", {**plan, "methods": ["replay"]}, shares=("plain",))
+    methods = {**plan, "methods": ["replay"]}
+    taker = Job("rehearsed", methods, shares=("plain",), split_items=True)
     for job in (giver, taker):
         execute(job, tmp_path, fresh=False)
     plain, rehearsed = finished(giver, tmp_path), finished(taker, tmp_path)
@@ -370,10 +406,20 @@ def test_run_is_carried_out_once_and_shares_a_stage_with_its_cost(
     assert [stage["shared_from"] for stage in manifest["stages"]] == ["plain", "plain", None]
     assert rehearsed.stages[0].cpu_seconds == plain.stages[0].cpu_seconds > 0
     assert rehearsed.stages[1].replay_share > 0 == plain.stages[1].replay_share
+    assert plain.search is not None
+    assert rehearsed.search is not None
+    assert plain.search.item_count("choices") == 6
+    assert rehearsed.search.item_count("choices") == 3
     for stage in plain.stages:
         assert stage.cpu_seconds > stage.training_cpu_seconds > 0
-    weights = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.safetensors")]
-    assert weights == ["plain/stages/1-first/model/model.safetensors"]
+    weights = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.safetensors")}
+    stages = ("1-first", "2-second")
+    assert weights == {f"plain/stages/{stage}/model/model.safetensors" for stage in stages}
+    twin = Job("twin", plan, shares=("plain",))
+    execute(twin, tmp_path, fresh=True)
+    copied = finished(twin, tmp_path)
+    assert copied is not None
+    assert (copied.stages, copied.peak_memory_mb) == (plain.stages, None)
     before = (tmp_path / "plain" / MEASURED).stat().st_mtime_ns
     execute(giver, tmp_path, fresh=False)
     assert (tmp_path / "plain" / MEASURED).stat().st_mtime_ns == before
@@ -386,6 +432,8 @@ def test_run_whose_training_breaks_is_kept_as_a_failure_with_its_reason(
     plan = settings(data, tmp_path, training={"learning_rate": 1e30})
     del plan["output"]
     job = Job("broken", plan)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "left by a kill").touch()  # such a run is begun anew
     execute(job, tmp_path, fresh=False)
     found = finished(job, tmp_path)
     assert found is not None
