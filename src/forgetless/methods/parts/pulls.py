@@ -126,6 +126,7 @@ def pull_towards(
     if strength == 0 or not pulled:
         return 0.0
     squares: list[torch.Tensor] = []
+    room: torch.Tensor | None = None  # for one piece; memory taken anew costs more than the sums
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in pulled or not parameter.requires_grad:
@@ -136,7 +137,8 @@ def pull_towards(
             if importances is not None:
                 tensors.append(_beside(parameter, importances, name))
             for weight, gradient, anchor, *importance in _in_pieces(tensors):
-                pull = weight - anchor
+                room = _room_for(weight, anchor, room)
+                pull = torch.sub(weight, anchor, out=room[: weight.numel()].view(weight.shape))
                 for factor in importance:
                     pull *= factor
                 squares.append(torch.linalg.vector_norm(pull, dtype=torch.float32).square())
@@ -195,6 +197,20 @@ def _in_pieces(tensors: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, 
     rows = [tensor if tensor.ndim else tensor[None] for tensor in tensors]
     together = max(1, PIECE * len(rows[0]) // max(1, rows[0].numel()))
     return zip(*(torch.split(tensor, together) for tensor in rows), strict=True)
+
+
+def _room_for(one: torch.Tensor, other: torch.Tensor, room: torch.Tensor | None) -> torch.Tensor:
+    """Room for the difference of two tensors, flat: the room there is, if it is large enough."""
+    import torch
+
+    dtype = torch.result_type(one, other)
+    if (
+        room is None
+        or room.numel() < one.numel()
+        or (room.dtype, room.device) != (dtype, one.device)
+    ):
+        return torch.empty(one.numel(), dtype=dtype, device=one.device)
+    return room
 
 
 def _beside(parameter: torch.Tensor, values: dict[str, Any], name: str) -> Any:
