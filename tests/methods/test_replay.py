@@ -23,6 +23,7 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.parts.passes import embeddings, mean_losses
 from forgetless.methods.parts.selection import herded
 from forgetless.methods.replay import Replay, ReplayConfig
+from forgetless.methods.self_replay import SelfReplay
 from forgetless.plan import MethodSpec
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
@@ -325,8 +326,12 @@ def test_general_rows_that_are_test_items_are_left_out(general: Path) -> None:
 
 
 def test_shares_that_leave_no_room_for_new_rows_are_refused(general: Path) -> None:
-    with pytest.raises(PlanError, match=r"ratio 0\.7 and general_ratio 0\.3 leave no room"):
-        replay(ratio=0.7, general=str(general), general_ratio=0.3)
+    shares = {"ratio": 0.7, "general": str(general), "general_ratio": 0.25}
+    assert replay(**shares).label == "replay"
+    with pytest.raises(PlanError, match=r"ratios of rehearsal add up to 1\.0\d and leave no room"):
+        Compose([Replay(**shares), SelfReplay(ratio=0.06)])
+    with pytest.raises(PlanError, match="ratios of rehearsal add up to 1 and leave no room"):
+        replay(**{**shares, "general_ratio": 0.3})
 
 
 def test_row_too_long_to_be_rehearsed_is_told_from_a_new_one() -> None:

@@ -415,13 +415,13 @@ def test_killed_stage_goes_on_with_the_rows_it_had(
     """The model that wrote them is gone by then."""
     stage = stages("a")[0]
     methods = Compose([SelfReplay(rows=5, max_new_tokens=9)])
-    rows = all_of(methods.rehearsal(workbench(fresh(tiny_model), stage))[0].rows)  # type: ignore[arg-type]
+    ((_, rows),) = methods.rehearsal(workbench(fresh(tiny_model), stage))
     methods.save(tmp_path / "state")
     again = Compose([SelfReplay(rows=5, max_new_tokens=9)])
     again.restore(tmp_path / "state")
     calls = says(lambda prompts: [[7] for _ in prompts])
-    found = again.rehearsal(workbench(fresh(tiny_model), stage))[0].rows
-    assert all_of(found) == rows  # type: ignore[arg-type]
+    ((_, found),) = again.rehearsal(workbench(fresh(tiny_model), stage))
+    assert all_of(found) == all_of(rows)
     assert calls == []
     with pytest.raises(ModelError):  # the next stage writes anew
         again.rehearsal(workbench(fresh(tiny_model), replace(stage, number=2)))

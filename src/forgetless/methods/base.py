@@ -230,6 +230,11 @@ class Method(Generic[C]):
         """
         return False
 
+    @property
+    def rehearsed_share(self) -> float:
+        """The most that its rehearsal may make up of a mixture's tokens, in [0, 1)."""
+        return float(getattr(self.config, "ratio", 0.0))
+
     def acts_in(self, stage: Stage) -> bool:
         """Whether training this stage differs from training it without the method."""
         return True

@@ -24,7 +24,6 @@ from forgetless.methods.base import (
     MixesData,
     PlansStages,
     PullsWeights,
-    RehearsalRows,
     SettlesModel,
     Stage,
     State,
@@ -71,14 +70,7 @@ class Compose:
                         f"methods: {method.name} needs {other}: {reason}",
                         fix=f"add it:  methods: [{', '.join([*names, other])}]",
                     )
-
-        ratios = [getattr(m.config, "ratio", 0.0) for m in self.methods if isinstance(m, MixesData)]
-        if sum(ratios) >= 1:
-            raise PlanError(
-                f"methods: the ratios of rehearsal add up to {sum(ratios):g} and leave no room for "
-                "new rows",
-                fix="lower them",
-            )
+        _leave_room([method.rehearsed_share for method in self.methods])
 
     @classmethod
     def from_plan(cls, specs: Sequence[MethodSpec]) -> Compose:
@@ -135,9 +127,20 @@ class Compose:
             for method in self._with(AdaptsModel):
                 method.adapt(bench)
 
-    def rehearsal(self, bench: Workbench) -> list[RehearsalRows]:
-        """Phase *data*."""
-        return [rows for method in self._with(MixesData) for rows in method.rehearsal(bench)]
+    def rehearsal(self, bench: Workbench) -> list[tuple[float, Examples]]:
+        """Phase *data*: pools to draw from, each with its share of the mixture's tokens.
+
+        Raises:
+            PlanError: if they leave no room for new rows.
+        """
+        offered = [rows for method in self._with(MixesData) for rows in method.rehearsal(bench)]
+        pools = [
+            (rows.ratio, pool)
+            for rows in offered
+            if rows.ratio > 0 and len(pool := rows.encoded(bench.encoder))
+        ]
+        _leave_room([ratio for ratio, _ in pools])
+        return pools
 
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Phase *start*."""
@@ -221,3 +224,13 @@ class Compose:
             values = json.loads((folder / f"{method.name}.json").read_text(encoding="utf-8"))
             tensors = folder / f"{method.name}.safetensors"
             method.restore(State(load_file(tensors) if tensors.is_file() else {}, values))
+
+
+def _leave_room(ratios: Sequence[float]) -> None:
+    """Refuse rehearsal that would take the whole mixture."""
+    total = math.fsum(ratios)
+    if total >= 1:
+        raise PlanError(
+            f"methods: the ratios of rehearsal add up to {total:g} and leave no room for new rows",
+            fix="lower them",
+        )

@@ -59,15 +59,6 @@ class ReplayConfig(Config):
     )
 
     @model_validator(mode="after")
-    def _leaves_room(self) -> Self:
-        if self.general is not None and self.ratio + self.general_ratio >= 1:
-            raise ValueError(
-                f"ratio {self.ratio:g} and general_ratio {self.general_ratio:g} leave no room for "
-                "new rows: lower one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _has_a_choice(self) -> Self:
         if self.select != "random" and self.buffer == "all":
             raise ValueError(
@@ -87,6 +78,12 @@ class Replay(Method[ReplayConfig]):
         super().__init__(config, **options)
         self._buffer = Buffer(self.config.buffer, self.config.size)
         self.learns_from_model = self.config.select != "random" and self.config.ratio > 0
+
+    @property
+    def rehearsed_share(self) -> float:
+        """That of old rows and general rows together."""
+        general = self.config.general_ratio if self.config.general is not None else 0.0
+        return self.config.ratio + general
 
     def acts_in(self, stage: Stage) -> bool:
         """Where there is something to rehearse."""

@@ -147,11 +147,7 @@ class Protection:
         if self._bench is not None:
             return
         bench = self._workbench(trainer)
-        pools = [
-            (source.ratio, pool)
-            for source in self.methods.rehearsal(bench)
-            if source.ratio > 0 and len(pool := source.encoded(bench.encoder))
-        ]
+        pools = self.methods.rehearsal(bench)
         self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
         bench.steps = _steps(trainer.args, len(self.rows or trainer.train_dataset))
         everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forgetless.errors import DataError, PlanError
+from forgetless.errors import DataError
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
@@ -95,18 +95,8 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
             f"stage {stage.name}: no training row is within {encoder.limit}",
             fix="raise max_length, or set  too_long: truncate",
         )
-    pools = [
-        (source.ratio, pool)
-        for source in methods.rehearsal(bench)
-        if source.ratio > 0 and len(pool := source.encoded(encoder))
-    ]
+    pools = methods.rehearsal(bench)
     new_share = 1 - sum(ratio for ratio, _ in pools)
-    if new_share <= 0:
-        raise PlanError(
-            f"methods: the ratios of rehearsal add up to {1 - new_share:g} and leave no room for "
-            "new rows",
-            fix="lower them",
-        )
     draws: list[Draws] = []
     for number, (ratio, pool) in enumerate(pools):
         start = len(new) + sum(len(earlier) for _, earlier in pools[:number])
