@@ -2,7 +2,7 @@
 
 python -m benchmarks.methods --setting tiny
 python -m benchmarks.methods --setting smollm2 --output runs/bench --rates 5e-4,1e-3 --rates-alone
-python -m benchmarks.methods --setting overhead
+python -m benchmarks.methods --setting overhead          (or overhead_long; on an idle machine)
 
 Run from the root of the repository.  With --output a comparison can be killed and run again:
 finished runs are reused, so name another folder after a change of the code.  Nothing in the
@@ -25,7 +25,6 @@ from rich.console import Console
 
 from benchmarks.comparison import overhead, page, tables
 from benchmarks.comparison.arms import ARMS, JOINT, OVERHEADS, SEQUENTIAL, Arm, available, peer
-from benchmarks.comparison.overhead import OVERHEAD
 from benchmarks.comparison.protocol import Trial, compare
 from benchmarks.comparison.records import append_to_log, circumstances, log_section, save
 from benchmarks.comparison.runs import Job, Measured
@@ -39,7 +38,7 @@ from forgetless.methods.compose import Compose
 from forgetless.plan import make_plan
 from forgetless.preparation import prepare
 
-SETTINGS = {setting.name: setting for setting in (TINY, SMOLLM2, OVERHEAD)}
+SETTINGS = {setting.name: setting for setting in (TINY, SMOLLM2)} | overhead.SETTINGS
 
 
 def main(
@@ -78,7 +77,7 @@ def main(
         raise typer.BadParameter(f"{setting!r} is none of {', '.join(SETTINGS)}")
     try:
         chosen_setting = adjusted(SETTINGS[setting], numbers(rates), numbers(seeds), quick=quick)
-        every = OVERHEADS if setting == "overhead" else ARMS
+        every = OVERHEADS if setting in overhead.SETTINGS else ARMS
         chosen_arms = chosen(every, arms, fixed=quick or rates_alone)
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from None
@@ -92,12 +91,13 @@ def main(
     with tempfile.TemporaryDirectory(prefix="forgetless-benchmark-") as temporary:
         root = (output or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
-        alone = setting == "overhead"
+        alone = setting in overhead.SETTINGS
         with Workers(
             root, jobs=1 if alone else jobs, threads=threads, fresh=chosen_setting.fresh
         ) as workers:
             if alone:
-                rows = measure_overheads(chosen_arms, 1 if quick else repeats, workers, console)
+                turns = 1 if quick else repeats
+                rows = measure_overheads(chosen_setting, chosen_arms, turns, workers, console)
             else:
                 runner = TrialRunner(chosen_setting, workers, root, teller(console))
                 rows = compare(chosen_setting, chosen_arms, runner)
@@ -200,10 +200,11 @@ def check(setting: Setting, arms: Sequence[Arm], console: Console) -> None:
 
 
 def measure_overheads(
-    arms: Sequence[Arm], repeats: int, workers: Workers, console: Console
+    setting: Setting, arms: Sequence[Arm], repeats: int, workers: Workers, console: Console
 ) -> list[dict[str, Any]]:
     """Overheads, each run in a process of its own, one after another."""
-    prepared = workers.call(OVERHEAD.prepare, OVERHEAD.seeds)[OVERHEAD.seeds[0]]
+    seed = setting.seeds[0]
+    prepared = workers.call(setting.prepare, [seed])[seed]
 
     def told(job: Job, measured: Measured) -> None:
         spent = measured.failed or f"{measured.stages[-1].cpu_seconds:.1f} CPU s in the last stage"
@@ -213,7 +214,7 @@ def measure_overheads(
         jobs = {
             arm.name: Job(
                 f"{arm.name.replace('%', '').replace(' ', '-')}-{turn}",
-                plan_of(Trial(arm, overhead.point(arm), OVERHEAD.seeds[0]), OVERHEAD, prepared),
+                plan_of(Trial(arm, overhead.point(arm), seed), setting, prepared),
             )
             for arm in order
         }

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.comparison import tables
+from benchmarks.comparison import overhead, tables
 from benchmarks.comparison.records import RESULTS, ROOT
 from forgetless.methods import METHODS
 
 PAGE = ROOT / "docs" / "methods" / "index.md"
-SETTINGS = ("tiny", "smollm2", "overhead")
+SETTINGS = ("tiny", "smollm2", *overhead.SETTINGS)
 
 
 def page(text: str, results: Path = RESULTS) -> str:

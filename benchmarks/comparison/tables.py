@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.comparison import overhead
 from benchmarks.comparison.arms import COMBINATIONS, GROUPS, JOINT
 from benchmarks.comparison.protocol import mean_of
 
@@ -49,7 +50,7 @@ class Table:
 
 def table(results: Mapping[str, Any]) -> Table:
     """The table of a setting's results."""
-    return overheads(results) if results["setting"] == "overhead" else comparison(results)
+    return overheads(results) if results["setting"] in overhead.SETTINGS else comparison(results)
 
 
 def section(results: Mapping[str, Any]) -> str:
@@ -65,7 +66,7 @@ def how_measured(results: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     seeds, threads = len(results["seeds"]), results["threads"]
     many = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    if results["setting"] == "overhead":
+    if results["setting"] in overhead.SETTINGS:
         many = "medians, and the range in brackets"
     return (
         f"{results['date']}, `{results['command']}`: {many}. {results['machine']}, computed on "
@@ -138,7 +139,7 @@ def _at(run: Row, path: Sequence[str]) -> float | None:
 
 def headline(results: Mapping[str, Any]) -> str:
     """Who did best with few old rows, and who without any; nothing where only costs are known."""
-    if results["setting"] == "overhead":
+    if results["setting"] in overhead.SETTINGS:
         return ""
     arms: Sequence[Row] = [row for row in results["arms"] if row["arm"] != JOINT]
     few = [row for row in arms if row["needs_old_rows"]

@@ -563,13 +563,13 @@ def test_page_takes_its_tables_from_the_results_and_keeps_its_own_text(tmp_path:
     (tmp_path / "tiny.json").write_text(json.dumps(kept), encoding="utf-8")
     parts = [
         f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->\n"
-        for name in ("groups", "tiny", "smollm2", "overhead")
+        for name in ("groups", *page.SETTINGS)
     ]
     found = page.page("Mine.\n".join(parts), tmp_path)
     assert tables.comparison(kept).markdown() in found
     assert "2026-11-23, `measure`: mean ± standard deviation over 2 seeds." in found
-    assert found.count("Mine.") == 3
-    assert found.count("Not measured yet.") == 2
+    assert found.count("Mine.") == 4
+    assert found.count("Not measured yet.") == 3
     assert "old\n" not in found
     assert page.page(found, tmp_path) == found
     with pytest.raises(ValueError, match="groups: begin"):
