@@ -397,11 +397,14 @@ def test_run_is_carried_out_once_and_shares_a_stage_with_its_cost(
     giver = Job("plain", plan, donor=True)
     methods = {**plan, "methods": ["replay"]}
     taker = Job("rehearsed", methods, shares=("plain",), split_items=True)
-    for job in (giver, taker):
-        execute(job, tmp_path, fresh=False)
+    for job, fresh in ((giver, True), (taker, False)):
+        execute(job, tmp_path, fresh=fresh)
     plain, rehearsed = finished(giver, tmp_path), finished(taker, tmp_path)
     assert plain is not None
     assert rehearsed is not None
+    assert plain.peak_memory_mb is not None
+    assert plain.peak_memory_mb >= 0
+    assert rehearsed.peak_memory_mb is None
     manifest = json.loads((tmp_path / "rehearsed" / "manifest.json").read_text())
     assert [stage["shared_from"] for stage in manifest["stages"]] == ["plain", "plain", None]
     assert rehearsed.stages[0].cpu_seconds == plain.stages[0].cpu_seconds > 0

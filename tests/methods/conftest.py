@@ -1,13 +1,36 @@
-"""The probes are methods of the plan in these tests."""
+"""For all tests of methods: probes that can be planned, and a model that says what it is told."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from forgetless.methods import METHODS
+from forgetless.methods.parts import sampling
 from tests.methods.probes import PROBES
+from tests.methods.scripted import Says, Script
 
 
 @pytest.fixture(autouse=True)
 def _probes_can_be_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("forgetless.methods.compose.METHODS", {**METHODS, **PROBES})
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> Says:
+    """Puts words into the model's mouth; returns what it was asked, call by call."""
+
+    def put(script: Script) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = []
+
+        def scripted(
+            model: Any, prompts: Any, longest: int, stops: Any, pad: int, **more: Any
+        ) -> list[list[int]]:
+            calls.append({"prompts": prompts, "longest": longest, "stops": set(stops), **more})
+            return script(prompts)
+
+        monkeypatch.setattr(sampling, "continuations", scripted)
+        return calls
+
+    return put

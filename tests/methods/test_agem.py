@@ -282,10 +282,14 @@ def test_stage_killed_where_gradients_disagree_goes_on_with_the_same_rows(
     assert differing(go(tmp_path / "killed"), whole) == []
 
 
-def test_projection_comes_before_clipping(tiny_model: Path, tmp_path: Path) -> None:
+def test_projection_comes_before_clipping(
+    tiny_model: Path, tmp_path: Path, conflicts: list[bool]
+) -> None:
     watch = Watch()
     methods = Compose([AGEM(), watch])
-    protected(tiny_model, tmp_path, methods, [FIRST, SECOND], max_grad_norm=0.01)
+    changes = {"max_grad_norm": 0.01, "learning_rate": 1e-2}
+    protected(tiny_model, tmp_path, methods, [FIRST, SECOND], **changes)
+    assert any(conflicts)
     for gradients in watch.gradients:
         norm = sum(float(g.square().sum()) for g in gradients.values()) ** 0.5
         assert norm == pytest.approx(0.01, rel=1e-3)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from forgetless import run
 from forgetless.errors import PlanError
@@ -99,11 +101,14 @@ def test_label_names_the_methods_in_one_order_and_plain_training_sequential() ->
     )
 
 
-def test_phases_run_in_the_documented_order_in_every_stage(
+def test_phases_run_in_the_documented_order_in_every_stage_for_every_method(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = Recorder()
-    monkeypatch.setattr(Compose, "from_plan", lambda _: Compose([recorder]))
+    class Second(Recorder):
+        name = "second"
+
+    recorder, second = Recorder(), Second()
+    monkeypatch.setattr(Compose, "from_plan", lambda _: Compose([recorder, second]))
     files = [write_rows(tmp_path / f"{n}.jsonl", colours(n)) for n in range(2)]
     tested = str(write_rows(tmp_path / "tested.jsonl", colours(2, 1)))
     run(
@@ -121,10 +126,35 @@ def test_phases_run_in_the_documented_order_in_every_stage(
     stage += ["SettlesModel", "KeepsRows"]
     learn = ["LearnsAtEnd"]  # what a next stage needs; after the last there is none
     assert recorder.calls == ["PlansStages", *stage, *learn, *stage]
+    assert second.calls == recorder.calls
 
     table = (base.__doc__ or "").split("=================")
     documented = [word.split("`")[1] for word in "".join(table).split(":class:")[2:]]
     assert documented == list(dict.fromkeys(recorder.calls))
+
+
+def test_terms_and_squared_pulls_of_methods_add_up_and_their_weights_multiply() -> None:
+    class Gives(Recorder):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.name = f"gives {value:g}"  # type: ignore[misc]
+            self.value = torch.tensor([value])
+
+        def weigh(self, batch: Any) -> torch.Tensor:
+            return self.value
+
+        def loss(self, model: Any, batch: Any) -> torch.Tensor:
+            return self.value
+
+        def pull(self, model: Any) -> float:
+            return self.value.item()
+
+    methods, nothing = Compose([Gives(n) for n in (2, 3, 5)]), Compose()
+    batch: Any = None
+    assert methods.loss(None, batch) == 10
+    assert methods.weigh(batch) == 30
+    assert methods.pull(None) == pytest.approx(10**0.5)
+    assert (nothing.loss(None, batch), nothing.weigh(batch), nothing.pull(None)) == (None, None, 0)
 
 
 def test_rehearsal_that_leaves_no_room_is_refused_before_anything_is_loaded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -280,6 +281,7 @@ def test_stage_killed_between_checkpoints_ends_as_if_it_had_not_been(
     start = None if last.from_base else start
 
     def go(folder: Path, kill_at: int | None = None) -> Weights:
+        """The weights that the stage leaves, and what the methods then know."""
         again = make(name)
         if start is not None:
             again.restore(start / "methods")
@@ -290,7 +292,11 @@ def test_stage_killed_between_checkpoints_ends_as_if_it_had_not_been(
                 raise KeyboardInterrupt
 
         train(model, last, config, folder, again, stepped)
-        return weights(model.model)
+        end_stage(again, model, last)
+        state = alone(name, again).state()
+        known = {f"known/{key}": tensor for key, tensor in state.tensors.items()}
+        known["known"] = torch.tensor(list(json.dumps(state.values).encode()))
+        return weights(model.model) | known
 
     whole = go(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

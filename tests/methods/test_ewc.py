@@ -18,6 +18,7 @@ from forgetless.models.load import LoadedModel
 from forgetless.plan import MethodSpec
 from forgetless.tasks.render import Encoded
 from tests.methods.regression import VOCABULARY, Regression, bench, example
+from tests.methods.test_kl import forward_passes
 from tests.training.build import (
     Weights,
     colour_task,
@@ -285,7 +286,7 @@ def test_important_weights_stay_put_at_large_strength_and_others_still_move(
     way = {name: (now - start[name]).abs() for name, now in weights(loaded.model).items()}
     held = torch.cat([way[name][where] for name, where in chosen.items()])
     loose = torch.cat([way[name][~where] for name, where in chosen.items()])
-    assert float(held.mean()) < 0.1 * float(loose.mean())
+    assert float(held.max()) < 0.02 * float(loose.mean())
     assert float(loose.mean()) > 3e-3
 
 
@@ -296,7 +297,9 @@ def test_first_stage_has_no_penalty_and_strength_zero_no_pass_of_its_own(tiny_mo
     method.start_stage(here, here.new)
     moved(loaded.model)
     assert method.pull(loaded.model) == 0
-    off.end_stage(here)
+    with forward_passes(loaded.model) as passed:
+        off.end_stage(here)
+    assert passed == []
     assert off.state().tensors == {}
     assert [method.acts_in(stage) for stage in STAGES] == [False, True, True]
     assert [off.acts_in(stage) for stage in STAGES] == [False, False, False]

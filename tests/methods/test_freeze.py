@@ -146,6 +146,7 @@ def test_half_is_drawn_among_what_nothing_else_freezes() -> None:
 def test_bias_goes_with_its_matrix() -> None:
     model = GPT2LMHeadModel(GPT2Config(vocab_size=9, n_embd=8, n_layer=2, n_head=2))
     adapt(Compose([Freeze(share=0.5)]), model, FIRST)
+    assert {p.requires_grad for p in model.transformer.h.parameters()} == {True, False}
     for module in model.transformer.h.modules():
         own = {parameter.requires_grad for parameter in module.parameters(recurse=False)}
         assert len(own) <= 1

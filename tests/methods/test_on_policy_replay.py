@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.on_policy_replay import OnPolicyReplay
-from forgetless.methods.parts import sampling
 from forgetless.models.load import LoadedModel
 from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Examples
@@ -23,6 +21,7 @@ from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
 from forgetless.training.schedule import build_schedule
+from tests.methods.scripted import Says, Script, words
 from tests.tiny import build_tokenizer
 from tests.training.build import (
     colour_task,
@@ -38,13 +37,6 @@ from tests.training.build import (
 END, ASSISTANT = 256, 259
 OLD = colour_task("old")
 NEW = colour_task("new", 1, count=150)
-
-Script = Callable[[Sequence[Sequence[int]]], list[list[int]]]
-
-
-def words(text: str) -> list[int]:
-    ids: list[int] = build_tokenizer()(text)["input_ids"]
-    return ids
 
 
 def second(old: Task = OLD, new: Task = NEW, **changes: Any) -> Stage:
@@ -88,31 +80,12 @@ def taught(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded
     return loaded
 
 
-@pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[str, Any]]]:
-    """Puts words into the model's mouth; returns what it was asked, call by call."""
-
-    def put(script: Script) -> list[dict[str, Any]]:
-        calls: list[dict[str, Any]] = []
-
-        def scripted(
-            model: Any, prompts: Any, longest: int, stops: Any, pad: int, **more: Any
-        ) -> list[list[int]]:
-            calls.append({"prompts": prompts, "longest": longest, "stops": set(stops), **more})
-            return script(prompts)
-
-        monkeypatch.setattr(sampling, "continuations", scripted)
-        return calls
-
-    return put
-
-
 def always(*answer: int) -> Script:
     return lambda prompts: [list(answer) for _ in prompts]
 
 
 def test_prompt_is_the_one_that_was_trained_and_the_answer_the_model_s_own(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     calls = says(always(*words("teal, I think"), END))
     found = all_of(answered(bench, accept="any", max_new_tokens=33, temperature=0.7))
@@ -129,7 +102,7 @@ def test_prompt_is_the_one_that_was_trained_and_the_answer_the_model_s_own(
 
 
 def test_only_answers_that_the_scorer_accepts_take_the_place_of_the_old_ones(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     """After normalisation, as in a test; all others keep the old one."""
     says(always(*words(" Red. "), END))
@@ -167,7 +140,7 @@ def test_scorer_is_the_task_s_own(
     threshold: float,
     accepted: bool,
     bench: Workbench,
-    says: Callable[[Script], list[dict[str, Any]]],
+    says: Says,
 ) -> None:
     row = exchange("r", "What?", "a b x", choices=("a b x", "no"), aliases=("an alias",))
     old = make_task("old", [row], score=score)
@@ -181,7 +154,7 @@ def test_scorer_is_the_task_s_own(
 
 @pytest.mark.parametrize("answer", [[], [END], words("red"), words("red") * 40])
 def test_answer_that_is_empty_or_has_no_end_is_not_learned(
-    answer: list[int], bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    answer: list[int], bench: Workbench, says: Says
 ) -> None:
     says(always(*answer))
     assert all_of(answered(bench, accept="any")) == gold(bench)
@@ -222,9 +195,7 @@ def test_share_of_tokens_is_what_was_asked_to_within_a_point(
     assert tasks == {"old", "new"}
 
 
-def test_test_items_are_never_in_as_they_are_or_as_answered(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_test_items_are_never_in_as_they_are_or_as_answered(bench: Workbench, says: Says) -> None:
     rows = [exchange("leaked", "What is A?", "tested"), exchange("safe", "What is B?", "old")]
     tests = [rows[0], exchange("t", "what is b?", "Teal")]
     old = make_task("old", rows, [exchange("other", "?", "-")])
@@ -239,7 +210,7 @@ def test_test_items_are_never_in_as_they_are_or_as_answered(
 
 
 def test_last_turn_of_a_conversation_is_answered_anew_and_alone_learned(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     turns = (Turn("user", "One?"), Turn("assistant", "two"), Turn("user", "And?"))
     before = "<|user|>One?<|end|>\n<|assistant|>two<|end|>\n<|user|>And?<|end|>\n<|assistant|>"
@@ -255,9 +226,7 @@ def test_last_turn_of_a_conversation_is_answered_anew_and_alone_learned(
         assert text == prompt or (prompt is None and text.count("<|") == 0 and "two" in text)
 
 
-def test_row_that_asks_nothing_keeps_its_text_or_is_left_out(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_row_that_asks_nothing_keeps_its_text_or_is_left_out(bench: Workbench, says: Says) -> None:
     old = make_task(
         "old",
         [Row("text", (), "Once upon a time"), exchange("asks", "What?", "this")],
@@ -287,9 +256,7 @@ def test_prompts_kept_are_equally_many_of_each_task() -> None:
     assert rows != kept(OnPolicyReplay(size=9), *tasks[::-1]).state().values["kept"]
 
 
-def test_old_answers_stand_for_new_ones_in_a_dry_run(
-    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_old_answers_stand_for_new_ones_in_a_dry_run(tiny_model: Path, says: Says) -> None:
     calls = says(always(7))
     loaded = fresh(tiny_model)
     loaded.model = copy.deepcopy(loaded.model).to("meta")
@@ -302,9 +269,7 @@ def test_old_answers_stand_for_new_ones_in_a_dry_run(
     assert method.state().tensors == {}
 
 
-def test_nothing_is_answered_where_nothing_is_old(
-    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_nothing_is_answered_where_nothing_is_old(tiny_model: Path, says: Says) -> None:
     calls = says(always(7))
     first = one_stage_a_task([OLD, NEW])[0]
     bench = workbench(fresh(tiny_model), first)
@@ -321,7 +286,7 @@ def test_nothing_is_answered_where_nothing_is_old(
 
 
 def test_killed_stage_goes_on_with_the_answers_it_had_and_the_next_answers_anew(
-    taught: LoadedModel, tmp_path: Path, says: Callable[[Script], list[dict[str, Any]]]
+    taught: LoadedModel, tmp_path: Path, says: Says
 ) -> None:
     methods = Compose([kept(OnPolicyReplay(accept="any", max_new_tokens=9), OLD)])
     bench = workbench(taught, second())
@@ -368,9 +333,7 @@ class Foreign(Task):
         return Tokens(0)
 
 
-def test_rows_of_a_user_s_own_trainer_need_no_text(
-    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_rows_of_a_user_s_own_trainer_need_no_text(tiny_model: Path, says: Says) -> None:
     """Where nothing is held back and any answer will do, tokens are enough."""
     old = Foreign(OLD.config, [Tokens(n) for n in range(5)], ())  # type: ignore[misc]
     stage = second(old, held_back=frozenset())
@@ -383,9 +346,7 @@ def test_rows_of_a_user_s_own_trainer_need_no_text(
     assert calls[0]["stops"] == {END}  # and not the line break
 
 
-def test_answer_ends_with_what_ends_a_turn_or_a_text(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_answer_ends_with_what_ends_a_turn_or_a_text(bench: Workbench, says: Says) -> None:
     bench.tokenizer = build_tokenizer()
     bench.tokenizer.eos_token_id = 260
     calls = says(always(*words("teal"), END))
@@ -393,9 +354,7 @@ def test_answer_ends_with_what_ends_a_turn_or_a_text(
     assert calls[0]["stops"] == {END, 260}
 
 
-def test_rows_from_which_nothing_is_learned_are_left_out(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_rows_from_which_nothing_is_learned_are_left_out(bench: Workbench, says: Says) -> None:
     class Mute(Tokens):
         def encode(self, row: Any) -> list[Encoded]:
             return [] if row.id == "0" else [Encoded([65, 66], [row.id == "1", row.id == "2"])]

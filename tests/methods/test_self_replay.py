@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import torch
 from forgetless.errors import ModelError
 from forgetless.methods.base import Stage, State, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.methods.parts import sampling
 from forgetless.methods.parts.drafts import ChatForm
 from forgetless.methods.self_replay import ROUNDS, SelfReplay
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash
 from forgetless.training.schedule import build_schedule
+from tests.methods.scripted import Says, words
 from tests.tiny import build_tokenizer
 from tests.training.build import (
     Weights,
@@ -41,11 +41,6 @@ HEAD = [USER]
 BETWEEN = [END, build_tokenizer()("\n")["input_ids"][0], ASSISTANT]
 
 
-def words(text: str) -> list[int]:
-    ids: list[int] = build_tokenizer()(text)["input_ids"]
-    return ids
-
-
 def stages(*names: str, **kwargs: Any) -> list[Stage]:
     return one_stage_a_task([colour_task(name, n) for n, name in enumerate(names)], **kwargs)
 
@@ -59,28 +54,6 @@ def written(method: SelfReplay, bench: Workbench) -> Examples:
 def all_of(examples: Examples) -> list[tuple[list[int], list[bool]]]:
     encoded = [examples[index] for index in range(len(examples))]
     return [(example.ids, example.learned) for example in encoded]
-
-
-Script = Callable[[Sequence[Sequence[int]]], list[list[int]]]
-
-
-@pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[str, Any]]]:
-    """Puts words into the model's mouth; returns what it was asked, call by call."""
-
-    def put(script: Script) -> list[dict[str, Any]]:
-        calls: list[dict[str, Any]] = []
-
-        def scripted(
-            model: Any, prompts: Any, longest: int, stops: Any, pad: int, **more: Any
-        ) -> list[list[int]]:
-            calls.append({"prompts": prompts, "longest": longest, "stops": set(stops), **more})
-            return script(prompts)
-
-        monkeypatch.setattr(sampling, "continuations", scripted)
-        return calls
-
-    return put
 
 
 @pytest.fixture
@@ -147,7 +120,7 @@ def test_new_rows_keep_the_order_they_have_without_it(tiny_model: Path) -> None:
 
 
 def test_chat_is_the_header_the_model_s_question_the_template_s_turn_and_its_answer(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     question, answer = words("What is it?"), words("A cat.")
 
@@ -172,9 +145,7 @@ def test_chat_is_the_header_the_model_s_question_the_template_s_turn_and_its_ans
     assert first["stops"] == second["stops"] == special  # no turn begins in the midst of another
 
 
-def test_all_that_the_model_wrote_is_learned_if_asked(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_all_that_the_model_wrote_is_learned_if_asked(bench: Workbench, says: Says) -> None:
     question, answer = words("What is it?"), words("A cat.")
     says(lambda prompts: [[*(question if p == HEAD else answer), END] for p in prompts])
     ((ids, learned),) = all_of(written(SelfReplay(start="chat", rows=1, learn="all"), bench))
@@ -185,7 +156,7 @@ def test_all_that_the_model_wrote_is_learned_if_asked(
 
 
 def test_free_text_begins_at_the_token_that_ends_texts_where_none_begins_them(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     text = words("once upon a time")
     calls = says(lambda prompts: [[*text, END] for _ in prompts])
@@ -197,7 +168,7 @@ def test_free_text_begins_at_the_token_that_ends_texts_where_none_begins_them(
 
 
 def test_free_text_begins_at_the_token_that_begins_texts_where_there_is_one(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     bench.tokenizer = build_tokenizer()
     bench.tokenizer.add_special_tokens({"bos_token": "<|system|>"})
@@ -209,9 +180,7 @@ def test_free_text_begins_at_the_token_that_begins_texts_where_there_is_one(
     assert calls[0]["stops"] == {SYSTEM, END}
 
 
-def test_half_of_the_rows_are_chats_where_there_is_a_template(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_half_of_the_rows_are_chats_where_there_is_a_template(bench: Workbench, says: Says) -> None:
     counter = iter(range(1000))
 
     def script(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -227,7 +196,7 @@ def test_half_of_the_rows_are_chats_where_there_is_a_template(
 
 
 def test_question_without_an_end_is_left_out_and_answer_without_one_is_not(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     broken = {
         "without an end": words("Why is"),
@@ -254,7 +223,7 @@ def test_question_without_an_end_is_left_out_and_answer_without_one_is_not(
 
 
 def test_rows_that_repeat_themselves_or_others_or_are_short_are_left_out(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     texts = [
         "a quick brown fox",
@@ -274,9 +243,7 @@ def test_rows_that_repeat_themselves_or_others_or_are_short_are_left_out(
     assert kept == [text for text in texts if text != texts[1]]
 
 
-def test_test_items_are_never_rehearsed(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_test_items_are_never_rehearsed(bench: Workbench, says: Says) -> None:
     questions = ["What is its colour?", "Where is it?"]
     held_back = {
         exchange_hash(exchange("t", "what is its  COLOUR?", "Red it is")),
@@ -299,7 +266,7 @@ def test_test_items_are_never_rehearsed(
 
 
 def test_model_writes_again_until_there_are_enough_rows_but_not_for_ever(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     counter = iter(range(1000))
 
@@ -318,7 +285,7 @@ def test_model_writes_again_until_there_are_enough_rows_but_not_for_ever(
 
 
 def test_model_that_writes_nothing_of_use_is_told_with_the_reasons(
-    bench: Workbench, says: Callable[[Script], list[dict[str, Any]]]
+    bench: Workbench, says: Says
 ) -> None:
     says(lambda prompts: [[7] * 9 if list(p) == [END] else [7] for p in prompts])
     with pytest.raises(ModelError) as caught:
@@ -410,7 +377,7 @@ def test_rows_are_written_before_each_stage_or_before_the_first_alone(tiny_model
 
 
 def test_killed_stage_goes_on_with_the_rows_it_had(
-    tiny_model: Path, tmp_path: Path, says: Callable[[Script], list[dict[str, Any]]]
+    tiny_model: Path, tmp_path: Path, says: Says
 ) -> None:
     """The model that wrote them is gone by then."""
     stage = stages("a")[0]
@@ -434,9 +401,7 @@ def test_state_before_anything_was_written_is_empty() -> None:
     assert method.state() == State()
 
 
-def test_nothing_is_written_in_a_dry_run(
-    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_nothing_is_written_in_a_dry_run(tiny_model: Path, says: Says) -> None:
     calls = says(lambda prompts: [[7] for _ in prompts])
     loaded = fresh(tiny_model)
     loaded.model = loaded.model.to("meta")
@@ -466,9 +431,7 @@ def test_turns_leave_room_for_each_other_within_the_longest_row(tiny_model: Path
     assert kinds == {"chat", "bos"}
 
 
-def test_question_takes_at_most_half_of_the_room(
-    tiny_model: Path, says: Callable[[Script], list[dict[str, Any]]]
-) -> None:
+def test_question_takes_at_most_half_of_the_room(tiny_model: Path, says: Says) -> None:
     bench = workbench(fresh(tiny_model), stages("a")[0], settings(max_length=24))
     calls = says(lambda prompts: [[*words("abcdefghij"), END] for _ in prompts])
     written(SelfReplay(start="chat", rows=1, max_new_tokens=1000), bench)

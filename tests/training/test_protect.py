@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import forgetless
 from forgetless.errors import PlanError, UsageError
 from forgetless.methods import METHODS, Joint, LoRA, Replay, Sequential
 from forgetless.methods.base import Method
-from forgetless.training.others_rows import draw
+from forgetless.training.others_rows import MixedRows, draw
 from forgetless.training.protect import Protection, protect
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
 from tests.methods.test_contract import CASES
@@ -126,14 +128,22 @@ def test_one_batch_of_8_and_2_of_4_give_the_same_weights(
 
 
 @both
-def test_every_phase_changes_the_weights_of_the_second_stage(
-    kind: str, tiny_model: Path, tmp_path: Path
+@pytest.mark.parametrize("place", range(5), ids=[method.name for method in all_phases()])
+def test_every_phase_changes_the_second_stage(
+    kind: str, place: int, tiny_model: Path, tmp_path: Path
 ) -> None:
-    plain = state_of(two_stages(kind, tiny_model, tmp_path / "plain", []))
-    for method in all_phases():
-        changed = two_stages(kind, tiny_model, tmp_path / method.name, [method])
-        assert differing(state_of(changed), plain), method.name
-        assert all(value.isfinite().all() for value in state_of(changed).values())
+    """Against plain training from the very weights that the protected first stage left."""
+    method = all_phases()[place]
+    first = protect(made(kind, tiny_model, tmp_path / "1"), [method])
+    first.train()
+    first.protection.end_stage()
+    start = copy.deepcopy(first.model)
+    second = made(kind, tiny_model, tmp_path / "2", offset=1, model=first.model)
+    protect(second, first.protection).train()
+    plain = made(kind, tiny_model, tmp_path / "plain", offset=1, model=start)
+    plain.train()
+    assert differing(state_of(second), state_of(plain))
+    assert all(value.isfinite().all() for value in state_of(second).values())
 
 
 @both
@@ -163,26 +173,37 @@ def test_gradient_is_changed_and_pulled_with_and_without_clipping(
     assert seen == ["whole", "pull clipped" if max_grad_norm else "pull whole"] * 2
 
 
-@both
-@pytest.mark.parametrize("changes", [{}, {"packed": True}], ids=["rows", "packed"])
+PACKED: dict[str, Any] = {"packing": True, "max_length": 64}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("transformers", {}),
+        ("trl", {}),
+        ("trl", {**PACKED, "packing_strategy": "wrapped"}),
+        ("trl", {**PACKED, "padding_free": True}),
+    ],
+    ids=["transformers", "trl", "wrapped", "padding free"],
+)
 def test_share_of_replay_is_in_tokens_to_within_a_point_in_every_epoch(
     kind: str, changes: dict[str, Any], tiny_model: Path, tmp_path: Path
 ) -> None:
-    if changes:
-        if kind == "transformers":
-            pytest.skip("transformers.Trainer packs nothing")
-        changes = {"packing": True, "packing_strategy": "wrapped", "max_length": 32}
-    trainer = two_stages(kind, tiny_model, tmp_path, [Replay(ratio=0.25)], **changes)
+    """Old rows are a third as long as new ones, and one packed row is far less than a point."""
+    changes = {"count": 150, "max_steps": 1, **changes}
+    first = protect(made(kind, tiny_model, tmp_path / "1", **changes), [Replay(ratio=0.25)])
+    first.train()
+    first.protection.end_stage()
+    model = first.model
+    trainer = made(kind, tiny_model, tmp_path / "2", offset=1, model=model, wordy=4, **changes)
+    protect(trainer, first.protection).train()
     rows = trainer.protection.rows
-    rng = np.random.default_rng(0)
     for epoch in range(5):
         rows.set_epoch(epoch)
-        items = [rows[index] for index in rng.permutation(len(rows))]
-        tokens = {flag: sum(len(i["item"]["input_ids"]) for i in items if i["replayed"] == flag)
-                  for flag in (True, False)}  # fmt: skip
-        share = tokens[True] / sum(tokens.values())
-        tolerance = 0.01 + (32 / sum(tokens.values()) if changes else 0)  # a packed row is long
-        assert share == pytest.approx(0.25, abs=tolerance)
+        tokens = {True: 0, False: 0}
+        for index in range(len(rows)):
+            tokens[rows[index]["replayed"]] += len(rows[index]["item"]["input_ids"])
+        assert tokens[True] / sum(tokens.values()) == pytest.approx(0.25, abs=0.01)
         assert tokens[True] == rows.replayed_tokens
 
 
@@ -204,6 +225,17 @@ def test_replayed_rows_are_those_of_the_stage_before_and_other_ones_in_every_epo
     assert all("colour 1-" in text for text in new)
 
 
+@both
+def test_training_draws_the_rows_of_each_epoch_as_it_comes_to_it(
+    kind: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(MixedRows, "set_epoch", lambda _, epoch: epochs.append(epoch))
+    monkeypatch.setattr(MixedRows, "__len__", lambda rows: len(rows._new))
+    two_stages(kind, tiny_model, tmp_path, [Replay(ratio=0.2)], num_train_epochs=3)
+    assert [epoch for epoch, _ in groupby(epochs)] == [0, 1, 2]
+
+
 def fresh_tokenizer() -> Any:
     from tests.tiny import build_tokenizer
 
@@ -215,7 +247,9 @@ def test_labels_of_replayed_rows_are_those_they_were_learned_with(
 ) -> None:
     trainer = two_stages("trl", tiny_model, tmp_path, [Replay(ratio=0.5)])
     rows = trainer.protection.rows
-    for row in (rows[i]["item"] for i in range(len(rows)) if rows[i]["replayed"]):
+    old = [rows[i]["item"] for i in range(len(rows)) if rows[i]["replayed"]]
+    assert old
+    for row in old:
         answer = [token for token in row["labels"] if token != -100]
         assert fresh_tokenizer().decode(answer).endswith("<|end|>\n")
         assert row["input_ids"][-len(answer) :] == answer
@@ -334,13 +368,18 @@ def test_bfloat16_arithmetic_works(kind: str, tiny_model: Path, tmp_path: Path) 
 
 @both
 def test_evaluation_is_the_trainers_own(kind: str, tiny_model: Path, tmp_path: Path) -> None:
-    plain = made(kind, tiny_model, tmp_path / "plain")
-    ours = protect(made(kind, tiny_model, tmp_path / "ours"), [Calm(strength=5.0)])
-    rows = plain.train_dataset
-    if kind == "trl":
-        pytest.importorskip("trl")
-        rows = ours.train_dataset
-    assert ours.evaluate(rows)["eval_loss"] == plain.evaluate(rows)["eval_loss"]
+    """In the midst of a stage, too, when rows are marked and terms are added to their loss."""
+    still: dict[str, Any] = {"max_steps": 1, "learning_rate": 0.0}
+    plain = made(kind, tiny_model, tmp_path / "plain", **still)
+    ours = protect(made(kind, tiny_model, tmp_path / "ours", **still), [Calm(strength=5.0)])
+    found = []
+    for trainer in (plain, ours):
+        trainer.train()
+        rows = trainer.train_dataset
+        if kind == "transformers":
+            rows = rows.to_list()  # which go through the collator that removes columns
+        found.append(trainer.evaluate(rows)["eval_loss"])
+    assert found[0] == found[1]
 
 
 IN_RUNS_ALONE = {"joint", "lora", "olora"}

@@ -36,12 +36,12 @@ class StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def chats(offset: int, count: int = 12) -> datasets.Dataset:
-    """Questions and answers as conversations."""
+def chats(offset: int, count: int = 12, wordy: int = 1) -> datasets.Dataset:
+    """Questions, each asked so many times over, and answers as conversations."""
     return datasets.Dataset.from_list(
         [
             {
-                "prompt": [{"role": "user", "content": row["prompt"]}],
+                "prompt": [{"role": "user", "content": row["prompt"] * wordy}],
                 "completion": [{"role": "assistant", "content": row["completion"]}],
             }
             for row in colours(offset, count)
@@ -49,11 +49,11 @@ def chats(offset: int, count: int = 12) -> datasets.Dataset:
     )
 
 
-def tokenised(tokenizer: Any, offset: int, count: int = 12) -> datasets.Dataset:
+def tokenised(tokenizer: Any, offset: int, count: int = 12, wordy: int = 1) -> datasets.Dataset:
     """The same, tokenised by hand; only the answer is learned."""
     rows = []
     for row in colours(offset, count):
-        asked = tokenizer(f"{row['prompt']} ")["input_ids"]
+        asked = tokenizer(f"{row['prompt'] * wordy} ")["input_ids"]
         answer = [*tokenizer(row["completion"])["input_ids"], tokenizer.eos_token_id]
         rows.append(
             {
@@ -84,11 +84,12 @@ def usual(folder: Path, **changes: Any) -> dict[str, Any]:
 def stock(folder: Path, model: Any, tokenizer: Any, offset: int = 0, **changes: Any) -> Trainer:
     """A plain transformers.Trainer."""
     callbacks = [*changes.pop("callbacks", ()), Losses()]
+    rows = {name: changes.pop(name) for name in ("count", "wordy") if name in changes}
     more = {name: changes.pop(name) for name in ("compute_loss_func",) if name in changes}
     return Trainer(
         model=model,
         args=TrainingArguments(**usual(folder, **changes)),
-        train_dataset=tokenised(tokenizer, offset),
+        train_dataset=tokenised(tokenizer, offset, **rows),
         data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100),
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -102,12 +103,13 @@ def sft(folder: Path, model: Any, tokenizer: Any, offset: int = 0, **changes: An
     from trl.trainer.sft_trainer import SFTTrainer
 
     callbacks = [*changes.pop("callbacks", ()), Losses()]
+    rows = {name: changes.pop(name) for name in ("count", "wordy") if name in changes}
     more = {name: changes.pop(name) for name in ("peft_config",) if name in changes}
     return SFTTrainer(
         model,
         # TRL's default, under the old name, would warn
         args=SFTConfig(**usual(folder, **{"activation_checkpointing": True, **changes})),
-        train_dataset=chats(offset),
+        train_dataset=chats(offset, **rows),
         processing_class=tokenizer,
         callbacks=callbacks,
         **more,
