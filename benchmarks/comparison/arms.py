@@ -179,6 +179,14 @@ ARMS = (
     Arm("lora + replay 8%", {"replay": EIGHT, "lora": {}}),
     Arm("lora + replay 8% + kl", {"replay": EIGHT, "kl": {}, "lora": {}}, KL),
     Arm("lora + kl", {"kl": {}, "lora": {}}, KL),
+    Arm("ewc + merge", {"ewc": {}, "merge": {}}, EWC | MERGE),
+    Arm("ogd + ewc", {"ogd": {}, "ewc": {}}, {"ogd.energy": (0.95, 0.99)} | EWC),
+    Arm("self_replay 20% + ewc", {"self_replay": {"ratio": 0.2}, "ewc": {}}, EWC),
+    Arm(
+        "self_replay 20% + ogd",
+        {"self_replay": {"ratio": 0.2}, "ogd": {}},
+        {"ogd.energy": (0.8, 0.95, 0.99)},
+    ),
     Arm("self_replay 20% + kl", {"self_replay": {"ratio": 0.2}, "kl": {}}, KL),
     Arm("self_replay 20% + merge", {"self_replay": {"ratio": 0.2}, "merge": {}}, MERGE),
 )
