@@ -16,6 +16,7 @@ import forgetless
 from forgetless.errors import PlanError, UsageError
 from forgetless.methods import METHODS, Joint, LoRA, Replay, Sequential
 from forgetless.methods.base import Method
+from forgetless.methods.compose import Compose
 from forgetless.training.others_rows import MixedRows, draw
 from forgetless.training.protect import Protection, protect
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
@@ -406,6 +407,11 @@ def test_every_method_works_over_two_stages_or_says_that_it_is_for_runs(
 
 REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {
     "a method of runs": ([LoRA()], {}, "lora cannot act in your own trainer: "),
+    "rows of a source": (
+        [Replay(general="rows.jsonl")],
+        {},
+        "replay cannot act in your own trainer: general rows are rendered as a plan says",
+    ),
     "a bound": ([Joint()], {}, "joint cannot act in your own trainer: "),
     "its own loss": (
         [Calm()],
@@ -486,6 +492,158 @@ def test_stage_cannot_end_before_it_was_trained(tiny_model: Path, tmp_path: Path
 def test_folder_without_a_protection_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no saved protection"):
         protect(made("transformers", tiny_model, tmp_path), [Replay()], previous=tmp_path)
+
+
+def trained_once(tiny_model: Path, folder: Path, *methods: Method[Any], **changes: Any) -> Any:
+    """A protected trainer whose first stage was trained and not ended."""
+    trainer = protect(made("transformers", tiny_model, folder, max_steps=2, **changes), methods)
+    trainer.train()
+    return trainer
+
+
+def test_saving_leaves_a_folder_with_anything_else_in_it_alone(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = trained_once(tiny_model, tmp_path / "out", Replay())
+    trainer.protection.end_stage()
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="out: holds something else than a saved protection"):
+        trainer.protection.save(trainer.args.output_dir)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_saving_takes_a_new_folder_an_empty_one_and_its_own(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = trained_once(tiny_model, tmp_path / "out", Replay())
+    trainer.protection.end_stage()
+    (tmp_path / "empty").mkdir()
+    for folder in ("new", "empty", "new"):
+        trainer.protection.save(tmp_path / folder)
+        again = Protection(trainer.methods)
+        again.restore(tmp_path / folder)
+        assert again.stage == 2
+
+
+def test_forgotten_end_of_a_stage_is_refused_wherever_the_next_one_would_begin(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = trained_once(tiny_model, tmp_path / "1", Replay())
+    message = "stage 1 was trained and not ended"
+    with pytest.raises(UsageError, match=message):
+        protect(made("transformers", tiny_model, tmp_path / "2", offset=1), trainer.protection)
+    with pytest.raises(UsageError, match=message):
+        trainer.protection.save(tmp_path / "protection")
+    assert not (tmp_path / "protection").exists()
+    rows = trainer.train_dataset
+    trainer.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    with pytest.raises(UsageError, match=message):
+        trainer.train()
+    trainer.train_dataset = rows
+    trainer.train()  # the same rows once more are the same stage
+    assert trainer.protection.stage == 1
+
+
+def test_stage_that_was_broken_off_may_begin_again_with_other_rows(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path, max_steps=2, callbacks=[StopAt(1)])
+    protect(trainer, [Replay(), Calm()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    rows = trainer.protection.rows
+    found = texts([rows[i] for i in range(len(rows))], fresh_tokenizer())
+    assert len(found) == 12
+    assert all("colour 1-" in text for text in found)
+
+
+CHECKPOINTED: dict[str, Any] = {"save_strategy": "steps", "save_steps": 1}
+
+
+def second_stage_killed(tiny_model: Path, tmp_path: Path) -> None:
+    """Checkpoints of a second stage under ``2``, and what its protection was under ``saved``."""
+    first = trained_once(tiny_model, tmp_path / "1", Replay(), **CHECKPOINTED)
+    first.protection.end_stage()
+    first.protection.save(tmp_path / "saved")
+    changes = CHECKPOINTED | {"callbacks": [StopAt(2)]}
+    second = made("transformers", tiny_model, tmp_path / "2", model=first.model, **changes)
+    with pytest.raises(KeyboardInterrupt):
+        protect(second, first.protection).train()
+
+
+def test_second_stage_resumed_without_what_the_first_left_is_refused(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    second_stage_killed(tiny_model, tmp_path)
+    again = protect(made("transformers", tiny_model, tmp_path / "2", **CHECKPOINTED), [Replay()])
+    with pytest.raises(UsageError, match="is a checkpoint of stage 2, but stage 1") as told:
+        again.train(resume_from_checkpoint=True)
+    assert "previous=FOLDER" in str(told.value)
+
+
+def test_checkpoint_of_the_stage_before_is_not_gone_on_from(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    second_stage_killed(tiny_model, tmp_path)
+    second = made("transformers", tiny_model, tmp_path / "1", **CHECKPOINTED)
+    protect(second, [Replay()], previous=tmp_path / "saved")
+    with pytest.raises(UsageError, match="is a checkpoint of stage 1, but stage 2") as told:
+        second.train(resume_from_checkpoint=True)
+    assert "an output_dir of its own" in str(told.value)
+
+
+def test_rows_that_teach_nothing_are_remembered_as_such(tiny_model: Path, tmp_path: Path) -> None:
+    """The last row and another one; places of rows in buffers count them."""
+    first = made("transformers", tiny_model, tmp_path / "1", max_steps=2)
+    rows = first.train_dataset.to_list()
+    for row in (rows[3], rows[-1]):
+        row["labels"] = [-100] * len(row["labels"])
+    first.train_dataset = datasets.Dataset.from_list(rows)
+    protect(first, [Replay(ratio=0.5)]).train()
+    first.protection.end_stage()
+    first.protection.save(tmp_path / "saved")
+    changes: dict[str, Any] = {"offset": 1, "model": first.model, "max_steps": 2}
+    found = []
+    for given in ({"methods": first.protection}, {"previous": tmp_path / "saved"}):
+        second = made("transformers", tiny_model, tmp_path / "2", **changes)
+        protect(second, **{"methods": [Replay(ratio=0.5)], **given}).train()
+        mixed = second.protection.rows
+        found.append(texts([mixed[i] for i in range(len(mixed))], fresh_tokenizer()))
+    assert found[0] == found[1]
+    assert any("colour 0-" in text for text in found[0])
+
+
+def test_methods_are_in_a_checkpoint_before_older_ones_are_deleted(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two must not cost the stage."""
+    saved = Compose.save
+
+    def killed(methods: Compose, folder: Path) -> None:
+        if "checkpoint-2" in folder.parts:
+            raise KeyboardInterrupt
+        saved(methods, folder)
+
+    monkeypatch.setattr(Compose, "save", killed)
+    trainer = made("transformers", tiny_model, tmp_path, save_total_limit=1, **CHECKPOINTED)
+    with pytest.raises(KeyboardInterrupt):
+        protect(trainer, [Replay()]).train()
+    assert (tmp_path / "checkpoint-1" / "trainer_state.json").is_file()
+
+
+def test_checkpoint_broken_off_is_refused_and_the_one_before_it_named(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trained_once(tiny_model, tmp_path, Replay(), **CHECKPOINTED)
+    (tmp_path / "checkpoint-2" / "trainer_state.json").unlink()
+    trainer = protect(made("transformers", tiny_model, tmp_path, **CHECKPOINTED), [Replay()])
+    with pytest.raises(UsageError, match="checkpoint-2: is not whole") as told:
+        trainer.train(resume_from_checkpoint=True)
+    assert "/checkpoint-1')" in str(told.value)
 
 
 def test_checkpoint_of_an_unprotected_training_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ that overrides the few methods in which they act.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from functools import cache, partial
@@ -20,6 +21,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from transformers import Trainer, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from forgetless.errors import PlanError, UsageError
@@ -36,7 +38,7 @@ from forgetless.methods.base import (
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import context_length, logits_at
 from forgetless.plan import TaskConfig, TrainingConfig
-from forgetless.storage import replace_folder
+from forgetless.storage import replace_folder, write_json
 from forgetless.tasks.examples import Encoder, Examples
 from forgetless.training.others_rows import (
     KEYS,
@@ -53,6 +55,7 @@ from forgetless.training.phases import IGNORED, StepPhases, step_loss
 T = TypeVar("T", bound=Trainer)
 
 STATE = "forgetless"  # folder in a checkpoint
+RECORD = "protection.json"  # file that marks a folder as ours; says which stage it belongs to
 
 
 class Protection:
@@ -69,6 +72,8 @@ class Protection:
         self._earlier: list[TokenTask] = []
         self._trainer: Any = None
         self._bench: Workbench | None = None
+        self._dataset: Any = None  # what the stage was begun with
+        self._trained = False  # whether a training of the stage came to its end
         self.rows: MixedRows | None = None
 
     def end_stage(self) -> None:
@@ -94,18 +99,36 @@ class Protection:
         bench.model.zero_grad(set_to_none=True)
         self._earlier += cast("tuple[TokenTask, ...]", bench.stage.tasks)
         self.stage += 1
-        self._bench = self.rows = None
+        self._bench = self._dataset = self.rows = None
+        self._trained = False
         self._trainer.optimizer = self._trainer.lr_scheduler = None  # anew for the next stage
 
     def save(self, folder: str | Path) -> None:
         """Write what is remembered, so that another process can go on with the next stage.
 
         Rows of earlier stages are kept as token ids.
+
+        Args:
+            folder: A new or empty folder, or one of an earlier ``save``, which is replaced.
+
+        Raises:
+            UsageError: if the folder holds anything else, or the stage was not ended.
         """
         from safetensors.torch import save_file
 
-        with replace_folder(Path(folder)) as part:
+        place = Path(folder).resolve()
+        if place.exists() and not (place.is_dir() and (_is_ours(place) or _is_empty(place))):
+            raise UsageError(
+                f"{folder}: holds something else than a saved protection, which save() would "
+                "delete",
+                fix="name a folder of its own:  trainer.protection.save('protection')",
+            )
+        if self._bench is not None:
+            raise self._not_ended()
+        with replace_folder(place) as part:
             self.methods.save(part / "methods")
+            rows = [len(task.train) for task in self._earlier]
+            write_json(part / RECORD, {"stage": self.stage, "rows": rows})
             for number, task in enumerate(self._earlier, start=1):
                 examples = _all(task)
                 save_file(
@@ -127,25 +150,71 @@ class Protection:
         from safetensors.torch import load_file
 
         folder = Path(folder)
-        if not (folder / "methods").is_dir():
+        rows = _record(folder).get("rows") if _is_ours(folder) else None
+        if rows is None:
             raise UsageError(f"{folder}: holds no saved protection", fix="name a folder of save()")
         self.methods.restore(folder / "methods")
-        self._earlier = []
-        while (file := folder / f"stage-{len(self._earlier) + 1}.safetensors").is_file():
-            self._earlier.append(_remembered(len(self._earlier) + 1, load_file(file)))
+        self._earlier = [
+            _remembered(number, count, load_file(folder / f"stage-{number}.safetensors"))
+            for number, count in enumerate(rows, start=1)
+        ]
         self.stage = len(self._earlier) + 1
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write what the methods know in the midst of a stage into a trainer's checkpoint."""
+        with replace_folder(folder / STATE) as part:
+            self.methods.save(part / "methods")
+            write_json(part / RECORD, {"stage": self.stage})
+
+    def resume(self, trainer: Any, checkpoint: Path) -> None:
+        """Begin the stage as :meth:`begin` does, and go to where a checkpoint of it was written.
+
+        Raises:
+            UsageError: for a checkpoint without protection, broken off, or of another stage.
+        """
+        if fault := _fault(checkpoint):
+            usable = [c for c in _checkpoints(checkpoint.parent) if not _fault(c)]
+            raise UsageError(
+                f"{checkpoint}: {fault}",
+                fix=f"trainer.train(resume_from_checkpoint={str(usable[-1])!r})"
+                if usable
+                else "train from the start",
+            )
+        stage = _record(checkpoint / STATE)["stage"]
+        if stage != self.stage:
+            raise UsageError(
+                f"{checkpoint}: is a checkpoint of stage {stage}, but stage {self.stage} is to be "
+                "trained",
+                fix="give protect() what was saved after the stage before:  previous=FOLDER"
+                if stage > self.stage
+                else "give each stage an output_dir of its own, or train from the start",
+            )
+        known = checkpoint / STATE / "methods"
+        self.methods.restore(known)  # rehearsed rows are drawn from what is in it
+        self.begin(trainer)
+        self.methods.restore(known)
 
     def attach(self, trainer: Any) -> None:
         """Put the methods to work in a trainer; done by :func:`protect`."""
+        if self._trained:
+            raise self._not_ended()
         self._trainer = trainer
         self._bench = None
         if self.methods.adapt_the_model:
             self.methods.adapt(self._workbench(trainer))
 
     def begin(self, trainer: Any) -> None:
-        """Before the first step of a stage: draw up its rows and let the methods look ahead."""
-        if self._bench is not None:
+        """Before the first step of a stage: draw up its rows and let the methods look ahead.
+
+        Where the stage was begun already, its training goes on.
+
+        Raises:
+            UsageError: if the trainer has another dataset by now, and the stage was not ended.
+        """
+        if self._bench is not None and trainer.train_dataset is self._dataset:
             return
+        if self._trained:
+            raise self._not_ended()
         bench = self._workbench(trainer)
         pools = self.methods.rehearsal(bench)
         self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
@@ -155,7 +224,17 @@ class Protection:
         bench.model.eval()
         self.methods.start_stage(bench, everything)
         bench.model.train(training)
-        self._bench = bench
+        self._bench, self._dataset = bench, trainer.train_dataset
+
+    def trained(self) -> None:
+        """Take note that a training came to its end."""
+        self._trained = True
+
+    def _not_ended(self) -> UsageError:
+        return UsageError(
+            f"stage {self.stage} was trained and not ended, so nothing would protect it",
+            fix="call  trainer.protection.end_stage()  first",
+        )
 
     def _workbench(self, trainer: Any) -> Workbench:
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -224,17 +303,13 @@ class _Protected(StepPhases):
         checkpoint = resume_from_checkpoint
         if checkpoint is True:
             checkpoint = get_last_checkpoint(self.args.output_dir)
-        state = Path(checkpoint) / STATE if checkpoint else None
-        if state is not None and not state.is_dir():
-            raise UsageError(
-                f"{checkpoint}: was written without protection", fix="train from the start"
-            )
-        if state is not None:
-            self.methods.restore(state)
-        self.protection.begin(self)
-        if state is not None:
-            self.methods.restore(state)
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        if checkpoint:
+            self.protection.resume(self, Path(checkpoint))
+        else:
+            self.protection.begin(self)
+        result = super().train(resume_from_checkpoint, *args, **kwargs)
+        self.protection.trained()
+        return result
 
     def get_train_dataloader(self) -> Any:
         rows = self.protection.rows
@@ -281,10 +356,10 @@ class _Protected(StepPhases):
         return loss
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
+        if self.args.should_save:  # before the Trainer does, for it then deletes older checkpoints
             folder = Path(self._get_output_dir(trial=trial))
-            self.methods.save(folder / f"checkpoint-{self.state.global_step}" / STATE)
+            self.protection.save_checkpoint(folder / f"checkpoint-{self.state.global_step}")
+        super()._save_checkpoint(model, trial)
 
 
 @cache
@@ -316,15 +391,42 @@ def _all(task: TokenTask) -> Examples:
     return encoder.encode([(task, row) for row in task.train], rehearsal=True)
 
 
-def _remembered(number: int, saved: dict[str, torch.Tensor]) -> TokenTask:
-    """A task of an earlier process, from the tokens of its rows."""
+def _remembered(number: int, count: int, saved: dict[str, torch.Tensor]) -> TokenTask:
+    """A task of an earlier process, from the tokens of its rows; some may have taught nothing."""
     arrays = {name: tensor.numpy() for name, tensor in saved.items()}
     examples = Examples(arrays["ids"], arrays["learned"], arrays["offsets"], [])
     of_row: dict[int, list[int]] = {}
     for index, row in enumerate(arrays["rows"].tolist()):
         of_row.setdefault(row, []).append(index)
-    count = max(of_row, default=-1) + 1
     return _task(number, count, lambda row: [examples[i] for i in of_row.get(row, [])])
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return record
+
+
+def _fault(checkpoint: Path) -> str:
+    """Why training cannot go on from a checkpoint, or nothing."""
+    if not _is_ours(checkpoint / STATE):
+        return "was written without protection"
+    if not (checkpoint / TRAINER_STATE_NAME).is_file():  # what the Trainer writes last
+        return "is not whole: the training was stopped while it was written"
+    return ""
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints in a folder, by their steps."""
+    found = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
+    return sorted((p for p, steps in found.items() if steps.isdigit()), key=lambda p: int(found[p]))
 
 
 def _steps(args: Any, rows: int) -> int:
