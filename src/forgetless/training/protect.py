@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,33 +24,33 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
-from forgetless.errors import PlanError, UsageError
+from forgetless.errors import UsageError
 from forgetless.methods.base import (
-    AddsLoss,
-    Batch,
-    ChangesGradient,
+    LooksAhead,
     Method,
-    MixesData,
     Stage,
-    WeighsTokens,
     Workbench,
 )
 from forgetless.methods.compose import Compose
-from forgetless.models.forward import context_length, logits_at
+from forgetless.models.forward import context_length, evaluation_mode
 from forgetless.plan import TaskConfig, TrainingConfig
 from forgetless.storage import replace_folder, write_json
-from forgetless.tasks.examples import Encoder, Examples
+from forgetless.tasks.examples import Examples
+from forgetless.training.obstacles import refuse_rows, refuse_what_cannot_work
 from forgetless.training.others_rows import (
     KEYS,
     REPLAYED,
     Collate,
     MarkedCollator,
     MixedRows,
+    TokenEncoder,
     TokenTask,
-    as_item,
+    collator_of,
+    completed,
+    items_of,
     taught,
 )
-from forgetless.training.phases import IGNORED, StepPhases, step_loss
+from forgetless.training.phases import StepPhases, forward_pass, step_loss
 
 T = TypeVar("T", bound=Trainer)
 
@@ -72,6 +72,7 @@ class Protection:
         self._earlier: list[TokenTask] = []
         self._trainer: Any = None
         self._bench: Workbench | None = None
+        self._adapted = 0  # the stage that the model was adapted for
         self._dataset: Any = None  # what the stage was begun with
         self._trained = False  # whether a training of the stage came to its end
         self.rows: MixedRows | None = None
@@ -90,12 +91,11 @@ class Protection:
             raise UsageError(
                 f"stage {self.stage} was not trained", fix="call trainer.train() before end_stage()"
             )
-        training = bench.model.training
-        bench.model.eval()
-        self.methods.settle(bench)
-        self.methods.keep_rows(bench.stage)
-        self.methods.end_stage(bench)
-        bench.model.train(training)
+        _unprepared(self._trainer)
+        with evaluation_mode(bench.model):
+            self.methods.settle(bench)
+            self.methods.keep_rows(bench.stage)
+            self.methods.end_stage(bench)
         bench.model.zero_grad(set_to_none=True)
         self._earlier += cast("tuple[TokenTask, ...]", bench.stage.tasks)
         self.stage += 1
@@ -200,8 +200,7 @@ class Protection:
             raise self._not_ended()
         self._trainer = trainer
         self._bench = None
-        if self.methods.adapt_the_model:
-            self.methods.adapt(self._workbench(trainer))
+        self._adapt(self._workbench(trainer))
 
     def begin(self, trainer: Any) -> None:
         """Before the first step of a stage: draw up its rows and let the methods look ahead.
@@ -215,16 +214,28 @@ class Protection:
             return
         if self._trained:
             raise self._not_ended()
+        if trainer.brings_optimizer and trainer.optimizer is None:
+            raise UsageError(
+                "the trainer was made with an optimizer, whose state is of the stage before",
+                fix="give it another:  trainer.optimizer = ...",
+            )
+        refuse_rows(trainer, self.methods)
         bench = self._workbench(trainer)
+        if self._adapted != self.stage:
+            self._adapt(bench)
         pools = self.methods.rehearsal(bench)
         self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
         bench.steps = _steps(trainer.args, len(self.rows or trainer.train_dataset))
-        everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
-        training = bench.model.training
-        bench.model.eval()
-        self.methods.start_stage(bench, everything)
-        bench.model.train(training)
+        if any(isinstance(method, LooksAhead) for method in self.methods.methods):
+            everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
+            with evaluation_mode(bench.model):
+                self.methods.start_stage(bench, everything)
         self._bench, self._dataset = bench, trainer.train_dataset
+
+    def _adapt(self, bench: Workbench) -> None:
+        if self.methods.adapt_the_model:
+            self.methods.adapt(bench)
+        self._adapted = self.stage
 
     def trained(self) -> None:
         """Take note that a training came to its end."""
@@ -237,9 +248,8 @@ class Protection:
         )
 
     def _workbench(self, trainer: Any) -> Workbench:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
-        dataset = trainer.train_dataset
+        model = _unprepared(trainer)
+        collate, dataset = collator_of(trainer), trainer.train_dataset
         task = _task(self.stage, len(dataset), lambda index: taught(collate, dataset[index]))
         stage = Stage(
             number=self.stage,
@@ -250,7 +260,7 @@ class Protection:
         )
         context = context_length(model)
         tokenizer = trainer.processing_class
-        encoder = Encoder(tokenizer, TrainingConfig(max_length=context), context)
+        encoder = TokenEncoder(tokenizer, TrainingConfig(max_length=context), context)
         return Workbench(stage, model, tokenizer, encoder)
 
 
@@ -280,7 +290,8 @@ def protect(
         >>> trainer.protection.end_stage()                      # doctest: +SKIP
     """
     protection = methods if isinstance(methods, Protection) else Protection(Compose(methods))
-    _refuse_what_cannot_work(trainer, protection.methods)
+    refuse_what_cannot_work(trainer, protection.methods)
+    refuse_rows(trainer, protection.methods)
     if previous is not None:
         protection.restore(previous)
     protected = cast("Any", trainer)
@@ -288,6 +299,7 @@ def protect(
         protected.__class__ = _protected(protected.__class__)
         protected.add_callback(_EpochsCounted(protected))
         protected.add_phases()
+        protected.brings_optimizer = protected.optimizer is not None
     protected.protection = protection
     protected.methods = protection.methods
     protection.attach(protected)
@@ -298,6 +310,7 @@ class _Protected(StepPhases):
     """What a protected trainer does otherwise than its class."""
 
     protection: Protection
+    brings_optimizer: bool
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         checkpoint = resume_from_checkpoint
@@ -336,20 +349,14 @@ class _Protected(StepPhases):
         num_items_in_batch: Any = None,
     ) -> Any:
         if KEYS not in inputs:  # no method looks at the loss, or this is an evaluation
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = inputs["labels"][:, 1:]
-        columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        positions = inputs.get("position_ids", (mask.cumsum(1) - 1).clamp(min=0))
-        logits = logits_at(model, ids, mask, positions, columns)
-        targets = labels[:, columns]
-        learned = (
-            num_items_in_batch if num_items_in_batch is not None else targets.ne(IGNORED).sum()
-        )
-        batch = Batch(
-            *(ids, mask, positions, columns, logits, targets),
-            *(inputs[REPLAYED], inputs[KEYS], max(1.0, float(learned))),
-        )
+            return super().compute_loss(
+                model,
+                inputs,
+                return_outputs=return_outputs,
+                num_items_in_batch=num_items_in_batch,
+            )
+        marks = inputs[REPLAYED], inputs[KEYS]
+        batch = forward_pass(model, completed(inputs), *marks, num_items_in_batch)
         loss = step_loss(self.methods, self.model, batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes
@@ -369,7 +376,10 @@ def _protected(kind: Any) -> Any:
 
 
 class _EpochsCounted(TrainerCallback):
-    """Draws other rehearsed rows in every epoch."""
+    """Draws other rehearsed rows in every epoch.
+
+    With several processes accelerate's data loader tells its sampler of an epoch, not its dataset.
+    """
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
@@ -387,7 +397,7 @@ def _task(number: int, count: int, encoded: Any) -> TokenTask:
 
 
 def _all(task: TokenTask) -> Examples:
-    encoder = Encoder(None, TrainingConfig(max_length=1 << 30))
+    encoder = TokenEncoder(None, TrainingConfig())
     return encoder.encode([(task, row) for row in task.train], rehearsal=True)
 
 
@@ -440,64 +450,26 @@ def _steps(args: Any, rows: int) -> int:
 
 def _mixed(trainer: Any, bench: Workbench, pools: list[tuple[float, Examples]]) -> MixedRows:
     """The trainer's rows with rehearsed ones among them."""
-    columns = list(dict(trainer.train_dataset[0]))
-    if trainer.args.remove_unused_columns:
-        trainer._set_signature_columns_if_needed()
-        columns = [name for name in columns if name in trainer._signature_columns]
-    labels_optional = type(trainer.data_collator).__module__.startswith("trl.")
     return MixedRows(
         trainer.train_dataset,
-        int(bench.new.lengths.sum()),
+        int(bench.new.lengths.sum()) if pools else 0,
         pools,
-        partial(as_item, columns=columns, labels_optional=labels_optional),
+        items_of(trainer),
         lambda pool, turn: bench.stage.rng(f"rehearsal/{pool}", turn),
     )
 
 
-def _refuse_what_cannot_work(trainer: Any, methods: Compose) -> None:
-    """Say at once what a method and this trainer cannot do together."""
-    if not isinstance(trainer, Trainer):
-        raise UsageError(
-            f"protect() was given a {type(trainer).__name__}, needed a transformers.Trainer"
-        )
-    if trainer.train_dataset is None or not hasattr(trainer.train_dataset, "__len__"):
-        raise UsageError(
-            "the trainer's train_dataset has no length, and methods count its rows",
-            fix="give the trainer a datasets.Dataset or another map-style dataset",
-        )
-    for method in methods.methods:
-        if method.only_in_runs:
-            raise PlanError(
-                f"methods: {method.name} cannot act in your own trainer: {method.only_in_runs}",
-                fix="use  forgetless run  with a plan, or leave it out",
-            )
-        if reason := _obstacle(trainer, method):
-            raise PlanError(f"methods: {method.name} cannot act in this trainer: {reason}")
+def _unprepared(trainer: Any) -> Any:
+    """The trainer's model as it was before a training, which prepares it anew.
 
-
-def _obstacle(trainer: Any, method: Method[Any]) -> str:
-    """Why a method cannot act in a trainer, or nothing."""
-    args = trainer.args
-    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
-    if sharded and not isinstance(method, MixesData):
-        return "weights are sharded over processes; use DDP (accelerate launch without FSDP)"
-    if isinstance(method, ChangesGradient) and args.fp16:
-        return "fp16 scales the gradient; use bf16"
-    if isinstance(method, MixesData) and args.dataloader_persistent_workers:
-        return "persistent workers keep the rows of the first epoch; set it to False"
-    if not isinstance(method, AddsLoss | WeighsTokens):
-        return ""
-    if args.n_gpu > 1:
-        return "it needs each row's logits, which DataParallel spreads; use  accelerate launch"
-    if getattr(trainer, "padding_free", False):
-        return "it looks at each row; set padding_free=False (packing_strategy='wrapped')"
-    own = type(trainer).compute_loss.__module__.split(".")[0] not in ("transformers", "trl")
-    if own and not isinstance(trainer, _Protected):
-        return f"{type(trainer).__name__} has a compute_loss of its own, which it would replace"
-    if trainer.compute_loss_func is not None or trainer.label_smoother is not None:
-        return "it replaces the loss; leave out compute_loss_func and label_smoothing_factor"
-    if getattr(args, "loss_type", None) not in (None, "nll") or getattr(
-        trainer, "aux_loss_enabled", False
-    ):
-        return "it replaces the loss; use loss_type='nll' and no auxiliary loss"
-    return ""
+    Methods look at it in its own precision, and DDP sees what is trained by then.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        return model
+    # unwrap_model(..., keep_fp32_wrapper=False) would take off the model's own decorators, too
+    if (forward := vars(model).pop("_original_forward", None)) is not None:
+        model.forward = forward
+        vars(model).pop("_is_accelerate_prepared", None)
+    trainer.model_wrapped = trainer.model
+    return model
