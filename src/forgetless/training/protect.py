@@ -12,29 +12,21 @@ that overrides the few methods in which they act.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from transformers import Trainer, TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from forgetless.errors import UsageError
-from forgetless.methods.base import (
-    LooksAhead,
-    Method,
-    Stage,
-    Workbench,
-)
+from forgetless.methods.base import LooksAhead, Method, Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import context_length, evaluation_mode
-from forgetless.plan import TaskConfig, TrainingConfig
-from forgetless.storage import replace_folder, write_json
+from forgetless.plan import TrainingConfig
+from forgetless.storage import replace_folder
 from forgetless.tasks.examples import Examples
 from forgetless.training.obstacles import refuse_rows, refuse_what_cannot_work
 from forgetless.training.others_rows import (
@@ -51,11 +43,18 @@ from forgetless.training.others_rows import (
     taught,
 )
 from forgetless.training.phases import StepPhases, forward_pass, step_loss
+from forgetless.training.remembered import (
+    METHODS,
+    STATE,
+    load_stages,
+    may_be_replaced,
+    save_stage_number,
+    save_stages,
+    stage_of,
+    stage_task,
+)
 
 T = TypeVar("T", bound=Trainer)
-
-STATE = "forgetless"  # folder in a checkpoint
-RECORD = "protection.json"  # file that marks a folder as ours; says which stage it belongs to
 
 
 class Protection:
@@ -114,10 +113,8 @@ class Protection:
         Raises:
             UsageError: if the folder holds anything else, or the stage was not ended.
         """
-        from safetensors.torch import save_file
-
         place = Path(folder).resolve()
-        if place.exists() and not (place.is_dir() and (_is_ours(place) or _is_empty(place))):
+        if not may_be_replaced(place):
             raise UsageError(
                 f"{folder}: holds something else than a saved protection, which save() would "
                 "delete",
@@ -126,20 +123,8 @@ class Protection:
         if self._bench is not None:
             raise self._not_ended()
         with replace_folder(place) as part:
-            self.methods.save(part / "methods")
-            rows = [len(task.train) for task in self._earlier]
-            write_json(part / RECORD, {"stage": self.stage, "rows": rows})
-            for number, task in enumerate(self._earlier, start=1):
-                examples = _all(task)
-                save_file(
-                    {
-                        "ids": torch.from_numpy(examples.ids),
-                        "learned": torch.from_numpy(examples.learned),
-                        "offsets": torch.from_numpy(examples.offsets),
-                        "rows": torch.tensor([int(origin.row) for origin in examples.origins]),
-                    },
-                    part / f"stage-{number}.safetensors",
-                )
+            self.methods.save(part / METHODS)
+            save_stages(part, self._earlier)
 
     def restore(self, folder: str | Path) -> None:
         """Take back what :meth:`save` wrote.
@@ -147,24 +132,16 @@ class Protection:
         Raises:
             UsageError: if the folder does not hold it.
         """
-        from safetensors.torch import load_file
-
         folder = Path(folder)
-        rows = _record(folder).get("rows") if _is_ours(folder) else None
-        if rows is None:
-            raise UsageError(f"{folder}: holds no saved protection", fix="name a folder of save()")
-        self.methods.restore(folder / "methods")
-        self._earlier = [
-            _remembered(number, count, load_file(folder / f"stage-{number}.safetensors"))
-            for number, count in enumerate(rows, start=1)
-        ]
+        self._earlier = load_stages(folder)
+        self.methods.restore(folder / METHODS)
         self.stage = len(self._earlier) + 1
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write what the methods know in the midst of a stage into a trainer's checkpoint."""
         with replace_folder(folder / STATE) as part:
-            self.methods.save(part / "methods")
-            write_json(part / RECORD, {"stage": self.stage})
+            self.methods.save(part / METHODS)
+            save_stage_number(part, self.stage)
 
     def resume(self, trainer: Any, checkpoint: Path) -> None:
         """Begin the stage as :meth:`begin` does, and go to where a checkpoint of it was written.
@@ -172,15 +149,7 @@ class Protection:
         Raises:
             UsageError: for a checkpoint without protection, broken off, or of another stage.
         """
-        if fault := _fault(checkpoint):
-            usable = [c for c in _checkpoints(checkpoint.parent) if not _fault(c)]
-            raise UsageError(
-                f"{checkpoint}: {fault}",
-                fix=f"trainer.train(resume_from_checkpoint={str(usable[-1])!r})"
-                if usable
-                else "train from the start",
-            )
-        stage = _record(checkpoint / STATE)["stage"]
+        stage = stage_of(checkpoint)
         if stage != self.stage:
             raise UsageError(
                 f"{checkpoint}: is a checkpoint of stage {stage}, but stage {self.stage} is to be "
@@ -189,7 +158,7 @@ class Protection:
                 if stage > self.stage
                 else "give each stage an output_dir of its own, or train from the start",
             )
-        known = checkpoint / STATE / "methods"
+        known = checkpoint / STATE / METHODS
         self.methods.restore(known)  # rehearsed rows are drawn from what is in it
         self.begin(trainer)
         self.methods.restore(known)
@@ -250,7 +219,7 @@ class Protection:
     def _workbench(self, trainer: Any) -> Workbench:
         model = _unprepared(trainer)
         collate, dataset = collator_of(trainer), trainer.train_dataset
-        task = _task(self.stage, len(dataset), lambda index: taught(collate, dataset[index]))
+        task = stage_task(self.stage, len(dataset), lambda index: taught(collate, dataset[index]))
         stage = Stage(
             number=self.stage,
             name=task.name,
@@ -388,55 +357,6 @@ class _EpochsCounted(TrainerCallback):
         del args, control, kwargs
         if self._trainer.protection.rows is not None:
             self._trainer.protection.rows.set_epoch(int(state.epoch + 1e-6))
-
-
-def _task(number: int, count: int, encoded: Any) -> TokenTask:
-    name = f"stage-{number}"
-    rows = TokenTask.numbered(count)
-    return TokenTask(TaskConfig(name=name, train=name), rows, (), encoded=encoded)
-
-
-def _all(task: TokenTask) -> Examples:
-    encoder = TokenEncoder(None, TrainingConfig())
-    return encoder.encode([(task, row) for row in task.train], rehearsal=True)
-
-
-def _remembered(number: int, count: int, saved: dict[str, torch.Tensor]) -> TokenTask:
-    """A task of an earlier process, from the tokens of its rows; some may have taught nothing."""
-    arrays = {name: tensor.numpy() for name, tensor in saved.items()}
-    examples = Examples(arrays["ids"], arrays["learned"], arrays["offsets"], [])
-    of_row: dict[int, list[int]] = {}
-    for index, row in enumerate(arrays["rows"].tolist()):
-        of_row.setdefault(row, []).append(index)
-    return _task(number, count, lambda row: [examples[i] for i in of_row.get(row, [])])
-
-
-def _is_ours(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
-
-
-def _is_empty(folder: Path) -> bool:
-    return not any(folder.iterdir())
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    return record
-
-
-def _fault(checkpoint: Path) -> str:
-    """Why training cannot go on from a checkpoint, or nothing."""
-    if not _is_ours(checkpoint / STATE):
-        return "was written without protection"
-    if not (checkpoint / TRAINER_STATE_NAME).is_file():  # what the Trainer writes last
-        return "is not whole: the training was stopped while it was written"
-    return ""
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints in a folder, by their steps."""
-    found = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
-    return sorted((p for p, steps in found.items() if steps.isdigit()), key=lambda p: int(found[p]))
 
 
 def _steps(args: Any, rows: int) -> int:
