@@ -22,11 +22,11 @@ def main(model: Path, folder: Path, rows: int) -> None:
         "per_device_train_batch_size": rows,
         "optim": "sgd",
         "learning_rate": 0.05,
-        "max_steps": 3,
+        "max_steps": 8,  # the second stage has 4 an epoch, the second with other rehearsed rows
         "use_cpu": True,
     }
     methods: list[Method[Any]] = [
-        *(Replay(ratio=0.3), KL(strength=0.5, teacher="copy"), TokenWeights(kind="flow")),
+        *(Replay(ratio=0.25), KL(strength=0.5, teacher="copy"), TokenWeights(kind="flow")),
         *(EWC(strength=0.1), AGEM(rows=4), EMA(decay=0.5), Merge(alpha=0.8)),
     ]
     first = protect(made("transformers", model, folder, **settings), methods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from transformers import DataCollatorForLanguageModeling, Trainer, default_data_collator
 
 import forgetless
 from forgetless.errors import PlanError, UsageError
-from forgetless.methods import METHODS, Joint, LoRA, Replay, Sequential
+from forgetless.methods import EMA, L2SP, METHODS, OGD, Freeze, Joint, LoRA, Replay, Sequential
 from forgetless.methods.base import Method
+from forgetless.methods.compose import Compose
 from forgetless.training.others_rows import MixedRows, draw
 from forgetless.training.protect import Protection, protect
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
@@ -28,6 +31,7 @@ both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 
 # AdamW turns the rounding of tiny gradients into steps; so for comparisons:
 PLAIN_STEPS: dict[str, Any] = {"optim": "sgd", "learning_rate": 0.05}
+CHECKPOINTED: dict[str, Any] = {"save_strategy": "steps", "save_steps": 1}
 
 
 def all_phases() -> list[Method[Any]]:
@@ -147,7 +151,7 @@ def test_every_phase_changes_the_second_stage(
 
 
 @both
-@pytest.mark.parametrize("max_grad_norm", [0.0, 1e-3])
+@pytest.mark.parametrize("max_grad_norm", [-1.0, 0.0, 1e-3])
 def test_gradient_is_changed_and_pulled_with_and_without_clipping(
     kind: str, max_grad_norm: float, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -170,7 +174,7 @@ def test_gradient_is_changed_and_pulled_with_and_without_clipping(
         made(kind, tiny_model, tmp_path, max_grad_norm=max_grad_norm, max_steps=2), [Watch()]
     )
     trainer.train()
-    assert seen == ["whole", "pull clipped" if max_grad_norm else "pull whole"] * 2
+    assert seen == ["whole", "pull clipped" if max_grad_norm > 0 else "pull whole"] * 2
 
 
 PACKED: dict[str, Any] = {"packing": True, "max_length": 64}
@@ -341,6 +345,74 @@ def test_the_same_trainer_may_train_the_next_stage(tiny_model: Path, tmp_path: P
     assert differing(state_of(one), state_of(two)) == []
 
 
+def test_the_same_trainer_adapts_the_model_anew_for_the_next_stage(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """What OGD freezes after the first stage, and the share that Freeze draws in each."""
+    methods: list[Method[Any]] = [OGD(), Freeze(share=0.5)]
+    two = two_stages("transformers", tiny_model, tmp_path / "two", methods)
+    one = protect(made("transformers", tiny_model, tmp_path / "one"), [OGD(), Freeze(share=0.5)])
+    one.train()
+    one.protection.end_stage()
+    one.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    one.train()
+    trained = [{n for n, p in t.model.named_parameters() if p.requires_grad} for t in (one, two)]
+    assert trained[0] == trained[1]
+    assert "model.embed_tokens.weight" not in trained[0]
+    assert differing(state_of(one), state_of(two)) == []
+
+
+@both
+def test_norm_of_the_pulls_stands_beside_the_loss_alone(
+    kind: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    """The first step starts at the anchor, where nothing is pulled."""
+    trainer = protect(made(kind, tiny_model, tmp_path, max_steps=3), [L2SP(strength=1.0)])
+    metrics = trainer.train().metrics
+    entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert "pull_norm" not in entries[0]
+    assert entries[-1]["pull_norm"] > 0
+    assert metrics["epoch"] == 1.0
+    scores = trainer.evaluate(trainer.train_dataset)
+    assert scores["epoch"] == 1.0
+    assert "pull_norm" not in metrics | scores
+
+
+@pytest.mark.parametrize("by", ["the same trainer", "another"])
+def test_methods_see_the_model_in_its_own_precision_and_training_does_not(
+    by: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[str, bool]] = []
+    place = ["train"]
+
+    class Look(Method[NoConfig]):
+        name = "look"
+        Config = NoConfig
+
+        def start_stage(self, bench: Any, examples: Any) -> None:
+            self.end_stage(bench)
+
+        def end_stage(self, bench: Any) -> None:
+            place[0] = "method"
+            bench.model(torch.ones(1, 2, dtype=torch.int64))
+            place[0] = "train"
+
+    changes: dict[str, Any] = {"bf16": True, "max_steps": 1}
+    trainer = made("transformers", tiny_model, tmp_path, **changes)
+    trainer.model.lm_head.register_forward_hook(
+        lambda *_: seen.append((place[0], torch.is_autocast_enabled("cpu")))
+    )
+    protect(trainer, [Look()]).train()
+    trainer.protection.end_stage()
+    if by == "another":
+        second = made("transformers", tiny_model, tmp_path, model=trainer.model, **changes)
+        trainer = protect(second, trainer.protection)
+    trainer.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    trainer.train()
+    trainer.protection.end_stage()
+    assert seen == [("method", False), ("train", True), ("method", False)] * 2
+
+
 @both
 def test_adapters_of_peft_are_protected(kind: str, tiny_model: Path, tmp_path: Path) -> None:
     import peft
@@ -352,10 +424,12 @@ def test_adapters_of_peft_are_protected(kind: str, tiny_model: Path, tmp_path: P
         model = peft.get_peft_model(fresh(tiny_model).model, config)
         trainer = two_stages(kind, tiny_model, tmp_path, all_phases(), model=model)
     base = weights(fresh(tiny_model).model)
-    for name, value in state_of(trainer).items():
-        plain = name.removeprefix("base_model.model.").replace(".base_layer", "")
-        if plain in base:
-            assert value.equal(base[plain])
+    found = {
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): value
+        for name, value in state_of(trainer).items()
+        if "lora_" not in name
+    }
+    assert differing(found, base) == []
     assert any("lora_A" in key for key in trainer.protection.methods.methods[2].state().tensors)
 
 
@@ -399,13 +473,19 @@ def test_every_method_works_over_two_stages_or_says_that_it_is_for_runs(
     trainer = two_stages(kind, tiny_model, tmp_path / "two", methods)
     trainer.protection.end_stage()
     assert all(value.isfinite().all() for value in state_of(trainer).values())
-    plain = two_stages(kind, tiny_model, tmp_path / "plain", [])
+    beside = [METHODS[n](**o) for n, o in case.beside.items()]
+    plain = two_stages(kind, tiny_model, tmp_path / "plain", beside)
     if name not in ("sequential", "agem"):  # agem may find nothing to object to
         assert differing(state_of(trainer), state_of(plain))
 
 
 REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {
     "a method of runs": ([LoRA()], {}, "lora cannot act in your own trainer: "),
+    "rows of a source": (
+        [Replay(general="rows.jsonl")],
+        {},
+        "replay cannot act in your own trainer: general rows are rendered as a plan says",
+    ),
     "a bound": ([Joint()], {}, "joint cannot act in your own trainer: "),
     "its own loss": (
         [Calm()],
@@ -413,6 +493,16 @@ REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {
         "calm cannot act in this trainer: it replaces the loss",
     ),
     "smoothed labels": ([Calm()], {"label_smoothing_factor": 0.1}, "it replaces the loss"),
+    "an average over the best": (
+        [EMA()],
+        {"load_best_model_at_end": True, "save_strategy": "best"},
+        "ema cannot act in this trainer: it leaves its average over the best model",
+    ),
+    "rows in the order of their lengths": (
+        [Replay()],
+        {"train_sampling_strategy": "group_by_length"},
+        "replay cannot act in this trainer: the sampler looks into rows",
+    ),
     "persistent workers": (
         [Replay()],
         {"dataloader_persistent_workers": True, "dataloader_num_workers": 1},
@@ -450,6 +540,229 @@ def test_a_trainer_with_its_own_compute_loss_is_refused(tiny_model: Path, tmp_pa
     with pytest.raises(PlanError, match="Mine has a compute_loss of its own"):
         protect(trainer, [Calm()])
     protect(trainer, [Replay()])  # which does not look at the loss
+    with pytest.raises(PlanError, match="Mine has a compute_loss of its own"):
+        protect(trainer, [Calm()])  # a second time
+
+
+def test_a_loss_with_other_arguments_by_name_is_called_as_the_trainer_calls_it(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    class Mine(Trainer):
+        def compute_loss(  # type: ignore[override]
+            self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any
+        ) -> Any:
+            return super().compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
+
+    found = []
+    for methods in (None, [Replay(ratio=0)]):
+        trainer = made("transformers", tiny_model, tmp_path, max_steps=2)
+        trainer.__class__ = Mine
+        if methods is not None:
+            protect(trainer, methods)
+        trainer.train()
+        found.append(losses(trainer))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", ["get_train_dataloader", "_get_train_sampler"])
+def test_a_trainer_that_chooses_its_rows_itself_is_refused(
+    name: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.__class__ = type("Mine", (type(trainer),), {name: lambda *_: None})
+    for methods in ([Calm()], [Replay()]):
+        with pytest.raises(PlanError, match=f"Mine has a {name} of its own"):
+            protect(trainer, methods)
+    protect(trainer, [Anchor()])  # which looks at no row
+
+
+def test_half_precision_without_clipping_is_refused_where_weights_are_pulled(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path, max_grad_norm=0.0)
+    trainer.args.fp16 = True
+    with pytest.raises(PlanError, match="anchor cannot act in this trainer: fp16 scales"):
+        protect(trainer, [Anchor()])
+    trainer.args.max_grad_norm = 1.0
+    protect(trainer, [Anchor()])
+
+
+def test_a_model_made_anew_by_train_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.model_init = lambda: fresh(tiny_model).model
+    with pytest.raises(UsageError, match="makes its model anew in train"):
+        protect(trainer, [Replay()])
+
+
+def collating(trainer: Any, change: Callable[[dict[str, Any]], None]) -> Any:
+    """The trainer with batches changed by its collator."""
+    collate = trainer.data_collator
+
+    def changed(rows: list[Any]) -> dict[str, Any]:
+        batch = dict(collate(rows))
+        change(batch)
+        return batch
+
+    trainer.data_collator = changed
+    return trainer
+
+
+def test_inputs_that_a_forward_pass_of_ours_would_drop_are_refused(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    def with_types(batch: dict[str, Any]) -> None:
+        batch["token_type_ids"] = torch.zeros_like(batch["input_ids"])
+
+    trainer = collating(made("transformers", tiny_model, tmp_path), with_types)
+    with pytest.raises(UsageError, match="the collator gives token_type_ids"):
+        protect(trainer, [Calm()])
+    protect(trainer, [Replay()])  # the trainer's own forward pass
+
+
+def test_batches_without_a_mask_are_learned_as_the_trainer_does(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    found = []
+    for methods in ([], [Calm(strength=0)]):
+        trainer = made("transformers", tiny_model, tmp_path, max_steps=3, **PLAIN_STEPS)
+        trainer = collating(trainer, lambda batch: batch.pop("attention_mask"))
+        protect(trainer, methods).train()
+        found.append(losses(trainer))
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_padding_on_the_left_without_positions_is_refused_where_logits_are_looked_at(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.processing_class.padding_side = "left"
+    with pytest.raises(UsageError, match="pads rows on the left and gives no position_ids"):
+        protect(trainer, [Calm()])
+    protect(trainer, [Replay()])
+
+
+def test_rows_with_one_label_each_are_refused_where_rows_are_looked_at(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    def classes(batch: dict[str, Any]) -> None:
+        batch["labels"] = torch.zeros(len(batch["labels"]), dtype=torch.int64)
+
+    trainer = collating(made("transformers", tiny_model, tmp_path), classes)
+    with pytest.raises(UsageError, match=r"labels of shape \(1,\) for input_ids of shape \(1, "):
+        protect(trainer, [Replay()])
+    protect(trainer, [Freeze(first=1)])
+
+
+def test_rows_longer_than_the_context_are_learned_as_the_trainer_does(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """A model of rotary positions takes them, and they are rehearsed as they are."""
+    model = fresh(tiny_model).model
+    model.config.max_position_embeddings = 16
+    trainer = two_stages("transformers", tiny_model, tmp_path, all_phases(), model=model)
+    rows = trainer.protection.rows
+    old = [rows[i]["item"]["input_ids"] for i in range(len(rows)) if rows[i]["replayed"]]
+    assert min(map(len, old)) > 16
+
+
+def test_rows_are_not_read_before_training_where_no_method_asks_for_them(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    read: list[int] = []
+
+    class Rows(torch.utils.data.Dataset[Any]):
+        def __init__(self, rows: Any) -> None:
+            self._rows = rows
+
+        def __len__(self) -> int:
+            return len(self._rows)
+
+        def __getitem__(self, index: int) -> Any:
+            read.append(index)
+            return self._rows[index]
+
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.train_dataset = Rows(trainer.train_dataset)
+    protect(trainer, [Calm(), Anchor(), Replay()])
+    read.clear()
+    trainer.protection.begin(trainer)
+    assert max(read) < 8  # the first few are tried
+
+
+def test_eos_that_the_collator_takes_for_padding_may_be_rehearsed(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    def stage(number: int, model: Any) -> Any:
+        trainer = made("transformers", tiny_model, tmp_path, offset=number, model=model)
+        tokenizer = trainer.processing_class
+        tokenizer.pad_token = tokenizer.eos_token
+        trainer.train_dataset = trainer.train_dataset.remove_columns("labels")
+        trainer.data_collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
+        return trainer
+
+    first = protect(stage(0, fresh(tiny_model).model), [Replay(ratio=0.3)])
+    first.train()
+    first.protection.end_stage()
+    second = protect(stage(1, first.model), first.protection)
+    second.train()
+    rows = second.protection.rows
+    old = [rows[i]["item"] for i in range(len(rows)) if rows[i]["replayed"]]
+    assert old
+    for item in old:
+        assert set(item) == {"input_ids", "attention_mask"}
+        assert item["input_ids"][-1] == second.processing_class.eos_token_id
+
+
+@pytest.mark.parametrize("form", ["torch", "numpy"])
+def test_rehearsed_rows_have_the_types_of_the_training_rows(
+    form: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    """default_data_collator stacks what it is given."""
+
+    def stage(number: int, model: Any) -> Any:
+        trainer = made("transformers", tiny_model, tmp_path, offset=number, model=model)
+        rows = trainer.train_dataset.map(lambda row: {name: row[name][:16] for name in row})
+        trainer.train_dataset = rows.with_format(form)
+        trainer.data_collator = default_data_collator
+        return trainer
+
+    first = protect(stage(0, fresh(tiny_model).model), [Replay(ratio=0.3)])
+    first.train()
+    first.protection.end_stage()
+    second = protect(stage(1, first.model), first.protection)
+    second.train()
+    rows = second.protection.rows
+    items = [rows[i]["item"] for i in range(len(rows))]
+    assert len({(type(v), v.dtype) for item in items for v in item.values()}) == 1
+    assert len(items) > 12
+
+
+def test_rows_padded_beforehand_are_refused_where_nothing_pads_rehearsed_ones(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    fill = {"input_ids": 0, "attention_mask": 0, "labels": -100}
+    trainer.train_dataset = trainer.train_dataset.map(
+        lambda row: {name: row[name] + [fill[name]] * (64 - len(row[name])) for name in row}
+    )
+    trainer.data_collator = default_data_collator
+    with pytest.raises(UsageError, match="the collator cannot put rehearsed rows"):
+        protect(trainer, [Replay()])
+    protect(trainer, [Replay(ratio=0)])
+
+
+def test_own_optimizer_of_the_stage_before_is_not_replaced_by_another_kind(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path, max_steps=1)
+    trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.1)
+    protect(trainer, [Replay()]).train()
+    trainer.protection.end_stage()
+    trainer.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    with pytest.raises(UsageError, match="was made with an optimizer, whose state is of"):
+        trainer.train()
+    trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.1)
+    trainer.train()
 
 
 def test_something_else_than_a_trainer_is_refused() -> None:
@@ -465,16 +778,12 @@ def test_rows_without_a_length_are_refused(tiny_model: Path, tmp_path: Path) -> 
 
 
 def test_column_that_rehearsed_rows_cannot_have_is_named(tiny_model: Path, tmp_path: Path) -> None:
-    changes = {"remove_unused_columns": False}
-    first = protect(made("transformers", tiny_model, tmp_path / "1", **changes), [Replay()])
-    first.train()
-    first.protection.end_stage()
-    second = made("transformers", tiny_model, tmp_path / "2", model=first.model, **changes)
-    rows: datasets.Dataset = second.train_dataset
-    second.train_dataset = rows.add_column("weight", [1.0] * len(rows))
-    second = protect(second, first.protection)
+    """In the first stage already, before there is anything to rehearse."""
+    trainer = made("transformers", tiny_model, tmp_path, remove_unused_columns=False)
+    rows: datasets.Dataset = trainer.train_dataset
+    trainer.train_dataset = rows.add_column("weight", [1.0] * len(rows))
     with pytest.raises(UsageError, match="a column 'weight', which rehearsed rows cannot have"):
-        second.train()
+        protect(trainer, [Replay()])
 
 
 def test_stage_cannot_end_before_it_was_trained(tiny_model: Path, tmp_path: Path) -> None:
@@ -486,6 +795,155 @@ def test_stage_cannot_end_before_it_was_trained(tiny_model: Path, tmp_path: Path
 def test_folder_without_a_protection_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no saved protection"):
         protect(made("transformers", tiny_model, tmp_path), [Replay()], previous=tmp_path)
+
+
+def trained_once(tiny_model: Path, folder: Path, *methods: Method[Any], **changes: Any) -> Any:
+    """A protected trainer whose first stage was trained and not ended."""
+    trainer = protect(made("transformers", tiny_model, folder, max_steps=2, **changes), methods)
+    trainer.train()
+    return trainer
+
+
+def test_saving_leaves_a_folder_with_anything_else_in_it_alone(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = trained_once(tiny_model, tmp_path / "out", Replay())
+    trainer.protection.end_stage()
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="out: holds something else than a saved protection"):
+        trainer.protection.save(trainer.args.output_dir)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_saving_takes_a_new_folder_an_empty_one_and_its_own(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = trained_once(tiny_model, tmp_path / "out", Replay())
+    trainer.protection.end_stage()
+    (tmp_path / "empty").mkdir()
+    for folder in ("new", "empty", "new"):
+        trainer.protection.save(tmp_path / folder)
+        again = Protection(trainer.methods)
+        again.restore(tmp_path / folder)
+        assert again.stage == 2
+
+
+def test_forgotten_end_of_a_stage_is_refused_wherever_the_next_one_would_begin(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = trained_once(tiny_model, tmp_path / "1", Replay())
+    message = "stage 1 was trained and not ended"
+    with pytest.raises(UsageError, match=message):
+        protect(made("transformers", tiny_model, tmp_path / "2", offset=1), trainer.protection)
+    with pytest.raises(UsageError, match=message):
+        trainer.protection.save(tmp_path / "protection")
+    assert not (tmp_path / "protection").exists()
+    rows = trainer.train_dataset
+    trainer.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    with pytest.raises(UsageError, match=message):
+        trainer.train()
+    trainer.train_dataset = rows
+    trainer.train()  # the same rows once more are the same stage
+    assert trainer.protection.stage == 1
+
+
+def test_stage_that_was_broken_off_may_begin_again_with_other_rows(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path, max_steps=2, callbacks=[StopAt(1)])
+    protect(trainer, [Replay(), Calm()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.train_dataset = tokenised(fresh(tiny_model).tokenizer, 1)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    rows = trainer.protection.rows
+    found = texts([rows[i] for i in range(len(rows))], fresh_tokenizer())
+    assert len(found) == 12
+    assert all("colour 1-" in text for text in found)
+
+
+def second_stage_killed(tiny_model: Path, tmp_path: Path) -> None:
+    """Checkpoints of a second stage under ``2``, and what its protection was under ``saved``."""
+    first = trained_once(tiny_model, tmp_path / "1", Replay(), **CHECKPOINTED)
+    first.protection.end_stage()
+    first.protection.save(tmp_path / "saved")
+    changes = CHECKPOINTED | {"callbacks": [StopAt(2)]}
+    second = made("transformers", tiny_model, tmp_path / "2", model=first.model, **changes)
+    with pytest.raises(KeyboardInterrupt):
+        protect(second, first.protection).train()
+
+
+def test_second_stage_resumed_without_what_the_first_left_is_refused(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    second_stage_killed(tiny_model, tmp_path)
+    again = protect(made("transformers", tiny_model, tmp_path / "2", **CHECKPOINTED), [Replay()])
+    with pytest.raises(UsageError, match="is a checkpoint of stage 2, but stage 1") as told:
+        again.train(resume_from_checkpoint=True)
+    assert "previous=FOLDER" in str(told.value)
+
+
+def test_checkpoint_of_the_stage_before_is_not_gone_on_from(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    second_stage_killed(tiny_model, tmp_path)
+    second = made("transformers", tiny_model, tmp_path / "1", **CHECKPOINTED)
+    protect(second, [Replay()], previous=tmp_path / "saved")
+    with pytest.raises(UsageError, match="is a checkpoint of stage 1, but stage 2") as told:
+        second.train(resume_from_checkpoint=True)
+    assert "an output_dir of its own" in str(told.value)
+
+
+def test_rows_that_teach_nothing_are_remembered_as_such(tiny_model: Path, tmp_path: Path) -> None:
+    """The last row and another one; places of rows in buffers count them."""
+    first = made("transformers", tiny_model, tmp_path / "1", max_steps=2)
+    rows = first.train_dataset.to_list()
+    for row in (rows[3], rows[-1]):
+        row["labels"] = [-100] * len(row["labels"])
+    first.train_dataset = datasets.Dataset.from_list(rows)
+    protect(first, [Replay(ratio=0.5)]).train()
+    first.protection.end_stage()
+    first.protection.save(tmp_path / "saved")
+    changes: dict[str, Any] = {"offset": 1, "model": first.model, "max_steps": 2}
+    found = []
+    for given in ({"methods": first.protection}, {"previous": tmp_path / "saved"}):
+        second = made("transformers", tiny_model, tmp_path / "2", **changes)
+        protect(second, **{"methods": [Replay(ratio=0.5)], **given}).train()
+        mixed = second.protection.rows
+        found.append(texts([mixed[i] for i in range(len(mixed))], fresh_tokenizer()))
+    assert found[0] == found[1]
+    assert any("colour 0-" in text for text in found[0])
+
+
+def test_methods_are_in_a_checkpoint_before_older_ones_are_deleted(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two must not cost the stage."""
+    saved = Compose.save
+
+    def killed(methods: Compose, folder: Path) -> None:
+        if "checkpoint-2" in folder.parts:
+            raise KeyboardInterrupt
+        saved(methods, folder)
+
+    monkeypatch.setattr(Compose, "save", killed)
+    trainer = made("transformers", tiny_model, tmp_path, save_total_limit=1, **CHECKPOINTED)
+    with pytest.raises(KeyboardInterrupt):
+        protect(trainer, [Replay()]).train()
+    assert (tmp_path / "checkpoint-1" / "trainer_state.json").is_file()
+
+
+def test_checkpoint_broken_off_is_refused_and_the_one_before_it_named(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trained_once(tiny_model, tmp_path, Replay(), **CHECKPOINTED)
+    (tmp_path / "checkpoint-2" / "trainer_state.json").unlink()
+    trainer = protect(made("transformers", tiny_model, tmp_path, **CHECKPOINTED), [Replay()])
+    with pytest.raises(UsageError, match="checkpoint-2: is not whole") as told:
+        trainer.train(resume_from_checkpoint=True)
+    assert "/checkpoint-1')" in str(told.value)
 
 
 def test_checkpoint_of_an_unprotected_training_is_refused(tiny_model: Path, tmp_path: Path) -> None:

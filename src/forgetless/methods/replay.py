@@ -78,6 +78,10 @@ class Replay(Method[ReplayConfig]):
         super().__init__(config, **options)
         self._buffer = Buffer(self.config.buffer, self.config.size)
         self.learns_from_model = self.config.select != "random" and self.config.ratio > 0
+        if self.config.general is not None:
+            self.only_in_runs = (
+                "general rows are rendered as a plan says; without  general  replay works"
+            )
 
     @property
     def rehearsed_share(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import Trainer, TrainerCallback
 
 from forgetless.methods.base import Batch
 from forgetless.methods.compose import Compose
+from forgetless.models.forward import logits_at
 
 if TYPE_CHECKING:
     _Base = Trainer
@@ -17,6 +19,32 @@ else:
     _Base = object  # it stands before the trainer's own class
 
 IGNORED = -100  # the label that transformers leaves out of losses and token counts
+
+
+def forward_pass(
+    model: Any,
+    inputs: Mapping[str, torch.Tensor],
+    replayed: torch.Tensor,
+    keys: torch.Tensor,
+    learned_tokens: torch.Tensor | int | None,
+) -> Batch:
+    """Logits where something is learned, with the head only there, and what is learned.
+
+    Args:
+        model: The model, wrapped for several processes or not.
+        inputs: ``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each of shape
+            (batch, length).
+        replayed: Whether each row is rehearsal, shape (batch,).
+        keys: ``Encoded.key`` of each row, shape (batch,).
+        learned_tokens: Learned tokens in the whole optimiser step; None: those of this batch.
+    """
+    labels = inputs["labels"][:, 1:]
+    columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
+    place = inputs["input_ids"], inputs["attention_mask"], inputs["position_ids"], columns
+    logits = logits_at(model, *place)
+    targets = labels[:, columns]
+    learned = targets.ne(IGNORED).sum() if learned_tokens is None else learned_tokens
+    return Batch(*place, logits, targets, replayed, keys, max(1.0, float(learned)))
 
 
 def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
@@ -60,8 +88,8 @@ class StepPhases(_Base):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log the norm of the pulls beside the loss and the gradient's."""
-        if self.pull_norm:
-            logs = logs | {"pull_norm": self.pull_norm}
+        if self.pull_norm and "loss" in logs:  # not of an evaluation, nor of the whole training
+            logs["pull_norm"] = self.pull_norm
         super().log(logs, *args, **kwargs)
 
 
@@ -74,7 +102,7 @@ class _AroundTheStep(TrainerCallback):
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del state, control, kwargs
         methods, model = self._trainer.methods, self._trainer.model
-        if not args.max_grad_norm:  # then the Trainer does not call _clip_grad_norm
+        if (args.max_grad_norm or 0) <= 0:  # then the Trainer does not call _clip_grad_norm
             methods.change_gradient(model)
         self._trainer.pull_norm = methods.pull(model)
         methods.before_step(model)

@@ -14,45 +14,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from forgetless.errors import PlanError, UsageError
-from forgetless.methods.base import (
-    AddsLoss,
-    Batch,
-    ChangesGradient,
-    Method,
-    MixesData,
-    Stage,
-    WeighsTokens,
-    Workbench,
-)
+from forgetless.errors import UsageError
+from forgetless.methods.base import LooksAhead, Method, Stage, Workbench
 from forgetless.methods.compose import Compose
-from forgetless.models.forward import context_length, logits_at
-from forgetless.plan import TaskConfig, TrainingConfig
+from forgetless.models.forward import context_length, evaluation_mode
+from forgetless.plan import TrainingConfig
 from forgetless.storage import replace_folder
-from forgetless.tasks.examples import Encoder, Examples
+from forgetless.tasks.examples import Examples
+from forgetless.training.obstacles import refuse_rows, refuse_what_cannot_work
 from forgetless.training.others_rows import (
     KEYS,
     REPLAYED,
     Collate,
     MarkedCollator,
     MixedRows,
+    TokenEncoder,
     TokenTask,
-    as_item,
+    collator_of,
+    completed,
+    items_of,
     taught,
 )
-from forgetless.training.phases import IGNORED, StepPhases, step_loss
+from forgetless.training.phases import StepPhases, forward_pass, step_loss
+from forgetless.training.remembered import (
+    METHODS,
+    STATE,
+    load_stages,
+    may_be_replaced,
+    save_stage_number,
+    save_stages,
+    stage_of,
+    stage_task,
+)
 
 T = TypeVar("T", bound=Trainer)
-
-STATE = "forgetless"  # folder in a checkpoint
 
 
 class Protection:
@@ -69,6 +71,9 @@ class Protection:
         self._earlier: list[TokenTask] = []
         self._trainer: Any = None
         self._bench: Workbench | None = None
+        self._adapted = 0  # the stage that the model was adapted for
+        self._dataset: Any = None  # what the stage was begun with
+        self._trained = False  # whether a training of the stage came to its end
         self.rows: MixedRows | None = None
 
     def end_stage(self) -> None:
@@ -85,38 +90,41 @@ class Protection:
             raise UsageError(
                 f"stage {self.stage} was not trained", fix="call trainer.train() before end_stage()"
             )
-        training = bench.model.training
-        bench.model.eval()
-        self.methods.settle(bench)
-        self.methods.keep_rows(bench.stage)
-        self.methods.end_stage(bench)
-        bench.model.train(training)
+        _unprepared(self._trainer)
+        with evaluation_mode(bench.model):
+            self.methods.settle(bench)
+            self.methods.keep_rows(bench.stage)
+            self.methods.end_stage(bench)
         bench.model.zero_grad(set_to_none=True)
         self._earlier += cast("tuple[TokenTask, ...]", bench.stage.tasks)
         self.stage += 1
-        self._bench = self.rows = None
+        self._bench = self._dataset = self.rows = None
+        self._trained = False
         self._trainer.optimizer = self._trainer.lr_scheduler = None  # anew for the next stage
 
     def save(self, folder: str | Path) -> None:
         """Write what is remembered, so that another process can go on with the next stage.
 
         Rows of earlier stages are kept as token ids.
-        """
-        from safetensors.torch import save_file
 
-        with replace_folder(Path(folder)) as part:
-            self.methods.save(part / "methods")
-            for number, task in enumerate(self._earlier, start=1):
-                examples = _all(task)
-                save_file(
-                    {
-                        "ids": torch.from_numpy(examples.ids),
-                        "learned": torch.from_numpy(examples.learned),
-                        "offsets": torch.from_numpy(examples.offsets),
-                        "rows": torch.tensor([int(origin.row) for origin in examples.origins]),
-                    },
-                    part / f"stage-{number}.safetensors",
-                )
+        Args:
+            folder: A new or empty folder, or one of an earlier ``save``, which is replaced.
+
+        Raises:
+            UsageError: if the folder holds anything else, or the stage was not ended.
+        """
+        place = Path(folder).resolve()
+        if not may_be_replaced(place):
+            raise UsageError(
+                f"{folder}: holds something else than a saved protection, which save() would "
+                "delete",
+                fix="name a folder of its own:  trainer.protection.save('protection')",
+            )
+        if self._bench is not None:
+            raise self._not_ended()
+        with replace_folder(place) as part:
+            self.methods.save(part / METHODS)
+            save_stages(part, self._earlier)
 
     def restore(self, folder: str | Path) -> None:
         """Take back what :meth:`save` wrote.
@@ -124,44 +132,94 @@ class Protection:
         Raises:
             UsageError: if the folder does not hold it.
         """
-        from safetensors.torch import load_file
-
         folder = Path(folder)
-        if not (folder / "methods").is_dir():
-            raise UsageError(f"{folder}: holds no saved protection", fix="name a folder of save()")
-        self.methods.restore(folder / "methods")
-        self._earlier = []
-        while (file := folder / f"stage-{len(self._earlier) + 1}.safetensors").is_file():
-            self._earlier.append(_remembered(len(self._earlier) + 1, load_file(file)))
+        self._earlier = load_stages(folder)
+        self.methods.restore(folder / METHODS)
         self.stage = len(self._earlier) + 1
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write what the methods know in the midst of a stage into a trainer's checkpoint."""
+        with replace_folder(folder / STATE) as part:
+            self.methods.save(part / METHODS)
+            save_stage_number(part, self.stage)
+
+    def resume(self, trainer: Any, checkpoint: Path) -> None:
+        """Begin the stage as :meth:`begin` does, and go to where a checkpoint of it was written.
+
+        Raises:
+            UsageError: for a checkpoint without protection, broken off, or of another stage.
+        """
+        stage = stage_of(checkpoint)
+        if stage != self.stage:
+            raise UsageError(
+                f"{checkpoint}: is a checkpoint of stage {stage}, but stage {self.stage} is to be "
+                "trained",
+                fix="give protect() what was saved after the stage before:  previous=FOLDER"
+                if stage > self.stage
+                else "give each stage an output_dir of its own, or train from the start",
+            )
+        known = checkpoint / STATE / METHODS
+        self.methods.restore(known)  # rehearsed rows are drawn from what is in it
+        self.begin(trainer)
+        self.methods.restore(known)
 
     def attach(self, trainer: Any) -> None:
         """Put the methods to work in a trainer; done by :func:`protect`."""
+        if self._trained:
+            raise self._not_ended()
         self._trainer = trainer
         self._bench = None
-        if self.methods.adapt_the_model:
-            self.methods.adapt(self._workbench(trainer))
+        self._adapt(self._workbench(trainer))
 
     def begin(self, trainer: Any) -> None:
-        """Before the first step of a stage: draw up its rows and let the methods look ahead."""
-        if self._bench is not None:
+        """Before the first step of a stage: draw up its rows and let the methods look ahead.
+
+        Where the stage was begun already, its training goes on.
+
+        Raises:
+            UsageError: if the trainer has another dataset by now, and the stage was not ended.
+        """
+        if self._bench is not None and trainer.train_dataset is self._dataset:
             return
+        if self._trained:
+            raise self._not_ended()
+        if trainer.brings_optimizer and trainer.optimizer is None:
+            raise UsageError(
+                "the trainer was made with an optimizer, whose state is of the stage before",
+                fix="give it another:  trainer.optimizer = ...",
+            )
+        refuse_rows(trainer, self.methods)
         bench = self._workbench(trainer)
+        if self._adapted != self.stage:
+            self._adapt(bench)
         pools = self.methods.rehearsal(bench)
         self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
         bench.steps = _steps(trainer.args, len(self.rows or trainer.train_dataset))
-        everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
-        training = bench.model.training
-        bench.model.eval()
-        self.methods.start_stage(bench, everything)
-        bench.model.train(training)
-        self._bench = bench
+        if any(isinstance(method, LooksAhead) for method in self.methods.methods):
+            everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
+            with evaluation_mode(bench.model):
+                self.methods.start_stage(bench, everything)
+        self._bench, self._dataset = bench, trainer.train_dataset
+
+    def _adapt(self, bench: Workbench) -> None:
+        if self.methods.adapt_the_model:
+            self.methods.adapt(bench)
+        self._adapted = self.stage
+
+    def trained(self) -> None:
+        """Take note that a training came to its end."""
+        self._trained = True
+
+    def _not_ended(self) -> UsageError:
+        return UsageError(
+            f"stage {self.stage} was trained and not ended, so nothing would protect it",
+            fix="call  trainer.protection.end_stage()  first",
+        )
 
     def _workbench(self, trainer: Any) -> Workbench:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
-        dataset = trainer.train_dataset
-        task = _task(self.stage, len(dataset), lambda index: taught(collate, dataset[index]))
+        model = _unprepared(trainer)
+        collate, dataset = collator_of(trainer), trainer.train_dataset
+        task = stage_task(self.stage, len(dataset), lambda index: taught(collate, dataset[index]))
         stage = Stage(
             number=self.stage,
             name=task.name,
@@ -171,7 +229,7 @@ class Protection:
         )
         context = context_length(model)
         tokenizer = trainer.processing_class
-        encoder = Encoder(tokenizer, TrainingConfig(max_length=context), context)
+        encoder = TokenEncoder(tokenizer, TrainingConfig(max_length=context), context)
         return Workbench(stage, model, tokenizer, encoder)
 
 
@@ -201,7 +259,8 @@ def protect(
         >>> trainer.protection.end_stage()                      # doctest: +SKIP
     """
     protection = methods if isinstance(methods, Protection) else Protection(Compose(methods))
-    _refuse_what_cannot_work(trainer, protection.methods)
+    refuse_what_cannot_work(trainer, protection.methods)
+    refuse_rows(trainer, protection.methods)
     if previous is not None:
         protection.restore(previous)
     protected = cast("Any", trainer)
@@ -209,6 +268,7 @@ def protect(
         protected.__class__ = _protected(protected.__class__)
         protected.add_callback(_EpochsCounted(protected))
         protected.add_phases()
+        protected.brings_optimizer = protected.optimizer is not None
     protected.protection = protection
     protected.methods = protection.methods
     protection.attach(protected)
@@ -219,22 +279,19 @@ class _Protected(StepPhases):
     """What a protected trainer does otherwise than its class."""
 
     protection: Protection
+    brings_optimizer: bool
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         checkpoint = resume_from_checkpoint
         if checkpoint is True:
             checkpoint = get_last_checkpoint(self.args.output_dir)
-        state = Path(checkpoint) / STATE if checkpoint else None
-        if state is not None and not state.is_dir():
-            raise UsageError(
-                f"{checkpoint}: was written without protection", fix="train from the start"
-            )
-        if state is not None:
-            self.methods.restore(state)
-        self.protection.begin(self)
-        if state is not None:
-            self.methods.restore(state)
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        if checkpoint:
+            self.protection.resume(self, Path(checkpoint))
+        else:
+            self.protection.begin(self)
+        result = super().train(resume_from_checkpoint, *args, **kwargs)
+        self.protection.trained()
+        return result
 
     def get_train_dataloader(self) -> Any:
         rows = self.protection.rows
@@ -261,30 +318,24 @@ class _Protected(StepPhases):
         num_items_in_batch: Any = None,
     ) -> Any:
         if KEYS not in inputs:  # no method looks at the loss, or this is an evaluation
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = inputs["labels"][:, 1:]
-        columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        positions = inputs.get("position_ids", (mask.cumsum(1) - 1).clamp(min=0))
-        logits = logits_at(model, ids, mask, positions, columns)
-        targets = labels[:, columns]
-        learned = (
-            num_items_in_batch if num_items_in_batch is not None else targets.ne(IGNORED).sum()
-        )
-        batch = Batch(
-            *(ids, mask, positions, columns, logits, targets),
-            *(inputs[REPLAYED], inputs[KEYS], max(1.0, float(learned))),
-        )
+            return super().compute_loss(
+                model,
+                inputs,
+                return_outputs=return_outputs,
+                num_items_in_batch=num_items_in_batch,
+            )
+        marks = inputs[REPLAYED], inputs[KEYS]
+        batch = forward_pass(model, completed(inputs), *marks, num_items_in_batch)
         loss = step_loss(self.methods, self.model, batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes
         return loss
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
+        if self.args.should_save:  # before the Trainer does, for it then deletes older checkpoints
             folder = Path(self._get_output_dir(trial=trial))
-            self.methods.save(folder / f"checkpoint-{self.state.global_step}" / STATE)
+            self.protection.save_checkpoint(folder / f"checkpoint-{self.state.global_step}")
+        super()._save_checkpoint(model, trial)
 
 
 @cache
@@ -294,7 +345,10 @@ def _protected(kind: Any) -> Any:
 
 
 class _EpochsCounted(TrainerCallback):
-    """Draws other rehearsed rows in every epoch."""
+    """Draws other rehearsed rows in every epoch.
+
+    With several processes accelerate's data loader tells its sampler of an epoch, not its dataset.
+    """
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
@@ -303,28 +357,6 @@ class _EpochsCounted(TrainerCallback):
         del args, control, kwargs
         if self._trainer.protection.rows is not None:
             self._trainer.protection.rows.set_epoch(int(state.epoch + 1e-6))
-
-
-def _task(number: int, count: int, encoded: Any) -> TokenTask:
-    name = f"stage-{number}"
-    rows = TokenTask.numbered(count)
-    return TokenTask(TaskConfig(name=name, train=name), rows, (), encoded=encoded)
-
-
-def _all(task: TokenTask) -> Examples:
-    encoder = Encoder(None, TrainingConfig(max_length=1 << 30))
-    return encoder.encode([(task, row) for row in task.train], rehearsal=True)
-
-
-def _remembered(number: int, saved: dict[str, torch.Tensor]) -> TokenTask:
-    """A task of an earlier process, from the tokens of its rows."""
-    arrays = {name: tensor.numpy() for name, tensor in saved.items()}
-    examples = Examples(arrays["ids"], arrays["learned"], arrays["offsets"], [])
-    of_row: dict[int, list[int]] = {}
-    for index, row in enumerate(arrays["rows"].tolist()):
-        of_row.setdefault(row, []).append(index)
-    count = max(of_row, default=-1) + 1
-    return _task(number, count, lambda row: [examples[i] for i in of_row.get(row, [])])
 
 
 def _steps(args: Any, rows: int) -> int:
@@ -338,64 +370,26 @@ def _steps(args: Any, rows: int) -> int:
 
 def _mixed(trainer: Any, bench: Workbench, pools: list[tuple[float, Examples]]) -> MixedRows:
     """The trainer's rows with rehearsed ones among them."""
-    columns = list(dict(trainer.train_dataset[0]))
-    if trainer.args.remove_unused_columns:
-        trainer._set_signature_columns_if_needed()
-        columns = [name for name in columns if name in trainer._signature_columns]
-    labels_optional = type(trainer.data_collator).__module__.startswith("trl.")
     return MixedRows(
         trainer.train_dataset,
-        int(bench.new.lengths.sum()),
+        int(bench.new.lengths.sum()) if pools else 0,
         pools,
-        partial(as_item, columns=columns, labels_optional=labels_optional),
+        items_of(trainer),
         lambda pool, turn: bench.stage.rng(f"rehearsal/{pool}", turn),
     )
 
 
-def _refuse_what_cannot_work(trainer: Any, methods: Compose) -> None:
-    """Say at once what a method and this trainer cannot do together."""
-    if not isinstance(trainer, Trainer):
-        raise UsageError(
-            f"protect() was given a {type(trainer).__name__}, needed a transformers.Trainer"
-        )
-    if trainer.train_dataset is None or not hasattr(trainer.train_dataset, "__len__"):
-        raise UsageError(
-            "the trainer's train_dataset has no length, and methods count its rows",
-            fix="give the trainer a datasets.Dataset or another map-style dataset",
-        )
-    for method in methods.methods:
-        if method.only_in_runs:
-            raise PlanError(
-                f"methods: {method.name} cannot act in your own trainer: {method.only_in_runs}",
-                fix="use  forgetless run  with a plan, or leave it out",
-            )
-        if reason := _obstacle(trainer, method):
-            raise PlanError(f"methods: {method.name} cannot act in this trainer: {reason}")
+def _unprepared(trainer: Any) -> Any:
+    """The trainer's model as it was before a training, which prepares it anew.
 
-
-def _obstacle(trainer: Any, method: Method[Any]) -> str:
-    """Why a method cannot act in a trainer, or nothing."""
-    args = trainer.args
-    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
-    if sharded and not isinstance(method, MixesData):
-        return "weights are sharded over processes; use DDP (accelerate launch without FSDP)"
-    if isinstance(method, ChangesGradient) and args.fp16:
-        return "fp16 scales the gradient; use bf16"
-    if isinstance(method, MixesData) and args.dataloader_persistent_workers:
-        return "persistent workers keep the rows of the first epoch; set it to False"
-    if not isinstance(method, AddsLoss | WeighsTokens):
-        return ""
-    if args.n_gpu > 1:
-        return "it needs each row's logits, which DataParallel spreads; use  accelerate launch"
-    if getattr(trainer, "padding_free", False):
-        return "it looks at each row; set padding_free=False (packing_strategy='wrapped')"
-    own = type(trainer).compute_loss.__module__.split(".")[0] not in ("transformers", "trl")
-    if own and not isinstance(trainer, _Protected):
-        return f"{type(trainer).__name__} has a compute_loss of its own, which it would replace"
-    if trainer.compute_loss_func is not None or trainer.label_smoother is not None:
-        return "it replaces the loss; leave out compute_loss_func and label_smoothing_factor"
-    if getattr(args, "loss_type", None) not in (None, "nll") or getattr(
-        trainer, "aux_loss_enabled", False
-    ):
-        return "it replaces the loss; use loss_type='nll' and no auxiliary loss"
-    return ""
+    Methods look at it in its own precision, and DDP sees what is trained by then.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        return model
+    # unwrap_model(..., keep_fp32_wrapper=False) would take off the model's own decorators, too
+    if (forward := vars(model).pop("_original_forward", None)) is not None:
+        model.forward = forward
+        vars(model).pop("_is_accelerate_prepared", None)
+    trainer.model_wrapped = trainer.model
+    return model

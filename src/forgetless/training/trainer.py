@@ -16,12 +16,11 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
-from forgetless.methods.base import Batch
 from forgetless.methods.compose import Compose
-from forgetless.models.forward import logits_at, pad_left, pad_like
+from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.training.checkpoints import seal
-from forgetless.training.phases import IGNORED, StepPhases, step_loss
+from forgetless.training.phases import IGNORED, StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
 
 WEIGHTS = "trained.safetensors"
@@ -141,13 +140,8 @@ class StageTrainer(StepPhases, Trainer):
     ) -> torch.Tensor:
         """Summed cross-entropy of the learned tokens over their number in the whole step."""
         assert not return_outputs
-        labels = inputs["labels"][:, 1:]
-        columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
-        place = inputs["input_ids"], inputs["attention_mask"], inputs["position_ids"], columns
-        logits = logits_at(model, *place)
-        targets = labels[:, columns]
-        learned = float(num_items_in_batch or (targets != IGNORED).sum())
-        batch = Batch(*place, logits, targets, inputs["replayed"], inputs["keys"], learned)
+        marks = inputs["replayed"], inputs["keys"]
+        batch = forward_pass(model, inputs, *marks, num_items_in_batch)
         return step_loss(self.methods, self.model, batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
