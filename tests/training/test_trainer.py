@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from forgetless.models.save import save_stage_model
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
@@ -23,6 +24,7 @@ from tests.training.build import (
     distance,
     exchange,
     fresh,
+    load,
     make_task,
     one_stage_a_task,
     settings,
@@ -262,6 +264,19 @@ def test_bfloat16_arithmetic_leaves_the_weights_in_float32(
     assert {p.dtype for p in rounded.model.parameters()} == {torch.float32}
     assert rounded.losses[0] == pytest.approx(exact.losses[0], rel=0.01)
     assert rounded.losses[0] != exact.losses[0]
+
+
+def test_a_model_trained_in_bfloat16_computes_in_memory_as_it_does_from_disk(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """The Trainer leaves its autocast on the model, which a model from disk does not have."""
+    loaded = fresh(tiny_model)
+    (stage,) = one_stage_a_task([colour_task("a")])
+    train(loaded, stage, settings(precision="bfloat16"), tmp_path / "checkpoints")
+    save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
+    ids = torch.arange(8).unsqueeze(0)
+    with torch.no_grad():
+        assert loaded.model(ids).logits.equal(load(tmp_path / "model").model(ids).logits)
 
 
 def test_training_writes_nothing_to_the_terminal(
