@@ -17,6 +17,7 @@ from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
 from forgetless.training.phases import IGNORED
+from forgetless.training.stage import training_arguments
 from forgetless.training.trainer import Collator
 from tests.training.build import (
     colour_task,
@@ -277,6 +278,19 @@ def test_a_model_trained_in_bfloat16_computes_in_memory_as_it_does_from_disk(
     ids = torch.arange(8).unsqueeze(0)
     with torch.no_grad():
         assert loaded.model(ids).logits.equal(load(tmp_path / "model").model(ids).logits)
+
+
+def test_one_device_is_used_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On several the Trainer would spread a batch over all, which the loss is not made for."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    config = settings(batch_size=3, precision="float32")
+    arguments = training_arguments(config, 5, tmp_path, "cuda", seed=0)
+    assert arguments.n_gpu == 1
+    assert arguments.train_batch_size == 3
 
 
 def test_training_writes_nothing_to_the_terminal(

@@ -105,7 +105,7 @@ def train_stage(
     use_cache = getattr(bench.model.config, "use_cache", True)
     trainer = StageTrainer(
         bench.model,
-        _arguments(config, steps, checkpoints, device, bench.stage.seed),
+        training_arguments(config, steps, checkpoints, device, bench.stage.seed),
         schedule,
         methods,
         bench.pad_id,
@@ -155,11 +155,14 @@ def _unmarked(model: Any) -> Iterator[None]:
         model.forward = own
 
 
-def _arguments(config: TrainingConfig, steps: int, folder: Path, device: str, seed: int) -> Any:
+def training_arguments(
+    config: TrainingConfig, steps: int, folder: Path, device: str, seed: int
+) -> Any:
+    """What the settings of a stage are in the Trainer's words."""
     from transformers import TrainingArguments
 
     bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device == "cuda")
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
@@ -186,6 +189,10 @@ def _arguments(config: TrainingConfig, steps: int, folder: Path, device: str, se
         label_names=["labels"],
         **_recomputation(config),
     )
+    # On several devices the Trainer would spread each batch, and hand the loss parts of it.
+    _ = arguments.device  # counts the devices
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _recomputation(config: TrainingConfig) -> dict[str, Any]:
