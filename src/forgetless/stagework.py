@@ -112,8 +112,6 @@ class StageWork:
             from forgetless.training.stage import resume_point, train_stage
 
             path = self._folder.stage_path(stage.name)
-            (path / "checkpoints").mkdir(exist_ok=True)
-            write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
             loaded = self._model(start)
             self._in_memory = None  # from here on it is no longer what ``start`` left
             self._progress.working("tokenising")
@@ -122,6 +120,8 @@ class StageWork:
             self._methods.adapt(bench)
             schedule = build_schedule(bench, self._methods, self._config)
             self._warn_of_length(stage, schedule)
+            (path / "checkpoints").mkdir(exist_ok=True)
+            write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
             training = train_stage(
                 bench,
                 schedule,

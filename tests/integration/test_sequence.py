@@ -379,6 +379,22 @@ def test_data_changed_between_a_kill_and_the_restart_is_refused(
     assert run_sequence(wanted).results.state == "finished"
 
 
+def test_a_run_that_was_refused_for_a_row_goes_on_once_the_row_is_mended(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "yes"} for i in range(8)]
+    train = write_rows(tmp_path / "own.jsonl", [*rows, {"prompt": "8?", "completion": "c" * 300}])
+    test = write_rows(tmp_path / "own_test.jsonl", [{"prompt": "x?", "completion": "no"}])
+    own = {"name": "own", "train": str(train), "test": str(test)}
+    wanted = plan(sequence=[plan().sequence[0], own])
+    with pytest.raises(DataError, match="more than the model's context of 256"):
+        run_sequence(wanted)
+    write_rows(train, rows)
+    watcher = Recorder()
+    assert run_sequence(wanted, watcher).results.state == "finished"
+    assert watcher.trained_stages == ["2-own"]
+
+
 def test_lost_scores_are_made_again(plan: MakePlan) -> None:
     result = run_sequence(plan())
     scores = result.path / "stages" / "2-second" / "scores.jsonl"
