@@ -15,7 +15,7 @@ from typing import Any
 from forgetless.evaluation.scorer import unscorable
 from forgetless.methods.base import Workbench
 from forgetless.models.forward import context_length
-from forgetless.models.load import load_tokenizer, model_skeleton, pick_device
+from forgetless.models.load import load_tokenizer, model_skeleton
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.examples import Encoder
@@ -89,7 +89,7 @@ def estimate(plan: Plan) -> Estimate:
     methods, config = experiment.methods, experiment.plan.training
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
     context = context_length(skeleton)
-    device = pick_device(config.device)
+    device = experiment.device
     speed = _flops_per_second(device, config.precision) * EFFICIENCY
     stages = []
     trainable = parameters

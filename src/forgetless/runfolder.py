@@ -173,7 +173,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest on disk if it is this plan's, or a new one."""
+    """The manifest on disk if it is this plan's, or a new one where no stage is on record yet."""
     file = path / "manifest.json"
     if not file.is_file():
         strangers = [p.name for p in path.iterdir() if not p.name.startswith(".")]
@@ -185,28 +185,10 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
                 f"{path}: not a run folder, it holds {sorted(strangers)[0]!r}",
                 fix="name an empty or new folder:  --set output=runs/other",
             )
-        write_text(path / "plan.yaml", plan.to_yaml())
-        manifest = {
-            "format": FORMAT,
-            "name": path.name,
-            **facts,
-            "state": "running",
-            "seed": plan.training.seed,
-            "created": _now(),
-            "finished": None,
-            "versions": versions(),
-            "machine": {
-                "platform": platform.platform(terse=True),
-                "processor": platform.machine(),
-                "threads": threads(),
-            },
-            "plan_sha256": plan.fingerprint(),
-            "stages": [],
-            "warnings": [],
-        }
-        write_json(file, manifest)
-        return manifest
+        return _new_manifest(path, plan, facts)
     manifest = _read_manifest(file)
+    if not manifest["stages"]:
+        return _new_manifest(path, plan, facts)
     if manifest["plan_sha256"] != plan.fingerprint():
         raise RunFolderError(
             f"{path}: holds results of another plan: {_difference(path, plan)}",
@@ -218,6 +200,31 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
         for task in facts["tasks"]
     ]
     return manifest | {"tasks": tasks}
+
+
+def _new_manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin a run: its plan and a manifest without stages, both on disk."""
+    write_text(path / "plan.yaml", plan.to_yaml())
+    manifest = {
+        "format": FORMAT,
+        "name": path.name,
+        **facts,
+        "state": "running",
+        "seed": plan.training.seed,
+        "created": _now(),
+        "finished": None,
+        "versions": versions(),
+        "machine": {
+            "platform": platform.platform(terse=True),
+            "processor": platform.machine(),
+            "threads": threads(),
+        },
+        "plan_sha256": plan.fingerprint(),
+        "stages": [],
+        "warnings": [],
+    }
+    write_json(path / "manifest.json", manifest)
+    return manifest
 
 
 def _read_manifest(file: Path) -> dict[str, Any]:

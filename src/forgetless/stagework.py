@@ -104,9 +104,11 @@ class StageWork:
         return False
 
     def train(self, stage: Stage, start: Stage) -> None:
-        """Train the stage from where ``start`` ended; the untouched model is only recorded."""
+        """Train the stage from where ``start`` ended; the untouched model is only loaded."""
         training: dict[str, Any] | None = None
-        if stage.number > 0:
+        if stage.number == 0:
+            self._model(stage)  # one that cannot be had leaves no stage on record
+        else:
             from forgetless.models.save import save_stage_model
             from forgetless.training.schedule import build_schedule
             from forgetless.training.stage import resume_point, train_stage

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import forgetless
 from forgetless.errors import (
@@ -102,7 +103,6 @@ def test_the_saved_plan_continues_the_run_from_anywhere(
 
 
 def test_saved_models_load_without_forgetless(plan: MakePlan, data: Path) -> None:
-    import torch
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -181,6 +181,25 @@ def test_the_folder_of_another_plan_is_refused_with_the_difference(plan: MakePla
         run_sequence(plan(training={"learning_rate": 1e-3}))
     assert "training.learning_rate is 0.003 there and 0.001 here" in refused.value.message
     assert "--set output=" in str(refused.value)
+
+
+def test_a_plan_that_failed_before_its_first_stage_can_be_corrected(plan: MakePlan) -> None:
+    with pytest.raises(ModelError, match="'mistyped' cannot be had from the hub"):
+        run_sequence(plan(model="mistyped"))
+    result = run_sequence(plan(ask=["Who?"]))
+    assert result.results.state == "finished"
+    saved = forgetless.load_plan(result.path / "plan.yaml")
+    assert (saved.model.name, saved.ask) == (plan().model.name, ("Who?",))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wanted = plan(training={"device": "cuda"})
+    with pytest.raises(ModelError, match=r"training\.device is cuda, but torch finds none"):
+        run_sequence(wanted)
+    assert not Path(wanted.output).exists()
 
 
 def test_a_folder_with_other_things_in_it_is_refused(plan: MakePlan) -> None:
