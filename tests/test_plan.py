@@ -531,8 +531,15 @@ def _changed(value: Any) -> Any:
     return other[value]
 
 
-@pytest.mark.parametrize("field", sorted(set(TrainingConfig.model_fields) - {"device"}))
-def test_the_fingerprint_changes_with_every_training_setting(field: str) -> None:
+WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
+
+
+@pytest.mark.parametrize(
+    "field", sorted(set(TrainingConfig.model_fields) - {"device"} - WITHOUT_EFFECT)
+)
+def test_the_fingerprint_changes_with_every_training_setting_that_decides_the_weights(
+    field: str,
+) -> None:
     value = _changed(TrainingConfig.model_fields[field].default)
     assert plan(training={field: value}).fingerprint() != plan().fingerprint()
 
@@ -566,6 +573,11 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_results(
 
 def test_the_fingerprint_is_the_same_wherever_results_are_written() -> None:
     assert plan(output="here").fingerprint() == plan(output="there").fingerprint()
+
+
+@pytest.mark.parametrize("field", sorted(WITHOUT_EFFECT))
+def test_the_fingerprint_is_the_same_whatever_does_not_decide_the_weights(field: str) -> None:
+    assert plan(training={field: 7}).fingerprint() == plan().fingerprint()
 
 
 def test_short_and_long_forms_have_the_same_fingerprint() -> None:

@@ -19,9 +19,6 @@ from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
-# Settings that cannot change trained weights: runs that differ in them alone share their work.
-_WITHOUT_EFFECT = ("checkpoint_every", "scoring_batch_size")
-
 # Settings of a task that decide what a test item looks like and how it is scored.
 _SCORING = ("name", "score", "normalise", "render", "system", "max_new_tokens")
 
@@ -88,7 +85,7 @@ class Experiment:
         Two runs whose stage has the same fingerprint would train the same weights; methods that do
         not act in a stage (replay in the first) do not enter it.
         """
-        training = self.plan.training.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
+        training = self.plan.decisive()["training"]
         chain = [_digest({"model": self.plan.model.model_dump(), "weights": self.weights})]
         for stage in self.stages:
             acting = self.methods.acting_in(stage)

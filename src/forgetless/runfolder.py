@@ -194,6 +194,7 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
             f"{path}: holds results of another plan: {_difference(path, plan)}",
             fix="name another folder:  --set output=runs/other  (demo: --output), or delete this",
         )
+    write_text(path / "plan.yaml", plan.to_yaml())  # it may differ in what decides no result
     renderings = {task["name"]: task["rendering"] for task in manifest["tasks"]}
     tasks = [
         task | {"rendering": renderings.get(task["name"], task["rendering"])}
@@ -253,10 +254,10 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 def _difference(path: Path, plan: Plan) -> str:
     """The first settings in which the plan in the folder differs from this one."""
     try:
-        there, here = _flat(load_plan(path / "plan.yaml").resolved()), _flat(plan.resolved())
+        there, here = _flat(load_plan(path / "plan.yaml").decisive()), _flat(plan.decisive())
     except Exception:  # the message must not fail on a damaged plan.yaml
         return "its settings differ"
-    keys = [k for k in sorted({*there, *here}) if k != "output" and there.get(k) != here.get(k)]
+    keys = [k for k in sorted({*there, *here}) if there.get(k) != here.get(k)]
     parts = [f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in keys[:3]]
     return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
@@ -271,22 +272,22 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for name, inner in pairs for k, v in _flat(inner, f"{name}.").items()}
 
 
-def finished_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest of another run, if it has finished a stage of this name and fingerprint.
+def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
+    """The manifest of another run, if it has trained a stage of this name and fingerprint.
 
     Raises:
         RunFolderError: if there is no run, or the files of that stage are not those it wrote.
     """
     manifest = _read_manifest(path / "manifest.json")
     same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
-    if not same or same[0]["state"] != "done":
+    if not same:
         return None
     RunFolder(path, manifest).verify(name)
     return manifest
 
 
 def share_files(source: Path, target: Path) -> None:
-    """Put the files of a finished stage here too, as hard links where the file system can."""
+    """Put the files of a trained stage here too, as hard links where the file system can."""
 
     def place(origin: str, copy: str) -> str:
         try:

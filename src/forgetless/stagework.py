@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import RunFailed
 from forgetless.methods.base import Stage, Workbench
+from forgetless.plan import TrainingConfig
 from forgetless.preparation import Experiment
 from forgetless.progress import Progress
-from forgetless.runfolder import RunFolder, finished_stage, hash_files, share_files
+from forgetless.runfolder import RunFolder, hash_files, share_files, trained_stage
 from forgetless.storage import write_text
 from forgetless.tasks.examples import Encoder
 
@@ -86,7 +88,7 @@ class StageWork:
         """Take the stage from a run that has done the identical work; False if there is none."""
         train_here = stage.number > 0 and self._methods.must_train
         for other in () if train_here else self._share_with:
-            manifest = finished_stage(other, stage.name, self._fingerprints[stage.number])
+            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
             if manifest is None:
                 continue
             entry = next(e for e in manifest["stages"] if e["name"] == stage.name)
@@ -124,15 +126,17 @@ class StageWork:
             self._warn_of_length(stage, schedule)
             (path / "checkpoints").mkdir(exist_ok=True)
             write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
-            training = train_stage(
-                bench,
-                schedule,
-                self._methods,
-                self._config,
-                path / "checkpoints",
-                self._experiment.device,
-                self._progress.trained,
-            ).to_json()
+            doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
+            with _out_of_memory_explained(doing, _smaller_batches(self._config)):
+                training = train_stage(
+                    bench,
+                    schedule,
+                    self._methods,
+                    self._config,
+                    path / "checkpoints",
+                    self._experiment.device,
+                    self._progress.trained,
+                ).to_json()
             loaded.model = bench.model
             self._progress.working("saving the model")
             save_stage_model(loaded.model, loaded.tokenizer, path)
@@ -144,14 +148,18 @@ class StageWork:
         """Score every task and ask the open questions."""
         from forgetless.evaluation.store import score_stage
 
-        scoring = score_stage(
-            self._model(stage),
-            self._experiment.tasks,
-            self._experiment.plan.ask,
-            self._config.scoring_batch_size,
-            self._folder.stage_path(stage.name),
-            self._progress.scored,
-        )
+        size = self._config.scoring_batch_size
+        doing = f"{stage.name}: out of memory while scoring {size} sequences"
+        smaller = f"--set training.scoring_batch_size={size // 2}" if size > 1 else None
+        with _out_of_memory_explained(doing, smaller):
+            scoring = score_stage(
+                self._model(stage),
+                self._experiment.tasks,
+                self._experiment.plan.ask,
+                size,
+                self._folder.stage_path(stage.name),
+                self._progress.scored,
+            )
         self._record_scored(stage, scoring)
 
     def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
@@ -219,3 +227,41 @@ class StageWork:
             entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
         )
         self._folder.write_matrix()
+
+
+@contextmanager
+def _out_of_memory_explained(doing: str, fix: str | None) -> Iterator[None]:
+    """Turn memory that ends into a message.
+
+    Args:
+        doing: The stage, and what it took the memory for.
+        fix: The settings that take less.
+
+    Raises:
+        RunFailed: when a device, or the machine, has no more memory.
+    """
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    try:
+        yield
+    except RuntimeError as error:
+        if should_reduce_batch_size(error):
+            raise RunFailed(
+                f"{doing} at a time; everything finished before is kept", fix=fix
+            ) from error
+        raise
+
+
+def _smaller_batches(config: TrainingConfig) -> str | None:
+    """Settings that train as many rows in a step with less memory; None where there are none."""
+    rows, elsewhere = config.batch_size, "--set output=runs/other"
+    if rows > 1:
+        fewer = next(size for size in range(rows // 2, 0, -1) if rows % size == 0)
+        accumulation = config.accumulation * rows // fewer
+        return (
+            f"--set training.batch_size={fewer} --set training.accumulation={accumulation} "
+            + elsewhere
+        )
+    if not config.gradient_checkpointing:
+        return f"--set training.gradient_checkpointing=true {elsewhere}"
+    return None

@@ -302,6 +302,67 @@ def test_a_full_disk_is_said_and_nothing_finished_is_lost(
     )
 
 
+def out_of_memory(*arguments: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_memory_that_ends_while_training_names_a_smaller_batch_with_the_same_steps(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.training.trainer.StageTrainer.training_step", out_of_memory)
+    fixes = []
+    for number, training in enumerate(
+        (
+            {"batch_size": 6, "accumulation": 2},
+            {"batch_size": 1},
+            {"batch_size": 1, "gradient_checkpointing": True},
+        )
+    ):
+        with pytest.raises(RunFailed, match="1-first: out of memory while training") as failed:
+            run_sequence(plan(str(number), training=training))
+        fixes.append(failed.value.fix)
+    assert fixes == [
+        "--set training.batch_size=3 --set training.accumulation=4 --set output=runs/other",
+        "--set training.gradient_checkpointing=true --set output=runs/other",
+        None,
+    ]
+
+
+def test_memory_that_ends_while_scoring_costs_no_training(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_sequence(plan("whole", training={"scoring_batch_size": 3}))
+
+    class SmallMemory(Recorder):
+        def scored(self, task: str, done: int, total: int) -> None:
+            if self.trained_stages and done:
+                out_of_memory()
+
+    with pytest.raises(RunFailed, match="1-first: out of memory while scoring 6 ") as failed:
+        run_sequence(plan(), SmallMemory())
+    assert failed.value.fix == "--set training.scoring_batch_size=3"
+    watcher = Recorder()
+    result = run_sequence(plan(training={"scoring_batch_size": 3}), watcher)
+    assert watcher.trained_stages == ["2-second"]
+    assert forgetless.load_plan(result.path / "plan.yaml").training.scoring_batch_size == 3
+    for stage in whole.matrix.stages:
+        scores = Path("stages") / stage / "scores.jsonl"
+        assert (result.path / scores).read_bytes() == (whole.path / scores).read_bytes()
+
+
+def test_a_stage_that_was_trained_and_not_scored_is_shared(plan: MakePlan) -> None:
+    class Stop(Recorder):
+        def scored(self, task: str, done: int, total: int) -> None:
+            if self.trained_stages:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sequence(plan("stopped"), Stop())
+    watcher = Recorder()
+    run_sequence(plan("other"), watcher, share_with=[Path(plan("stopped").output)])
+    assert watcher.trained_stages == ["2-second"]
+
+
 def test_joint_training_is_one_stage_that_trains_every_task(plan: MakePlan) -> None:
     result = run_sequence(plan(methods=["joint"]))
     assert result.matrix.stages == ("0-base", "1-joint")

@@ -18,6 +18,8 @@ Rendering = Literal["auto", "chat", "plain"]
 BUNDLED = "bundled:"
 HUB = "hub:"
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+# Settings of training that change no weights: runs that differ in them alone share their work.
+_WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -275,7 +277,10 @@ class Plan(Config):
             return text
         return yaml.safe_dump(resolved, sort_keys=False)  # PyYAML loses some line breaks unescaped
 
+    def decisive(self) -> dict[str, Any]:
+        """The part of :meth:`resolved` that decides the results; where they are written is not."""
+        return self.model_dump(mode="json", exclude={"output": True, "training": _WITHOUT_EFFECT})
+
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the results; where they are written does not."""
-        content = {key: value for key, value in self.resolved().items() if key != "output"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all that decides the results."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()
