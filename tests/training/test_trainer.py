@@ -81,7 +81,7 @@ def rate(step: int, steps: int, config: TrainingConfig) -> float:
     warm = round(steps * config.warmup)
     if step < warm:
         return config.learning_rate * step / warm
-    if config.schedule == "constant":  # transformers' plain constant schedule has no warm-up
+    if config.schedule == "constant":
         return config.learning_rate
     done = (step - warm) / (steps - warm)
     falling = 1 - done if config.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
@@ -150,6 +150,7 @@ def in_steps(rows: Sequence[Labelled], config: TrainingConfig) -> list[list[list
         {},
         {"accumulation": 3, "batch_size": 2},
         {"schedule": "cosine", "warmup": 0.4, "weight_decay": 0.3},
+        {"schedule": "constant"},
         {"schedule": "constant", "warmup": 0, "max_grad_norm": 0},
         {"max_grad_norm": 0.1, "batch_size": 1},
         {"steps": None, "epochs": 1, "batch_size": 5},  # a last step that is not full

@@ -168,7 +168,8 @@ def training_arguments(
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
+        # the Trainer's plain constant has no warm-up
+        lr_scheduler_type=config.schedule.replace("constant", "constant_with_warmup"),
         warmup_steps=round(steps * config.warmup),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm or math.inf,
