@@ -90,7 +90,7 @@ def estimate(plan: Plan) -> Estimate:
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
     context = context_length(skeleton)
     device = experiment.device
-    speed = _flops_per_second(device, config.precision) * EFFICIENCY
+    speed = _flops_per_second(device, config.in_bfloat16(device)) * EFFICIENCY
     stages = []
     trainable = parameters
     for stage in experiment.stages:
@@ -145,12 +145,11 @@ def _unscorable(experiment: Experiment, tokenizer: Any, context: int) -> list[st
     return warnings
 
 
-def _flops_per_second(device: str, precision: str) -> float:
+def _flops_per_second(device: str, half: bool) -> float:
     """Speed of a matrix product on the plan's device, measured in a tenth of a second."""
     import torch
 
     size = 768 if device == "cpu" else 4096
-    half = precision == "bfloat16" or (precision == "auto" and device == "cuda")
     a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if half else torch.float32)
 
     def product() -> None:

@@ -48,7 +48,7 @@ class ModelConfig(Config):
     revision: str | None = Field(default=None, description="hub revision (branch, tag or commit)")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="type of the weights; auto: float32 on a CPU, as saved on an accelerator",
+        description="type of the weights; auto: as saved on CUDA, float32 elsewhere",
     )
     attention: str | None = Field(
         default=None, description="attention implementation, e.g. sdpa or eager"
@@ -164,7 +164,7 @@ class TrainingConfig(Config):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="arithmetic of the forward pass; auto: bfloat16 on an accelerator",
+        description="arithmetic of the forward pass; auto: bfloat16 on CUDA, float32 elsewhere",
     )
     gradient_checkpointing: bool = Field(
         default=False, description="less memory for about 1.3x the time"
@@ -177,6 +177,10 @@ class TrainingConfig(Config):
         default="auto", description="where to compute"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is drawn")
+
+    def in_bfloat16(self, device: str) -> bool:
+        """Whether the forward pass computes in bfloat16 on a device."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and device == "cuda")
 
 
 class MethodSpec(Config):

@@ -161,7 +161,6 @@ def training_arguments(
     """What the settings of a stage are in the Trainer's words."""
     from transformers import TrainingArguments
 
-    bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device == "cuda")
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -173,7 +172,7 @@ def training_arguments(
         warmup_steps=round(steps * config.warmup),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm or math.inf,
-        bf16=bfloat16,
+        bf16=config.in_bfloat16(device),
         use_cpu=device == "cpu",
         seed=seed,
         data_seed=seed,
