@@ -107,42 +107,43 @@ class StageWork:
 
     def train(self, stage: Stage, start: Stage) -> None:
         """Train the stage from where ``start`` ended; the untouched model is only loaded."""
-        training: dict[str, Any] | None = None
         if stage.number == 0:
             self._model(stage)  # one that cannot be had leaves no stage on record
-        else:
-            from forgetless.models.save import save_stage_model
-            from forgetless.training.schedule import build_schedule
-            from forgetless.training.stage import resume_point, train_stage
+            self._record_trained(stage, None)
+            return
+        from forgetless.models.save import save_stage_model
+        from forgetless.training.schedule import build_schedule
+        from forgetless.training.stage import resume_point, train_stage
 
-            path = self._folder.stage_path(stage.name)
-            loaded = self._model(start)
-            self._in_memory = None  # from here on it is no longer what ``start`` left
-            self._progress.working("tokenising")
-            bench = self._bench(stage, loaded)
-            resume_point(path / "checkpoints", self._methods)
-            self._methods.adapt(bench)
-            schedule = build_schedule(bench, self._methods, self._config)
-            self._warn_of_length(stage, schedule)
-            (path / "checkpoints").mkdir(exist_ok=True)
-            write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
-            doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
-            with _out_of_memory_explained(doing, _smaller_batches(self._config)):
-                training = train_stage(
-                    bench,
-                    schedule,
-                    self._methods,
-                    self._config,
-                    path / "checkpoints",
-                    self._experiment.device,
-                    self._progress.trained,
-                ).to_json()
-            loaded.model = bench.model
-            self._progress.working("saving the model")
-            save_stage_model(loaded.model, loaded.tokenizer, path)
-            write_text(path / "train.jsonl", schedule.lines())
-            self._in_memory = (stage.name, loaded)
-        self._record_trained(stage, training)
+        path = self._folder.stage_path(stage.name)
+        loaded = self._model(start)
+        self._in_memory = None  # from here on it is no longer what ``start`` left
+        self._progress.working("tokenising")
+        bench = self._bench(stage, loaded)
+        resumed = resume_point(path / "checkpoints", self._methods)
+        self._methods.adapt(bench)
+        schedule = build_schedule(bench, self._methods, self._config)
+        self._warn_of_length(stage, schedule)
+        (path / "checkpoints").mkdir(exist_ok=True)
+        write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
+        doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
+        with _out_of_memory_explained(doing, _smaller_batches(self._config)):
+            training = train_stage(
+                bench,
+                schedule,
+                self._methods,
+                self._config,
+                path / "checkpoints",
+                self._experiment.device,
+                self._progress.trained,
+                resumed,
+            ).to_json()
+        loaded.model = bench.model
+        self._progress.working("saving the model")
+        save_stage_model(loaded.model, loaded.tokenizer, path)
+        write_text(path / "train.jsonl", schedule.lines())
+        self._in_memory = (stage.name, loaded)
+        self._record_trained(stage, training, bench)
 
     def score(self, stage: Stage) -> None:
         """Score every task and ask the open questions."""
@@ -192,17 +193,24 @@ class StageWork:
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
 
     def _record_trained(
-        self, stage: Stage, training: dict[str, Any] | None, shared_from: str | None = None
+        self,
+        stage: Stage,
+        training: dict[str, Any] | None,
+        bench: Workbench | None = None,
+        shared_from: str | None = None,
     ) -> None:
-        """Let the methods learn from the stage, save their state, then put it all on record."""
+        """Let the methods learn from the stage, save their state, then put it all on record.
+
+        ``bench`` is the one that the stage was trained on, if it was trained here.
+        """
         path = self._folder.stage_path(stage.name)
         if stage.number > 0:
             self._methods.keep_rows(stage)
             more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
             if more and self._methods.learn_at_end:
-                loaded = self._model(stage)
+                bench = bench or self._bench(stage, self._model(stage))
                 self._progress.working("learning what must be kept")
-                self._methods.end_stage(self._bench(stage, loaded))
+                self._methods.end_stage(bench)
         self._methods.save(path / "methods")
         self._folder.record(
             {

@@ -25,6 +25,7 @@ from forgetless.plan import make_plan
 from forgetless.progress import Progress
 from forgetless.runfolder import open_run
 from forgetless.sequence import run_sequence
+from forgetless.tasks.examples import Encoder
 from tests.integration.conftest import MakePlan, settings
 from tests.tiny import write_rows
 
@@ -165,6 +166,21 @@ def test_a_method_that_learns_from_its_stages_ends_the_same_whether_they_are_sha
     assert weights[0] == weights[1]
     assert state[0] == state[1]
     assert [note.split(":")[0] for note in watcher.notes if "taken from" in note] == taken
+
+
+def test_a_stages_rows_are_tokenised_once_also_where_a_method_learns_from_them_in_the_end(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised: list[str] = []
+    encode = Encoder.encode
+
+    def watched(self: Encoder, rows: Any, **more: Any) -> Any:
+        tokenised.append(rows[0][0].name)
+        return encode(self, rows, **more)
+
+    monkeypatch.setattr(Encoder, "encode", watched)
+    run_sequence(plan(methods=["ewc"]))
+    assert tokenised == ["first", "second"]
 
 
 def test_other_settings_share_nothing(plan: MakePlan) -> None:

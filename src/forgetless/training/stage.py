@@ -14,7 +14,7 @@ from typing import Any
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.training.checkpoints import latest_complete
+from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.schedule import Schedule
 
 
@@ -59,13 +59,12 @@ class TrainingReport:
         return asdict(self)
 
 
-def resume_point(checkpoints: Path, methods: Compose) -> Path | None:
+def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
     """The newest sound checkpoint; the methods take back what they knew at it."""
     resumed = latest_complete(checkpoints)
-    if resumed is None:
-        return None
-    methods.restore(resumed[0] / "methods")
-    return resumed[0]
+    if resumed is not None:
+        methods.restore(resumed[0] / "methods")
+    return resumed
 
 
 def train_stage(
@@ -76,8 +75,9 @@ def train_stage(
     checkpoints: Path,
     device: str,
     on_step: Any,
+    resumed: Checkpoint | None,
 ) -> TrainingReport:
-    """Train ``bench.model`` in place, continuing from a checkpoint if there is a sound one.
+    """Train ``bench.model`` in place, from the start or from a checkpoint.
 
     Args:
         bench: The stage and its model, already adapted by the methods.
@@ -87,6 +87,7 @@ def train_stage(
         checkpoints: Folder for checkpoints.
         device: ``cpu``, ``cuda`` or ``mps``.
         on_step: Called after every optimiser step with step, steps and loss.
+        resumed: What :func:`resume_point` gave.
 
     Raises:
         TrainingFailed: if loss or gradient stop being numbers.
@@ -97,9 +98,8 @@ def train_stage(
     steps = math.ceil(len(schedule) / rows_per_step)
     bench.steps = steps
     methods.start_stage(bench, schedule.examples)
-    resumed = latest_complete(checkpoints)
     spent = (0.0, 0.0)
-    if resumed is not None:
+    if resumed is not None:  # its state comes after what a method takes at the start
         methods.restore(resumed[0] / "methods")
         spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
     use_cache = getattr(bench.model.config, "use_cache", True)
