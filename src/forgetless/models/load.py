@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from forgetless.errors import ModelError
 from forgetless.models.quiet import quiet
 from forgetless.models.source import ModelSource, cache_folder, file_hash, find_model
 from forgetless.plan import ModelConfig
+from forgetless.storage import replace_folder
 
 log = logging.getLogger(__name__)
 
@@ -206,8 +206,6 @@ def converted_gguf(file: Path) -> Path:
         if (folder / "config.json").is_file():
             return folder
         log.info("converting %s to safetensors, once", file.name)
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
         place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         with _faults_explained(ModelSource("gguf", str(file)), "model"):
             tokenizer = AutoTokenizer.from_pretrained(**place)
@@ -215,9 +213,9 @@ def converted_gguf(file: Path) -> Path:
                 **place, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
             )
         model.config._name_or_path = file.stem
-        model.save_pretrained(part)
-        tokenizer.save_pretrained(part)
-        part.rename(folder)
+        with replace_folder(folder) as part:
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
     return folder
 
 
