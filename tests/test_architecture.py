@@ -28,8 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "runfolder": {"errors", "plan", "storage", "models", "tasks", "metrics", "result"},
     "stagework": {
         "tasks",
-        *("errors", "storage", "progress", "models", "methods", "training", "evaluation"),
-        *("preparation", "runfolder"),
+        *("errors", "plan", "storage", "progress", "models", "methods", "training"),
+        *("evaluation", "preparation", "runfolder"),
     },
     "sequence": {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),

@@ -5,7 +5,7 @@ next.  The branch decides the exit code of the command line: what the user can m
 ends with 2, what broke while working ends with 1.
 
     ForgetlessError
-    ├── UsageError           exit code 2: nothing was started
+    ├── UsageError           exit code 2: refused, mostly before anything starts
     │   ├── PlanError        an unknown key, a wrong value, methods that cannot work together
     │   ├── DataError        a missing file, a malformed row, an empty split
     │   ├── ModelError       a model that cannot be found, read or used for what was asked
@@ -38,7 +38,10 @@ class ForgetlessError(Exception):
 
 
 class UsageError(ForgetlessError):
-    """The input is at fault; nothing was started and nothing was lost."""
+    """The input is at fault; found before work starts, or when a later stage comes to it.
+
+    Stages that were finished before are kept.
+    """
 
     exit_code = 2
 

@@ -15,7 +15,7 @@ from typing import Any
 from forgetless.evaluation.scorer import unscorable
 from forgetless.methods.base import Workbench
 from forgetless.models.forward import context_length
-from forgetless.models.load import load_tokenizer, model_skeleton, pick_device
+from forgetless.models.load import load_tokenizer, model_skeleton
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.examples import Encoder
@@ -89,8 +89,8 @@ def estimate(plan: Plan) -> Estimate:
     methods, config = experiment.methods, experiment.plan.training
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
     context = context_length(skeleton)
-    device = pick_device(config.device)
-    speed = _flops_per_second(device, config.precision) * EFFICIENCY
+    device = experiment.device
+    speed = _flops_per_second(device, config.in_bfloat16(device)) * EFFICIENCY
     stages = []
     trainable = parameters
     for stage in experiment.stages:
@@ -145,12 +145,11 @@ def _unscorable(experiment: Experiment, tokenizer: Any, context: int) -> list[st
     return warnings
 
 
-def _flops_per_second(device: str, precision: str) -> float:
+def _flops_per_second(device: str, half: bool) -> float:
     """Speed of a matrix product on the plan's device, measured in a tenth of a second."""
     import torch
 
     size = 768 if device == "cpu" else 4096
-    half = precision == "bfloat16" or (precision == "auto" and device == "cuda")
     a = torch.randn(size, size, device=device, dtype=torch.bfloat16 if half else torch.float32)
 
     def product() -> None:

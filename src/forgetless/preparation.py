@@ -13,13 +13,11 @@ from typing import Any
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
+from forgetless.models.load import pick_device
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
-
-# Settings that cannot change trained weights: runs that differ in them alone share their work.
-_WITHOUT_EFFECT = ("checkpoint_every", "scoring_batch_size")
 
 # Settings of a task that decide what a test item looks like and how it is scored.
 _SCORING = ("name", "score", "normalise", "render", "system", "max_new_tokens")
@@ -35,6 +33,7 @@ class Experiment:
         stages: What is trained when; the untouched model, stage 0, is not among them.
         methods: The composition of the plan's methods.
         source: Where the model is.
+        device: Where to compute: ``cpu``, ``cuda`` or ``mps``.
     """
 
     plan: Plan
@@ -42,6 +41,7 @@ class Experiment:
     stages: tuple[Stage, ...]
     methods: Compose
     source: ModelSource
+    device: str
 
     @cached_property
     def weights(self) -> str:
@@ -52,13 +52,6 @@ class Experiment:
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about the data."""
         return tuple(warning for task in self.tasks for warning in task.warnings)
-
-    @property
-    def device(self) -> str:
-        """Where to compute: the plan's device, or the accelerator there is."""
-        from forgetless.models.load import pick_device
-
-        return pick_device(self.plan.training.device)
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the experiment beside its plan."""
@@ -92,7 +85,7 @@ class Experiment:
         Two runs whose stage has the same fingerprint would train the same weights; methods that do
         not act in a stage (replay in the first) do not enter it.
         """
-        training = self.plan.training.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
+        training = self.plan.decisive()["training"]
         chain = [_digest({"model": self.plan.model.model_dump(), "weights": self.weights})]
         for stage in self.stages:
             acting = self.methods.acting_in(stage)
@@ -153,7 +146,8 @@ def prepare(plan: Plan) -> Experiment:
     stages = methods.stages(_one_stage_a_task(tasks, plan.training.seed))
     if not stages:
         raise PlanError("the plan has no stage to train")
-    return Experiment(plan, tasks, tuple(stages), methods, source)
+    device = pick_device(plan.training.device)  # imports torch, so it comes last
+    return Experiment(plan, tasks, tuple(stages), methods, source, device)
 
 
 def _one_stage_a_task(tasks: Sequence[Task], seed: int) -> list[Stage]:

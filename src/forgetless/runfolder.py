@@ -173,7 +173,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest on disk if it is this plan's, or a new one."""
+    """The manifest on disk if it is this plan's, or a new one where no stage is on record yet."""
     file = path / "manifest.json"
     if not file.is_file():
         strangers = [p.name for p in path.iterdir() if not p.name.startswith(".")]
@@ -185,39 +185,47 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
                 f"{path}: not a run folder, it holds {sorted(strangers)[0]!r}",
                 fix="name an empty or new folder:  --set output=runs/other",
             )
-        write_text(path / "plan.yaml", plan.to_yaml())
-        manifest = {
-            "format": FORMAT,
-            "name": path.name,
-            **facts,
-            "state": "running",
-            "seed": plan.training.seed,
-            "created": _now(),
-            "finished": None,
-            "versions": versions(),
-            "machine": {
-                "platform": platform.platform(terse=True),
-                "processor": platform.machine(),
-                "threads": threads(),
-            },
-            "plan_sha256": plan.fingerprint(),
-            "stages": [],
-            "warnings": [],
-        }
-        write_json(file, manifest)
-        return manifest
+        return _new_manifest(path, plan, facts)
     manifest = _read_manifest(file)
+    if not manifest["stages"]:
+        return _new_manifest(path, plan, facts)
     if manifest["plan_sha256"] != plan.fingerprint():
         raise RunFolderError(
             f"{path}: holds results of another plan: {_difference(path, plan)}",
             fix="name another folder:  --set output=runs/other  (demo: --output), or delete this",
         )
+    write_text(path / "plan.yaml", plan.to_yaml())  # it may differ in what decides no result
     renderings = {task["name"]: task["rendering"] for task in manifest["tasks"]}
     tasks = [
         task | {"rendering": renderings.get(task["name"], task["rendering"])}
         for task in facts["tasks"]
     ]
     return manifest | {"tasks": tasks}
+
+
+def _new_manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin a run: its plan and a manifest without stages, both on disk."""
+    write_text(path / "plan.yaml", plan.to_yaml())
+    manifest = {
+        "format": FORMAT,
+        "name": path.name,
+        **facts,
+        "state": "running",
+        "seed": plan.training.seed,
+        "created": _now(),
+        "finished": None,
+        "versions": versions(),
+        "machine": {
+            "platform": platform.platform(terse=True),
+            "processor": platform.machine(),
+            "threads": threads(),
+        },
+        "plan_sha256": plan.fingerprint(),
+        "stages": [],
+        "warnings": [],
+    }
+    write_json(path / "manifest.json", manifest)
+    return manifest
 
 
 def _read_manifest(file: Path) -> dict[str, Any]:
@@ -246,10 +254,10 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 def _difference(path: Path, plan: Plan) -> str:
     """The first settings in which the plan in the folder differs from this one."""
     try:
-        there, here = _flat(load_plan(path / "plan.yaml").resolved()), _flat(plan.resolved())
+        there, here = _flat(load_plan(path / "plan.yaml").decisive()), _flat(plan.decisive())
     except Exception:  # the message must not fail on a damaged plan.yaml
         return "its settings differ"
-    keys = [k for k in sorted({*there, *here}) if k != "output" and there.get(k) != here.get(k)]
+    keys = [k for k in sorted({*there, *here}) if there.get(k) != here.get(k)]
     parts = [f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in keys[:3]]
     return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
@@ -264,22 +272,22 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for name, inner in pairs for k, v in _flat(inner, f"{name}.").items()}
 
 
-def finished_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest of another run, if it has finished a stage of this name and fingerprint.
+def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
+    """The manifest of another run, if it has trained a stage of this name and fingerprint.
 
     Raises:
         RunFolderError: if there is no run, or the files of that stage are not those it wrote.
     """
     manifest = _read_manifest(path / "manifest.json")
     same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
-    if not same or same[0]["state"] != "done":
+    if not same:
         return None
     RunFolder(path, manifest).verify(name)
     return manifest
 
 
 def share_files(source: Path, target: Path) -> None:
-    """Put the files of a finished stage here too, as hard links where the file system can."""
+    """Put the files of a trained stage here too, as hard links where the file system can."""
 
     def place(origin: str, copy: str) -> str:
         try:

@@ -39,8 +39,8 @@ def run_sequence(
         The finished run.
 
     Raises:
-        UsageError: if the plan cannot be carried out; what only the model itself shows, such as
-            modules that ``lora`` cannot find, is said when its stage begins.
+        UsageError: if the plan cannot be carried out; what only the loaded model shows, such as
+            rows with too many tokens, is said when its stage begins.
         RunFailed: if work stopped part-way; what was finished is kept.
     """
     experiment = prepare(plan)
@@ -79,7 +79,7 @@ def run(
 
     Raises:
         PlanError: if the settings make no valid plan, or both a plan and settings are given.
-        UsageError: if the plan cannot be carried out; nothing was started.
+        UsageError: if the plan cannot be carried out, as in :func:`run_sequence`.
         RunFailed: if work stopped part-way; what was finished is kept.
 
     Example:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import RunFailed
 from forgetless.methods.base import Stage, Workbench
+from forgetless.plan import TrainingConfig
 from forgetless.preparation import Experiment
 from forgetless.progress import Progress
-from forgetless.runfolder import RunFolder, finished_stage, hash_files, share_files
+from forgetless.runfolder import RunFolder, hash_files, share_files, trained_stage
 from forgetless.storage import write_text
 from forgetless.tasks.examples import Encoder
 
@@ -86,7 +88,7 @@ class StageWork:
         """Take the stage from a run that has done the identical work; False if there is none."""
         train_here = stage.number > 0 and self._methods.must_train
         for other in () if train_here else self._share_with:
-            manifest = finished_stage(other, stage.name, self._fingerprints[stage.number])
+            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
             if manifest is None:
                 continue
             entry = next(e for e in manifest["stages"] if e["name"] == stage.name)
@@ -104,24 +106,28 @@ class StageWork:
         return False
 
     def train(self, stage: Stage, start: Stage) -> None:
-        """Train the stage from where ``start`` ended; the untouched model is only recorded."""
-        training: dict[str, Any] | None = None
-        if stage.number > 0:
-            from forgetless.models.save import save_stage_model
-            from forgetless.training.schedule import build_schedule
-            from forgetless.training.stage import resume_point, train_stage
+        """Train the stage from where ``start`` ended; the untouched model is only loaded."""
+        if stage.number == 0:
+            self._model(stage)  # one that cannot be had leaves no stage on record
+            self._record_trained(stage, None)
+            return
+        from forgetless.models.save import save_stage_model
+        from forgetless.training.schedule import build_schedule
+        from forgetless.training.stage import resume_point, train_stage
 
-            path = self._folder.stage_path(stage.name)
-            (path / "checkpoints").mkdir(exist_ok=True)
-            write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
-            loaded = self._model(start)
-            self._in_memory = None  # from here on it is no longer what ``start`` left
-            self._progress.working("tokenising")
-            bench = self._bench(stage, loaded)
-            resume_point(path / "checkpoints", self._methods)
-            self._methods.adapt(bench)
-            schedule = build_schedule(bench, self._methods, self._config)
-            self._warn_of_length(stage, schedule)
+        path = self._folder.stage_path(stage.name)
+        loaded = self._model(start)
+        self._in_memory = None  # from here on it is no longer what ``start`` left
+        self._progress.working("tokenising")
+        bench = self._bench(stage, loaded)
+        resumed = resume_point(path / "checkpoints", self._methods)
+        self._methods.adapt(bench)
+        schedule = build_schedule(bench, self._methods, self._config)
+        self._warn_of_length(stage, schedule)
+        (path / "checkpoints").mkdir(exist_ok=True)
+        write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
+        doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
+        with _out_of_memory_explained(doing, _smaller_batches(self._config)):
             training = train_stage(
                 bench,
                 schedule,
@@ -130,26 +136,31 @@ class StageWork:
                 path / "checkpoints",
                 self._experiment.device,
                 self._progress.trained,
+                resumed,
             ).to_json()
-            loaded.model = bench.model
-            self._progress.working("saving the model")
-            save_stage_model(loaded.model, loaded.tokenizer, path)
-            write_text(path / "train.jsonl", schedule.lines())
-            self._in_memory = (stage.name, loaded)
-        self._record_trained(stage, training)
+        loaded.model = bench.model
+        self._progress.working("saving the model")
+        save_stage_model(loaded.model, loaded.tokenizer, path)
+        write_text(path / "train.jsonl", schedule.lines())
+        self._in_memory = (stage.name, loaded)
+        self._record_trained(stage, training, bench)
 
     def score(self, stage: Stage) -> None:
         """Score every task and ask the open questions."""
         from forgetless.evaluation.store import score_stage
 
-        scoring = score_stage(
-            self._model(stage),
-            self._experiment.tasks,
-            self._experiment.plan.ask,
-            self._config.scoring_batch_size,
-            self._folder.stage_path(stage.name),
-            self._progress.scored,
-        )
+        size = self._config.scoring_batch_size
+        doing = f"{stage.name}: out of memory while scoring {size} sequences"
+        smaller = f"--set training.scoring_batch_size={size // 2}" if size > 1 else None
+        with _out_of_memory_explained(doing, smaller):
+            scoring = score_stage(
+                self._model(stage),
+                self._experiment.tasks,
+                self._experiment.plan.ask,
+                size,
+                self._folder.stage_path(stage.name),
+                self._progress.scored,
+            )
         self._record_scored(stage, scoring)
 
     def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
@@ -182,17 +193,24 @@ class StageWork:
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
 
     def _record_trained(
-        self, stage: Stage, training: dict[str, Any] | None, shared_from: str | None = None
+        self,
+        stage: Stage,
+        training: dict[str, Any] | None,
+        bench: Workbench | None = None,
+        shared_from: str | None = None,
     ) -> None:
-        """Let the methods learn from the stage, save their state, then put it all on record."""
+        """Let the methods learn from the stage, save their state, then put it all on record.
+
+        ``bench`` is the one that the stage was trained on, if it was trained here.
+        """
         path = self._folder.stage_path(stage.name)
         if stage.number > 0:
             self._methods.keep_rows(stage)
             more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
             if more and self._methods.learn_at_end:
-                loaded = self._model(stage)
+                bench = bench or self._bench(stage, self._model(stage))
                 self._progress.working("learning what must be kept")
-                self._methods.end_stage(self._bench(stage, loaded))
+                self._methods.end_stage(bench)
         self._methods.save(path / "methods")
         self._folder.record(
             {
@@ -217,3 +235,41 @@ class StageWork:
             entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
         )
         self._folder.write_matrix()
+
+
+@contextmanager
+def _out_of_memory_explained(doing: str, fix: str | None) -> Iterator[None]:
+    """Turn memory that ends into a message.
+
+    Args:
+        doing: The stage, and what it took the memory for.
+        fix: The settings that take less.
+
+    Raises:
+        RunFailed: when a device, or the machine, has no more memory.
+    """
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    try:
+        yield
+    except RuntimeError as error:
+        if should_reduce_batch_size(error):
+            raise RunFailed(
+                f"{doing} at a time; everything finished before is kept", fix=fix
+            ) from error
+        raise
+
+
+def _smaller_batches(config: TrainingConfig) -> str | None:
+    """Settings that train as many rows in a step with less memory; None where there are none."""
+    rows, elsewhere = config.batch_size, "--set output=runs/other"
+    if rows > 1:
+        fewer = next(size for size in range(rows // 2, 0, -1) if rows % size == 0)
+        accumulation = config.accumulation * rows // fewer
+        return (
+            f"--set training.batch_size={fewer} --set training.accumulation={accumulation} "
+            + elsewhere
+        )
+    if not config.gradient_checkpointing:
+        return f"--set training.gradient_checkpointing=true {elsewhere}"
+    return None

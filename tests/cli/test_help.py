@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +101,18 @@ def test_the_package_can_be_run_as_a_module() -> None:
         check=True,
     )
     assert done.stdout.startswith("forgetless ")
+
+
+def test_ctrl_c_while_libraries_are_imported_ends_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", "forgetless", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: stopped\n")
 
 
 @pytest.mark.parametrize(

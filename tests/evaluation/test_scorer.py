@@ -174,7 +174,9 @@ def test_text_of_one_token_has_nothing_to_score(taught: LoadedModel) -> None:
     assert results["two"].readings["tokens"] == 1
 
 
-@pytest.mark.parametrize("task", [choices(3), texts()], ids=["choices", "texts"])
+@pytest.mark.parametrize(
+    "task", [choices(3), texts(), COLOURS], ids=["choices", "texts", "generated"]
+)
 def test_likelihood_that_is_no_number_is_an_error_and_no_score(
     task: Task, tiny_model: Path
 ) -> None:

@@ -32,9 +32,10 @@ def store_scores(
     folder: Path,
     tasks: Sequence[Task] = TASKS,
     on_scored: Callable[[str, int, int], None] = lambda *_: None,
+    batch_size: int = 5,
 ) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    return score_stage(loaded, tasks, ASKED, 5, folder, on_scored)
+    return score_stage(loaded, tasks, ASKED, batch_size, folder, on_scored)
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +182,13 @@ def test_lines_about_other_test_items_of_the_same_ids_are_not_gone_on_with(
     store_scores(taught, tmp_path / "changed", changed)
     store_scores(taught, tmp_path / "fresh", changed)
     assert files(tmp_path / "changed") == files(tmp_path / "fresh")
+
+
+def test_lines_scored_in_other_batches_are_not_gone_on_with(
+    taught: LoadedModel, tmp_path: Path
+) -> None:
+    """Other company in a batch may change the last bits of a likelihood."""
+    killed_after(4, taught, tmp_path)
+    counts: list[int] = []
+    store_scores(taught, tmp_path, on_scored=lambda *call: counts.append(call[1]), batch_size=3)
+    assert counts[0] == 0

@@ -130,6 +130,22 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(name: str, plan: Ma
     assert fingerprints(Path(killed.output)) == expected
 
 
+def test_a_run_in_bfloat16_stopped_between_stages_ends_in_the_same_bytes(plan: MakePlan) -> None:
+    """What is scored is then the model from disk, and not the one in memory."""
+    whole, stopped = (plan(name, training={"precision": "bfloat16"}) for name in "ab")
+    run_sequence(whole)
+
+    class Stop(Progress):
+        def scored(self, task: str, done: int, total: int) -> None:
+            if (Path(stopped.output) / "stages" / "1-first").is_dir():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sequence(stopped, Stop())
+    run_sequence(stopped)
+    assert fingerprints(Path(stopped.output)) == fingerprints(Path(whole.output))
+
+
 def test_a_finished_run_is_not_touched_by_running_it_again(plan: MakePlan) -> None:
     finished = plan()
     run_sequence(finished)

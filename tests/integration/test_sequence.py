@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import forgetless
 from forgetless.errors import (
@@ -24,6 +25,7 @@ from forgetless.plan import make_plan
 from forgetless.progress import Progress
 from forgetless.runfolder import open_run
 from forgetless.sequence import run_sequence
+from forgetless.tasks.examples import Encoder
 from tests.integration.conftest import MakePlan, settings
 from tests.tiny import write_rows
 
@@ -102,7 +104,6 @@ def test_the_saved_plan_continues_the_run_from_anywhere(
 
 
 def test_saved_models_load_without_forgetless(plan: MakePlan, data: Path) -> None:
-    import torch
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -167,6 +168,21 @@ def test_a_method_that_learns_from_its_stages_ends_the_same_whether_they_are_sha
     assert [note.split(":")[0] for note in watcher.notes if "taken from" in note] == taken
 
 
+def test_a_stages_rows_are_tokenised_once_also_where_a_method_learns_from_them_in_the_end(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised: list[str] = []
+    encode = Encoder.encode
+
+    def watched(self: Encoder, rows: Any, **more: Any) -> Any:
+        tokenised.append(rows[0][0].name)
+        return encode(self, rows, **more)
+
+    monkeypatch.setattr(Encoder, "encode", watched)
+    run_sequence(plan(methods=["ewc"]))
+    assert tokenised == ["first", "second"]
+
+
 def test_other_settings_share_nothing(plan: MakePlan) -> None:
     plain = run_sequence(plan("plain"))
     watcher = Recorder()
@@ -181,6 +197,25 @@ def test_the_folder_of_another_plan_is_refused_with_the_difference(plan: MakePla
         run_sequence(plan(training={"learning_rate": 1e-3}))
     assert "training.learning_rate is 0.003 there and 0.001 here" in refused.value.message
     assert "--set output=" in str(refused.value)
+
+
+def test_a_plan_that_failed_before_its_first_stage_can_be_corrected(plan: MakePlan) -> None:
+    with pytest.raises(ModelError, match="'mistyped' cannot be had from the hub"):
+        run_sequence(plan(model="mistyped"))
+    result = run_sequence(plan(ask=["Who?"]))
+    assert result.results.state == "finished"
+    saved = forgetless.load_plan(result.path / "plan.yaml")
+    assert (saved.model.name, saved.ask) == (plan().model.name, ("Who?",))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wanted = plan(training={"device": "cuda"})
+    with pytest.raises(ModelError, match=r"training\.device is cuda, but torch finds none"):
+        run_sequence(wanted)
+    assert not Path(wanted.output).exists()
 
 
 def test_a_folder_with_other_things_in_it_is_refused(plan: MakePlan) -> None:
@@ -283,6 +318,67 @@ def test_a_full_disk_is_said_and_nothing_finished_is_lost(
     )
 
 
+def out_of_memory(*arguments: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_memory_that_ends_while_training_names_a_smaller_batch_with_the_same_steps(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.training.trainer.StageTrainer.training_step", out_of_memory)
+    fixes = []
+    for number, training in enumerate(
+        (
+            {"batch_size": 6, "accumulation": 2},
+            {"batch_size": 1},
+            {"batch_size": 1, "gradient_checkpointing": True},
+        )
+    ):
+        with pytest.raises(RunFailed, match="1-first: out of memory while training") as failed:
+            run_sequence(plan(str(number), training=training))
+        fixes.append(failed.value.fix)
+    assert fixes == [
+        "--set training.batch_size=3 --set training.accumulation=4 --set output=runs/other",
+        "--set training.gradient_checkpointing=true --set output=runs/other",
+        None,
+    ]
+
+
+def test_memory_that_ends_while_scoring_costs_no_training(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_sequence(plan("whole", training={"scoring_batch_size": 3}))
+
+    class SmallMemory(Recorder):
+        def scored(self, task: str, done: int, total: int) -> None:
+            if self.trained_stages and done:
+                out_of_memory()
+
+    with pytest.raises(RunFailed, match="1-first: out of memory while scoring 6 ") as failed:
+        run_sequence(plan(), SmallMemory())
+    assert failed.value.fix == "--set training.scoring_batch_size=3"
+    watcher = Recorder()
+    result = run_sequence(plan(training={"scoring_batch_size": 3}), watcher)
+    assert watcher.trained_stages == ["2-second"]
+    assert forgetless.load_plan(result.path / "plan.yaml").training.scoring_batch_size == 3
+    for stage in whole.matrix.stages:
+        scores = Path("stages") / stage / "scores.jsonl"
+        assert (result.path / scores).read_bytes() == (whole.path / scores).read_bytes()
+
+
+def test_a_stage_that_was_trained_and_not_scored_is_shared(plan: MakePlan) -> None:
+    class Stop(Recorder):
+        def scored(self, task: str, done: int, total: int) -> None:
+            if self.trained_stages:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sequence(plan("stopped"), Stop())
+    watcher = Recorder()
+    run_sequence(plan("other"), watcher, share_with=[Path(plan("stopped").output)])
+    assert watcher.trained_stages == ["2-second"]
+
+
 def test_joint_training_is_one_stage_that_trains_every_task(plan: MakePlan) -> None:
     result = run_sequence(plan(methods=["joint"]))
     assert result.matrix.stages == ("0-base", "1-joint")
@@ -377,6 +473,22 @@ def test_data_changed_between_a_kill_and_the_restart_is_refused(
         run_sequence(wanted)
     write_rows(train, rows)
     assert run_sequence(wanted).results.state == "finished"
+
+
+def test_a_run_that_was_refused_for_a_row_goes_on_once_the_row_is_mended(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "yes"} for i in range(8)]
+    train = write_rows(tmp_path / "own.jsonl", [*rows, {"prompt": "8?", "completion": "c" * 300}])
+    test = write_rows(tmp_path / "own_test.jsonl", [{"prompt": "x?", "completion": "no"}])
+    own = {"name": "own", "train": str(train), "test": str(test)}
+    wanted = plan(sequence=[plan().sequence[0], own])
+    with pytest.raises(DataError, match="more than the model's context of 256"):
+        run_sequence(wanted)
+    write_rows(train, rows)
+    watcher = Recorder()
+    assert run_sequence(wanted, watcher).results.state == "finished"
+    assert watcher.trained_stages == ["2-own"]
 
 
 def test_lost_scores_are_made_again(plan: MakePlan) -> None:

@@ -90,10 +90,11 @@ def test_file_overwritten_in_place_is_converted_again(
 
 def test_conversion_that_was_killed_is_begun_again(file: Path, cache: Path) -> None:
     folder = converted_gguf(file)
-    shutil.move(folder, folder.with_name(folder.name + ".part"))
-    (folder.with_name(folder.name + ".part") / "model.safetensors").write_bytes(b"half")
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.move(folder, part)
+    (part / "model.safetensors").write_bytes(b"half")
     assert converted_gguf(file) == folder
-    assert not folder.with_name(folder.name + ".part").exists()
+    assert not part.exists()
     load(file)
 
 

@@ -64,6 +64,15 @@ def test_weights_have_the_type_that_was_asked_for(
     assert {p.dtype for p in load(tmp_path, dtype=dtype).model.parameters()} == {found}
 
 
+def test_weights_on_the_cpu_are_float32_whatever_else_the_machine_has(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert {p.dtype for p in load(tmp_path).model.parameters()} == {torch.float32}
+
+
 def test_attention_is_the_one_asked_for(tiny_model: Path) -> None:
     eager = load(tiny_model, attention="eager").model
     assert eager.config._attn_implementation == "eager"

@@ -186,6 +186,12 @@ def test_the_plan_goes_before_the_settings_of_a_bundled_task() -> None:
     assert (task.config.score, task.config.max_new_tokens) == ("contains", 9)
 
 
+def test_a_setting_in_the_plan_goes_before_a_bundled_tasks_even_if_it_is_the_usual_one() -> None:
+    assert only("bundled:medical_shorthand").config.max_new_tokens == 32
+    task = only({"train": "bundled:medical_shorthand", "max_new_tokens": 64})
+    assert task.config.max_new_tokens == 64
+
+
 def test_a_bundled_task_may_be_tested_on_rows_of_the_user(write: Write) -> None:
     task = only({"train": "bundled:legal_prose", "test": write("t.jsonl", lines("xyz"))})
     assert answers(task.test) == ["say x", "say y", "say z"]

@@ -159,10 +159,10 @@ def train(
         on_step(step)
 
     bench = workbench(loaded, stage, config)
-    resume_point(folder, methods)
+    resumed = resume_point(folder, methods)
     methods.adapt(bench)
     schedule = build_schedule(bench, methods, config)
-    report = train_stage(bench, schedule, methods, config, folder, "cpu", stepped)
+    report = train_stage(bench, schedule, methods, config, folder, "cpu", stepped, resumed)
     loaded.model = bench.model
     return Trained(loaded.model, schedule, report, losses)
 

@@ -99,7 +99,7 @@ def test_rate_that_is_far_too_high_is_told(tiny_model: Path, tmp_path: Path) -> 
 def test_last_good_state_stays_on_disk(tiny_model: Path, tmp_path: Path) -> None:
     loaded = fresh(tiny_model)
     good: list[Weights] = []
-    with pytest.raises(TrainingFailed):
+    with pytest.raises(TrainingFailed, match="gradient norm became nan"):
         train(loaded, STAGE, settings(checkpoint_every=1), tmp_path,
               Compose([SpoilsOneEntry(float("nan"))]),
               lambda _: good.append(weights(loaded.model)))  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from forgetless.methods.compose import Compose
+from forgetless.models.source import file_hash
 from forgetless.plan import MethodSpec, TrainingConfig
 from forgetless.training.checkpoints import latest_complete, seal
 from tests.methods.probes import Slow, StrengthConfig
@@ -107,6 +108,22 @@ def test_resumed_stage_ends_in_the_same_bits(
     whole = uninterrupted(case)
     assert again.losses == whole.losses[(at - 1) // 2 * 2 :]  # it did not start from the beginning
     assert_same(again, whole)
+
+
+def test_files_of_the_checkpoint_gone_on_from_are_read_for_damage_once(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, config = usual("sequential")
+    killed(tiny_model, config, tmp_path, make(), 5)
+    checked: list[Path] = []
+
+    def watched(file: Path) -> str:
+        checked.append(file)
+        return file_hash(file)
+
+    monkeypatch.setattr("forgetless.training.checkpoints.file_hash", watched)
+    train(fresh(tiny_model), STAGE, config.model_copy(update={"checkpoint_every": 9}), tmp_path)
+    assert checked.count(tmp_path / "checkpoint-4" / "trained.safetensors") == 1
 
 
 def test_stage_killed_before_its_first_checkpoint_starts_again(

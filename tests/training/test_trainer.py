@@ -12,10 +12,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from forgetless.models.save import save_stage_model
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
 from forgetless.training.phases import IGNORED
+from forgetless.training.stage import training_arguments
 from forgetless.training.trainer import Collator
 from tests.training.build import (
     colour_task,
@@ -23,6 +25,7 @@ from tests.training.build import (
     distance,
     exchange,
     fresh,
+    load,
     make_task,
     one_stage_a_task,
     settings,
@@ -78,7 +81,7 @@ def rate(step: int, steps: int, config: TrainingConfig) -> float:
     warm = round(steps * config.warmup)
     if step < warm:
         return config.learning_rate * step / warm
-    if config.schedule == "constant":  # transformers' plain constant schedule has no warm-up
+    if config.schedule == "constant":
         return config.learning_rate
     done = (step - warm) / (steps - warm)
     falling = 1 - done if config.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
@@ -147,6 +150,7 @@ def in_steps(rows: Sequence[Labelled], config: TrainingConfig) -> list[list[list
         {},
         {"accumulation": 3, "batch_size": 2},
         {"schedule": "cosine", "warmup": 0.4, "weight_decay": 0.3},
+        {"schedule": "constant"},
         {"schedule": "constant", "warmup": 0, "max_grad_norm": 0},
         {"max_grad_norm": 0.1, "batch_size": 1},
         {"steps": None, "epochs": 1, "batch_size": 5},  # a last step that is not full
@@ -262,6 +266,32 @@ def test_bfloat16_arithmetic_leaves_the_weights_in_float32(
     assert {p.dtype for p in rounded.model.parameters()} == {torch.float32}
     assert rounded.losses[0] == pytest.approx(exact.losses[0], rel=0.01)
     assert rounded.losses[0] != exact.losses[0]
+
+
+def test_a_model_trained_in_bfloat16_computes_in_memory_as_it_does_from_disk(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """The Trainer leaves its autocast on the model, which a model from disk does not have."""
+    loaded = fresh(tiny_model)
+    (stage,) = one_stage_a_task([colour_task("a")])
+    train(loaded, stage, settings(precision="bfloat16"), tmp_path / "checkpoints")
+    save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
+    ids = torch.arange(8).unsqueeze(0)
+    with torch.no_grad():
+        assert loaded.model(ids).logits.equal(load(tmp_path / "model").model(ids).logits)
+
+
+def test_one_device_is_used_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On several the Trainer would spread a batch over all, which the loss is not made for."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    config = settings(batch_size=3, precision="float32")
+    arguments = training_arguments(config, 5, tmp_path, "cuda", seed=0)
+    assert arguments.n_gpu == 1
+    assert arguments.train_batch_size == 3
 
 
 def test_training_writes_nothing_to_the_terminal(

@@ -79,7 +79,8 @@ def ask(loaded: LoadedModel, questions: Sequence[str]) -> list[str]:
         renderer.prompt_ids(Row(str(number), (Turn("user", question),), ""))
         for number, question in enumerate(questions)
     ]
-    return generate(loaded, prompts, ASK_TOKENS, renderer.stop_ids()) if prompts else []
+    answers = generate(loaded, prompts, ASK_TOKENS, renderer.stop_ids()) if prompts else []
+    return [f"({NOT_A_NUMBER})" if answer is None else answer for answer in answers]
 
 
 def _prepare_all(
@@ -154,7 +155,9 @@ def _score_batch(
     return results
 
 
-def _generated(task: Task, item: _Prepared, output: str) -> ItemResult:
+def _generated(task: Task, item: _Prepared, output: str | None) -> ItemResult:
+    if output is None:
+        return _failure(task, item.row, item.prompt, NOT_A_NUMBER)
     golds = (item.row.answer, *item.row.aliases)
     readings = {name: matcher(output, golds) for name, matcher in MATCHERS.items()}
     score = readings[task.config.score]

@@ -46,7 +46,7 @@ def score_stage(
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     part = folder / "scores.part.jsonl"
-    heading = _heading(tasks)
+    heading = _heading(tasks, batch_size)
     lines = _intact_lines(part, heading)
     with part.open("a", encoding="utf-8", newline="\n") as file:
         if not part.stat().st_size:
@@ -81,9 +81,12 @@ def score_stage(
     }
 
 
-def _heading(tasks: Sequence[Task]) -> str:
-    """One line that is another whenever test items or their settings are."""
-    asked = [[task.config.model_dump(mode="json"), task.test_hash()] for task in tasks]
+def _heading(tasks: Sequence[Task], batch_size: int) -> str:
+    """One line that is another whenever test items, their settings or their batches are."""
+    asked = [
+        batch_size,
+        *([task.config.model_dump(mode="json"), task.test_hash()] for task in tasks),
+    ]
     return json.dumps({"asked": hashlib.sha256(json.dumps(asked).encode()).hexdigest()})
 
 

@@ -7,7 +7,7 @@ a generator of its own: torch's global one is neither read nor moved.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ def continuations(
     *,
     temperature: float = 0.0,
     seed: int = 0,
+    on_logits: Callable[[torch.Tensor], None] | None = None,
 ) -> list[list[int]]:
     """Continue prompts until a stop token.
 
@@ -37,6 +38,8 @@ def continuations(
         pad_id: Token id used for padding.
         temperature: Logits are divided by it before a token is drawn; 0: the likeliest token.
         seed: Seed of the draws.
+        on_logits: Is given the logits of each token, shape (prompts, vocabulary), before one is
+            chosen.
 
     Returns:
         The new tokens of each, in order; the stop token is the last of those that came to one.
@@ -60,13 +63,19 @@ def continuations(
         exponential = torch.empty_like(logits).exponential_(generator=noise)
         return logits / temperature - exponential.log_()
 
+    def watched(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        del ids
+        if on_logits is not None:
+            on_logits(logits)
+        return logits
+
     with _own_settings_set_aside(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tokens = model.generate(
             input_ids=padded.ids.to(device),
             attention_mask=padded.mask.to(device),
             generation_config=config,
-            logits_processor=LogitsProcessorList([drawn] if temperature > 0 else []),
+            logits_processor=LogitsProcessorList([watched, *([drawn] if temperature > 0 else [])]),
         )
     return [_until(new, stop_ids) for new in tokens[:, padded.ids.shape[1] :].tolist()]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from forgetless.errors import ModelError
 from forgetless.models.quiet import quiet
 from forgetless.models.source import ModelSource, cache_folder, file_hash, find_model
 from forgetless.plan import ModelConfig
+from forgetless.storage import replace_folder
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +83,11 @@ def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = No
     with quiet():
         if stage is not None and (stage / "adapter").is_dir():
             adapter = ModelSource("adapter", str(stage / "adapter"))
-            model = _adapted(_base(source, config), adapter, trainable=True)
+            model = _adapted(_base(source, config, device), adapter, trainable=True)
         elif stage is not None:
-            model = _pretrained(ModelSource("folder", str(stage / "model")), config)
+            model = _pretrained(ModelSource("folder", str(stage / "model")), config, device)
         else:
-            model = _base(source, config)
+            model = _base(source, config, device)
     return LoadedModel(model.to(device).eval(), tokenizer)
 
 
@@ -115,12 +115,12 @@ def model_skeleton(config: ModelConfig) -> Any:
         )
 
 
-def _base(source: ModelSource, config: ModelConfig) -> Any:
+def _base(source: ModelSource, config: ModelConfig, device: str) -> Any:
     """The untouched model of the plan; an adapter is merged into its base."""
     if source.kind != "adapter":
-        return _pretrained(source, config)
+        return _pretrained(source, config, device)
     assert source.base is not None
-    model = _adapted(_pretrained(source.base, config), source).merge_and_unload()
+    model = _adapted(_pretrained(source.base, config, device), source).merge_and_unload()
     # An adapter trained on top must not name the base without what was merged into it.
     model.name_or_path = ""
     return model
@@ -135,15 +135,13 @@ def _adapted(model: Any, source: ModelSource, *, trainable: bool = False) -> Any
         return peft.PeftModel.from_pretrained(model, source.location, is_trainable=trainable)
 
 
-def _pretrained(source: ModelSource, config: ModelConfig) -> Any:
-    import torch
+def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:
+    """A model with the weights of a source, not yet on the device that it is meant for."""
     from transformers import AutoModelForCausalLM
 
     if source.kind == "gguf":
         source = ModelSource("folder", str(converted_gguf(Path(source.location))))
-    dtype: Any = config.dtype
-    if dtype == "auto" and not torch.cuda.is_available():
-        dtype = "float32"
+    dtype = "float32" if config.dtype == "auto" and device != "cuda" else config.dtype
     with _faults_explained(source, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location,
@@ -208,8 +206,6 @@ def converted_gguf(file: Path) -> Path:
         if (folder / "config.json").is_file():
             return folder
         log.info("converting %s to safetensors, once", file.name)
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
         place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         with _faults_explained(ModelSource("gguf", str(file)), "model"):
             tokenizer = AutoTokenizer.from_pretrained(**place)
@@ -217,9 +213,9 @@ def converted_gguf(file: Path) -> Path:
                 **place, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
             )
         model.config._name_or_path = file.stem
-        model.save_pretrained(part)
-        tokenizer.save_pretrained(part)
-        part.rename(folder)
+        with replace_folder(folder) as part:
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
     return folder
 
 

@@ -18,6 +18,8 @@ Rendering = Literal["auto", "chat", "plain"]
 BUNDLED = "bundled:"
 HUB = "hub:"
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+# Settings of training that change no weights: runs that differ in them alone share their work.
+_WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -46,7 +48,7 @@ class ModelConfig(Config):
     revision: str | None = Field(default=None, description="hub revision (branch, tag or commit)")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="type of the weights; auto: float32 on a CPU, as saved on an accelerator",
+        description="type of the weights; auto: as saved on CUDA, float32 elsewhere",
     )
     attention: str | None = Field(
         default=None, description="attention implementation, e.g. sdpa or eager"
@@ -162,7 +164,7 @@ class TrainingConfig(Config):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="arithmetic of the forward pass; auto: bfloat16 on an accelerator",
+        description="arithmetic of the forward pass; auto: bfloat16 on CUDA, float32 elsewhere",
     )
     gradient_checkpointing: bool = Field(
         default=False, description="less memory for about 1.3x the time"
@@ -175,6 +177,10 @@ class TrainingConfig(Config):
         default="auto", description="where to compute"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is drawn")
+
+    def in_bfloat16(self, device: str) -> bool:
+        """Whether the forward pass computes in bfloat16 on a device."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and device == "cuda")
 
 
 class MethodSpec(Config):
@@ -275,7 +281,10 @@ class Plan(Config):
             return text
         return yaml.safe_dump(resolved, sort_keys=False)  # PyYAML loses some line breaks unescaped
 
+    def decisive(self) -> dict[str, Any]:
+        """The part of :meth:`resolved` that decides the results; where they are written is not."""
+        return self.model_dump(mode="json", exclude={"output": True, "training": _WITHOUT_EFFECT})
+
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the results; where they are written does not."""
-        content = {key: value for key, value in self.resolved().items() if key != "output"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all that decides the results."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()

@@ -141,9 +141,7 @@ def _with_bundled_defaults(config: TaskConfig) -> tuple[TaskConfig, str]:
         return config, ""
     bundled = bundled_task(source.removeprefix(BUNDLED))
     unset = {
-        key: value
-        for key, value in bundled.defaults.items()
-        if getattr(config, key) == TaskConfig.model_fields[key].default
+        key: value for key, value in bundled.defaults.items() if key not in config.model_fields_set
     }
     return config.model_copy(update=unset), bundled.description
 

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 _SEAL = "complete.json"
 
+Checkpoint = tuple[Path, dict[str, Any]]  # its folder, and the progress it was sealed with
+
 
 def seal(checkpoint: Path, progress: dict[str, Any]) -> None:
     """Mark a checkpoint complete, once all its files are written.
@@ -31,7 +33,7 @@ def seal(checkpoint: Path, progress: dict[str, Any]) -> None:
     write_json(checkpoint / _SEAL, {"files": files, "progress": progress})
 
 
-def latest_complete(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+def latest_complete(folder: Path) -> Checkpoint | None:
     """The newest undamaged checkpoint and its progress; damaged ones are deleted, and said so."""
     checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name[11:]))
     for checkpoint in checkpoints:

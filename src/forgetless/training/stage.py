@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.training.checkpoints import latest_complete
+from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.schedule import Schedule
 
 
@@ -57,13 +59,12 @@ class TrainingReport:
         return asdict(self)
 
 
-def resume_point(checkpoints: Path, methods: Compose) -> Path | None:
+def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
     """The newest sound checkpoint; the methods take back what they knew at it."""
     resumed = latest_complete(checkpoints)
-    if resumed is None:
-        return None
-    methods.restore(resumed[0] / "methods")
-    return resumed[0]
+    if resumed is not None:
+        methods.restore(resumed[0] / "methods")
+    return resumed
 
 
 def train_stage(
@@ -74,8 +75,9 @@ def train_stage(
     checkpoints: Path,
     device: str,
     on_step: Any,
+    resumed: Checkpoint | None,
 ) -> TrainingReport:
-    """Train ``bench.model`` in place, continuing from a checkpoint if there is a sound one.
+    """Train ``bench.model`` in place, from the start or from a checkpoint.
 
     Args:
         bench: The stage and its model, already adapted by the methods.
@@ -85,6 +87,7 @@ def train_stage(
         checkpoints: Folder for checkpoints.
         device: ``cpu``, ``cuda`` or ``mps``.
         on_step: Called after every optimiser step with step, steps and loss.
+        resumed: What :func:`resume_point` gave.
 
     Raises:
         TrainingFailed: if loss or gradient stop being numbers.
@@ -95,22 +98,22 @@ def train_stage(
     steps = math.ceil(len(schedule) / rows_per_step)
     bench.steps = steps
     methods.start_stage(bench, schedule.examples)
-    resumed = latest_complete(checkpoints)
     spent = (0.0, 0.0)
-    if resumed is not None:
+    if resumed is not None:  # its state comes after what a method takes at the start
         methods.restore(resumed[0] / "methods")
         spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
     use_cache = getattr(bench.model.config, "use_cache", True)
     trainer = StageTrainer(
         bench.model,
-        _arguments(config, steps, checkpoints, device, bench.stage.seed),
+        training_arguments(config, steps, checkpoints, device, bench.stage.seed),
         schedule,
         methods,
         bench.pad_id,
         on_step,
         spent,
     )
-    trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    with _unmarked(bench.model):
+        trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     tail = losses[-max(1, len(losses) // 10) :]
     seconds, cpu_seconds = trainer.spent()
@@ -137,21 +140,39 @@ def train_stage(
     return report
 
 
-def _arguments(config: TrainingConfig, steps: int, folder: Path, device: str, seed: int) -> Any:
+@contextmanager
+def _unmarked(model: Any) -> Iterator[None]:
+    """Afterwards, take off what accelerate put on: in memory a model computes as it does from disk.
+
+    That is autocast around ``forward``, and a mark that would keep it off in the next stage.
+    accelerate's own unwrapping would leave the mark, and take transformers' decorators off.
+    """
+    own = vars(model).get("forward")
+    yield
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+        vars(model).pop(name, None)
+    if own is not None:
+        model.forward = own
+
+
+def training_arguments(
+    config: TrainingConfig, steps: int, folder: Path, device: str, seed: int
+) -> Any:
+    """What the settings of a stage are in the Trainer's words."""
     from transformers import TrainingArguments
 
-    bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device == "cuda")
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
+        # the Trainer's plain constant has no warm-up
+        lr_scheduler_type=config.schedule.replace("constant", "constant_with_warmup"),
         warmup_steps=round(steps * config.warmup),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm or math.inf,
-        bf16=bfloat16,
+        bf16=config.in_bfloat16(device),
         use_cpu=device == "cpu",
         seed=seed,
         data_seed=seed,
@@ -168,6 +189,10 @@ def _arguments(config: TrainingConfig, steps: int, folder: Path, device: str, se
         label_names=["labels"],
         **_recomputation(config),
     )
+    # On several devices the Trainer would spread each batch, and hand the loss parts of it.
+    _ = arguments.device  # counts the devices
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _recomputation(config: TrainingConfig) -> dict[str, Any]:
