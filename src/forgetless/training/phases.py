@@ -67,6 +67,20 @@ def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
     return loss if term is None else loss + term
 
 
+def unprepare(model: Any) -> None:
+    """Take off what accelerate put on a model for training: it computes as it does from disk.
+
+    That is autocast around ``forward``, and a mark that would keep it off in the next training.
+    accelerate's own unwrapping would leave the mark, and take transformers' decorators off.
+    """
+    own = vars(model)
+    own.pop("_is_accelerate_prepared", None)
+    if (original := own.pop("_original_forward", None)) is not None:
+        del own["forward"]
+        if getattr(original, "__func__", None) is not type(model).forward:
+            model.forward = original  # someone else's, put on the model before
+
+
 class StepPhases(_Base):
     """Mixed into a trainer: gradient, penalty and update phases around the optimiser's step.
 

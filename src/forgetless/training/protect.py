@@ -42,7 +42,7 @@ from forgetless.training.others_rows import (
     items_of,
     taught,
 )
-from forgetless.training.phases import StepPhases, forward_pass, step_loss
+from forgetless.training.phases import StepPhases, forward_pass, step_loss, unprepare
 from forgetless.training.remembered import (
     METHODS,
     STATE,
@@ -387,9 +387,6 @@ def _unprepared(trainer: Any) -> Any:
     model = trainer.accelerator.unwrap_model(trainer.model)
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         return model
-    # unwrap_model(..., keep_fp32_wrapper=False) would take off the model's own decorators, too
-    if (forward := vars(model).pop("_original_forward", None)) is not None:
-        model.forward = forward
-        vars(model).pop("_is_accelerate_prepared", None)
+    unprepare(model)
     trainer.model_wrapped = trainer.model
     return model

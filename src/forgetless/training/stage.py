@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +90,7 @@ def train_stage(
     Raises:
         TrainingFailed: if loss or gradient stop being numbers.
     """
+    from forgetless.training.phases import unprepare
     from forgetless.training.trainer import StageTrainer
 
     rows_per_step = config.batch_size * config.accumulation
@@ -112,8 +111,8 @@ def train_stage(
         on_step,
         spent,
     )
-    with _unmarked(bench.model):
-        trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    unprepare(bench.model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     tail = losses[-max(1, len(losses) // 10) :]
     seconds, cpu_seconds = trainer.spent()
@@ -138,21 +137,6 @@ def train_stage(
     bench.model.eval()
     methods.settle(bench)
     return report
-
-
-@contextmanager
-def _unmarked(model: Any) -> Iterator[None]:
-    """Afterwards, take off what accelerate put on: in memory a model computes as it does from disk.
-
-    That is autocast around ``forward``, and a mark that would keep it off in the next stage.
-    accelerate's own unwrapping would leave the mark, and take transformers' decorators off.
-    """
-    own = vars(model).get("forward")
-    yield
-    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
-        vars(model).pop(name, None)
-    if own is not None:
-        model.forward = own
 
 
 def training_arguments(
