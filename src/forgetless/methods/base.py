@@ -182,6 +182,7 @@ class Method(Generic[C]):
         Config: Its options.
         excludes: Methods it cannot be combined with, and why; options may add to them.
         requires: Methods it cannot do without, and why.
+        must_train_beside: Methods beside which it has to see every stage being trained.
         only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so; it
             may depend on the options.
         learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
@@ -195,6 +196,7 @@ class Method(Generic[C]):
     Config: ClassVar[type[Config]]
     excludes: Mapping[str, str] = {}
     requires: ClassVar[Mapping[str, str]] = {}
+    must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
     learns_from_model: bool = True
 

@@ -100,7 +100,8 @@ class Compose:
     @property
     def must_train(self) -> bool:
         """Whether any method has to see every stage being trained."""
-        return any(method.must_train for method in self.methods)
+        names = {method.name for method in self.methods}
+        return any(m.must_train or m.must_train_beside & names for m in self.methods)
 
     def acting_in(self, stage: Stage) -> list[Method[Any]]:
         """Methods without which training this stage would be different."""

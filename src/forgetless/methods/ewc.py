@@ -78,6 +78,8 @@ class EWC(Method[EWCConfig]):
         "joint": "joint training has every old row already",
         "olora": "every stage has an adapter of its own, and the old ones do not move",
     }
+    # Importances are of what was trained, and a finished stage does not show what these froze.
+    must_train_beside = frozenset({"freeze", "osf", "ogd"})
 
     def __init__(self, config: EWCConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

@@ -79,6 +79,11 @@ class KL(Method[KLConfig]):
         self._reference: dict[str, torch.Tensor] = {}  # what the teacher has for trained parameters
         self._cached: SoftTargets | None = None
 
+    @property
+    def must_train(self) -> bool:
+        """The untouched model is seen at the start of the first stage only."""
+        return self.config.strength > 0 and self.config.reference == "base"
+
     def acts_in(self, stage: Stage) -> bool:
         """With any strength; where ``rows`` names rows that a stage does not have, it adds 0."""
         return self.config.strength > 0

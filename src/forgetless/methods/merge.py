@@ -102,6 +102,11 @@ class Merge(Method[MergeConfig]):
                 "osf": thins + "leaves the subspace that may change; how: linear does not",
             }
 
+    @property
+    def must_train(self) -> bool:
+        """The untouched model, against which signs are elected, is seen in the first stage only."""
+        return self.config.how.endswith("ties")
+
     def acts_in(self, stage: Stage) -> bool:
         """Unless the model after the stage is kept as it is."""
         return self.config.alpha != 1 or self.config.how != "linear"
