@@ -271,6 +271,7 @@ class AdaptsModel(Protocol):
     def adapt(self, bench: Workbench) -> None:
         """Freeze parts of ``bench.model`` or put adapters on it; called with a seeded torch.
 
+        What was frozen in the stage before is free again.
         In a dry run the model has shapes only.
         """
 

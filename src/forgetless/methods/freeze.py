@@ -64,10 +64,6 @@ class Freeze(Method[FreezeConfig]):
     name = "freeze"
     Config = FreezeConfig
 
-    def __init__(self, config: FreezeConfig | None = None, /, **options: Any) -> None:
-        super().__init__(config, **options)
-        self._frozen: frozenset[str] = frozenset()
-
     def acts_in(self, stage: Stage) -> bool:
         """Where anything is frozen."""
         del stage
@@ -83,7 +79,7 @@ class Freeze(Method[FreezeConfig]):
         )
 
     def adapt(self, bench: Workbench) -> None:
-        """Freeze what this stage does not train, and free what the last one froze."""
+        """Freeze what this stage does not train."""
         import peft
 
         if isinstance(bench.model, peft.PeftModel):
@@ -93,17 +89,14 @@ class Freeze(Method[FreezeConfig]):
                 fix="merge it first:  model = model.merge_and_unload()",
             )
         parameters = dict(bench.model.named_parameters())
-        for name in self._frozen & parameters.keys():
-            parameters[name].requires_grad_(True)
         free = [name for name, parameter in parameters.items() if parameter.requires_grad]
         frozen = self._by_depth(bench.model) | self._by_name(bench.model)
         if self.config.share < 1:
             rest = {name: parameters[name] for name in free if name not in frozen}
             frozen |= self._by_lot(rest, _blocks(bench.model)[0], bench.stage)
-        self._frozen = frozenset(free) & frozen
-        for name in self._frozen:
+        for name in frozen:
             parameters[name].requires_grad_(False)
-        if len(self._frozen) == len(free):
+        if frozen.issuperset(free):
             raise ModelError(
                 f"freeze leaves nothing of {type(bench.model).__name__} to be trained",
                 fix="freeze less:  freeze: {first: 0.5}",
