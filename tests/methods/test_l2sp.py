@@ -70,6 +70,24 @@ def test_gradient_of_the_penalty_is_strength_times_drift_from_the_anchor(
             torch.testing.assert_close(found[name], 3.0 * (now - anchors[anchor][name]))
 
 
+def test_weight_that_is_first_trained_later_is_pulled_to_what_it_was_untouched(
+    tiny_model: Path,
+) -> None:
+    """As where the weights that are trained are drawn anew in every stage."""
+    method, loaded = L2SP(strength=3.0, anchor="base"), fresh(tiny_model)
+    norm = loaded.model.model.norm.weight
+    untouched = weights(loaded.model)
+    norm.requires_grad_(False)
+    started(method, loaded, FIRST)
+    moved(loaded.model)
+    norm.requires_grad_(True)
+    started(method, loaded, SECOND)
+    moved(loaded.model)
+    found = pulled(method, loaded.model)
+    for name, now in weights(loaded.model).items():
+        torch.testing.assert_close(found[name], 3.0 * (now - untouched[name]))
+
+
 @pytest.mark.parametrize("anchor", ["previous", "base"])
 def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
     anchor: str, tiny_model: Path, tmp_path: Path

@@ -101,6 +101,17 @@ def trained_weights(
     }
 
 
+def anchors_now(
+    model: Any, products: Mapping[str, Product]
+) -> tuple[dict[str, torch.Tensor], dict[str, Product]]:
+    """Copies of what is trained as it stands: weights, and products for their factors."""
+    weights = trained_weights(model, products)
+    return (
+        {name: weight.detach().clone() for name, weight in weights.items()},
+        {name: product.copy() for name, product in products.items()},
+    )
+
+
 def pull_towards(
     model: Any,
     strength: float,
