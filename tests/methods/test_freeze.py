@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
+from forgetless.methods.ewc import EWC
 from forgetless.methods.freeze import Freeze
 from forgetless.methods.ogd import OGD
 from tests.training.build import (
@@ -251,10 +252,18 @@ def test_options_that_contradict_each_other_are_refused(
         Freeze(**options)
 
 
+def test_ewc_is_refused_beside_a_draw_which_leaves_old_weights_without_importances() -> None:
+    Compose([Freeze(first=1), EWC()])
+    with pytest.raises(PlanError, match="freeze and ewc cannot be combined: share draws"):
+        Compose([Freeze(share=0.5), EWC()])
+
+
 def test_model_with_an_adapter_is_refused(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     model = peft.get_peft_model(loaded.model, peft.LoraConfig(target_modules="all-linear"))
-    with pytest.raises(ModelError, match="all frozen under an adapter"):
+    with pytest.raises(
+        ModelError, match="freeze chooses among the model's own weights, and the model has"
+    ):
         adapt(Compose([Freeze(first=1)]), model, FIRST)
 
 

@@ -272,6 +272,10 @@ def test_model_without_linear_layers_is_refused_with_what_to_do() -> None:
     assert caught.value.fix == "use another method, such as  l2sp"
 
 
-def test_adapters_are_not_protected() -> None:
+def test_adapters_are_not_protected(tiny_model: Path) -> None:
     with pytest.raises(PlanError, match="ogd and lora cannot be combined"):
         Compose([OGD(), LoRA()])
+    model = adapt(Compose([LoRA()]), fresh(tiny_model).model, FIRST)
+    with pytest.raises(ModelError, match="ogd: it protects the inputs of whole weights") as caught:
+        adapt(Compose([OGD()]), model, FIRST)  # as a trainer that was made with an adapter
+    assert caught.value.fix == "merge it first:  model = model.merge_and_unload()"

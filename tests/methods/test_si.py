@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from forgetless.errors import PlanError
+from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Method, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.l2sp import L2SP
@@ -17,6 +17,7 @@ from tests.methods.probes import NoConfig
 from tests.methods.regression import Regression, bench, example
 from tests.training.build import (
     Weights,
+    adapt,
     colour_task,
     differing,
     end_stage,
@@ -221,6 +222,12 @@ def test_first_stage_is_only_watched_and_strength_zero_not_even_that(tiny_model:
     assert off.state().tensors == {}
 
 
-def test_factors_of_an_adapter_have_no_importances_of_their_own() -> None:
+def test_factors_of_an_adapter_have_no_importances_of_their_own(tiny_model: Path) -> None:
     with pytest.raises(PlanError, match="si and lora cannot be combined"):
         Compose([SI(), LoRA()])
+    model = adapt(Compose([LoRA()]), fresh(tiny_model).model, STAGES[0])
+    here = bench(model, [], STAGES[0])  # as in a trainer that was made with an adapter
+    with pytest.raises(ModelError, match="si: importances are of each weight") as caught:
+        SI().start_stage(here, here.new)
+    assert caught.value.fix == "merge it first:  model = model.merge_and_unload()"
+    SI(strength=0).start_stage(here, here.new)

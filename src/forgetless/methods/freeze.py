@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage, Workbench
+from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.plan import Config
 
 
@@ -64,6 +65,14 @@ class Freeze(Method[FreezeConfig]):
     name = "freeze"
     Config = FreezeConfig
 
+    def __init__(self, config: FreezeConfig | None = None, /, **options: Any) -> None:
+        super().__init__(config, **options)
+        if self.config.share < 1:
+            self.excludes = {
+                "ewc": "share draws what is trained anew in every stage, and importances are those "
+                "of weights that their stage trained"
+            }
+
     def acts_in(self, stage: Stage) -> bool:
         """Where anything is frozen."""
         del stage
@@ -80,14 +89,7 @@ class Freeze(Method[FreezeConfig]):
 
     def adapt(self, bench: Workbench) -> None:
         """Freeze what this stage does not train."""
-        import peft
-
-        if isinstance(bench.model, peft.PeftModel):
-            raise ModelError(
-                "freeze chooses among the model's own weights, but they are all frozen under an "
-                "adapter",
-                fix="merge it first:  model = model.merge_and_unload()",
-            )
+        refuse_adapter(bench.model, "freeze chooses among the model's own weights")
         parameters = dict(bench.model.named_parameters())
         free = [name for name, parameter in parameters.items() if parameter.requires_grad]
         frozen = self._by_depth(bench.model) | self._by_name(bench.model)

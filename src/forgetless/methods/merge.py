@@ -100,6 +100,7 @@ class Merge(Method[MergeConfig]):
             self.excludes = self.excludes | {
                 "lora": thins + "has no low rank; how: linear does",
                 "osf": thins + "leaves the subspace that may change; how: linear does not",
+                "ogd": thins + "reaches protected inputs; how: linear does not",
             }
 
     @property

@@ -25,6 +25,7 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.methods.parts.passes import batch_of
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -85,8 +86,9 @@ class OGD(Method[OGDConfig]):
         """Freeze what no input protects, after the first stage.
 
         Raises:
-            ModelError: for a model without linear layers.
+            ModelError: for a model without linear layers, or with an adapter.
         """
+        refuse_adapter(bench.model, f"ogd: {_ADAPTER}")
         protected = {id(weight) for _, weight, _ in _linear_layers(bench.model)}
         if not protected:
             raise ModelError(
