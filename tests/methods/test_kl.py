@@ -424,6 +424,19 @@ def test_adapter_trained_with_a_copy_goes_on_from_disk_as_if_at_once(
     assert differing(weights(parted.model), weights(loaded.model)) == []
 
 
+def test_base_that_comes_from_disk_is_kept_beside_its_adapter(tiny_model: Path) -> None:
+    """At the stage's start and after it, when a killed stage goes on; another device is played."""
+    model, bench = some_model(tiny_model, adapted=True)
+    kl, again = (KL(teacher="copy", reference="base") for _ in range(2))
+    kl.start_stage(bench, bench.new)
+    bench.model = model.to("meta")
+    again.restore(kl.state())
+    again.start_stage(bench, bench.new)
+    assert {value.device.type for value in again.state().tensors.values()} == {"meta"}
+    again.restore(kl.state())
+    assert {value.device.type for value in again.state().tensors.values()} == {"meta"}
+
+
 def test_copy_on_the_cpu_teaches_the_same(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=True)
     methods = [KL(teacher="copy"), KL(teacher="copy", offload=True)]

@@ -172,7 +172,8 @@ def input_moments(
 
     Args:
         model: In evaluation mode.
-        examples: Go through the model one by one; every token counts, prompts included.
+        examples: Go through the model one by one; every token counts, prompts included, but for a
+            head, which sees what stands before learned tokens only.
         pad_id: Token id used for padding.
 
     Returns:
