@@ -15,10 +15,10 @@ import torch
 from torch.nn.functional import kl_div, log_softmax
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import Batch, Workbench
+from forgetless.methods.base import IGNORED, Batch, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.kl import KL
-from forgetless.methods.parts.passes import IGNORED, batch_of
+from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.replay import Replay
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model

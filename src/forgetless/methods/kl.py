@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Batch, Method, Stage, State, Workbench
-from forgetless.methods.parts.passes import IGNORED
+from forgetless.methods.base import IGNORED, Batch, Method, Stage, State, Workbench
 from forgetless.methods.parts.reference import trained_values, with_values
 from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
 from forgetless.models.forward import logits_at

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn.functional import kl_div, log_softmax
 
+from forgetless.methods.base import IGNORED
 from forgetless.methods.parts import soft_targets
-from forgetless.methods.parts.passes import IGNORED
 from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
 from tests.methods.bigram import Bigram, answer, batch, packed, random_bigram
 

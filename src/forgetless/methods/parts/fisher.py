@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.parts.passes import IGNORED, batch_of, token_losses
+from forgetless.methods.base import IGNORED
+from forgetless.methods.parts.passes import batch_of
 from forgetless.tasks.render import Encoded
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def fisher_diagonal(
             batch = batch_of(model, [example], pad_id)
             if draw is not None:
                 batch = replace(batch, targets=_drawn(batch.logits, batch.targets, draw))
-            token_losses(batch).sum().backward()  # type: ignore[no-untyped-call]
+            batch.losses.sum().backward()  # type: ignore[no-untyped-call]
             count += 1
     finally:
         for hook in hooks:

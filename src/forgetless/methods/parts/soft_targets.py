@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.base import Batch
-from forgetless.methods.parts.passes import IGNORED, passes
+from forgetless.methods.base import IGNORED, Batch
+from forgetless.methods.parts.passes import passes
 from forgetless.tasks.examples import Examples
 
 if TYPE_CHECKING:
