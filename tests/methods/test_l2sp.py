@@ -11,6 +11,7 @@ from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.methods.l2sp import L2SP
 from forgetless.methods.lora import LoRA
+from tests.methods.pulling import moved, pulled
 from tests.training.build import (
     Weights,
     colour_task,
@@ -24,22 +25,6 @@ from tests.training.build import (
 )
 
 FIRST, SECOND = one_stage_a_task([colour_task("first", 0), colour_task("second", 1)])
-
-
-def moved(model: torch.nn.Module) -> None:
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
-
-
-def pulled(method: L2SP, model: torch.nn.Module) -> Weights:
-    model.zero_grad()
-    square = method.pull(model)
-    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    assert square == pytest.approx(sum(float(g.square().sum()) for g in found.values()), rel=1e-5)
-    return found
 
 
 def started(method: L2SP, loaded: Any, stage: Any) -> None:

@@ -31,6 +31,7 @@ from tests.tiny import colours, write_rows
 from tests.training.build import (
     Weights,
     colour_task,
+    die_at,
     differing,
     end_stage,
     exchange,
@@ -298,11 +299,7 @@ def test_killed_and_gone_on_from_disk_it_leaves_the_same(
         methods.restore(start / "methods")
         loaded = load_model(ModelConfig(name=str(tiny_model)), stage=start)
 
-        def stepped(step: int) -> None:
-            if step == kill_at:
-                raise KeyboardInterrupt
-
-        train(loaded, second, config, folder, methods, stepped)
+        train(loaded, second, config, folder, methods, die_at(kill_at))
         return weights(loaded.model), merge.state()
 
     methods = Compose([Merge(**options)])

@@ -13,8 +13,9 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.l2sp import L2SP
 from forgetless.methods.lora import LoRA
 from forgetless.methods.si import SI
+from tests.methods.bigram import answer
 from tests.methods.probes import NoConfig
-from tests.methods.regression import Regression, bench, example
+from tests.methods.regression import Regression, bench
 from tests.training.build import (
     Weights,
     adapt,
@@ -100,7 +101,7 @@ def step(method: SI, model: Regression, gradient: torch.Tensor, change: torch.Te
 
 
 def begun(method: SI, model: Regression, number: int) -> Workbench:
-    here = bench(model, [example(0, 1)], STAGES[number])
+    here = bench(model, [answer(0, 1)], STAGES[number])
     method.start_stage(here, here.new)
     return here
 
@@ -173,7 +174,7 @@ def test_path_in_the_middle_of_a_stage_is_saved_and_the_next_stage_begins_anew()
         start.head.weight.copy_(model.head.weight)
     for one_method, its_model in ((method, model), (again, start)):
         step(one_method, its_model, gradient=-2 * one, change=one)
-        one_method.end_stage(bench(its_model, [example(0, 1)], here.stage))
+        one_method.end_stage(bench(its_model, [answer(0, 1)], here.stage))
     found, kept = again.state(), method.state()
     assert differing(found.tensors, kept.tensors) == []
     assert list(kept.tensors) == [f"importance/{NAME}"]

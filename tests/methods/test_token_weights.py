@@ -178,5 +178,6 @@ def test_acts_in_every_stage() -> None:
 
 def test_wrong_options_are_refused() -> None:
     for options in ({"kind": "focal"}, {"threshold": 0.5}, {"temperature": 0}):
-        with pytest.raises(PlanError):
+        ((option, value),) = options.items()
+        with pytest.raises(PlanError, match=f"weights.{option}: found {value!r}: input should be"):
             TokenWeights(**options)
