@@ -144,27 +144,37 @@ def test_a_protected_run_takes_the_stages_that_are_the_same_from_the_plain_one(
 
 
 @pytest.mark.parametrize(
-    ("method", "taken"),
+    ("methods", "taken"),
     [
-        ({"ewc": {"strength": 10}}, ["0-base", "1-first"]),
-        ({"si": {"strength": 10}}, ["0-base"]),  # learns while it trains
-        ({"l2sp": {"anchor": "base"}}, ["0-base"]),  # sees the untouched model only then
+        ([{"ewc": {"strength": 10}}], ["0-base", "1-first"]),
+        ([{"ewc": {"strength": 10}}, "lora"], ["0-base", "1-first"]),
+        # a finished stage does not show what it trained
+        ([{"ewc": {"strength": 10}}, {"freeze": {"last": 1}}], ["0-base"]),
+        ([{"ewc": {"strength": 10}}, "osf"], ["0-base"]),
+        ([{"ewc": {"strength": 10}}, "ogd"], ["0-base"]),
+        ([{"si": {"strength": 10}}], ["0-base"]),  # learns while it trains
+        # the untouched model is seen in the first stage only
+        ([{"l2sp": {"anchor": "base"}}], ["0-base"]),
+        ([{"kl": {"reference": "base"}}, {"lora": {"init": "orthogonal"}}], ["0-base"]),
+        ([{"merge": {"how": "ties"}}], ["0-base"]),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=["ewc", "ewc+lora", "ewc+freeze", "ewc+osf", "ewc+ogd", "si", "l2sp", "kl+lora", "merge"],
 )
 def test_a_method_that_learns_from_its_stages_ends_the_same_whether_they_are_shared_or_not(
-    method: dict[str, Any], taken: list[str], plan: MakePlan
+    methods: list[Any], taken: list[str], plan: MakePlan
 ) -> None:
-    one = run_sequence(plan("one", sequence=plan().sequence[:1], methods=[method]))
-    alone = run_sequence(plan("alone", methods=[method]))
+    one = run_sequence(plan("one", sequence=plan().sequence[:1], methods=methods))
+    alone = run_sequence(plan("alone", methods=methods))
     watcher = Recorder()
-    shared = run_sequence(plan("shared", methods=[method]), watcher, share_with=[one.path])
-    weights, state = (
-        [file_hash(run.path / "stages" / "2-second" / part) for run in (shared, alone)]
-        for part in ("model/model.safetensors", f"methods/{next(iter(method))}.safetensors")
+    shared = run_sequence(plan("shared", methods=methods), watcher, share_with=[one.path])
+    left, expected = (
+        {
+            str(file.relative_to(run.path)): file_hash(file)
+            for file in (run.path / "stages").rglob("*.safetensors")
+        }
+        for run in (shared, alone)
     )
-    assert weights[0] == weights[1]
-    assert state[0] == state[1]
+    assert left == expected
     assert [note.split(":")[0] for note in watcher.notes if "taken from" in note] == taken
 
 

@@ -39,11 +39,6 @@ class Regression(torch.nn.Module):
         return SimpleNamespace(weight=self.features)
 
 
-def example(*ids: int, given: int = 1) -> Encoded:
-    """Token ids; all but the first ones are learned."""
-    return Encoded(list(ids), [place >= given for place in range(len(ids))])
-
-
 def bench(model: Any, examples: Sequence[Encoded], stage: Stage | None = None) -> Workbench:
     """A workbench whose new rows are these examples."""
     stage = stage or one_stage_a_task([colour_task("any")])[0]

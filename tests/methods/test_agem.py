@@ -17,10 +17,12 @@ from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Encoder, Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash
+from tests.methods.bigram import answer
 from tests.methods.probes import NoConfig
-from tests.methods.regression import Regression, bench, example
+from tests.methods.regression import Regression, bench
 from tests.training.build import (
     Weights,
+    die_at,
     differing,
     distance,
     fresh,
@@ -96,7 +98,7 @@ def reference(model: Regression, *examples: Any) -> torch.Tensor:
     return total / count
 
 
-OLD = [example(0, 1, 3), example(2, 4)]
+OLD = [answer(0, 1, 3), answer(2, 4)]
 
 
 def test_gradient_against_remembered_rows_loses_just_its_part_along_theirs() -> None:
@@ -268,11 +270,7 @@ def test_stage_killed_where_gradients_disagree_goes_on_with_the_same_rows(
         again = fresh(tiny_model)
         again.model.load_state_dict(loaded.model.state_dict())
 
-        def stepped(step: int) -> None:
-            if step == kill_at:
-                raise KeyboardInterrupt
-
-        train(again, SECOND, config, folder, methods, stepped)
+        train(again, SECOND, config, folder, methods, die_at(kill_at))
         return weights(again.model)
 
     whole = go(tmp_path / "whole")
@@ -313,7 +311,7 @@ def drawn(method: AGEM, model: Regression, steps: int) -> list[list[int]]:
 
 
 def test_rows_are_drawn_anew_in_each_step_and_none_twice_in_one() -> None:
-    old = [example(token, 0) for token in range(5)]
+    old = [answer(token, 0) for token in range(5)]
     method, model = remembering(SECOND, *old, rows=2)
     rows = drawn(method, model, 20)
     assert all(len(set(few)) == 2 for few in rows)
@@ -336,7 +334,7 @@ def test_memory_is_a_sample_of_all_rows_seen_without_test_items() -> None:
     stage = Stage(2, "second", SECOND.tasks, SECOND.earlier, SECOND.held_back | tested)
     everything = AGEM()
     everything.keep_rows(FIRST)
-    here = bench(Regression(), [example(0, 1)], stage)
+    here = bench(Regression(), [answer(0, 1)], stage)
     here.encoder = encoder = Encodes(here.new)
     everything.start_stage(here, here.new)
     allowed = [row.id for row in FIRST.tasks[0].train if exchange_hash(row) not in tested]

@@ -24,6 +24,7 @@ from tests.methods.probes import PROBES
 from tests.training.build import (
     Weights,
     colour_task,
+    die_at,
     differing,
     distance,
     end_stage,
@@ -287,11 +288,7 @@ def test_stage_killed_between_checkpoints_ends_as_if_it_had_not_been(
             again.restore(start / "methods")
         model = load_model(ModelConfig(name=str(tiny_model)), stage=start)
 
-        def stepped(step: int) -> None:
-            if step == kill_at:
-                raise KeyboardInterrupt
-
-        train(model, last, config, folder, again, stepped)
+        train(model, last, config, folder, again, die_at(kill_at))
         end_stage(again, model, last)
         state = alone(name, again).state()
         known = {f"known/{key}": tensor for key, tensor in state.tensors.items()}

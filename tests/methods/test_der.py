@@ -13,10 +13,9 @@ import torch
 from torch.nn.functional import kl_div, log_softmax
 
 from forgetless.errors import PlanError
-from forgetless.methods.base import Batch
+from forgetless.methods.base import IGNORED, Batch
 from forgetless.methods.compose import Compose
 from forgetless.methods.der import DER
-from forgetless.methods.parts.passes import IGNORED
 from forgetless.methods.replay import Replay
 from forgetless.tasks.render import Encoded
 from forgetless.training.schedule import build_schedule

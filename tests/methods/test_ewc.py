@@ -17,13 +17,15 @@ from forgetless.methods.parts.fisher import fisher_diagonal
 from forgetless.models.load import LoadedModel
 from forgetless.plan import MethodSpec
 from forgetless.tasks.render import Encoded
-from tests.methods.regression import VOCABULARY, Regression, bench, example
-from tests.methods.test_kl import forward_passes
+from tests.methods.bigram import answer
+from tests.methods.pulling import moved, pulled
+from tests.methods.regression import VOCABULARY, Regression, bench
 from tests.training.build import (
     Weights,
     colour_task,
     differing,
     end_stage,
+    forward_passes,
     fresh,
     one_stage_a_task,
     settings,
@@ -34,7 +36,7 @@ from tests.training.build import (
 )
 
 STAGES = one_stage_a_task([colour_task(name, n) for n, name in enumerate(("a", "b", "c"))])
-EXAMPLES = [example(0, 1, 3, 2), example(4, 2), example(1, 1, 0, given=2), example(3, 0, 4)]
+EXAMPLES = [answer(0, 1, 3, 2), answer(4, 2), answer(1, 1, 0, asked=2), answer(3, 0, 4)]
 RAW: dict[str, Any] = {"normalise": False, "fisher": "empirical"}
 
 
@@ -87,7 +89,7 @@ def test_true_fisher_of_a_softmax_regression_is_the_analytic_one() -> None:
     expected = torch.einsum("tk,ti->ki", p * (1 - p), x**2)
     draw = torch.Generator().manual_seed(0)
     named = dict(model.named_parameters())
-    found = fisher_diagonal(model, named, [example(2, 0, 1)] * 500, 0, draw)["head.weight"]
+    found = fisher_diagonal(model, named, [answer(2, 0, 1)] * 500, 0, draw)["head.weight"]
     assert float((found - expected).abs().max()) < 0.05 * float(expected.max())
 
 
@@ -165,23 +167,6 @@ def test_fisher_is_of_at_most_so_many_different_rows_of_the_stage() -> None:
 
     assert seen(100) == sorted(tuple(one.ids) for one in EXAMPLES)
     assert len(set(seen(3))) == 3
-
-
-def moved(model: torch.nn.Module, by: float = 0.1) -> None:
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=by)
-
-
-def pulled(method: EWC, model: torch.nn.Module) -> Weights:
-    """The gradients that a pull makes where there are none."""
-    model.zero_grad()
-    square = method.pull(model)
-    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    assert square == pytest.approx(sum(float(g.square().sum()) for g in found.values()), rel=1e-5)
-    return found
 
 
 @pytest.mark.parametrize("mode", ["online", "separate"])

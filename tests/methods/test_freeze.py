@@ -12,7 +12,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
+from forgetless.methods.ewc import EWC
 from forgetless.methods.freeze import Freeze
+from forgetless.methods.ogd import OGD
 from tests.training.build import (
     adapt,
     colour_task,
@@ -24,7 +26,7 @@ from tests.training.build import (
     weights,
 )
 
-FIRST, SECOND = one_stage_a_task([colour_task("first", 0), colour_task("second", 1)])
+FIRST, SECOND, THIRD = one_stage_a_task([colour_task(x, n) for n, x in enumerate("abc")])
 
 
 def llama(blocks: int = 4, tied: bool = False) -> Any:
@@ -157,14 +159,26 @@ def test_every_stage_frees_what_the_one_before_froze_and_nothing_else() -> None:
     for each in (model, expected):
         each.model.norm.requires_grad_(False)
         each.model.layers[0].mlp.requires_grad_(False)
-    method = Freeze(share=0.5)
+    methods = Compose([Freeze(share=0.5)])
     for stage in (FIRST, SECOND):
-        adapt(Compose([method]), model, stage)
+        adapt(methods, model, stage)
     adapt(Compose([Freeze(share=0.5)]), expected, SECOND)
     assert [p.requires_grad for p in model.parameters()] == [
         p.requires_grad for p in expected.parameters()
     ]
     assert not model.model.norm.weight.requires_grad
+
+
+def test_what_is_freed_is_what_a_model_from_disk_would_have_free() -> None:
+    """Beside a method that freezes the embeddings and norms from the second stage on."""
+    model, methods = llama(), Compose([Freeze(share=0.5), OGD()])
+    for stage in (FIRST, SECOND, THIRD):
+        adapt(methods, model, stage)
+        loaded = adapt(Compose([Freeze(share=0.5), OGD()]), llama(), stage)
+        assert [p.requires_grad for p in model.parameters()] == [
+            p.requires_grad for p in loaded.parameters()
+        ]
+    assert all("proj" in n or "head" in n for n, p in model.named_parameters() if p.requires_grad)
 
 
 def test_frozen_parameters_stay_bit_for_bit_and_all_others_move(
@@ -238,10 +252,18 @@ def test_options_that_contradict_each_other_are_refused(
         Freeze(**options)
 
 
+def test_ewc_is_refused_beside_a_draw_which_leaves_old_weights_without_importances() -> None:
+    Compose([Freeze(first=1), EWC()])
+    with pytest.raises(PlanError, match="freeze and ewc cannot be combined: share draws"):
+        Compose([Freeze(share=0.5), EWC()])
+
+
 def test_model_with_an_adapter_is_refused(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     model = peft.get_peft_model(loaded.model, peft.LoraConfig(target_modules="all-linear"))
-    with pytest.raises(ModelError, match="all frozen under an adapter"):
+    with pytest.raises(
+        ModelError, match="freeze chooses among the model's own weights, and the model has"
+    ):
         adapt(Compose([Freeze(first=1)]), model, FIRST)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ from typing import Any
 import peft
 import pytest
 import torch
-from torch.nn.functional import kl_div, log_softmax
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import Batch, Workbench
+from forgetless.methods.base import IGNORED, Batch, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.kl import KL
-from forgetless.methods.parts.passes import IGNORED, batch_of
+from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.replay import Replay
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
@@ -26,12 +24,14 @@ from forgetless.plan import MethodSpec, ModelConfig
 from forgetless.tasks.examples import Examples
 from tests.methods.bigram import answer, bench_of, packed, random_bigram
 from tests.methods.bigram import batch as bigram_batch
+from tests.methods.parts.test_soft_targets import by_torch
 from tests.training.build import (
     adapt,
     colour_task,
     differing,
     distance,
     end_stage,
+    forward_passes,
     fresh,
     one_stage_a_task,
     settings,
@@ -76,34 +76,10 @@ def move(model: Any, seed: int = 0) -> None:
                 parameter.add_(0.03 * torch.randn(parameter.shape, generator=generator))
 
 
-def by_torch(
-    student: torch.Tensor, teacher: torch.Tensor, direction: str, temperature: float = 1.0
-) -> torch.Tensor:
-    """torch's kl_div(input, target) is KL(target || input)."""
-    log_q = log_softmax(student / temperature, -1)
-    log_p = log_softmax(teacher / temperature, -1)
-    first, second = (log_p, log_q) if direction == "forward" else (log_q, log_p)
-    return kl_div(second, first, log_target=True, reduction="sum")
-
-
 def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
     found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     return {n: torch.zeros(()) if g is None else g for n, g in zip(named, found, strict=True)}
-
-
-@contextmanager
-def forward_passes(model: Any) -> Iterator[list[int]]:
-    """Rows of each pass through the model meanwhile."""
-    counted: list[int] = []
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-
-    def count(*called: Any) -> None:
-        counted.append(len(called[-1]["input_ids"]))
-
-    hook = inner.register_forward_pre_hook(count, with_kwargs=True)
-    yield counted
-    hook.remove()
 
 
 @both_ways
@@ -146,7 +122,8 @@ def test_value_and_gradient_are_those_with_an_independent_second_model(
     with torch.no_grad():
         wanted = made(teacher, bench.new).logits[learned]
     again = made(model, bench.new).logits[learned]
-    expected = 0.7 * 2.0**2 * by_torch(again, wanted, direction, 2.0) / learned.sum()
+    apart = by_torch(again / 2, wanted / 2, forward=direction == "forward")
+    expected = 0.7 * 2.0**2 * apart / learned.sum()
     assert expected > 0.01
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
     ours, theirs = gradients(model, loss), gradients(model, expected)
@@ -300,7 +277,7 @@ def test_teacher_has_no_dropout_and_the_model_keeps_its_own(tiny_model: Path) ->
     learned = batch.targets != IGNORED
     with torch.no_grad():
         still = made(model.eval(), bench.new).logits[learned]
-    expected = by_torch(batch.logits[learned], still, "forward") / learned.sum()
+    expected = by_torch(batch.logits[learned], still, forward=True) / learned.sum()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
     assert loss.item() > 1e-3  # the model's own dropout
 
@@ -368,7 +345,7 @@ def test_base_is_the_model_without_its_adapter_in_every_stage(
     learned = batch.targets != IGNORED
     with torch.no_grad(), loaded.model.disable_adapter():
         untouched = made(loaded.model, bench.new).logits[learned]
-    expected = by_torch(batch.logits[learned], untouched, "forward") / learned.sum()
+    expected = by_torch(batch.logits[learned], untouched, forward=True) / learned.sum()
     assert expected > 1e-3
     assert found == [pytest.approx(expected.item(), rel=1e-3)] * 2
 
@@ -424,6 +401,19 @@ def test_adapter_trained_with_a_copy_goes_on_from_disk_as_if_at_once(
     assert differing(weights(parted.model), weights(loaded.model)) == []
 
 
+def test_base_that_comes_from_disk_is_kept_beside_its_adapter(tiny_model: Path) -> None:
+    """At the stage's start and after it, when a killed stage goes on; another device is played."""
+    model, bench = some_model(tiny_model, adapted=True)
+    kl, again = (KL(teacher="copy", reference="base") for _ in range(2))
+    kl.start_stage(bench, bench.new)
+    bench.model = model.to("meta")
+    again.restore(kl.state())
+    again.start_stage(bench, bench.new)
+    assert {value.device.type for value in again.state().tensors.values()} == {"meta"}
+    again.restore(kl.state())
+    assert {value.device.type for value in again.state().tensors.values()} == {"meta"}
+
+
 def test_copy_on_the_cpu_teaches_the_same(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=True)
     methods = [KL(teacher="copy"), KL(teacher="copy", offload=True)]
@@ -470,7 +460,7 @@ def test_exactly_zero_under_autocast_too_and_not_after_a_step(
         learned = batch.targets != IGNORED
         wanted = made(teacher, bench.new).logits[learned]
         again = made(model, bench.new).logits[learned].float()
-    expected = by_torch(again, wanted.float(), "forward") / learned.sum()
+    expected = by_torch(again, wanted.float(), forward=True) / learned.sum()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
     ours, theirs = gradients(model, loss), gradients(model, expected)
     scale = max(float(gradient.abs().max()) for gradient in theirs.values())
@@ -524,7 +514,7 @@ def test_strong_distillation_keeps_predictions_where_they_were(
             now = made(loaded.model.eval(), examples)
             then = made(start, examples)
         learned = now.targets != IGNORED
-        moved[strength] = by_torch(now.logits[learned], then.logits[learned], "forward").item()
+        moved[strength] = by_torch(now.logits[learned], then.logits[learned], forward=True).item()
     assert moved[30] < 0.2 * moved[0]
 
 
@@ -576,5 +566,6 @@ def test_teacher_of_a_bigram_model_is_worked_out_by_hand() -> None:
 
 def test_wrong_options_are_refused() -> None:
     for options in ({"strength": -1}, {"temperature": 0}, {"rows": "old"}, {"top_k": 0}):
-        with pytest.raises(PlanError):
+        ((option, value),) = options.items()
+        with pytest.raises(PlanError, match=f"kl.{option}: found {value!r}: input should be"):
             KL(**options)

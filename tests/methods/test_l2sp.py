@@ -11,6 +11,7 @@ from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.methods.l2sp import L2SP
 from forgetless.methods.lora import LoRA
+from tests.methods.pulling import moved, pulled
 from tests.training.build import (
     Weights,
     colour_task,
@@ -24,22 +25,6 @@ from tests.training.build import (
 )
 
 FIRST, SECOND = one_stage_a_task([colour_task("first", 0), colour_task("second", 1)])
-
-
-def moved(model: torch.nn.Module) -> None:
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
-
-
-def pulled(method: L2SP, model: torch.nn.Module) -> Weights:
-    model.zero_grad()
-    square = method.pull(model)
-    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    assert square == pytest.approx(sum(float(g.square().sum()) for g in found.values()), rel=1e-5)
-    return found
 
 
 def started(method: L2SP, loaded: Any, stage: Any) -> None:
@@ -68,6 +53,24 @@ def test_gradient_of_the_penalty_is_strength_times_drift_from_the_anchor(
         assert found.keys() == weights(loaded.model).keys()
         for name, now in weights(loaded.model).items():
             torch.testing.assert_close(found[name], 3.0 * (now - anchors[anchor][name]))
+
+
+def test_weight_that_is_first_trained_later_is_pulled_to_what_it_was_untouched(
+    tiny_model: Path,
+) -> None:
+    """As where the weights that are trained are drawn anew in every stage."""
+    method, loaded = L2SP(strength=3.0, anchor="base"), fresh(tiny_model)
+    norm = loaded.model.model.norm.weight
+    untouched = weights(loaded.model)
+    norm.requires_grad_(False)
+    started(method, loaded, FIRST)
+    moved(loaded.model)
+    norm.requires_grad_(True)
+    started(method, loaded, SECOND)
+    moved(loaded.model)
+    found = pulled(method, loaded.model)
+    for name, now in weights(loaded.model).items():
+        torch.testing.assert_close(found[name], 3.0 * (now - untouched[name]))
 
 
 @pytest.mark.parametrize("anchor", ["previous", "base"])

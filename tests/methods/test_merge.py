@@ -19,6 +19,8 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.joint import Joint
 from forgetless.methods.lora import LoRA
 from forgetless.methods.merge import GRID, Merge
+from forgetless.methods.ogd import OGD
+from forgetless.methods.osf import OSF
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
@@ -29,6 +31,7 @@ from tests.tiny import colours, write_rows
 from tests.training.build import (
     Weights,
     colour_task,
+    die_at,
     differing,
     end_stage,
     exchange,
@@ -246,12 +249,13 @@ def test_drop_depends_on_the_stage_and_its_seed_alone() -> None:
     assert torch.get_rng_state().equal(state)
 
 
-def test_thinned_changes_of_an_adapter_are_refused(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        PlanError, match="merge and lora cannot be combined: dare_ties keeps single"
-    ):
-        Compose([LoRA(), Merge(how="dare_ties")])
-    Compose([LoRA(), Merge(how="linear")])
+def test_thinned_changes_are_refused_where_only_some_changes_may_be(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    for other in (LoRA(), OSF(), OGD()):
+        with pytest.raises(PlanError, match=f"{other.name} cannot be combined: dare_ties keeps"):
+            Compose([other, Merge(how="dare_ties")])
+        Compose([other, Merge(how="linear")])
     loaded = fresh(tiny_model)
     train(loaded, FIRST, settings(steps=1), tmp_path / "lora", Compose([LoRA()]))
     with pytest.raises(ModelError, match="the model has an adapter, and ties gives") as caught:
@@ -295,11 +299,7 @@ def test_killed_and_gone_on_from_disk_it_leaves_the_same(
         methods.restore(start / "methods")
         loaded = load_model(ModelConfig(name=str(tiny_model)), stage=start)
 
-        def stepped(step: int) -> None:
-            if step == kill_at:
-                raise KeyboardInterrupt
-
-        train(loaded, second, config, folder, methods, stepped)
+        train(loaded, second, config, folder, methods, die_at(kill_at))
         return weights(loaded.model), merge.state()
 
     methods = Compose([Merge(**options)])

@@ -13,7 +13,8 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.lora import LoRA
 from forgetless.methods.ogd import OGD, extended, input_moments
 from forgetless.tasks.examples import Encoder
-from tests.methods.regression import Regression, bench, example
+from tests.methods.bigram import answer
+from tests.methods.regression import Regression, bench
 from tests.training.build import (
     adapt,
     colour_task,
@@ -38,7 +39,7 @@ def basis_of(method: OGD, path: str) -> torch.Tensor:
 def test_answers_to_protected_inputs_stay_under_adamw_and_others_move() -> None:
     """50 steps with momentum and weight decay, on random gradients."""
     model, method = Regression(width=16), OGD(**ALL)
-    method.end_stage(bench(model, [example(0, 1, 2, 3)], FIRST))
+    method.end_stage(bench(model, [answer(0, 1, 2, 3)], FIRST))
     here = bench(model, [], SECOND)
     method.start_stage(here, here.new)
     start = model.head.weight.detach().clone()
@@ -87,7 +88,7 @@ def test_answers_to_old_rows_stay_through_all_layers_unless_the_rest_is_free(
     method = OGD(samples=1, rest=rest, **ALL)
     old = [loaded.tokenizer("an old row")["input_ids"]]
     here = workbench(loaded, FIRST)
-    here.__dict__["new"] = bench(None, [example(*old[0])]).new
+    here.__dict__["new"] = bench(None, [answer(*old[0])]).new
     method.end_stage(here)
     ids, others = torch.tensor(old), torch.tensor([here.new[0].ids[::-1]])
     before = [loaded.model(x).logits.detach() for x in (ids, others)]
@@ -180,7 +181,7 @@ def test_new_directions_stand_upright_on_the_old_ones_even_if_those_hold_nearly_
 def test_inputs_of_every_earlier_stage_stay_protected() -> None:
     model, method = Regression(width=16), OGD(**ALL)
     for stage, tokens in ((FIRST, (0, 1)), (SECOND, (2, 3))):
-        method.end_stage(bench(model, [example(*tokens, 4)], stage))
+        method.end_stage(bench(model, [answer(*tokens, 4)], stage))
     basis = basis_of(method, "head")
     outside = model.features - model.features @ basis @ basis.T
     assert float(outside[:4].abs().max()) < 1e-5
@@ -236,7 +237,7 @@ def test_only_so_many_rows_are_looked_at() -> None:
             seen.append(int(input_ids[0, 0]))
             return super().forward(input_ids, *args, **more)
 
-    rows = [example(token, 0) for token in range(5)]
+    rows = [answer(token, 0) for token in range(5)]
     OGD(samples=3).end_stage(bench(Counts(), rows))
     assert len(set(seen)) == len(seen) == 3
 
@@ -272,6 +273,10 @@ def test_model_without_linear_layers_is_refused_with_what_to_do() -> None:
     assert caught.value.fix == "use another method, such as  l2sp"
 
 
-def test_adapters_are_not_protected() -> None:
+def test_adapters_are_not_protected(tiny_model: Path) -> None:
     with pytest.raises(PlanError, match="ogd and lora cannot be combined"):
         Compose([OGD(), LoRA()])
+    model = adapt(Compose([LoRA()]), fresh(tiny_model).model, FIRST)
+    with pytest.raises(ModelError, match="ogd: it protects the inputs of whole weights") as caught:
+        adapt(Compose([OGD()]), model, FIRST)  # as a trainer that was made with an adapter
+    assert caught.value.fix == "merge it first:  model = model.merge_and_unload()"

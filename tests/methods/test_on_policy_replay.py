@@ -237,7 +237,8 @@ def test_row_that_asks_nothing_keeps_its_text_or_is_left_out(bench: Workbench, s
     found = all_of(answered(bench, old, accept="any"))
     assert found["text"] == gold(bench, old)["text"]
     assert found["asks"] != gold(bench, old)["asks"]
-    assert answered(bench, old, accept="any", otherwise="drop").origins[0].row == "asks"
+    left = answered(bench, old, accept="any", otherwise="drop")
+    assert [origin.row for origin in left.origins] == ["asks"]
 
 
 def test_prompt_that_leaves_no_room_is_not_answered(tiny_model: Path) -> None:
@@ -245,7 +246,8 @@ def test_prompt_that_leaves_no_room_is_not_answered(tiny_model: Path) -> None:
     rows = [exchange("long", "w" * 30, "x"), exchange("short", "w", "x")]
     old = make_task("old", rows)
     bench.stage = second(old)
-    assert answered(bench, old, accept="any").origins[0].row == "short"
+    found = answered(bench, old, accept="any")
+    assert [origin.row for origin in found.origins] == ["short"]
 
 
 def test_prompts_kept_are_equally_many_of_each_task() -> None:
@@ -253,7 +255,8 @@ def test_prompts_kept_are_equally_many_of_each_task() -> None:
     method = kept(OnPolicyReplay(size=9), *tasks)
     rows = method.state().values["kept"]
     assert Counter(name for name, _ in rows) == {"a": 3, "b": 3, "c": 3}
-    assert rows != kept(OnPolicyReplay(size=9), *tasks[::-1]).state().values["kept"]
+    other = kept(OnPolicyReplay(size=9), *tasks[::-1]).state().values["kept"]
+    assert sorted(rows) != sorted(other)  # each stage draws by itself
 
 
 def test_old_answers_stand_for_new_ones_in_a_dry_run(tiny_model: Path, says: Says) -> None:

@@ -390,7 +390,7 @@ def test_killed_stage_goes_on_with_the_rows_it_had(
     ((_, found),) = again.rehearsal(workbench(fresh(tiny_model), stage))
     assert all_of(found) == all_of(rows)
     assert calls == []
-    with pytest.raises(ModelError):  # the next stage writes anew
+    with pytest.raises(ModelError, match=r"none of \d+ rows"):  # the next stage writes anew
         again.rehearsal(workbench(fresh(tiny_model), replace(stage, number=2)))
 
 

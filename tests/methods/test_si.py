@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 import torch
 
-from forgetless.errors import PlanError
+from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Method, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.l2sp import L2SP
 from forgetless.methods.lora import LoRA
 from forgetless.methods.si import SI
+from tests.methods.bigram import answer
 from tests.methods.probes import NoConfig
-from tests.methods.regression import Regression, bench, example
+from tests.methods.regression import Regression, bench
 from tests.training.build import (
     Weights,
+    adapt,
     colour_task,
     differing,
     end_stage,
@@ -99,7 +101,7 @@ def step(method: SI, model: Regression, gradient: torch.Tensor, change: torch.Te
 
 
 def begun(method: SI, model: Regression, number: int) -> Workbench:
-    here = bench(model, [example(0, 1)], STAGES[number])
+    here = bench(model, [answer(0, 1)], STAGES[number])
     method.start_stage(here, here.new)
     return here
 
@@ -172,7 +174,7 @@ def test_path_in_the_middle_of_a_stage_is_saved_and_the_next_stage_begins_anew()
         start.head.weight.copy_(model.head.weight)
     for one_method, its_model in ((method, model), (again, start)):
         step(one_method, its_model, gradient=-2 * one, change=one)
-        one_method.end_stage(bench(its_model, [example(0, 1)], here.stage))
+        one_method.end_stage(bench(its_model, [answer(0, 1)], here.stage))
     found, kept = again.state(), method.state()
     assert differing(found.tensors, kept.tensors) == []
     assert list(kept.tensors) == [f"importance/{NAME}"]
@@ -221,6 +223,12 @@ def test_first_stage_is_only_watched_and_strength_zero_not_even_that(tiny_model:
     assert off.state().tensors == {}
 
 
-def test_factors_of_an_adapter_have_no_importances_of_their_own() -> None:
+def test_factors_of_an_adapter_have_no_importances_of_their_own(tiny_model: Path) -> None:
     with pytest.raises(PlanError, match="si and lora cannot be combined"):
         Compose([SI(), LoRA()])
+    model = adapt(Compose([LoRA()]), fresh(tiny_model).model, STAGES[0])
+    here = bench(model, [], STAGES[0])  # as in a trainer that was made with an adapter
+    with pytest.raises(ModelError, match="si: importances are of each weight") as caught:
+        SI().start_stage(here, here.new)
+    assert caught.value.fix == "merge it first:  model = model.merge_and_unload()"
+    SI(strength=0).start_stage(here, here.new)

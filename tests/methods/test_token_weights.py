@@ -11,8 +11,8 @@ import torch
 from torch.nn.functional import log_softmax
 
 from forgetless.errors import PlanError
+from forgetless.methods.base import IGNORED
 from forgetless.methods.compose import Compose
-from forgetless.methods.parts.passes import IGNORED, token_losses
 from forgetless.methods.token_weights import TokenWeights
 from forgetless.tasks.examples import Examples
 from forgetless.training.phases import step_loss
@@ -161,12 +161,12 @@ def test_unlikely_tokens_are_not_learned(tiny_model: Path, tmp_path: Path) -> No
     """After training, the model has moved most on the tokens that were not masked."""
     start, loaded = fresh(tiny_model), fresh(tiny_model)
     made = batch(start.model, [workbench(start, FIRST).new[n] for n in range(12)])
-    before = token_losses(made).detach()
+    before = made.losses.detach()
     learned = made.targets != IGNORED
     threshold = float(before[learned].median().exp())
     methods = Compose([TokenWeights(threshold=threshold)])
     train(loaded, FIRST, settings(steps=10), tmp_path, methods)
-    after = token_losses(batch(loaded.model, [workbench(start, FIRST).new[n] for n in range(12)]))
+    after = batch(loaded.model, [workbench(start, FIRST).new[n] for n in range(12)]).losses
     gained = before - after.detach()
     likely = learned & (before.exp() <= threshold)
     assert gained[likely].mean() > gained[learned & ~likely].mean() + 0.5
@@ -178,5 +178,6 @@ def test_acts_in_every_stage() -> None:
 
 def test_wrong_options_are_refused() -> None:
     for options in ({"kind": "focal"}, {"threshold": 0.5}, {"temperature": 0}):
-        with pytest.raises(PlanError):
+        ((option, value),) = options.items()
+        with pytest.raises(PlanError, match=f"weights.{option}: found {value!r}: input should be"):
             TokenWeights(**options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -165,6 +166,30 @@ def train(
     report = train_stage(bench, schedule, methods, config, folder, "cpu", stepped, resumed)
     loaded.model = bench.model
     return Trained(loaded.model, schedule, report, losses)
+
+
+def die_at(step: int | None) -> Callable[[int], None]:
+    """For ``on_step``: the process is killed after this step, if any."""
+
+    def stepped(now: int) -> None:
+        if now == step:
+            raise KeyboardInterrupt
+
+    return stepped
+
+
+@contextmanager
+def forward_passes(model: Any) -> Iterator[list[int]]:
+    """Rows of each pass through the model meanwhile."""
+    counted: list[int] = []
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+
+    def count(*called: Any) -> None:
+        counted.append(len(called[-1]["input_ids"]))
+
+    hook = inner.register_forward_pre_hook(count, with_kwargs=True)
+    yield counted
+    hook.remove()
 
 
 def weights(model: Any) -> Weights:

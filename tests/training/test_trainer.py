@@ -12,11 +12,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from forgetless.methods.base import IGNORED
 from forgetless.models.save import save_stage_model
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
-from forgetless.training.phases import IGNORED
 from forgetless.training.stage import training_arguments
 from forgetless.training.trainer import Collator
 from tests.training.build import (

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.buffer import Buffer, held_back_hash
-from forgetless.methods.parts.passes import batch_of, token_losses
+from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -98,7 +98,7 @@ class AGEM(Method[AGEMConfig]):
         drawn = rng.choice(len(self._remembered), count, replace=False).tolist()
         with torch.enable_grad():
             batch = batch_of(model, [self._remembered[index] for index in drawn], self._pad_id)
-            loss = token_losses(batch).sum() / batch.learned_tokens
+            loss = batch.losses.sum() / batch.learned_tokens
             loss.backward()  # type: ignore[no-untyped-call]
         return [weight.grad for weight in weights]
 

@@ -127,6 +127,9 @@ class Workbench:
         return int(getattr(self.tokenizer, "pad_token_id", None) or 0)
 
 
+IGNORED = -100  # the label that transformers leaves out of losses and token counts
+
+
 @dataclass(frozen=True)
 class Batch:
     """What the loss sees of one forward pass.
@@ -137,7 +140,7 @@ class Batch:
         positions: Position ids, shape (batch, length).
         columns: Columns whose logits were computed, shape (k,).
         logits: Next-token logits at those columns, shape (batch, k, vocabulary).
-        targets: The token that follows each, -100 where it is not learned, shape (batch, k).
+        targets: The token that follows each, ``IGNORED`` where it is not learned, shape (batch, k).
         replayed: Whether each row is rehearsal, shape (batch,).
         keys: ``Encoded.key`` of each row, shape (batch,).
         learned_tokens: Learned tokens in the whole optimiser step; divide a summed term by it.
@@ -152,6 +155,29 @@ class Batch:
     replayed: torch.Tensor
     keys: torch.Tensor
     learned_tokens: float
+
+    @cached_property
+    def losses(self) -> torch.Tensor:
+        """Cross-entropy of each learned token in nats, 0 elsewhere, shape (batch, k).
+
+        Worked out once: take it where the loss needs its gradient, and detach it for weights.
+        """
+        return self._cross_entropy("none").view_as(self.targets)
+
+    @property
+    def summed_loss(self) -> torch.Tensor:
+        """The sum of ``losses``, bit for bit as transformers sums it."""
+        return self._cross_entropy("sum")
+
+    def _cross_entropy(self, reduction: str) -> torch.Tensor:
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(
+            self.logits.float().flatten(0, 1),
+            self.targets.flatten(),
+            ignore_index=IGNORED,
+            reduction=reduction,
+        )
 
 
 @dataclass
@@ -182,6 +208,7 @@ class Method(Generic[C]):
         Config: Its options.
         excludes: Methods it cannot be combined with, and why; options may add to them.
         requires: Methods it cannot do without, and why.
+        must_train_beside: Methods beside which it has to see every stage being trained.
         only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so; it
             may depend on the options.
         learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
@@ -195,6 +222,7 @@ class Method(Generic[C]):
     Config: ClassVar[type[Config]]
     excludes: Mapping[str, str] = {}
     requires: ClassVar[Mapping[str, str]] = {}
+    must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
     learns_from_model: bool = True
 
@@ -269,6 +297,7 @@ class AdaptsModel(Protocol):
     def adapt(self, bench: Workbench) -> None:
         """Freeze parts of ``bench.model`` or put adapters on it; called with a seeded torch.
 
+        What was frozen in the stage before is free again.
         In a dry run the model has shapes only.
         """
 

@@ -71,6 +71,7 @@ class Compose:
                         fix=f"add it:  methods: [{', '.join([*names, other])}]",
                     )
         _leave_room([method.rehearsed_share for method in self.methods])
+        self._frozen: set[str] = set()  # parameters that the last stage froze
 
     @classmethod
     def from_plan(cls, specs: Sequence[MethodSpec]) -> Compose:
@@ -100,7 +101,8 @@ class Compose:
     @property
     def must_train(self) -> bool:
         """Whether any method has to see every stage being trained."""
-        return any(method.must_train for method in self.methods)
+        names = {method.name for method in self.methods}
+        return any(m.must_train or m.must_train_beside & names for m in self.methods)
 
     def acting_in(self, stage: Stage) -> list[Method[Any]]:
         """Methods without which training this stage would be different."""
@@ -119,13 +121,28 @@ class Compose:
         return bool(self._with(AdaptsModel))
 
     def adapt(self, bench: Workbench) -> None:
-        """Phase *model*; what is initialised at random depends on the stage's seed alone."""
+        """Phase *model*; what is initialised at random depends on the stage's seed alone.
+
+        What the last stage froze is free again, as in a model from disk.
+        """
         import torch
 
+        free = set()
+        for name, parameter in bench.model.named_parameters():
+            if name in self._frozen:
+                parameter.requires_grad_(True)
+            if parameter.requires_grad:
+                free.add(name)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(bench.stage.rng("adapt").integers(2**31)))
             for method in self._with(AdaptsModel):
                 method.adapt(bench)
+        # An adapter put on here gives the model's own weights other names: they stay frozen.
+        self._frozen = {
+            name
+            for name, parameter in bench.model.named_parameters()
+            if name in free and not parameter.requires_grad
+        }
 
     def rehearsal(self, bench: Workbench) -> list[tuple[float, Examples]]:
         """Phase *data*: pools to draw from, each with its share of the mixture's tokens.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.parts.between import trained
+from forgetless.methods.parts.pulls import trained_weights
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -68,7 +68,7 @@ class EMA(Method[EMAConfig]):
         if self.config.decay > 0:
             self._average = {
                 name: p.detach().to(torch.float32, copy=True)
-                for name, p in trained(bench.model).items()
+                for name, p in trained_weights(bench.model).items()
             }
 
     def before_step(self, model: Any) -> None:
@@ -101,7 +101,7 @@ class EMA(Method[EMAConfig]):
         decay = self.config.decay
         if self.config.warmup:
             decay = min(decay, (1 + number) / (10 + number))
-        parameters = trained(model)
+        parameters = trained_weights(model)
         averages = [self._average[name] for name in parameters]
         weights = [p.detach() for p in parameters.values()]
         if all(weight.dtype == torch.float32 for weight in weights):

@@ -32,6 +32,7 @@ from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.fisher import fisher_diagonal
 from forgetless.methods.parts.pulls import (
     Product,
+    anchors_now,
     pull_products,
     pull_towards,
     trained_products,
@@ -78,6 +79,8 @@ class EWC(Method[EWCConfig]):
         "joint": "joint training has every old row already",
         "olora": "every stage has an adapter of its own, and the old ones do not move",
     }
+    # Importances are of what was trained, and a finished stage does not show what these froze.
+    must_train_beside = frozenset({"freeze", "osf", "ogd"})
 
     def __init__(self, config: EWCConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
@@ -96,11 +99,7 @@ class EWC(Method[EWCConfig]):
             return
         self._products = trained_products(bench.model)
         if self.config.mode == "online":
-            self._former = {name: product.copy() for name, product in self._products.items()}
-            self._anchors = {
-                name: weight.detach().clone()
-                for name, weight in trained_weights(bench.model, self._products).items()
-            }
+            self._anchors, self._former = anchors_now(bench.model, self._products)
 
     def pull(self, model: Any) -> float:
         """Add strength * F * (w - a) to the gradient."""
@@ -117,10 +116,7 @@ class EWC(Method[EWCConfig]):
             self._anchors, self._former = {}, {}
         products = trained_products(bench.model)
         weights = trained_weights(bench.model, products)
-        learned = {name: weight.detach() for name, weight in weights.items()}
-        for name, product in products.items():
-            weights[name] = _base_weight(bench.model, name)
-            learned[name] = product.dense()
+        weights |= {name: _base_weight(bench.model, name) for name in products}
         for name, new in self._fisher(bench, weights).items():
             old = self._importances.get(name, new.new_zeros(())).to(new.device)
             if self.config.mode == "online":
@@ -128,8 +124,9 @@ class EWC(Method[EWCConfig]):
             else:
                 self._importances[name] = old + new
                 share = (new / self._importances[name]).nan_to_num(nan=1.0)
-                former = self._anchors.get(name, learned[name]).to(new)
-                self._anchors[name] = former + share * (learned[name] - former)
+                learned = products[name].dense() if name in products else weights[name].detach()
+                former = self._anchors.get(name, learned).to(new)
+                self._anchors[name] = former + share * (learned - former)
 
     def _fisher(
         self, bench: Workbench, weights: dict[str, torch.nn.Parameter]

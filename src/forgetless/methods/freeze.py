@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage, Workbench
+from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.plan import Config
 
 
@@ -66,7 +67,11 @@ class Freeze(Method[FreezeConfig]):
 
     def __init__(self, config: FreezeConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
-        self._frozen: frozenset[str] = frozenset()
+        if self.config.share < 1:
+            self.excludes = {
+                "ewc": "share draws what is trained anew in every stage, and importances are those "
+                "of weights that their stage trained"
+            }
 
     def acts_in(self, stage: Stage) -> bool:
         """Where anything is frozen."""
@@ -83,27 +88,17 @@ class Freeze(Method[FreezeConfig]):
         )
 
     def adapt(self, bench: Workbench) -> None:
-        """Freeze what this stage does not train, and free what the last one froze."""
-        import peft
-
-        if isinstance(bench.model, peft.PeftModel):
-            raise ModelError(
-                "freeze chooses among the model's own weights, but they are all frozen under an "
-                "adapter",
-                fix="merge it first:  model = model.merge_and_unload()",
-            )
+        """Freeze what this stage does not train."""
+        refuse_adapter(bench.model, "freeze chooses among the model's own weights")
         parameters = dict(bench.model.named_parameters())
-        for name in self._frozen & parameters.keys():
-            parameters[name].requires_grad_(True)
         free = [name for name, parameter in parameters.items() if parameter.requires_grad]
         frozen = self._by_depth(bench.model) | self._by_name(bench.model)
         if self.config.share < 1:
             rest = {name: parameters[name] for name in free if name not in frozen}
             frozen |= self._by_lot(rest, _blocks(bench.model)[0], bench.stage)
-        self._frozen = frozenset(free) & frozen
-        for name in self._frozen:
+        for name in frozen:
             parameters[name].requires_grad_(False)
-        if len(self._frozen) == len(free):
+        if frozen.issuperset(free):
             raise ModelError(
                 f"freeze leaves nothing of {type(bench.model).__name__} to be trained",
                 fix="freeze less:  freeze: {first: 0.5}",

@@ -20,13 +20,13 @@ Differs: every next-token prediction is distilled instead of a head for each old
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Batch, Method, Stage, State, Workbench
-from forgetless.methods.parts.passes import IGNORED
+from forgetless.methods.base import IGNORED, Batch, Method, Stage, State, Workbench
 from forgetless.methods.parts.reference import trained_values, with_values
 from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
 from forgetless.models.forward import logits_at
@@ -79,6 +79,11 @@ class KL(Method[KLConfig]):
         self._reference: dict[str, torch.Tensor] = {}  # what the teacher has for trained parameters
         self._cached: SoftTargets | None = None
 
+    @property
+    def must_train(self) -> bool:
+        """The untouched model is seen at the start of the first stage only."""
+        return self.config.strength > 0 and self.config.reference == "base"
+
     def acts_in(self, stage: Stage) -> bool:
         """With any strength; where ``rows`` names rows that a stage does not have, it adds 0."""
         return self.config.strength > 0
@@ -113,7 +118,7 @@ class KL(Method[KLConfig]):
         self._reference, self._cached = {}, None  # let go of the last stage's teacher
         if config.reference == "base" or not cached:
             now = trained_values(bench.model, "cpu" if config.offload else None)
-            self._reference = now | first
+            self._reference = now | _beside(first, now)
         if cached and chosen:
             with with_values(bench.model, self._reference):
                 self._cached = SoftTargets.of(
@@ -164,4 +169,11 @@ class KL(Method[KLConfig]):
     def restore(self, state: State) -> None:
         """Take them back; any other teacher is the model at the start of the stage."""
         if self.config.reference == "base":
-            self._reference = dict(state.tensors)
+            self._reference = _beside(state.tensors, self._reference)
+
+
+def _beside(
+    values: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Values that came from disk, each on the device of the one of its name, if there is one."""
+    return {n: value.to(others[n].device) if n in others else value for n, value in values.items()}

@@ -18,10 +18,10 @@ from pydantic import Field
 from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.pulls import (
     Product,
+    anchors_now,
     pull_products,
     pull_towards,
     trained_products,
-    trained_weights,
 )
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -67,12 +67,11 @@ class L2SP(Method[L2SPConfig]):
         if self.config.strength == 0:
             return
         self._products = trained_products(bench.model)
-        if self.config.anchor == "previous" or not (self._anchors or self._former):
-            self._former = {name: product.copy() for name, product in self._products.items()}
-            self._anchors = {
-                name: weight.detach().clone()
-                for name, weight in trained_weights(bench.model, self._products).items()
-            }
+        anchors, former = anchors_now(bench.model, self._products)
+        if self.config.anchor == "base":
+            # What is trained for the first time is still as in the untouched model.
+            anchors, former = anchors | self._anchors, former | self._former
+        self._anchors, self._former = anchors, former
 
     def pull(self, model: Any) -> float:
         """Add strength * (w - a) to the gradient."""

@@ -32,8 +32,10 @@ from pydantic_core import PydanticCustomError
 
 from forgetless.errors import DataError, ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.parts.between import adapter_factors, host_copy, move_between, trained
+from forgetless.methods.parts.between import adapter_factors, move_between
 from forgetless.methods.parts.passes import mean_losses
+from forgetless.methods.parts.pulls import trained_weights
+from forgetless.methods.parts.reference import trained_values
 from forgetless.methods.parts.withheld import withhold
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -100,7 +102,13 @@ class Merge(Method[MergeConfig]):
             self.excludes = self.excludes | {
                 "lora": thins + "has no low rank; how: linear does",
                 "osf": thins + "leaves the subspace that may change; how: linear does not",
+                "ogd": thins + "reaches protected inputs; how: linear does not",
             }
+
+    @property
+    def must_train(self) -> bool:
+        """The untouched model, against which signs are elected, is seen in the first stage only."""
+        return self.config.how.endswith("ties")
 
     def acts_in(self, stage: Stage) -> bool:
         """Unless the model after the stage is kept as it is."""
@@ -131,7 +139,7 @@ class Merge(Method[MergeConfig]):
         stage = bench.stage
         if not self.acts_in(stage):
             return
-        self._before = host_copy(bench.model)
+        self._before = trained_values(bench.model, "cpu")
         if self.config.how != "linear" and adapter_factors(self._before):
             raise ModelError(
                 f"merge: the model has an adapter, and {self.config.how} gives a change of no low "
@@ -159,7 +167,7 @@ class Merge(Method[MergeConfig]):
             self._thin(bench)
         alpha = self.config.alpha
         if alpha == "search":
-            after: Mapping[str, torch.Tensor] = host_copy(bench.model)
+            after: Mapping[str, torch.Tensor] = trained_values(bench.model, "cpu")
             alpha = self._search(bench, after)
         else:
             after = dict(bench.model.named_parameters())
@@ -174,7 +182,7 @@ class Merge(Method[MergeConfig]):
         seed = int(bench.stage.rng("merge").integers(2**31))
         with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            for name, parameter in trained(bench.model).items():
+            for name, parameter in trained_weights(bench.model).items():
                 before = self._before[name].to(device).float()
                 kept = _thinned(parameter.float() - before, self.config.how, self.config.density)
                 if name in self._base:

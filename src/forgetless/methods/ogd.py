@@ -25,6 +25,7 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.methods.parts.passes import batch_of
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -85,8 +86,9 @@ class OGD(Method[OGDConfig]):
         """Freeze what no input protects, after the first stage.
 
         Raises:
-            ModelError: for a model without linear layers.
+            ModelError: for a model without linear layers, or with an adapter.
         """
+        refuse_adapter(bench.model, f"ogd: {_ADAPTER}")
         protected = {id(weight) for _, weight, _ in _linear_layers(bench.model)}
         if not protected:
             raise ModelError(
@@ -170,7 +172,8 @@ def input_moments(
 
     Args:
         model: In evaluation mode.
-        examples: Go through the model one by one; every token counts, prompts included.
+        examples: Go through the model one by one; every token counts, prompts included, but for a
+            head, which sees what stands before learned tokens only.
         pad_id: Token id used for padding.
 
     Returns:

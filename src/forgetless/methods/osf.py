@@ -28,6 +28,7 @@ from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, Workbench
+from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -78,13 +79,7 @@ class OSF(Method[OSFConfig]):
 
     def adapt(self, bench: Workbench) -> None:
         """Freeze all but the weights of the targets."""
-        import peft
-
-        if isinstance(bench.model, peft.PeftModel):
-            raise ModelError(
-                "osf trains the model's own weights, but the model has an adapter",
-                fix="merge it first:  model = model.merge_and_unload()",
-            )
+        refuse_adapter(bench.model, "osf trains the model's own weights")
         trained = {id(module.weight) for module in self._linear(bench.model)}
         for parameter in bench.model.parameters():
             parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.parts.between import trained
+from forgetless.methods.parts.pulls import trained_weights
+from forgetless.methods.parts.reference import trained_values
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -64,7 +65,7 @@ class SFA(Method[SFAConfig]):
         self._steps = 0
         self._interval = max(1, round(self.config.interval * bench.steps))
         if self.config.weight > 0:
-            self._start = {name: p.detach().clone() for name, p in trained(bench.model).items()}
+            self._start = trained_values(bench.model)
 
     def before_step(self, model: Any) -> None:
         """Nothing."""
@@ -86,7 +87,7 @@ class SFA(Method[SFAConfig]):
         import torch
 
         if self._start:
-            weights = trained(model)
+            weights = trained_weights(model)
             start = [self._start[name] for name in weights]
             with torch.no_grad():
                 torch._foreach_lerp_(list(weights.values()), start, self.config.weight)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.methods.parts.pulls import pull_towards, trained_weights
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -71,11 +72,16 @@ class SI(Method[SIConfig]):
         return self.config.strength > 0 and stage.number > 1
 
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
-        """Take the model as the last stage left it; begin the paths."""
+        """Take the model as the last stage left it; begin the paths.
+
+        Raises:
+            ModelError: if the model has an adapter.
+        """
         import torch
 
         if self.config.strength == 0:
             return
+        refuse_adapter(bench.model, f"si: {_FACTORS}")
         weights = trained_weights(bench.model)
         self._anchors = {name: weight.detach().clone() for name, weight in weights.items()}
         self._paths = {

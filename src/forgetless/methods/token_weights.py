@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from forgetless.methods.base import Batch, Method, Workbench
-from forgetless.methods.parts.passes import IGNORED, passes, token_losses
+from forgetless.methods.base import IGNORED, Batch, Method, Workbench
+from forgetless.methods.parts.passes import passes
 from forgetless.methods.parts.soft_targets import Positions
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -75,7 +75,7 @@ class TokenWeights(Method[TokenWeightsConfig]):
             learned = batch.targets != IGNORED
             keys.append(batch.keys.cpu())
             counts.append(learned.sum(1).cpu())
-            losses.append(token_losses(batch)[learned].cpu())
+            losses.append(batch.losses[learned].cpu())
         self._positions = Positions.of(torch.cat(keys), torch.cat(counts))
         self._weights = self._weighed(torch.cat(losses), torch.cat(counts))
 
@@ -96,8 +96,7 @@ class TokenWeights(Method[TokenWeightsConfig]):
         import torch
 
         if self.config.kind == "dft":
-            with torch.no_grad():
-                return torch.exp(-token_losses(batch)).masked_fill_(batch.replayed[:, None], 1)
+            return torch.exp(-batch.losses.detach()).masked_fill_(batch.replayed[:, None], 1)
         assert self._positions is not None
         assert self._weights is not None
         weights = torch.ones(batch.targets.shape, device=batch.targets.device)

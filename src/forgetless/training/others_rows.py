@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from forgetless.errors import DataError, UsageError
+from forgetless.methods.base import IGNORED
 from forgetless.tasks.examples import Encoder, Examples
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
-from forgetless.training.phases import IGNORED
 
 Item = Mapping[str, Any]
 Collate = Callable[[list[Any]], Mapping[str, Any]]

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainerCallback
 
-from forgetless.methods.base import Batch
+from forgetless.methods.base import IGNORED, Batch
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import logits_at
 
 if TYPE_CHECKING:
+    import torch
+
     _Base = Trainer
 else:
     _Base = object  # it stands before the trainer's own class
-
-IGNORED = -100  # the label that transformers leaves out of losses and token counts
 
 
 def forward_pass(
@@ -54,15 +52,8 @@ def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:
     model is that of the trainer, not wrapped for several processes: teachers communicate nothing.
     """
     weights = methods.weigh(batch)
-    losses = cross_entropy(
-        batch.logits.float().flatten(0, 1),
-        batch.targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="sum" if weights is None else "none",
-    )
-    if weights is not None:
-        losses = (losses * weights.flatten()).sum()
-    loss = losses / batch.learned_tokens
+    summed = batch.summed_loss if weights is None else (batch.losses * weights).sum()
+    loss = summed / batch.learned_tokens
     term = methods.loss(model, batch)
     return loss if term is None else loss + term
 

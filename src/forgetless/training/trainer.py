@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
+from forgetless.methods.base import IGNORED
 from forgetless.methods.compose import Compose
+from forgetless.methods.parts.pulls import trained_weights
 from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.training.checkpoints import seal
-from forgetless.training.phases import IGNORED, StepPhases, forward_pass, step_loss
+from forgetless.training.phases import StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
 
 WEIGHTS = "trained.safetensors"
@@ -163,13 +165,13 @@ class StageTrainer(StepPhases, Trainer):
         """The weights that are trained, by name; all others are as the stage found them."""
         assert output_dir is not None
         Path(output_dir).mkdir(parents=True, exist_ok=True)
-        trained = {name: p.detach().contiguous() for name, p in _trained(self.model)}
+        trained = {name: p.detach().contiguous() for name, p in trained_weights(self.model).items()}
         save_file(trained, Path(output_dir) / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         saved = load_file(Path(resume_from_checkpoint) / WEIGHTS)
         with torch.no_grad():
-            for name, parameter in _trained(self.model):
+            for name, parameter in trained_weights(self.model).items():
                 parameter.copy_(saved[name])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -187,10 +189,6 @@ class StageTrainer(StepPhases, Trainer):
             fix="lower the learning rate:  --set training.learning_rate="
             f"{self.args.learning_rate / 10:g} --set output=runs/other",
         )
-
-
-def _trained(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
 class _ReportsSteps(TrainerCallback):

@@ -6,9 +6,9 @@ import torch
 from forgetless.methods.parts.between import (
     adapter_factors,
     between_products,
-    host_copy,
     move_between,
 )
+from forgetless.methods.parts.reference import trained_values
 from tests.training.build import differing, weights
 
 
@@ -41,7 +41,7 @@ def random_like(found: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Te
 
 
 def ends(model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    here = host_copy(model)
+    here = trained_values(model)
     return random_like(here, 1), random_like(here, 2)
 
 
@@ -53,17 +53,6 @@ def of_rank(rank: int, rows: int, columns: int, seed: int) -> tuple[torch.Tensor
     return b, torch.randn(4, columns, generator=generator)
 
 
-def test_copy_is_of_what_is_trained_and_does_not_follow_it() -> None:
-    model = Adapted()
-    copy = host_copy(model)
-    assert set(copy) == {"plain", DOWN, UP}
-    kept = copy["plain"].clone()
-    with torch.no_grad():
-        model.plain.add_(1)
-    assert copy["plain"].equal(kept)
-    assert not copy["plain"].requires_grad
-
-
 @pytest.mark.parametrize(("alpha", "end"), [(0, 0), (1, 1), (0.0, 0), (1.0, 1)])
 def test_ends_are_copied_bit_for_bit(alpha: float, end: int) -> None:
     model = Adapted()
@@ -71,7 +60,7 @@ def test_ends_are_copied_bit_for_bit(alpha: float, end: int) -> None:
     for which, zero in zip(state, (-0.0, 1e-45), strict=True):
         which["plain"][0] = zero
     move_between(model, *state, alpha)
-    for name, value in host_copy(model).items():
+    for name, value in trained_values(model).items():
         assert value.view(torch.int32).equal(state[end][name].view(torch.int32)), name
 
 
@@ -92,7 +81,7 @@ def test_model_itself_can_be_the_end(alpha: float) -> None:
     move_between(one, before, after, alpha)
     other.load_state_dict(after, strict=False)
     move_between(other, before, dict(other.named_parameters()), alpha)
-    assert differing(host_copy(one), host_copy(other)) == []
+    assert differing(trained_values(one), trained_values(other)) == []
 
 
 def test_half_precision_is_averaged_in_full_and_rounded_once() -> None:
@@ -101,7 +90,7 @@ def test_half_precision_is_averaged_in_full_and_rounded_once() -> None:
     before, after = (
         {
             n: torch.randn(t.shape, generator=generator).bfloat16()
-            for n, t in host_copy(model).items()
+            for n, t in trained_values(model).items()
         }
         for _ in range(2)
     )
@@ -133,25 +122,6 @@ def test_cut_to_its_rank_it_is_the_nearest_there_is(alpha: float) -> None:
     torch.testing.assert_close(b @ a, nearest, rtol=1e-4, atol=1e-4)
     apart = ((1 - alpha) * b0 + alpha * b1) @ ((1 - alpha) * a0 + alpha * a1)
     assert torch.dist(b @ a, whole) < torch.dist(apart, whole)
-
-
-@pytest.mark.parametrize("alpha", [0, 0.3, 1])
-def test_what_was_joined_behind_an_adapter_stays_there(alpha: float) -> None:
-    """As where an adapter has taken a part of the weights over, which is its second half."""
-    model = Adapted(rank=4)
-    joined = host_copy(model)
-    before, after = ends(Adapted(rank=2))
-    with torch.no_grad():
-        model.get_parameter(DOWN)[:2] = after[DOWN]
-        model.get_parameter(UP)[:, :2] = after[UP]
-        model.plain.copy_(after["plain"])
-    move_between(model, before, host_copy(model), alpha)
-    found = host_copy(model)
-    assert found[DOWN][2:].equal(joined[DOWN][2:])
-    assert found[UP][:, 2:].equal(joined[UP][:, 2:])
-    alone = Adapted(rank=2)
-    move_between(alone, before, after, alpha)
-    torch.testing.assert_close(found[UP][:, :2] @ found[DOWN][:2], alone.product)
 
 
 def test_adapter_that_started_at_zero_is_scaled() -> None:

@@ -31,6 +31,7 @@ from tests.training.build import (
     Weights,
     adapt,
     colour_task,
+    die_at,
     differing,
     fresh,
     one_stage_a_task,
@@ -143,12 +144,8 @@ def test_killed_later_stage_ends_as_if_it_had_not_been(
     save_stage_model(first.model, first.tokenizer, tmp_path)
 
     def go(folder: Path, kill_at: int | None = None) -> Weights:
-        def stepped(step: int) -> None:
-            if step == kill_at:
-                raise KeyboardInterrupt
-
         loaded = load_model(ModelConfig(name=str(tiny_model)), stage=tmp_path)
-        train(loaded, SECOND, config, folder, lora(init, rows), stepped)
+        train(loaded, SECOND, config, folder, lora(init, rows), die_at(kill_at))
         return weights(loaded.model)
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgetless.methods.parts.passes import (
-    batch_of,
-    embeddings,
-    in_batches,
-    mean_losses,
-    token_losses,
-)
+from forgetless.methods.parts.passes import batch_of, embeddings, in_batches, mean_losses
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
 from tests.training.build import fresh
@@ -43,10 +37,10 @@ def test_mean_loss_of_each_example_is_the_librarys(tiny_model: Path) -> None:
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_token_losses_are_zero_where_nothing_is_learned(tiny_model: Path) -> None:
+def test_losses_are_zero_where_nothing_is_learned(tiny_model: Path) -> None:
     model = fresh(tiny_model).model
     batch = batch_of(model, [examples()[0], examples()[1]], pad_id=0)
-    losses = token_losses(batch)
+    losses = batch.losses
     assert losses.shape == batch.targets.shape
     assert (losses[batch.targets == -100] == 0).all()
     assert batch.learned_tokens == 5 + 2

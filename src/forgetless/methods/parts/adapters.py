@@ -34,6 +34,21 @@ class AdapterConfig(Config):
     )
 
 
+def refuse_adapter(model: Any, reason: str) -> None:
+    """Refuse a model that has an adapter already, for a method that needs the model's own weights.
+
+    Raises:
+        ModelError: with the reason, where it has one.
+    """
+    import peft
+
+    if isinstance(model, peft.PeftModel):
+        raise ModelError(
+            f"{reason}, and the model has an adapter",
+            fix="merge it first:  model = model.merge_and_unload()",
+        )
+
+
 def put_on(model: Any, method: str, options: AdapterConfig, **special: Any) -> Any:
     """The model with a new adapter.
 

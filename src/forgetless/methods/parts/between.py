@@ -10,21 +10,6 @@ if TYPE_CHECKING:
     import torch
 
 
-def trained(model: Any) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name."""
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def host_copy(model: Any) -> dict[str, torch.Tensor]:
-    """A copy of what is trained, on the CPU: it takes no room where the training is."""
-    import torch
-
-    return {
-        name: torch.empty_like(p, device="cpu", requires_grad=False).copy_(p.detach())
-        for name, p in trained(model).items()
-    }
-
-
 def move_between(
     model: Any,
     before: Mapping[str, torch.Tensor],
@@ -34,7 +19,7 @@ def move_between(
     """Set what is trained to (1 - alpha) * before + alpha * after; 0 and 1 are exact copies.
 
     A LoRA adapter adds B A to a weight, so the products are averaged, not A and B: see
-    :func:`between_products`.  What was joined to its rank behind its own is left alone.
+    :func:`between_products`.
 
     Args:
         model: Its parameters are written.
@@ -45,8 +30,7 @@ def move_between(
     import torch
 
     parameters = dict(model.named_parameters())
-    live = {name: _own(parameters[name], start) for name, start in before.items()}
-    after = {name: _own(after[name], start) for name, start in before.items()}
+    live = {name: parameters[name] for name in before}
     with torch.no_grad():
         if alpha in (0, 1):  # no arithmetic: every bit is as it was
             for name, parameter in live.items():
@@ -108,8 +92,3 @@ def adapter_factors(names: Iterable[str]) -> list[tuple[str, str]]:
     names = set(names)
     pairs = [(down, down.replace("_A.", "_B.")) for down in sorted(names) if ".lora_" in down]
     return [(down, up) for down, up in pairs if up != down and up in names]
-
-
-def _own(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The leading part of a tensor that has the shape of another: its own rows and columns."""
-    return tensor.detach()[tuple(map(slice, like.shape))]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.parts.passes import IGNORED, batch_of, token_losses
+from forgetless.methods.base import IGNORED
+from forgetless.methods.parts.passes import batch_of
+from forgetless.models.forward import evaluation_mode
 from forgetless.tasks.render import Encoded
 
 if TYPE_CHECKING:
@@ -42,30 +44,28 @@ def fisher_diagonal(
     import torch
 
     squares = {name: torch.zeros_like(w, dtype=torch.float32) for name, w in weights.items()}
-    training = model.training
     trained = [(p, p.requires_grad) for p in model.parameters()]
     model.zero_grad(set_to_none=True)
     model.requires_grad_(False)
     hooks = []
     count = 0
     try:
-        model.eval()
         for name, weight in weights.items():
             weight.requires_grad_(True)
             add: Any = weight.register_post_accumulate_grad_hook
             hooks.append(add(_squared_into(squares[name])))
-        for example in examples:
-            batch = batch_of(model, [example], pad_id)
-            if draw is not None:
-                batch = replace(batch, targets=_drawn(batch.logits, batch.targets, draw))
-            token_losses(batch).sum().backward()  # type: ignore[no-untyped-call]
-            count += 1
+        with evaluation_mode(model):
+            for example in examples:
+                batch = batch_of(model, [example], pad_id)
+                if draw is not None:
+                    batch = replace(batch, targets=_drawn(batch.logits, batch.targets, draw))
+                batch.losses.sum().backward()  # type: ignore[no-untyped-call]
+                count += 1
     finally:
         for hook in hooks:
             hook.remove()
         for parameter, was in trained:
             parameter.requires_grad_(was)
-        model.train(training)
     for square in squares.values():
         square /= count
     return squares

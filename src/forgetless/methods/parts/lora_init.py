@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from forgetless.errors import ModelError
 from forgetless.methods.parts.adapters import ADAPTER
-from forgetless.methods.parts.passes import batch_of, in_batches, token_losses
+from forgetless.methods.parts.passes import batch_of, in_batches
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.tasks.examples import Examples
 
@@ -234,7 +234,7 @@ def mean_gradients(
     for chosen in in_batches(examples):
         batch = batch_of(model, [examples[index] for index in chosen.tolist()], pad_id)
         for total, found in zip(
-            sums, torch.autograd.grad(token_losses(batch).sum(), weights), strict=True
+            sums, torch.autograd.grad(batch.losses.sum(), weights), strict=True
         ):
             total += found
         learned += batch.learned_tokens

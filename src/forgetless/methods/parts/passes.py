@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forgetless.methods.base import Batch
+from forgetless.methods.base import IGNORED, Batch
 from forgetless.models.forward import (
     evaluation_mode,
     last_hidden_states,
@@ -19,9 +19,8 @@ from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
-IGNORED = -100
 TOKENS_IN_A_PASS = 4096  # padding included; bounds the memory of a pass, not its result
 
 
@@ -58,19 +57,6 @@ def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
     )
 
 
-def token_losses(batch: Batch) -> torch.Tensor:
-    """Cross-entropy of each learned token in nats, 0 where none is learned; shape (batch, k)."""
-    from torch.nn.functional import cross_entropy
-
-    losses = cross_entropy(
-        batch.logits.float().flatten(0, 1),
-        batch.targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="none",
-    )
-    return losses.view_as(batch.targets)
-
-
 def in_batches(
     examples: Examples, tokens: int = TOKENS_IN_A_PASS
 ) -> Iterator[np.ndarray[Any, Any]]:
@@ -105,7 +91,7 @@ def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, 
     means = np.zeros(len(examples))
     for indices, batch in passes(model, examples, pad_id):
         learned = (batch.targets != IGNORED).sum(1)
-        means[indices] = (token_losses(batch).sum(1) / learned).cpu().numpy()
+        means[indices] = (batch.losses.sum(1) / learned).cpu().numpy()
     return means
 
 

@@ -6,6 +6,7 @@ so the pull is on the product, and reaches A and B by the chain rule.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
-PIECE = 1 << 18  # entries worked on at a time: a megabyte of float32
+PIECE = {"cpu": 1 << 18, "other": 1 << 24}  # entries at a time: what a cache holds; few kernels
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,15 @@ class Product:
     scale: float
     transposed: bool = False
 
-    def dense(self) -> torch.Tensor:
-        """The change of the weight, in the weight's own shape, detached."""
-        return self.shaped(self.b.detach() @ self.a.detach() * self.scale)
+    def dense(self, room: torch.Tensor | None = None) -> torch.Tensor:
+        """The change of the weight, in the weight's own shape, detached.
+
+        Args:
+            room: Where it is written, shape (outputs, inputs); by default in new memory.
+        """
+        import torch
+
+        return self.shaped(torch.mm(self.b.detach() * self.scale, self.a.detach(), out=room))
 
     def shaped(self, matrix: torch.Tensor) -> torch.Tensor:
         """From (outputs, inputs) to the shape of the layer's weight, and back."""
@@ -101,6 +108,17 @@ def trained_weights(
     }
 
 
+def anchors_now(
+    model: Any, products: Mapping[str, Product]
+) -> tuple[dict[str, torch.Tensor], dict[str, Product]]:
+    """Copies of what is trained as it stands: weights, and products for their factors."""
+    weights = trained_weights(model, products)
+    return (
+        {name: weight.detach().clone() for name, weight in weights.items()},
+        {name: product.copy() for name, product in products.items()},
+    )
+
+
 def pull_towards(
     model: Any,
     strength: float,
@@ -126,7 +144,7 @@ def pull_towards(
     if strength == 0 or not pulled:
         return 0.0
     squares: list[torch.Tensor] = []
-    room: torch.Tensor | None = None  # for one piece; memory taken anew costs more than the sums
+    room = _Room()  # for one piece
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in pulled or not parameter.requires_grad:
@@ -137,8 +155,9 @@ def pull_towards(
             if importances is not None:
                 tensors.append(_beside(parameter, importances, name))
             for weight, gradient, anchor, *importance in _in_pieces(tensors):
-                room = _room_for(weight, anchor, room)
-                pull = torch.sub(weight, anchor, out=room[: weight.numel()].view(weight.shape))
+                dtype = torch.result_type(weight, anchor)
+                here = room.shaped(weight.shape, dtype, weight.device)
+                pull = torch.sub(weight, anchor, out=here)
                 for factor in importance:
                     pull *= factor
                 squares.append(torch.linalg.vector_norm(pull, dtype=torch.float32).square())
@@ -171,6 +190,7 @@ def pull_products(
     if strength == 0:
         return 0.0
     squares: list[torch.Tensor] = []
+    rooms = _Room(), _Room()  # for two matrices of a layer's size
     with torch.no_grad():
         for name, product in products.items():
             if name not in anchors:
@@ -181,9 +201,13 @@ def pull_products(
                 to_a = scale * (b.T @ b) @ a - anchor.scale * (b.T @ anchor.b) @ anchor.a
                 to_b = scale * b @ (a @ a.T) - anchor.scale * anchor.b @ (anchor.a @ a.T)
             else:
-                former = anchor.dense() if isinstance(anchor, Product) else anchor
-                drift = (product.dense() - former) * _beside(a, importances, name)
-                drift = product.shaped(drift).to(a.dtype)
+                shape = len(b), a.shape[1]
+                now, then = (room.shaped(shape, a.dtype, a.device) for room in rooms)
+                # Worked out in the same way: where nothing has moved, 0 bit for bit.
+                drift = product.dense(now)
+                drift -= anchor.dense(then) if isinstance(anchor, Product) else anchor
+                drift *= _beside(a, importances, name)
+                drift = product.shaped(drift)
                 to_a, to_b = b.T @ drift, drift @ a.T
             squares.append(_add_gradient(a, to_a, strength * scale))
             squares.append(_add_gradient(b, to_b, strength * scale))
@@ -191,26 +215,31 @@ def pull_products(
 
 
 def _in_pieces(tensors: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Tensors of one shape, some rows at a time: what is worked out of them stays in the cache."""
+    """Tensors of one shape, some rows at a time: what is worked out of them takes little room."""
     import torch
 
     rows = [tensor if tensor.ndim else tensor[None] for tensor in tensors]
-    together = max(1, PIECE * len(rows[0]) // max(1, rows[0].numel()))
+    most = PIECE["cpu" if rows[0].device.type == "cpu" else "other"]
+    together = max(1, most * len(rows[0]) // max(1, rows[0].numel()))
     return zip(*(torch.split(tensor, together) for tensor in rows), strict=True)
 
 
-def _room_for(one: torch.Tensor, other: torch.Tensor, room: torch.Tensor | None) -> torch.Tensor:
-    """Room for the difference of two tensors, flat: the room there is, if it is large enough."""
-    import torch
+class _Room:
+    """Memory for one tensor at a time; taken anew for each it costs more than the sums."""
 
-    dtype = torch.result_type(one, other)
-    if (
-        room is None
-        or room.numel() < one.numel()
-        or (room.dtype, room.device) != (dtype, one.device)
-    ):
-        return torch.empty(one.numel(), dtype=dtype, device=one.device)
-    return room
+    def __init__(self) -> None:
+        self._flat: torch.Tensor | None = None
+
+    def shaped(
+        self, shape: Sequence[int], dtype: torch.dtype, device: torch.device
+    ) -> torch.Tensor:
+        """A tensor of any content, good until the next one is asked for."""
+        import torch
+
+        entries, flat = math.prod(shape), self._flat
+        if flat is None or flat.numel() < entries or (flat.dtype, flat.device) != (dtype, device):
+            flat = self._flat = torch.empty(entries, dtype=dtype, device=device)
+        return flat[:entries].view(*shape)
 
 
 def _beside(parameter: torch.Tensor, values: dict[str, Any], name: str) -> Any:

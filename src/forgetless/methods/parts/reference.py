@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from forgetless.models.forward import evaluation_mode
+
 if TYPE_CHECKING:
     import torch
 
@@ -40,23 +42,17 @@ def with_values(model: Any, values: Mapping[str, torch.Tensor]) -> Iterator[None
 
     parameters = dict(model.named_parameters())
     meanwhile = {id(parameters[name]): value for name, value in values.items()}
-    modules = list(model.modules())
-    training = [module for module in modules if module.training]
     aside = [
         (module._parameters, name, parameter)
-        for module in modules
+        for module in model.modules()
         for name, parameter in module._parameters.items()
         if id(parameter) in meanwhile
     ]
     try:
         for holder, name, parameter in aside:
             holder[name] = meanwhile[id(parameter)].to(parameter.device, non_blocking=True)
-        for module in training:
-            module.training = False
-        with torch.no_grad():
+        with evaluation_mode(model), torch.no_grad():
             yield
     finally:
         for holder, name, parameter in aside:
             holder[name] = parameter
-        for module in training:
-            module.training = True

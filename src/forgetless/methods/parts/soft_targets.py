@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.base import Batch
-from forgetless.methods.parts.passes import IGNORED, passes
+from forgetless.methods.base import IGNORED, Batch
+from forgetless.methods.parts.passes import passes
 from forgetless.tasks.examples import Examples
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def summed(logits: torch.Tensor, found: torch.Tensor, terms: Terms) -> torch.Ten
             them they are: the sum of their terms, and its gradient by the logits.
 
     Returns:
-        A scalar.
+        A scalar; a constant 0 where no position counts.
     """
     import torch
 
@@ -78,8 +78,10 @@ def summed(logits: torch.Tensor, found: torch.Tensor, terms: Terms) -> torch.Ten
 
     flat = logits.detach().flatten(0, 1)
     places = found.flatten().nonzero().squeeze(-1)
-    gradient = torch.zeros_like(flat)
     value = torch.zeros((), device=flat.device)
+    if not len(places):
+        return value
+    gradient = torch.zeros_like(flat)
     entries = ENTRIES_AT_ONCE["cpu" if flat.device.type == "cpu" else "other"]
     some = max(1, entries // flat.shape[-1])
     with torch.no_grad():
