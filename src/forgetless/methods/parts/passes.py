@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from forgetless.models.forward import (
 )
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
-
-if TYPE_CHECKING:
-    pass
 
 TOKENS_IN_A_PASS = 4096  # padding included; bounds the memory of a pass, not its result
 
