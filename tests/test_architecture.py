@@ -31,6 +31,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "models", "methods", "training"),
         *("evaluation", "preparation", "runfolder"),
     },
+    "audit": {
+        *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
+    },
     "sequence": {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),

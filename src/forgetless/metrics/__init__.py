@@ -32,6 +32,7 @@ from forgetless.metrics.retention import (
 )
 from forgetless.metrics.scores import Scores, ScoreStack, TaskColumn, Unit
 from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, summarise
+from forgetless.metrics.verdict import Nature, NullFlips, Reading, TaskVerdict, Verdict
 
 __all__ = [
     "Cell",
@@ -42,14 +43,19 @@ __all__ = [
     "Formula",
     "Interval",
     "IntervalMethod",
+    "Nature",
+    "NullFlips",
     "PairedItems",
+    "Reading",
     "ScoreMatrix",
     "ScoreStack",
     "Scores",
     "Summary",
     "TaskColumn",
     "TaskSummary",
+    "TaskVerdict",
     "Unit",
+    "Verdict",
     "average_accuracy",
     "average_forgetting",
     "average_intransigence",

@@ -34,6 +34,8 @@ class Row:
         answer: What is learned, and the gold answer in a test.
         aliases: Further right answers of a test item.
         choices: Possible answers of a multiple-choice item, ``answer`` among them.
+        group: Test items of one group (a passage, a template) are not independent of each other;
+            empty for an item that stands alone.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Row:
     answer: str
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def gold(self) -> int:
@@ -52,7 +55,7 @@ class Row:
         return self.choices.index(self.answer)
 
     def content_hash(self) -> str:
-        """Hash of everything but the id: equal rows are the same row under another name."""
+        """Hash of everything but id and group: equal rows are the same row under another name."""
         content = [
             [[turn.role, turn.content] for turn in self.prompt],
             self.answer,

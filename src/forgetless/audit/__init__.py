@@ -1,0 +1,1 @@
+"""What did this fine-tune lose: two or more models asked the same, and what became of each task."""
