@@ -20,7 +20,7 @@ from forgetless.plan.paths import anchored
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
 # Settings of a task that decide what a test item looks like and how it is scored.
-_SCORING = ("name", "score", "normalise", "render", "system", "max_new_tokens")
+_SCORING = ("name", "score", "normalise", "choose_by", "render", "system", "max_new_tokens")
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,11 @@ class ItemResult:
     def to_line(self) -> str:
         """The result as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> ItemResult:
+        """What :meth:`to_line` wrote."""
+        fields = json.loads(line)
+        if fields["choices"] is not None:
+            fields["choices"] = tuple(fields["choices"])
+        return cls(**fields)

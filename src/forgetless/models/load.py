@@ -83,7 +83,7 @@ def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = No
     with quiet():
         if stage is not None and (stage / "adapter").is_dir():
             adapter = ModelSource("adapter", str(stage / "adapter"))
-            model = _adapted(_base(source, config, device), adapter, trainable=True)
+            model = adapted(_base(source, config, device), adapter, trainable=True)
         elif stage is not None:
             model = _pretrained(ModelSource("folder", str(stage / "model")), config, device)
         else:
@@ -120,19 +120,34 @@ def _base(source: ModelSource, config: ModelConfig, device: str) -> Any:
     if source.kind != "adapter":
         return _pretrained(source, config, device)
     assert source.base is not None
-    model = _adapted(_pretrained(source.base, config, device), source).merge_and_unload()
+    model = adapted(_pretrained(source.base, config, device), source).merge_and_unload()
     # An adapter trained on top must not name the base without what was merged into it.
     model.name_or_path = ""
     return model
 
 
-def _adapted(model: Any, source: ModelSource, *, trainable: bool = False) -> Any:
-    """A model with an adapter put on."""
+def adapted(
+    model: Any, source: ModelSource, *, trainable: bool = False, name: str = "default"
+) -> Any:
+    """A model with an adapter put on, beside those that it has already.
+
+    Args:
+        model: The base, or a peft model.
+        source: Where the adapter is.
+        trainable: Whether its weights are to be trained further.
+        name: What peft calls it.
+
+    Raises:
+        ModelError: if the adapter cannot be read or does not fit.
+    """
     import peft
 
     with _faults_explained(source, "adapter"), warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
-        return peft.PeftModel.from_pretrained(model, source.location, is_trainable=trainable)
+        if isinstance(model, peft.PeftModel):
+            model.load_adapter(source.location, name, is_trainable=trainable)
+            return model
+        return peft.PeftModel.from_pretrained(model, source.location, name, is_trainable=trainable)
 
 
 def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:

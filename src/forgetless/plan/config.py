@@ -91,6 +91,11 @@ class TaskConfig(Config):
         default=False,
         description="multiple choice: pick by log-likelihood per character instead of the sum",
     )
+    choose_by: Literal["text", "letter"] = Field(
+        default="text",
+        description="multiple choice: score the text of each choice, or list the choices in the "
+        "prompt and score their letters",
+    )
     render: Rendering = Field(
         default="auto",
         description="chat template or plain text; auto: chat if the model has a template",

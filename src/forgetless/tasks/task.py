@@ -12,6 +12,7 @@ from typing import Any
 from forgetless.errors import DataError, ModelError
 from forgetless.plan import BUNDLED, Plan, TaskConfig
 from forgetless.tasks.bundled import bundled_task
+from forgetless.tasks.letters import lettered
 from forgetless.tasks.render import Renderer, Style
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import Selected, read_source
@@ -99,6 +100,19 @@ def load_tasks(plan: Plan) -> tuple[Task, ...]:
     return tuple(_with_overlap_warnings(tasks))
 
 
+def load_task(config: TaskConfig, seed: int = 0) -> Task:
+    """Read a single task that is only tested.
+
+    Args:
+        config: The task.
+        seed: Decides which rows are held out where it names no test items.
+
+    Raises:
+        DataError: for a source that cannot be used.
+    """
+    return _load(config.named(), seed, None)
+
+
 def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     config, description = _with_bundled_defaults(config)
     train: Sequence[Row] = ()
@@ -127,6 +141,8 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     if trained_in is not None and not train:
         raise DataError(f"task {config.name!r} has no training rows")
     config = config.model_copy(update={"score": _scorer(config, test)})
+    if config.choose_by == "letter" and config.score == "multiple_choice":
+        shots, test = tuple(map(lettered, shots)), [lettered(row) for row in test]
     return Task(config, train, test, shots, trained_in, description)
 
 

@@ -1,0 +1,111 @@
+"""What is asked in an audit and how its answers are judged, validated as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from forgetless.errors import UsageError
+from forgetless.plan import TaskConfig
+from forgetless.plan.config import Config
+
+LM_EVAL = "lm_eval:"
+
+
+class AuditConfig(Config):
+    """Settings of an audit; what the models are is said apart."""
+
+    budget: float = Field(
+        default=0.05, gt=0, lt=1, description="largest loss accepted on each task, as a share"
+    )
+    nats_budget: float = Field(
+        default=0.05, gt=0, description="the same for tasks scored by likelihood, in nats per token"
+    )
+    level: float = Field(
+        default=0.95, gt=0.5, lt=1, description="confidence level of each interval"
+    )
+    most_missing: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="with a larger share of items unanswered a task has failed",
+    )
+    null_ways: int = Field(
+        default=1,
+        ge=0,
+        le=5,
+        description="in how many other ways the model before is asked everything, to see how many "
+        "answers flip by themselves",
+    )
+    drift: bool = Field(
+        default=False, description="measure KL(before || after) on prompts; local models only"
+    )
+    render_with: Literal["own", "before", "after"] = Field(
+        default="own", description="whose tokenizer and chat template all models are asked with"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute"
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="type of the weights; auto: as saved on CUDA, float32 elsewhere"
+    )
+    batch_size: int = Field(default=32, ge=1, description="sequences in one forward pass")
+    trust_remote_code: bool = Field(
+        default=False, description="run code that a model folder brings"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of resampling and rewording")
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _percent(cls, value: Any) -> Any:
+        return as_share(value) if isinstance(value, str) else value
+
+
+def as_share(text: str) -> float:
+    """A share from ``2%`` or ``0.02``.
+
+    Raises:
+        ValueError: if it is neither.
+
+    Example:
+        >>> as_share("2%"), as_share("0.05")
+        (0.02, 0.05)
+    """
+    number = text.strip()
+    return round(float(number[:-1]) / 100, 12) if number.endswith("%") else float(number)
+
+
+def make_config(settings: Mapping[str, Any]) -> AuditConfig:
+    """Validate settings, with our own message.
+
+    Raises:
+        UsageError: naming the setting, what was found and what was needed.
+    """
+    try:
+        return AuditConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise UsageError(
+                f"audit: unknown setting {name!r}",
+                fix=f"there are {', '.join(AuditConfig.model_fields)}",
+            ) from None
+        raise UsageError(
+            f"audit: {name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
+
+
+def task_config(source: str) -> TaskConfig:
+    """A task that is only tested, from ``FILE``, ``NAME=FILE`` or ``bundled:NAME``.
+
+    Example:
+        >>> task_config("medicine=exams/2024.jsonl").name
+        'medicine'
+    """
+    name, separator, rest = source.partition("=")
+    named = separator and "/" not in name and ":" not in name and "." not in name
+    config = TaskConfig(test=rest, name=name) if named else TaskConfig(test=source)
+    return config.named()

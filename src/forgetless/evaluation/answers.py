@@ -1,0 +1,103 @@
+"""Answers kept between audits, by content: the same model asked the same is not asked again.
+
+A key is a hash over the subject's identity and the request as it went out, so a checkpoint that was
+overwritten in place, another template or another wording never finds an old answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from forgetless.evaluation.result import ItemResult
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500  # keys in one query; SQLite takes 999 at least
+
+
+def answer_key(identity: str, request: str) -> str:
+    """Under which key an answer is kept."""
+    return hashlib.sha256(f"{identity}\x00{request}".encode()).hexdigest()
+
+
+class AnswerStore:
+    """Item results on disk, by key; several processes may use one file.
+
+    Args:
+        path: The SQLite file, made if need be; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._database = _open(path) if path is not None else None
+
+    def find(self, keys: Iterable[str]) -> dict[str, ItemResult]:
+        """The answers that are there, by key."""
+        if self._database is None:
+            return {}
+        wanted = list(keys)
+        found: dict[str, ItemResult] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = self._database.execute(
+                f"SELECT key, line FROM answers WHERE key IN ({marks})",  # noqa: S608 - only marks
+                some,
+            )
+            found.update({key: ItemResult.from_line(line) for key, line in rows})
+        return found
+
+    def keep(self, answers: Mapping[str, ItemResult]) -> None:
+        """Write answers; errors are not kept, so that they are asked again."""
+        if self._database is None:
+            return
+        lines = [
+            (key, replace(result, task="", item="").to_line())
+            for key, result in answers.items()
+            if result.error is None
+        ]
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", lines)
+
+    def close(self, *, delete: bool = False) -> None:
+        """Close the file.
+
+        Args:
+            delete: Remove it as well.
+        """
+        if self._database is None or self._path is None:
+            return
+        self._database.close()
+        self._database = None
+        if delete:
+            for end in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connect(path)
+    except sqlite3.DatabaseError as fault:
+        aside = path.with_name(f"{path.name}.unreadable")
+        log.warning("%s cannot be read (%s); begun anew, the old one is %s", path, fault, aside)
+        path.replace(aside)
+        return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=60)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA quick_check").fetchone()
+        database.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, line TEXT)")
+        database.commit()
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
