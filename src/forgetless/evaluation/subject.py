@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from forgetless.evaluation.result import ItemResult
 from forgetless.tasks.row import Row
@@ -47,6 +47,7 @@ class Conditions:
         return [name for name in names if self.parts.get(name) != other.parts.get(name)]
 
 
+@runtime_checkable
 class Subject(Protocol):
     """A model that can be asked.
 

@@ -1,0 +1,41 @@
+"""Whether a release may pass: one word over all tasks, for an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.auditing.result import GateStatus
+from forgetless.metrics import TaskVerdict
+
+
+def judge_gate(verdicts: Sequence[TaskVerdict]) -> tuple[GateStatus, str]:
+    """Put the verdicts on all tasks into one.
+
+    One failed task fails the audit, one lost task breaks the budget, one inconclusive task leaves
+    it open.  A task at floor says nothing; if all are, nothing was shown.
+
+    Returns:
+        The status, and why in one sentence.
+    """
+    named = {
+        word: [verdict.task for verdict in verdicts if verdict.verdict == word]
+        for word in ("failed", "lost", "inconclusive", "at floor")
+    }
+    if named["failed"]:
+        return "failed", f"too few answers on {_listed(named['failed'])}"
+    if named["lost"]:
+        return "broken", f"lost more than the budget on {_listed(named['lost'])}"
+    if named["inconclusive"]:
+        return "inconclusive", f"these items do not decide on {_listed(named['inconclusive'])}"
+    if len(named["at floor"]) == len(verdicts):
+        return "inconclusive", "the model before is at chance on every task: none can show a loss"
+    kept = len(verdicts) - len(named["at floor"])
+    tasks = "1 task" if kept == 1 else f"{kept} tasks"
+    said = f"kept within the budget on {tasks}"
+    if named["at floor"]:
+        said += f"; {_listed(named['at floor'])} cannot show a loss (the model before is at chance)"
+    return "kept", said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

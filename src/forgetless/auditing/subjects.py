@@ -1,0 +1,134 @@
+"""From what the user names to models that can be asked; nothing is loaded yet but tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forgetless.auditing.config import AuditConfig
+from forgetless.errors import ModelError, UsageError
+from forgetless.evaluation.local import LocalSubject
+from forgetless.evaluation.subject import Subject
+from forgetless.models.identity import model_identity, object_identity
+from forgetless.models.load import LoadedModel, load_tokenizer, pick_device
+from forgetless.models.opening import AdapterRack, InMemory, OneModel, Opening, leaves_base_alone
+from forgetless.models.source import ModelSource, find_model, weights_hash
+from forgetless.plan import ModelConfig
+
+ENDPOINT = "openai:"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model that was named by text, and where it is."""
+
+    name: str
+    config: ModelConfig
+    source: ModelSource
+
+
+def find_subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
+    """Find every model of an audit.
+
+    Args:
+        models: The model before, then those after: a name, a path, a
+            :class:`~forgetless.models.load.LoadedModel`, a pair of model and tokenizer, or anything
+            that is a subject already.
+        config: Device, dtype, batch size, and whose tokenizer is used.
+
+    Returns:
+        One subject each, in order.  Adapters of one base share its weights with the base itself.
+
+    Raises:
+        UsageError: for what is no model.
+    """
+    device = pick_device(config.device)
+    named = {
+        place: _named(str(model), config)
+        for place, model in enumerate(models)
+        if isinstance(model, str | Path)
+    }
+    tokenizers = [_tokenizer(model, named.get(place)) for place, model in enumerate(models)]
+    chosen = _one_tokenizer(tokenizers, config.render_with)
+    racks = _racks(list(named.values()), device)
+    return [
+        _subject(model, named.get(place), chosen[place], racks, config, device)
+        for place, model in enumerate(models)
+    ]
+
+
+def _named(name: str, config: AuditConfig) -> Named:
+    if name.startswith(ENDPOINT):
+        raise UsageError(f"{name}: an endpoint cannot be asked here")
+    wanted = ModelConfig(name=name, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
+    return Named(name, wanted, find_model(wanted))
+
+
+def _tokenizer(model: Any, named: Named | None) -> Any:
+    if named is not None:
+        return load_tokenizer(named.config)
+    if isinstance(model, LoadedModel):
+        return model.tokenizer
+    if isinstance(model, tuple) and len(model) == 2:
+        return model[1]
+    if isinstance(model, Subject):
+        return None
+    raise ModelError(
+        f"found {type(model).__name__} where a model was needed",
+        fix="give a name, a path, or the pair (model, tokenizer)",
+    )
+
+
+def _one_tokenizer(tokenizers: list[Any], whose: str) -> list[Any]:
+    """Everybody's own, or that of one model for all; endpoints have none."""
+    if whose == "own":
+        return tokenizers
+    place = 0 if whose == "before" else len(tokenizers) - 1
+    return [None if own is None else tokenizers[place] for own in tokenizers]
+
+
+def _racks(named: Sequence[Named], device: str) -> dict[str, AdapterRack]:
+    """A rack for every base of an adapter that leaves it alone, by the hash of its weights."""
+    racks: dict[str, AdapterRack] = {}
+    for model in named:
+        base = model.source.base
+        if base is not None and leaves_base_alone(Path(model.source.location)):
+            config = model.config.model_copy(update={"name": base.location})
+            racks.setdefault(weights_hash(base), AdapterRack(config, device))
+    return racks
+
+
+def _subject(
+    model: Any,
+    named: Named | None,
+    tokenizer: Any,
+    racks: dict[str, AdapterRack],
+    config: AuditConfig,
+    device: str,
+) -> Subject:
+    if isinstance(model, Subject):
+        return model
+    if named is None:
+        held, own = (model.model, model.tokenizer) if isinstance(model, LoadedModel) else model
+        device = next(held.parameters()).device.type
+        name = getattr(held.config, "name_or_path", "") or type(held).__name__
+        identity = object_identity(held, own)
+        kind: str = "object"
+        opening: Opening = InMemory(held, tokenizer)
+    else:
+        name, kind = named.name, named.source.kind
+        identity = model_identity(named.config, named.source, device)
+        opening = _opening(named, racks, device)
+    details = {"device": device, "dtype": config.dtype}
+    return LocalSubject(name, kind, tokenizer, opening, identity, config.batch_size, details)
+
+
+def _opening(named: Named, racks: dict[str, AdapterRack], device: str) -> Opening:
+    source = named.source
+    if source.base is not None and leaves_base_alone(Path(source.location)):
+        return racks[weights_hash(source.base)].wearing(Path(source.location))
+    if source.kind != "hub" and racks and (rack := racks.get(weights_hash(source))):
+        return rack.wearing(None)
+    return OneModel(named.config, device)

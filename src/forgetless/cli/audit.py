@@ -1,0 +1,129 @@
+"""``forgetless audit``: what did this fine-tune lose?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = """\b
+Examples:
+  forgetless audit BASE TUNED                            the built-in suite, no data needed
+  forgetless audit BASE TUNED --task exam.jsonl --budget 2%
+  forgetless audit BASE adapters/law adapters/tax        several models after
+  forgetless audit results/before results/after          two lm-evaluation-harness outputs
+Ends with 0 kept within budget, 3 budget broken, 4 inconclusive, 1 failed, 2 wrong usage.
+"""
+
+
+def audit(
+    before: Annotated[str, typer.Argument(help="The model before: hub name, folder, .gguf, ...")],
+    after: Annotated[
+        list[str], typer.Argument(help="One or several models after; an adapter folder will do.")
+    ],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help="Test items: FILE, NAME=FILE, hub:NAME, builtin:NAME or lm_eval:NAME; repeatable.",
+        ),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="A built-in suite: default, quick; default if no task.")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="Largest loss accepted on each task, e.g. 2% or 0.02.")
+    ] = "5%",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the report; audits/AFTER if none."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask only the first so many items of each task.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Further settings, e.g. null_ways=0; repeatable."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    render_with: Annotated[
+        str, typer.Option(help="Whose tokenizer and chat template: own, before or after.")
+    ] = "own",
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Measure KL(before || after) on prompts as well.")
+    ] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the endpoint of models named openai:NAME.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="openai:NAME that grades free answers; never one asked.")
+    ] = None,
+    include_path: Annotated[
+        Path | None, typer.Option(help="Folder of further lm-evaluation-harness tasks.")
+    ] = None,
+    no_store: Annotated[
+        bool, typer.Option("--no-store", help="Neither take nor keep stored answers.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Ask models before and after the same, and say task by task what was lost.
+
+    Writes audit.json, report.html, report.md and junit.xml.
+    """
+    from rich.console import Console
+
+    from forgetless.auditing.audit import audit as carry_out
+    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.report.audit import TerminalAudit, write_audit_report
+
+    folder = output or Path("audits") / _folder_name(after)
+    console = Console(stderr=as_json, highlight=False)
+    with TerminalProgress(console, quiet=quiet) as progress:
+        found = carry_out(
+            before,
+            *after,
+            tasks=task or [],
+            suite=suite,
+            limit=limit,
+            base_url=base_url,
+            judge=judge,
+            include_path=include_path,
+            folder=folder,
+            store=not no_store,
+            progress=progress,
+            budget=budget,
+            device=device,
+            render_with=render_with,
+            drift=drift,
+            **_settings(settings or []),
+        )
+    files = write_audit_report(found, folder)
+    if as_json:
+        typer.echo(files.json.read_text(encoding="utf-8"))
+    else:
+        console.print(TerminalAudit(found))
+        console.print(f"report: {files.html}", markup=False, soft_wrap=True)
+    raise typer.Exit(found.exit_code)
+
+
+def _folder_name(after: list[str]) -> str:
+    """A folder named after the last model."""
+    name = after[-1].rstrip("/").split("/")[-1]
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "audit"
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    from forgetless.errors import UsageError
+
+    found = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError(f"--set {pair}: found no '='", fix="write  --set KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found
