@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.auditing.config import AuditConfig
+from forgetless.auditing.result import SubjectInfo
 from forgetless.errors import ModelError, UsageError
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
@@ -57,6 +58,28 @@ def find_subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
         _subject(model, named.get(place), chosen[place], racks, config, device)
         for place, model in enumerate(models)
     ]
+
+
+def describe(subjects: Sequence[Subject]) -> list[SubjectInfo]:
+    """What the report says of each, under labels that tell them apart."""
+    names = ["before", *(_short(subject.name) for subject in subjects[1:])]
+    if len(names) == 2:
+        names[1] = "after"
+    return [
+        SubjectInfo(
+            label=name if names.count(name) == 1 else f"{name}-{place}",
+            name=subject.name,
+            kind=subject.kind,
+            identity=subject.identity(),
+            details=subject.details(),
+            notes=tuple(subject.notes()),
+        )
+        for place, (name, subject) in enumerate(zip(names, subjects, strict=True))
+    ]
+
+
+def _short(name: str) -> str:
+    return name.rstrip("/").split("/")[-1] or name
 
 
 def _named(name: str, config: AuditConfig) -> Named:

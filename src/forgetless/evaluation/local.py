@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -72,9 +72,11 @@ class LocalSubject:
         """Nothing: a local model is asked as the task says."""
         return ()
 
-    def model(self) -> AbstractContextManager[LoadedModel]:
-        """The model itself, loaded, for as long as the block lasts."""
-        return self._opening.use()
+    @contextmanager
+    def model(self) -> Iterator[LoadedModel]:
+        """The model itself, loaded, with the tokenizer that it is asked with."""
+        with self._opening.use() as loaded:
+            yield LoadedModel(loaded.model, self._tokenizer)
 
     def conditions(self, task: Task) -> Conditions:
         """Prompts, tokens, template, items, generation and scorer of a task, as hashes."""

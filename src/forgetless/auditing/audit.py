@@ -1,0 +1,133 @@
+"""THE AUDIT ON ONE PAGE: find the models, ask all the same, judge every task, say it in a word.
+
+Whatever can be refused is refused before a model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from forgetless.auditing.asking import ask_tasks
+from forgetless.auditing.columns import Column
+from forgetless.auditing.comparable import check_comparable
+from forgetless.auditing.conclusion import conclude
+from forgetless.auditing.config import AuditConfig, make_config
+from forgetless.auditing.drifting import DriftMeter
+from forgetless.auditing.result import Audit, SubjectInfo
+from forgetless.auditing.rewording import other_way
+from forgetless.auditing.subjects import describe, find_subjects
+from forgetless.auditing.tasks import AskedTask, gather_tasks
+from forgetless.errors import UsageError
+from forgetless.evaluation.answers import AnswerStore
+from forgetless.evaluation.result import ItemResult
+from forgetless.evaluation.subject import Subject
+from forgetless.models.source import cache_folder
+from forgetless.progress import Progress
+
+
+def audit(
+    before: Any,
+    *afters: Any,
+    tasks: Sequence[Any] = (),
+    suite: str | None = None,
+    limit: int | None = None,
+    store: bool | Path = True,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Audit:
+    """Ask models before and after the same, and judge what was lost.
+
+    Args:
+        before: The model before: a name, a path, or the pair (model, tokenizer).
+        *afters: One or several models after.
+        tasks: What to ask: files, ``bundled:NAME``, ``lm_eval:NAME``, task settings or tasks.
+        suite: A built-in suite; the default one if there are no tasks.
+        limit: Most items of each task.
+        store: Keep answers in the user's cache and take them from there; or in this file.
+        progress: Is told how far it is.
+        **settings: The fields of :class:`~forgetless.auditing.config.AuditConfig`, such as
+            ``budget="2%"``.
+
+    Returns:
+        What was found; ``.gate`` says it in a word.
+
+    Raises:
+        UsageError: for what cannot be asked or compared, before any model is loaded.
+
+    Example:
+        >>> import forgetless
+        >>> found = forgetless.audit("base", "tuned", tasks=["exam.jsonl"])  # doctest: +SKIP
+        >>> found.gate                                                       # doctest: +SKIP
+        'broken'
+    """
+    config = make_config(settings)
+    if not afters:
+        raise UsageError("an audit needs a model after as well", fix="audit(BEFORE, AFTER, ...)")
+    asked, _ = gather_tasks(tasks, suite, limit)
+    subjects = find_subjects([before, *afters], config)
+    infos = _check(subjects, describe(subjects), asked)
+    answers = AnswerStore(_place(store))
+    drift = DriftMeter(asked) if config.drift else None
+    columns = []
+    for number, (subject, info) in enumerate(zip(subjects, infos, strict=True)):
+        (progress or Progress()).stage("audit", f"{number}-{info.label}", number, len(afters))
+        columns.append(
+            _ask(subject, info, asked, answers, progress or Progress(), config, number == 0)
+        )
+        if drift is not None:
+            drift.measure(subject, info.label)
+        subject.close()
+    answers.close()
+    return conclude(columns, asked, config, drift.found if drift is not None else None)
+
+
+def _check(
+    subjects: Sequence[Subject], infos: Sequence[SubjectInfo], asked: Sequence[AskedTask]
+) -> list[SubjectInfo]:
+    """Refuse what is not asked alike; differences without effect become notes."""
+    conditions = [
+        {one.info.name: subject.conditions(one.task) for one in asked if one.task is not None}
+        for subject in subjects
+    ]
+    first, *others = infos
+    checked = [first]
+    for info, own in zip(others, conditions[1:], strict=True):
+        notes = check_comparable(conditions[0], own, (first.name, info.name))
+        checked.append(replace(info, notes=(*info.notes, *notes)))
+    return checked
+
+
+def _ask(
+    subject: Subject,
+    info: SubjectInfo,
+    asked: Sequence[AskedTask],
+    answers: AnswerStore,
+    progress: Progress,
+    config: AuditConfig,
+    first: bool,
+) -> Column:
+    """Everything that one model answers; the model before is asked in other ways as well."""
+    tasks = [one.task for one in asked if one.task is not None]
+    main = ask_tasks(subject, tasks, answers, progress)
+    others: dict[str, list[dict[str, ItemResult]]] = {}
+    how: dict[str, str] = {}
+    cost = main.cost
+    for way in range(config.null_ways if first else 0):
+        for task in tasks:
+            otherwise = other_way(task, way, config.seed)
+            if otherwise is None:
+                continue
+            turned, how[task.name] = otherwise
+            again = ask_tasks(subject, [turned], answers, progress)
+            others.setdefault(task.name, []).append(dict(again.answers[task.name]))
+            cost = cost.plus(again.cost)
+    return Column(info, main.answers, cost, others, how)
+
+
+def _place(store: bool | Path) -> Path | None:
+    if store is True:
+        return cache_folder() / "answers.sqlite"
+    return store or None

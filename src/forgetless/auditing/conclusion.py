@@ -1,0 +1,129 @@
+"""From the answers of several models to what is said about them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from forgetless.auditing.columns import Column, as_cell
+from forgetless.auditing.config import AuditConfig
+from forgetless.auditing.gate import judge_gate
+from forgetless.auditing.result import AnsweredItem, AreaChange, Audit, Comparison, Drift
+from forgetless.auditing.tasks import AskedTask
+from forgetless.metrics import Evidence, judge, mean_change
+
+_DECIDE = ("forgetless", "torch", "transformers", "peft", "tokenizers")
+
+
+def conclude(
+    columns: Sequence[Column],
+    tasks: Sequence[AskedTask],
+    config: AuditConfig,
+    drift: Mapping[str, Sequence[Drift]] | None = None,
+) -> Audit:
+    """Judge every model after against the one before.
+
+    Args:
+        columns: The model before, then those after, each with all its answers.
+        tasks: What they were asked.
+        config: Budget and level.
+        drift: By label of a model after, how far its predictions moved.
+    """
+    before, *afters = columns
+    return Audit(
+        before=before.subject,
+        afters=tuple(after.subject for after in afters),
+        tasks=tuple(task.info for task in tasks),
+        budget=config.budget,
+        level=config.level,
+        comparisons=tuple(
+            _compare(before, after, tasks, config, (drift or {}).get(after.subject.label, ()))
+            for after in afters
+        ),
+        items=tuple(item for task in tasks for item in _items(task, columns)),
+        costs={column.subject.label: column.cost for column in columns},
+        versions={package: version(package) for package in _DECIDE},
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _compare(
+    before: Column,
+    after: Column,
+    tasks: Sequence[AskedTask],
+    config: AuditConfig,
+    drift: Sequence[Drift],
+) -> Comparison:
+    found = {task.info.name: _evidence(task, before, after) for task in tasks}
+    verdicts = judge(
+        tuple(found.values()),
+        budget=config.budget,
+        nats_budget=config.nats_budget,
+        level=config.level,
+        most_missing=config.most_missing,
+        seed=config.seed,
+    )
+    members: dict[str, list[str]] = {}
+    for task in tasks:
+        if task.info.area and task.info.unit == "accuracy":
+            members.setdefault(task.info.area, []).append(task.info.name)
+    areas = tuple(
+        AreaChange(
+            area,
+            tuple(names),
+            mean_change([found[name] for name in names], level=config.level, seed=config.seed),
+        )
+        for area, names in members.items()
+    )
+    gate, reason = judge_gate(verdicts)
+    return Comparison(after.subject.label, verdicts, areas, tuple(drift), gate, reason)
+
+
+def _evidence(task: AskedTask, before: Column, after: Column) -> Evidence:
+    name = task.info.name
+    return Evidence(
+        task=name,
+        unit=task.info.unit,
+        before=before.cell(name),
+        after=after.cell(name),
+        groups=task.groups,
+        chance=task.chance or None,
+        readings_before=before.readings(name),
+        readings_after=after.readings(name),
+        null=tuple(as_cell(asked) for asked in before.others.get(name, ())),
+        how=before.how.get(name, ""),
+    )
+
+
+def _items(task: AskedTask, columns: Sequence[Column]) -> list[AnsweredItem]:
+    name = task.info.name
+    answered = []
+    for item, first in columns[0].answers[name].items():
+        results = {
+            column.subject.label: column.answers[name][item]
+            for column in columns
+            if item in column.answers[name]
+        }
+        answered.append(
+            AnsweredItem(
+                task=name,
+                item=item,
+                prompt=first.prompt,
+                gold=first.gold,
+                choices=first.choices,
+                group=task.groups.get(item, ""),
+                outputs={label: result.output for label, result in results.items()},
+                scores={
+                    label: result.score
+                    for label, result in results.items()
+                    if result.score is not None
+                },
+                errors={
+                    label: result.error
+                    for label, result in results.items()
+                    if result.error is not None
+                },
+            )
+        )
+    return answered

@@ -1,0 +1,105 @@
+"""What is asked: a user's own items, built-in suites, tasks of lm-evaluation-harness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from forgetless.auditing.config import LM_EVAL, task_config
+from forgetless.auditing.result import AuditTask
+from forgetless.errors import UsageError
+from forgetless.plan import BUNDLED, TaskConfig
+from forgetless.tasks.suites import suite as read_suite
+from forgetless.tasks.task import Task, load_task
+
+DEFAULT_SUITE = "default"
+
+
+@dataclass(frozen=True)
+class AskedTask:
+    """A task with what its judgement needs beside the scores.
+
+    Attributes:
+        info: What the report says of it.
+        task: The items; None where they were asked elsewhere.
+        groups: Item id to the group it belongs to; absent if it stands alone.
+        chance: Item id to the score of guessing; empty where there is no such thing.
+    """
+
+    info: AuditTask
+    task: Task | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
+
+
+def gather_tasks(
+    tasks: Sequence[Any], suite: str | None, limit: int | None
+) -> tuple[list[AskedTask], list[str]]:
+    """Read every task of an audit.
+
+    Args:
+        tasks: Names, paths, task settings or tasks; with none, and no suite, the default suite.
+        suite: Name of a built-in suite.
+        limit: Most items of each task.
+
+    Returns:
+        The tasks, and the names of those that lm-evaluation-harness is to ask.
+
+    Raises:
+        UsageError: for data that cannot be used, or two tasks of one name.
+    """
+    if not tasks and suite is None:
+        suite = DEFAULT_SUITE
+    found: list[AskedTask] = []
+    harness: list[str] = []
+    for member in read_suite(suite) if suite is not None else ():
+        config = TaskConfig(test=BUNDLED + member.task, limit=_least(member.limit, limit))
+        found.append(_asked(load_task(config), member.area))
+    for given in tasks:
+        if isinstance(given, str) and given.startswith(LM_EVAL):
+            harness.append(given.removeprefix(LM_EVAL))
+        else:
+            found.append(_asked(_load(given, limit)))
+    names = [*(one.info.name for one in found), *harness]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two tasks are named {name!r}", fix=f"name one of them:  --task other={name}"
+            )
+    return found, harness
+
+
+def _load(given: Any, limit: int | None) -> Task:
+    if isinstance(given, Task):
+        return given
+    if isinstance(given, TaskConfig):
+        config = given.named()
+    elif isinstance(given, Mapping):
+        config = TaskConfig.model_validate(given).named()
+    else:
+        config = task_config(str(given))
+    return load_task(config.model_copy(update={"limit": _least(config.limit, limit)}))
+
+
+def _asked(task: Task, area: str = "") -> AskedTask:
+    config = task.config
+    by_choice = config.score == "multiple_choice"
+    return AskedTask(
+        AuditTask(
+            name=task.name,
+            unit="nats" if task.unit == "nats" else "accuracy",
+            scorer=config.score,
+            items=len(task.test),
+            area=area,
+            description=task.description,
+            warnings=task.warnings,
+        ),
+        task,
+        {row.id: row.group for row in task.test if row.group},
+        {row.id: 1 / len(row.choices) for row in task.test} if by_choice else {},
+    )
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)

@@ -1,0 +1,42 @@
+"""One word over all tasks."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetless.auditing.gate import judge_gate
+from forgetless.auditing.result import EXIT_CODES, GateStatus
+from forgetless.metrics import Figure, TaskVerdict, Verdict
+
+NOTHING = Figure(None, None, "not measured")
+
+
+def verdicts(*words: Verdict) -> list[TaskVerdict]:
+    return [
+        TaskVerdict(f"task{n}", "accuracy", word, "", 0.05, 100, 0, NOTHING, NOTHING, NOTHING)
+        for n, word in enumerate(words)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (("kept", "kept"), "kept", 0),
+        (("kept", "at ceiling"), "kept", 0),
+        (("kept", "at floor"), "kept", 0),
+        (("at floor", "at floor"), "inconclusive", 4),
+        (("kept", "inconclusive"), "inconclusive", 4),
+        (("kept", "inconclusive", "lost"), "broken", 3),
+        (("lost", "failed"), "failed", 1),
+    ],
+)
+def test_the_worst_task_decides(words: tuple[Verdict, ...], status: GateStatus, code: int) -> None:
+    assert judge_gate(verdicts(*words))[0] == status
+    assert EXIT_CODES[status] == code
+
+
+def test_the_reason_names_the_tasks() -> None:
+    _, reason = judge_gate(verdicts("lost", "kept", "lost", "lost"))
+    assert reason == "lost more than the budget on task0, task2 and task3"
+    _, reason = judge_gate(verdicts("kept", "at floor"))
+    assert reason.startswith("kept within the budget on 1 task; task1 cannot show a loss")

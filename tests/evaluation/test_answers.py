@@ -1,0 +1,70 @@
+"""Answers kept between audits."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from forgetless.evaluation.answers import AnswerStore, answer_key
+from forgetless.evaluation.result import ItemResult
+
+RIGHT = ItemResult(
+    "law", "7", "Why?", "so", ("so", "no"), "so", "so", 1.0, True, {"acc": 1.0}, None
+)
+
+
+def test_what_was_kept_is_found_by_another_process(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path / "sub" / "answers.sqlite")
+    store.keep({"a": RIGHT})
+    store.close()
+    (found,) = AnswerStore(tmp_path / "sub" / "answers.sqlite").find(["a", "b"]).values()
+    assert found.choices == ("so", "no")
+    assert (found.score, found.readings) == (1.0, {"acc": 1.0})
+    assert (found.task, found.item) == ("", "")  # the same request may be an item of any task
+
+
+def test_an_error_is_asked_again(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path / "answers.sqlite")
+    store.keep({"a": ItemResult("law", "7", "Why?", "so", error="timed out")})
+    assert store.find(["a"]) == {}
+
+
+def test_a_key_is_one_of_model_and_request() -> None:
+    keys = {answer_key("m", "r"), answer_key("m", "s"), answer_key("n", "r"), answer_key("mr", "")}
+    assert len(keys) == 4
+
+
+def test_more_keys_than_one_query_takes_are_all_looked_up(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path / "answers.sqlite")
+    keys = [str(number) for number in range(1201)]
+    store.keep(dict.fromkeys(keys, RIGHT))
+    assert set(store.find(keys)) == set(keys)
+
+
+def test_a_file_that_is_no_database_is_put_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "answers.sqlite"
+    file.write_bytes(b"something else entirely" * 100)
+    with caplog.at_level(logging.WARNING):
+        store = AnswerStore(file)
+    store.keep({"a": RIGHT})
+    assert store.find(["a"])
+    assert "begun anew" in caplog.text
+    assert file.with_name("answers.sqlite.unreadable").read_bytes().startswith(b"something")
+
+
+def test_without_a_file_nothing_is_kept() -> None:
+    store = AnswerStore(None)
+    store.keep({"a": RIGHT})
+    assert store.find(["a"]) == {}
+    store.close()
+
+
+def test_a_store_of_one_audit_leaves_no_file(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path / "answers.sqlite")
+    store.keep({"a": RIGHT})
+    store.close(delete=True)
+    assert list(tmp_path.iterdir()) == []
