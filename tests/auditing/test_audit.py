@@ -1,0 +1,114 @@
+"""The audit from end to end on tiny models."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.auditing.audit import audit
+from forgetless.auditing.result import Audit
+from forgetless.errors import UsageError
+from tests.auditing.conftest import Damage
+from tests.training.build import fresh
+
+
+def run(damage: Damage, *afters: Any, **settings: Any) -> Audit:
+    wanted = {"tasks": [str(damage.items)], "device": "cpu", "store": False} | settings
+    return audit(str(damage.before), *(afters or (str(damage.after),)), **wanted)
+
+
+def test_a_skill_that_falls_from_all_to_nothing_is_lost(damage: Damage) -> None:
+    found = run(damage)
+    (verdict,) = found.comparisons[0].verdicts
+    assert (verdict.before.value, verdict.after.value) == (1.0, 0.0)
+    assert verdict.verdict == "lost"
+    assert verdict.flips is not None
+    assert (len(verdict.flips.lost), len(verdict.flips.gained)) == (24, 0)
+    assert (found.gate, found.exit_code) == ("broken", 3)
+
+
+def test_a_model_against_itself_loses_nothing(damage: Damage) -> None:
+    found = run(damage, str(damage.before))
+    (verdict,) = found.comparisons[0].verdicts
+    assert verdict.change.value == 0
+    assert verdict.verdict in ("kept", "at ceiling", "inconclusive")
+    assert found.exit_code in (0, 4)
+
+
+def test_a_repeated_audit_asks_nothing_and_finds_the_same(damage: Damage, tmp_path: Path) -> None:
+    store = tmp_path / "answers.sqlite"
+    first, second = run(damage, store=store), run(damage, store=store)
+    assert [cost.asked for cost in first.costs.values()] == [48, 24]  # once more in other words
+    assert [cost.asked for cost in second.costs.values()] == [0, 0]
+    assert [cost.stored for cost in second.costs.values()] == [48, 24]
+    assert second.items == first.items
+    assert second.comparisons == first.comparisons
+
+
+def test_a_checkpoint_overwritten_in_place_is_asked_again(damage: Damage, tmp_path: Path) -> None:
+    checkpoint, store = tmp_path / "checkpoint", tmp_path / "answers.sqlite"
+    shutil.copytree(damage.before, checkpoint)
+    unchanged = run(damage, str(checkpoint), store=store)
+    assert unchanged.comparisons[0].verdicts[0].change.value == 0
+    shutil.copyfile(damage.after / "model.safetensors", checkpoint / "model.safetensors")
+    overwritten = run(damage, str(checkpoint), store=store)
+    assert overwritten.costs["after"].stored == 0
+    assert overwritten.comparisons[0].verdicts[0].change.value == -1
+
+
+def test_several_models_after_are_each_judged_against_the_first(damage: Damage) -> None:
+    found = run(damage, str(damage.before), str(damage.after))
+    changes = [comparison.verdicts[0].change.value for comparison in found.comparisons]
+    assert changes == [0, -1]
+    assert found.gate == "broken"
+    labels = {subject.label for subject in found.subjects}
+    assert len(labels) == 3
+    assert all(set(item.scores) == labels for item in found.items)
+
+
+def test_models_in_memory_are_audited_as_they_are(damage: Damage) -> None:
+    before, after = fresh(damage.before), fresh(damage.after)
+    found = audit(before, (after.model, after.tokenizer), tasks=[str(damage.items)], store=False)
+    assert found.comparisons[0].verdicts[0].change.value == -1
+    assert found.before.kind == "object"
+
+
+def test_the_likelihood_of_the_gold_answer_falls_with_the_knowledge(damage: Damage) -> None:
+    (verdict,) = run(damage).comparisons[0].verdicts
+    nll = verdict.readings["nll"]
+    assert nll.change.value is not None
+    assert nll.change.value > 1
+    assert verdict.nature == "knowledge"
+
+
+def test_drift_is_nothing_for_the_same_model_and_something_for_another(damage: Damage) -> None:
+    found = run(damage, str(damage.before), str(damage.after), drift=True)
+    same, other = (comparison.drift[0].kl for comparison in found.comparisons)
+    assert same == 0
+    assert other > 0
+
+
+def test_models_with_other_templates_are_refused_until_asked_alike(
+    damage: Damage, tmp_path: Path
+) -> None:
+    tuned = tmp_path / "tuned"
+    shutil.copytree(damage.after, tuned)
+    template = tuned / "chat_template.jinja"
+    template.write_text(template.read_text() + "!")
+    with pytest.raises(UsageError, match="would not be asked the same"):
+        run(damage, str(tuned))
+    found = run(damage, str(tuned), render_with="before")
+    assert found.comparisons[0].verdicts[0].change.value == -1
+
+
+def test_an_audit_without_a_model_after_is_refused(damage: Damage) -> None:
+    with pytest.raises(UsageError, match="needs a model after"):
+        audit(str(damage.before), tasks=[str(damage.items)])
+
+
+def test_two_tasks_of_one_name_are_refused(damage: Damage) -> None:
+    with pytest.raises(UsageError, match="two tasks are named 'colours'"):
+        run(damage, tasks=[str(damage.items)] * 2)
