@@ -8,7 +8,7 @@ import pytest
 
 from forgetless.metrics import Figure, Interval
 from forgetless.report import TaskOutcome, analyse, read_run
-from forgetless.report.outcome import Fate, holm, items_needed, judge_loss
+from forgetless.report.outcome import Fate, judge_loss
 
 from .fake_runs import FakeTask, write_run
 
@@ -38,31 +38,6 @@ def outcome(folder: Path, *tasks: FakeTask) -> TaskOutcome:
 )
 def test_the_interval_of_the_loss_decides(loss: Figure, fate: Fate) -> None:
     assert judge_loss(loss, "accuracy") == fate
-
-
-@pytest.mark.parametrize(
-    ("loss", "items"),
-    [
-        (figure(0.0, -0.1, 0.1), 400),  # half as wide to get under 0.05: four times as many
-        (figure(0.1, -0.1, 0.3), 400),  # half as wide to get above 0: four times as many
-        (figure(0.04, -0.02, 0.1), 230),  # 100 * 1.5^2 is cheaper than 100 * 6^2
-        (figure(-0.01, -0.4, 0.23), 1600),  # a fall is not needed to decide that nothing fell
-        (figure(0.05, -0.05, 0.15), 400),  # on the margin: only the other side can decide
-    ],
-)
-def test_items_needed_shrink_the_interval_by_their_root(loss: Figure, items: int) -> None:
-    assert items_needed(loss, "accuracy", 100) == items
-
-
-def test_no_number_of_items_is_guessed_without_an_interval() -> None:
-    assert items_needed(Figure(0.1, None, "no items"), "accuracy", 100) is None
-
-
-def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_stays_in_order() -> None:
-    # Sorted: 0.01*4, 0.02*3, max(0.06, 0.02*2), 0.5*1.
-    assert holm([0.02, 0.5, 0.01, 0.02]) == pytest.approx([0.06, 0.5, 0.04, 0.06])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_loss_is_counted_from_where_the_task_was_learned(tmp_path: Path) -> None:

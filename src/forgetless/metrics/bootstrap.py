@@ -23,6 +23,12 @@ once for the draws, twice for the figure.  In a simulated worst case, six rows o
 of equal quality, "lost" is then said in 6% of samples in place of 22% (2000 draws; 2.5% would be
 ideal).  Where one row stands out, nothing moves.
 
+Items that share a passage or a template are not independent, and many of them say no more than
+a few.  Where groups are given, whole groups are drawn, and the unseen one is a group of mean size:
+three groups of a hundred items leave as much room as three items.  Groups of one item change
+nothing.  For log-likelihoods, which have no bound, few groups move the limits out as Student's t
+lies beyond the normal.
+
 That the bound holds whatever the distribution of scores is proved for one cell of right-or-wrong
 scores; otherwise it is conjectured and not refuted, and the tests simulate it.  It needs scores
 that are bounded: figures in nats get the plain percentile bootstrap, and none at all where their
@@ -35,6 +41,7 @@ nonparametric one-sided hypothesis on the mean of a nonnegative variable; Learne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -43,7 +50,7 @@ import numpy as np
 from forgetless.errors import NotMeasured
 from forgetless.metrics.limits import IntervalMethod, limit_lines
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.pairing import Formula, PairedRuns
+from forgetless.metrics.pairing import Formula, Groups, PairedRuns
 from forgetless.metrics.scores import FloatArray, Scores, V
 
 _BIAS_WEIGHT = 3.0
@@ -78,6 +85,7 @@ def interval(
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    groups: Mapping[str, Groups] | None = None,
 ) -> Interval:
     """Confidence limits of a figure over the test items; see the module for the reasons.
 
@@ -94,6 +102,7 @@ def interval(
         draws: Number of resampled matrices.
         level: Confidence level, above 0 and below 1.
         seed: The same seed gives the same interval.
+        groups: Task to the groups of its items, which are drawn together.
 
     Returns:
         The limits, in the unit of the figure, and how they were found.
@@ -117,7 +126,7 @@ def interval(
     """
     if not 0 < level < 1 or draws < 1:
         raise ValueError(f"level is {level:g}, draws is {draws}; needed 0 < level < 1, draws >= 1")
-    paired = PairedRuns(runs)
+    paired = PairedRuns(runs, groups)
     point = paired.means()
     (value,) = paired.evaluate(figure, point[np.newaxis])
     if np.isnan(value):

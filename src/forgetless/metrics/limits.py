@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy import stats
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics.pairing import Formula, IntArray, PairedRuns
+from forgetless.metrics.pairing import Drawn, Formula, PairedRuns
 from forgetless.metrics.resampling import resampled_means, weighted_means
-from forgetless.metrics.scores import FloatArray
+from forgetless.metrics.scores import FloatArray, IntArray
 
 IntervalMethod = Literal[
     "Clopper-Pearson", "exact", "bootstrap with an unseen item", "percentile bootstrap"
@@ -74,21 +74,27 @@ def limit_lines(
     rng = np.random.default_rng(seed)
     if any(paired.runs[place.run].column(place.task).unit == "nats" for place in read):
         lines = np.tile(point, (draws, 1))
-        for scores, where in items.values():
-            lines[:, where] = resampled_means(scores, draws, rng)
+        for drawn in items.values():
+            means = resampled_means(drawn.scores, draws, rng, drawn.sizes)
+            centre = point[drawn.where]
+            lines[:, drawn.where] = centre + _widening(drawn, level) * (means - centre)
         return Lines(lines, lines, lines, "percentile bootstrap")
 
     worst = np.where(effect > 0, 0.0, np.where(effect < 0, 1.0, point))  # (C,)
     best = np.where(effect > 0, 1.0, np.where(effect < 0, 0.0, point))
     if len(items) == 1:
-        ((scores, where),) = items.values()
-        moving = effect[where] != 0
-        exact = _exact_lines(scores[:, moving], where[moving], point, worst, best, level)
-        if exact is not None:
-            return exact
+        (drawn,) = items.values()
+        moving = effect[drawn.where] != 0
+        if drawn.sizes is None or (drawn.sizes == drawn.sizes[0]).all():
+            scores, where = drawn.scores[:, moving], drawn.where[moving]
+            exact = _exact_lines(scores, where, point, worst, best, level)
+            if exact is not None:
+                return exact
     lows, middles, highs = (np.tile(point, (draws, 1)) for _ in range(3))
-    for scores, where in items.values():
-        seen, unseen = weighted_means(scores, draws, rng)  # (draws, k), (draws, 1)
+    for drawn in items.values():
+        where = drawn.where
+        # (draws, k), (draws, 1)
+        seen, unseen = weighted_means(drawn.scores, draws, rng, drawn.sizes)
         lows[:, where] = (seen + unseen * worst[where]).clip(0, 1)  # up to rounding it is inside
         middles[:, where] = seen / (1 - unseen)
         highs[:, where] = (seen + unseen * best[where]).clip(0, 1)
@@ -106,7 +112,7 @@ def _exact_lines(
     """The same for items of one task, shape (n, k), whose limits are known in closed form."""
     n, k = scores.shape
     if k == 1 and np.isin(scores, (0.0, 1.0)).all():
-        limits = binomtest(round(scores.sum()), n).proportion_ci(level, method="exact")
+        limits = stats.binomtest(round(scores.sum()), n).proportion_ci(level, method="exact")
         lows, highs = point.copy(), point.copy()
         lows[where] = limits.low if best[where] == 1 else limits.high
         highs[where] = limits.high if best[where] == 1 else limits.low
@@ -116,6 +122,20 @@ def _exact_lines(
         lows, highs = point + share * (worst - point), point + share * (best - point)
         return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "exact")
     return None
+
+
+def _widening(drawn: Drawn, level: float) -> float:
+    """How much further limits lie where few groups are drawn, and nothing bounds an unseen one.
+
+    Student's t with n - 1 degrees of freedom against the normal quantile, times sqrt(n / (n - 1))
+    for the spread that n draws from n understate (Hesterberg 2015, What Teachers Should Know about
+    the Bootstrap, section 4.3).  Items that stand alone are many, and are left as they are.
+    """
+    n = len(drawn.scores)
+    if drawn.sizes is None or n < 2:
+        return 1.0
+    tail = (1 - level) / 2
+    return float(stats.t.isf(tail, n - 1) / stats.norm.isf(tail) * np.sqrt(n / (n - 1)))
 
 
 def _effects(paired: PairedRuns, figure: Formula, point: FloatArray) -> FloatArray:

@@ -10,18 +10,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from forgetless.metrics.cells import Cell
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.scores import FloatArray, ScoreStack, Unit
+from forgetless.metrics.scores import FloatArray, IntArray, ScoreStack, Unit
 
 Formula = Callable[..., FloatArray]
 """A figure: takes one stack of matrices per run, gives one value per matrix of the stack."""
 
-IntArray = npt.NDArray[np.intp]
+Groups = Mapping[str, str]
+"""Item id to the group it belongs to; an item that is absent, or whose group is '', is alone."""
 
 _LEFT_OUT = "not scored in every row of every run"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is drawn anew for one task.
+
+    Attributes:
+        scores: Of n items, or mean scores of n groups of items, shape (n, k).
+        sizes: Number of items in each group, shape (n,); None if every item is alone.
+        where: Positions in the line of the k cells, shape (k,).
+    """
+
+    scores: FloatArray
+    sizes: FloatArray | None
+    where: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +81,14 @@ class PairedRuns:
 
     Args:
         runs: The matrices, in the order in which the figure takes them.
+        groups: Task to the groups of its items; they are drawn together.
     """
 
-    def __init__(self, runs: Sequence[ScoreMatrix]) -> None:
+    def __init__(
+        self, runs: Sequence[ScoreMatrix], groups: Mapping[str, Groups] | None = None
+    ) -> None:
         self.runs = restrict_to_common_items(*runs)
+        self.groups = groups or {}
         self.places = [
             Place(index, row, task.name)
             for index, run in enumerate(self.runs)
@@ -83,26 +102,34 @@ class PairedRuns:
         """The scores as they were measured, shape (C,)."""
         return np.array([self.runs[p.run].score(p.row, p.task) for p in self.places], float)
 
-    def items(self, task: str) -> tuple[FloatArray, IntArray]:
-        """The single scores behind the means of a task.
+    def items(self, task: str) -> Drawn:
+        """What is drawn for the means of a task: its single scores, or the means of its groups.
 
         Args:
             task: Name of the column.
 
         Returns:
-            Scores of shape (n, k), items in the order of their ids; and the positions in the line
-            of the k cells they belong to, shape (k,).
+            Items in the order of their ids, or groups in that of their first items.
 
         Raises:
             NotMeasured: if only means are known.
         """
         columns, where = [], []
+        ids: list[str] = []
         for index, place in enumerate(self.places):
             if place.task == task:
                 paired = self.runs[place.run].paired(task)
-                columns.append(paired.rows[place.row][np.argsort(paired.ids)])
+                order = np.argsort(paired.ids)
+                columns.append(paired.rows[place.row][order])
                 where.append(index)
-        return np.stack(columns, axis=1), np.array(where)  # (n, k), (k,)
+                ids = [paired.ids[at] for at in order]
+        scores = np.stack(columns, axis=1)  # (n, k)
+        number = number_groups(ids, self.groups.get(task, {}))
+        if number is None:
+            return Drawn(scores, None, np.array(where))
+        sizes = np.bincount(number).astype(float)
+        sums = np.stack([np.bincount(number, column) for column in scores.T], axis=1)
+        return Drawn(sums / sizes[:, np.newaxis], sizes, np.array(where))
 
     def evaluate(self, figure: Formula, lines: FloatArray) -> FloatArray:
         """Evaluate a figure at many points.
@@ -122,6 +149,27 @@ class PairedRuns:
                     values[:, place.row, run.position(place.task)] = lines[:, column]
             stacks.append(ScoreStack(run.stages, run.tasks, values, run.missing))
         return np.asarray(figure(*stacks), float)
+
+
+def number_groups(ids: Sequence[str], groups: Groups) -> IntArray | None:
+    """Number of each item's group, counted from 0 in the order of their first items.
+
+    Args:
+        ids: Items of one task, length n.
+        groups: Their groups; see :data:`Groups`.
+
+    Returns:
+        Shape (n,), or None if every item is alone.
+
+    Example:
+        >>> number_groups(["a", "b", "c"], {"a": "passage 1", "c": "passage 1"})
+        array([0, 1, 0])
+    """
+    numbers: dict[tuple[str, str], int] = {}
+    named = ((groups.get(item, ""), item) for item in ids)
+    keys = [(group, "") if group else ("", item) for group, item in named]
+    number = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
+    return number if len(numbers) < len(ids) else None
 
 
 def _restrict(run: ScoreMatrix, common: Mapping[str, set[str]]) -> ScoreMatrix:

@@ -21,6 +21,8 @@ from forgetless.errors import NotMeasured
 
 FloatArray = npt.NDArray[np.float64]
 
+IntArray = npt.NDArray[np.intp]
+
 Unit = Literal["accuracy", "nats"]
 """What a score is: ``accuracy``, the mean item score in [0, 1]; ``nats``, the mean log-likelihood
 per token, at most 0.  Higher is better in both.  Only accuracies are averaged over tasks."""

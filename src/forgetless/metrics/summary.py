@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.pairing import restrict_to_common_items
+from forgetless.metrics.pairing import Groups, restrict_to_common_items
 from forgetless.metrics.retention import (
     average_forgetting,
     average_retention_change,
@@ -199,7 +199,12 @@ def summarise(
 
 
 def estimate(
-    formula: Callable[..., Any], *runs: ScoreMatrix, draws: int, level: float, seed: int
+    formula: Callable[..., Any],
+    *runs: ScoreMatrix,
+    draws: int,
+    level: float,
+    seed: int,
+    groups: Mapping[str, Groups] | None = None,
 ) -> Figure:
     """A figure with its interval, or the reason why there is none.
 
@@ -209,6 +214,7 @@ def estimate(
         draws: Bootstrap draws.
         level: Confidence level, in (0, 1).
         seed: Seed of the draws.
+        groups: Task to the groups of its items, which are drawn together.
     """
     try:
         runs = restrict_to_common_items(*runs) if len(runs) > 1 else runs
@@ -216,7 +222,7 @@ def estimate(
     except NotMeasured as absent:
         return Figure(None, None, absent.message)
     try:
-        limits = interval(formula, *runs, draws=draws, level=level, seed=seed)
+        limits = interval(formula, *runs, draws=draws, level=level, seed=seed, groups=groups)
     except NotMeasured as unsure:
         return Figure(value, None, unsure.message)
     return Figure(value, limits, None)

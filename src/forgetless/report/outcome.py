@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import Figure, Flips, Summary, TaskSummary, Unit, find_flips
+from forgetless.metrics import (
+    Figure,
+    Flips,
+    Summary,
+    TaskSummary,
+    Unit,
+    find_flips,
+    holm,
+    items_needed,
+)
 from forgetless.report.changes import rows_compared
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.matrix import one_task
@@ -98,53 +106,6 @@ def judge_loss(loss: Figure, unit: Unit) -> Fate:
     return "kept" if loss.interval.high <= MARGIN[unit] else "inconclusive"
 
 
-def items_needed(loss: Figure, unit: Unit, items: int) -> int | None:
-    """About how many items would decide, if the loss stayed what it is.
-
-    Interval lengths shrink with the root of the number of items; wanted is the number at which the
-    interval just excludes 0, or just stays under the margin.
-
-    Example:
-        >>> from forgetless.metrics import Figure, Interval
-        >>> limits = Interval(-0.1, 0.1, 0.95, "bootstrap with an unseen item")
-        >>> items_needed(Figure(0.0, limits, None), "accuracy", 100)
-        400
-    """
-    if loss.value is None or loss.interval is None:
-        return None
-    margin = MARGIN[unit]
-    ratios = []
-    if loss.value < margin:
-        ratios.append((loss.interval.high - loss.value) / (margin - loss.value))
-    if loss.value > 0:
-        ratios.append((loss.value - loss.interval.low) / loss.value)
-    wanted = items * max(min(ratios), 1.0) ** 2
-    scale: int = 10 ** max(math.floor(math.log10(wanted)) - 1, 0)  # two digits: it is a guess
-    return math.ceil(wanted / scale - 1e-9) * scale
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for how many of them were looked at.
-
-    ``p~_(i) = max_{j<=i} min(1, (m - j + 1) p_(j))``.
-
-    Returns:
-        In the order given.
-
-    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
-
-    Example:
-        >>> holm([0.04, 0.01, 0.5])
-        [0.08, 0.03, 0.5]
-    """
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
 def _judge(
     run: RunResults,
     task: TaskInfo,
@@ -171,7 +132,7 @@ def _judge(
     fate = judge_loss(loss, task.unit)
     needed = None
     if fate == "inconclusive" and summary.items:
-        needed = items_needed(loss, task.unit, summary.items)
+        needed = items_needed(loss, MARGIN[task.unit], summary.items)
     return TaskOutcome(
         task=task,
         summary=summary,

@@ -1,0 +1,108 @@
+"""Whether a model before had anything to lose on a task: one that guesses cannot forget.
+
+A task is at floor unless the model before is clearly above chance.  Clearly is meant strictly: a
+model that guesses passes for one that knows in at most one of ten thousand tasks.  A few right
+answers out of few items are another matter: six right of six are not ten thousand to one, but
+no sign of guessing either.  There the items are too few, and the verdict says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from forgetless.metrics.scores import FloatArray, IntArray
+from forgetless.metrics.sign_flip import group_sums
+
+Chance = float | Mapping[str, float]
+"""Score of guessing, in [0, 1]: of every item, or item by item."""
+
+Floor = Literal["guessing", "few right", "little to lose"]
+"""Why a task can show no loss: see :func:`find_floor`."""
+
+_STRICT = 1e-4
+"""A score that guessing reaches more often is no sign of knowing anything."""
+
+_HALF_WAY, _LOOSE = 0.5, 0.02
+"""Half way from chance to all right, and at least this rare by guessing: too few items, no floor."""
+
+
+def mean_chance(chance: Chance | None, ids: Sequence[str]) -> float | None:
+    """Mean score of guessing on some items; None where guessing is not a way to be right.
+
+    Raises:
+        ValueError: if an item has no chance, or one outside 0 to 1.
+    """
+    if chance is None or not ids:
+        return None
+    if isinstance(chance, Mapping):
+        absent = next((item for item in ids if item not in chance), None)
+        if absent is not None:
+            raise ValueError(f"item '{absent}' has no chance; needed one for every item, or none")
+        values = [chance[item] for item in ids]
+    else:
+        values = [chance]
+    if not all(0 <= value < 1 for value in values):
+        raise ValueError(f"chance is {values}, needed shares from 0 to below 1")
+    return float(np.mean(values))
+
+
+def find_floor(
+    before: FloatArray,
+    chance: float | None,
+    number: IntArray | None,
+    *,
+    budget: float,
+    level: float,
+) -> Floor | None:
+    """Why the model before cannot be seen to lose anything, or None if it can.
+
+    - ``guessing``: its score is one that guessing reaches in more than one of 10,000 tasks;
+    - ``few right``: where one cannot guess, so few answers are right that the loss of all of them
+      would not be significant;
+    - ``little to lose``: it stands no further above chance than the accepted loss.
+
+    Args:
+        before: Accuracies, shape (n,), n > 0.
+        chance: Mean score of guessing; None where there is no such thing.
+        number: Each item's group, shape (n,); None if every item is alone.
+        budget: Largest loss accepted.
+        level: Confidence level of the test that would have to show a loss.
+    """
+    least = chance or 0.0
+    above = float(before.mean()) - least
+    if above <= 0:
+        return "guessing" if least else "few right"
+    by_luck = _chance_of_so_many(before, least, number)
+    half_way = above >= _HALF_WAY * (1 - least)
+    if by_luck > (_LOOSE if half_way else _STRICT):
+        return "guessing"
+    right = int((group_sums(before, number) > 0).sum())
+    if not half_way and 2.0 ** (1 - right) > 1 - level:
+        return "few right"
+    return "little to lose" if above <= budget else None
+
+
+def _chance_of_so_many(before: FloatArray, chance: float, number: IntArray | None) -> float:
+    """How often guessing scores as high, or higher.
+
+    Of independent right or wrong answers exactly; where items have different chances the binomial
+    with their mean is a bound (Hoeffding 1956, On the distribution of the number of successes in
+    independent trials).  Else by Student's t over groups, with the larger of the spread that they
+    show and the one that guessing has.
+    """
+    n = len(before)
+    if chance == 0:
+        return 0.0  # whatever is right was not guessed
+    if number is None and np.isin(before, (0.0, 1.0)).all():
+        return float(stats.binom.sf(round(before.sum()) - 1, n, chance))
+    sums = group_sums(before, number)
+    sizes = group_sums(np.ones(n), number)
+    groups = len(sums)
+    freedom = max(groups - 1, 1)
+    seen = float(((sums - sizes * before.mean()) ** 2).sum()) * groups / freedom
+    error = np.sqrt(max(seen, n * chance * (1 - chance))) / n
+    return float(stats.t.sf((before.mean() - chance) / error, freedom))

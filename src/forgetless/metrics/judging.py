@@ -1,0 +1,237 @@
+"""From two models' answers to a verdict on every task.
+
+**Lost** takes both: a fall that is real, and one larger than the budget.  Real is what Holm's
+adjustment of the tests of no change leaves significant, so that an audit in which nothing was lost
+says "lost" of any of its tasks at most as often as ``1 - level``.  Larger than the budget is meant
+of the loss as measured.
+
+**Kept** takes the upper limit of the loss within the budget, or a significant gain.  Each is wrong
+at most ``(1 - level) / 2`` of the time; it is not adjusted, since an audit passes only if all its
+tasks are kept.  A real loss within the budget is kept, and the reason says that it is real.
+
+**Inconclusive** is the rest, with about how many items would decide.
+
+A task **at floor** cannot be lost, and does not count as kept: the model before guesses (see
+:mod:`forgetless.metrics.floor`).  One **at ceiling** is kept, with the reserve that both models
+answer nearly all of it right, so that a small loss of ability need not show.  A task with too many
+items without an answer has **failed**.
+
+Changes are tested by McNemar's exact test where answers are right or wrong and items stand alone,
+else by swapping signs group by group (:mod:`forgetless.metrics.sign_flip`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import norm
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics.cells import check_range
+from forgetless.metrics.evidence import Evidence, count_null_flips
+from forgetless.metrics.floor import Floor, find_floor
+from forgetless.metrics.flips import Flips, find_flips
+from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_of_loss
+from forgetless.metrics.multiplicity import holm
+from forgetless.metrics.power import detectable_loss, items_needed
+from forgetless.metrics.reasons import explain
+from forgetless.metrics.scores import TaskColumn
+from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
+from forgetless.metrics.summary import Figure
+from forgetless.metrics.verdict import TaskVerdict, Verdict
+
+CEILING = 0.98
+"""Both models at least this good: the task is too easy to show a small loss."""
+
+_SWAPS_PER_TEST = 40
+"""Random swaps for each step of a p-value's scale that Holm's adjustment needs."""
+
+
+def judge(
+    evidence: Sequence[Evidence],
+    *,
+    budget: float,
+    nats_budget: float = 0.05,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+    most_missing: float = 0.05,
+) -> tuple[TaskVerdict, ...]:
+    """Judge all tasks of one comparison; together, for each is tested as one of many.
+
+    Args:
+        evidence: One per task.
+        budget: Largest loss accepted of an accuracy, e.g. 0.02 for two points.
+        nats_budget: The same of a log-likelihood, nats per token.
+        level: Confidence level of each interval and, over all tasks, of the word "lost".
+        draws: Bootstrap draws.
+        seed: The same seed gives the same verdicts.
+        most_missing: Share of items without an answer above which a task has failed.
+
+    Returns:
+        In the order given.
+
+    Raises:
+        ValueError: if a number is out of range, a task is there twice, or a score is outside the
+            range of its unit.
+    """
+    _check(evidence, budget, nats_budget, level, draws, most_missing)
+    how = Draws(draws, level, seed)
+    measured = [_measure(e, nats_budget if e.unit == "nats" else budget, how) for e in evidence]
+    tested = [
+        e.missing <= most_missing * (e.missing + len(e.ids)) and len(e.ids) > 0 for e in evidence
+    ]
+    swaps = max(FEWEST_DRAWS, math.ceil(_SWAPS_PER_TEST * sum(tested) / (1 - level)))
+    p_values = [
+        _p_value(e, task.flips, swaps, seed) if fit else None
+        for e, task, fit in zip(evidence, measured, tested, strict=True)
+    ]
+    adjusted = iter(holm([p for p in p_values if p is not None]))
+    verdicts = []
+    for e, task, p in zip(evidence, measured, p_values, strict=True):
+        if p is None:
+            reason = explain(replace(task, verdict="failed"), most_missing=most_missing)
+            verdicts.append(replace(task, verdict="failed", reason=reason))
+        else:
+            tests = replace(task, p_value=p, p_adjusted=next(adjusted))
+            verdicts.append(_decide(e, tests, sum(tested), how, budget, nats_budget))
+    return tuple(verdicts)
+
+
+def _measure(evidence: Evidence, budget: float, how: Draws) -> TaskVerdict:
+    """All that can be said of a task on its own; the verdict is open."""
+    before, after, change = figures(evidence, how)
+    flips = None
+    if evidence.ids and evidence.right_or_wrong:
+        flips = find_flips(evidence.before, evidence.after)
+    return TaskVerdict(
+        task=evidence.task,
+        unit=evidence.unit,
+        verdict="inconclusive",
+        reason="",
+        budget=budget,
+        items=len(evidence.ids),
+        missing=evidence.missing,
+        before=before,
+        after=after,
+        change=change,
+        flips=flips,
+        null=count_null_flips(evidence.before, evidence.null, evidence.how),
+        chance=evidence.mean_chance,
+        readings=compare_readings(evidence, how),
+    )
+
+
+def _p_value(evidence: Evidence, flips: Flips | None, swaps: int, seed: int) -> float:
+    if flips is not None and evidence.number is None:
+        return flips.p_value
+    return sign_flip(evidence.changes, draws=swaps, seed=seed)
+
+
+def _decide(
+    evidence: Evidence, task: TaskVerdict, tests: int, how: Draws, budget: float, nats: float
+) -> TaskVerdict:
+    verdict, floor = decide(evidence, task, how.level)
+    task = replace(
+        task,
+        verdict=verdict,
+        detectable=detectable_loss(
+            task.items,
+            evidence.spread,
+            level=how.level,
+            tests=tests,
+            budget=task.budget,
+            bounded=evidence.unit == "accuracy",
+            cluster=evidence.cluster,
+        ),
+    )
+    if verdict == "lost":
+        nature = nature_of_loss(evidence, task.readings, budget=budget, nats_budget=nats)
+        task = replace(task, nature=nature)
+    if verdict == "inconclusive":
+        task = replace(task, items_needed=_items_needed(evidence, task, how.level))
+    return replace(task, reason=explain(task, floor=floor, level=how.level))
+
+
+def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict, Floor | None]:
+    """The verdict on a task that did not fail, by the rules of this module.
+
+    Args:
+        evidence: Its scores.
+        task: What was measured, with both p-values.
+        level: Confidence level.
+
+    Returns:
+        The verdict, and why the task is at floor if it is.
+    """
+    value, limits = task.change.value, task.change.interval
+    assert value is not None
+    assert task.p_value is not None
+    assert task.p_adjusted is not None
+    lost = value < 0 and task.p_adjusted <= 1 - level and -value > task.budget
+    if task.unit == "accuracy":
+        before, _ = evidence.scores
+        floor = find_floor(
+            before, task.chance, evidence.number, budget=task.budget, level=level
+        )
+        if floor is not None and not (lost and floor == "little to lose"):
+            return "at floor", floor
+    if lost:
+        return "lost", None
+    gained = value > 0 and task.p_value <= 1 - level
+    unchanged = task.unit == "nats" and not np.any(evidence.changes)  # no interval, and no doubt
+    within = limits is not None and -limits.low <= task.budget
+    if not (gained or unchanged or within):
+        return "inconclusive", None
+    both = [figure.value or 0.0 for figure in (task.before, task.after)]
+    easy = task.unit == "accuracy" and min(both) >= CEILING
+    return "at ceiling" if easy else "kept", None
+
+
+def _items_needed(evidence: Evidence, task: TaskVerdict, level: float) -> int | None:
+    """The items that would decide, with what Holm's adjustment asks of the test."""
+    assert task.p_value is not None
+    assert task.p_adjusted is not None
+    total = abs(float(evidence.changes.sum()))
+    strengthen = None
+    if total > 0:
+        stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against
+        wanted = float(norm.isf((1 - level) / 2 * stricter))
+        strengthen = wanted * math.sqrt(float((evidence.changes**2).sum())) / total
+    loss = loss_of(task.change)
+    # A loss shown to be real, of which only the size is open, is decided by its interval alone.
+    if task.p_adjusted <= 1 - level:
+        strengthen = math.inf
+    return items_needed(loss, task.budget, task.items, strengthen=strengthen)
+
+
+def loss_of(change: Figure) -> Figure:
+    """A change with its sign turned: positive = lost."""
+    raise NotImplementedError
+
+
+def _check(
+    evidence: Sequence[Evidence],
+    budget: float,
+    nats_budget: float,
+    level: float,
+    draws: int,
+    most_missing: float,
+) -> None:
+    if not (budget >= 0 and nats_budget >= 0 and 0 <= most_missing <= 1):
+        raise ValueError(
+            f"budget is {budget:g}, nats_budget {nats_budget:g}, most_missing {most_missing:g}; "
+            "needed no negative numbers, and a share of missing items up to 1"
+        )
+    if not 0 < level < 1 or draws < 1:
+        raise ValueError(f"level is {level:g}, draws is {draws}; needed 0 < level < 1, draws >= 1")
+    for task, count in Counter(e.task for e in evidence).items():
+        if count > 1:
+            raise ValueError(f"task '{task}' is there {count} times, needed each once")
+    for e in evidence:
+        for row, cell in enumerate((e.before, e.after)):
+            check_range(row, TaskColumn(e.task, e.unit), cell)
