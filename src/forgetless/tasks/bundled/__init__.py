@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from forgetless.errors import DataError
-from forgetless.tasks.bundled import facts, medical_shorthand, prose
+from forgetless.tasks.bundled import arithmetic, facts, medical_shorthand, prose, reasoning
 from forgetless.tasks.row import Row
 
 
@@ -22,12 +22,14 @@ class BundledTask:
         train: Makes the training rows; None for a task that is only tested.
         test: Makes the test items.
         defaults: Task settings that suit it; what the plan says goes first.
+        version: Of its items; part of their hash, so answers to another version never compare.
     """
 
     description: str
     train: Callable[[], list[Row]] | None
     test: Callable[[], list[Row]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
 
 
 BUNDLED_TASKS: Mapping[str, BundledTask] = {
@@ -72,6 +74,20 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         None,
         prose.explanations,
         {"score": "nll"},
+    ),
+    "arithmetic": BundledTask(
+        "sums, products, percentages, chains and word problems, answered with a number",
+        None,
+        arithmetic.items,
+        {"score": "number", "shots": 5, "max_new_tokens": 48},
+        arithmetic.VERSION,
+    ),
+    "reasoning": BundledTask(
+        "sequences, days, order, counting, sets, truth and puzzles, as sentences to complete",
+        None,
+        reasoning.items,
+        {"score": "multiple_choice", "render": "plain"},
+        reasoning.VERSION,
     ),
 }
 
