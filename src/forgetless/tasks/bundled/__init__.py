@@ -9,7 +9,16 @@ from functools import partial
 from typing import Any
 
 from forgetless.errors import DataError
-from forgetless.tasks.bundled import arithmetic, facts, medical_shorthand, prose, reasoning
+from forgetless.tasks.bundled import (
+    arithmetic,
+    code_reading,
+    facts,
+    languages,
+    medical_shorthand,
+    prose,
+    reading,
+    reasoning,
+)
 from forgetless.tasks.row import Row
 
 
@@ -79,7 +88,7 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         "sums, products, percentages, chains and word problems, answered with a number",
         None,
         arithmetic.items,
-        {"score": "number", "shots": 5, "max_new_tokens": 48},
+        {"score": "number", "max_new_tokens": 48},
         arithmetic.VERSION,
     ),
     "reasoning": BundledTask(
@@ -88,6 +97,28 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         reasoning.items,
         {"score": "multiple_choice", "render": "plain"},
         reasoning.VERSION,
+    ),
+    "reading": BundledTask(
+        "questions about generated passages: who, where, what, how many, before and after",
+        None,
+        reading.items,
+        {"score": "multiple_choice", "render": "plain"},
+        reading.VERSION,
+    ),
+    "code_reading": BundledTask(
+        "what a short generated Python program prints",
+        None,
+        code_reading.items,
+        {"score": "multiple_choice", "render": "plain"},
+        code_reading.VERSION,
+    ),
+    "languages": BundledTask(
+        "the same simple facts and sums in German, French, Spanish, Italian, Portuguese, Dutch "
+        "and Russian",
+        None,
+        languages.items,
+        {"score": "multiple_choice", "render": "plain"},
+        languages.VERSION,
     ),
 }
 

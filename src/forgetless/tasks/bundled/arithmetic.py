@@ -9,7 +9,7 @@ from forgetless.tasks.bundled.choices import Question, distinct, laid_out
 from forgetless.tasks.row import Row
 
 VERSION = "1"
-PER_LEVEL = 66
+PER_LEVEL = 64
 
 Drawn = tuple[str, int]
 Draw = Callable[[random.Random], Drawn]

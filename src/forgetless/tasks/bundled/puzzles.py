@@ -51,7 +51,9 @@ def _joined(
     joint = joints.pop()
     if depth == 1:
         pair = sorted(rng.sample(list(values), 2))
-        parts = [(f"not {n}", not values[n]) if rng.random() < 0.4 else (n, values[n]) for n in pair]
+        parts = [
+            (f"not {n}", not values[n]) if rng.random() < 0.4 else (n, values[n]) for n in pair
+        ]
     else:
         parts = [_joined(depth - 1, joints, values, rng) for _ in range(2)]
     (left, is_left), (right, is_right) = parts

@@ -118,9 +118,7 @@ def _largest(rng: random.Random) -> Question:
     )
 
 
-def _order(
-    people: int, rng: random.Random, *, shuffled: bool, places: tuple[int, ...]
-) -> Question:
+def _order(people: int, rng: random.Random, *, shuffled: bool, places: tuple[int, ...]) -> Question:
     """Neighbours compared; who stands in a place of the whole order?
 
     Args:
@@ -204,9 +202,7 @@ def _clubs(clubs: int, size: int, rng: random.Random) -> Question:
         f"{'in' if is_in else 'not in'} the {label} club"
         for label, is_in in zip(labels, inside, strict=True)
     )
-    return Question(
-        f"{lists} The only person who is {conditions} is", fits[0], _three(others, rng)
-    )
+    return Question(f"{lists} The only person who is {conditions} is", fits[0], _three(others, rng))
 
 
 def _turns(turns: int, rng: random.Random) -> Question:
