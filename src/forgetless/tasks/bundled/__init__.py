@@ -13,6 +13,7 @@ from forgetless.tasks.bundled import (
     arithmetic,
     code_reading,
     facts,
+    knowledge,
     languages,
     medical_shorthand,
     prose,
@@ -83,6 +84,14 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         None,
         prose.explanations,
         {"score": "nll"},
+    ),
+    "knowledge": BundledTask(
+        "kinds of things, capitals, elements and facts of science, history and the arts, as "
+        "sentences to complete",
+        None,
+        knowledge.items,
+        {"score": "multiple_choice", "render": "plain"},
+        knowledge.VERSION,
     ),
     "arithmetic": BundledTask(
         "sums, products, percentages, chains and word problems, answered with a number",

@@ -39,6 +39,7 @@ class Vocabulary:
         minus: How a difference is read.
         times: How a product is read.
         equals: How the result is announced.
+        lives: Someone's name and the city come around it.
     """
 
     opposites: tuple[tuple[str, str], ...]
@@ -56,6 +57,7 @@ class Vocabulary:
     minus: str
     times: str
     equals: str
+    lives: str
 
     def after(self, kind: str, name: str, step: int) -> str:
         """The question for what comes so many days or months after one of them."""
@@ -104,6 +106,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "minus",
         "mal",
         "ist",
+        "wohnt in",
     ),
     "French": Vocabulary(
         _pairs(
@@ -135,6 +138,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "moins",
         "fois",
         "font",
+        "habite à",
     ),
     "Spanish": Vocabulary(
         _pairs(
@@ -166,6 +170,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "menos",
         "por",
         "son",
+        "vive en",
     ),
     "Italian": Vocabulary(
         _pairs(
@@ -198,6 +203,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "meno",
         "per",
         "fa",
+        "vive a",
     ),
     "Portuguese": Vocabulary(
         _pairs(
@@ -229,6 +235,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "menos",
         "vezes",
         "são",
+        "vive em",
     ),
     "Dutch": Vocabulary(
         _pairs(
@@ -260,6 +267,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "min",
         "keer",
         "is",
+        "woont in",
     ),
     "Russian": Vocabulary(
         _pairs(
@@ -290,5 +298,6 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         "минус",
         "умножить на",
         "равно",
+        "живёт в городе",
     ),
 }
