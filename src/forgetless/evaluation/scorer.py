@@ -24,7 +24,7 @@ from forgetless.evaluation.likelihood import (
 from forgetless.evaluation.result import ItemResult
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
-from forgetless.tasks.matching import MATCHERS, normalise
+from forgetless.tasks.matching import MATCHERS, READINGS, normalise
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
@@ -159,7 +159,8 @@ def _generated(task: Task, item: _Prepared, output: str | None) -> ItemResult:
     if output is None:
         return _failure(task, item.row, item.prompt, NOT_A_NUMBER)
     golds = (item.row.answer, *item.row.aliases)
-    readings = {name: matcher(output, golds) for name, matcher in MATCHERS.items()}
+    names = dict.fromkeys((*READINGS, task.config.score))
+    readings = {name: MATCHERS[name](output, golds) for name in names}
     score = readings[task.config.score]
     return ItemResult(
         task=task.name,

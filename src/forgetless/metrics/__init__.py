@@ -8,9 +8,11 @@ What does not exist raises :class:`~forgetless.errors.NotMeasured` with the reas
 NaN.  Needs NumPy and SciPy only.
 """
 
+from forgetless.metrics.area import mean_change
 from forgetless.metrics.bootstrap import Interval, cell_intervals, interval
 from forgetless.metrics.cells import Cell, CellMean, PairedItems
 from forgetless.metrics.comparisons import average_intransigence, gap_closed, intransigence
+from forgetless.metrics.evidence import Evidence
 from forgetless.metrics.figures import (
     average_accuracy,
     backward_transfer,
@@ -19,6 +21,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
+from forgetless.metrics.judging import judge
 from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
@@ -38,6 +41,7 @@ __all__ = [
     "Cell",
     "CellMean",
     "Drop",
+    "Evidence",
     "Figure",
     "Flips",
     "Formula",
@@ -70,12 +74,14 @@ __all__ = [
     "gap_closed",
     "interval",
     "intransigence",
+    "judge",
     "largest_drops",
     "learned_score",
     "learning_accuracy",
     "matrix_from_json",
     "matrix_to_json",
     "mcnemar",
+    "mean_change",
     "restrict_to_common_items",
     "retention_change",
     "summarise",

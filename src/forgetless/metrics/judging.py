@@ -30,11 +30,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
-from forgetless.errors import NotMeasured
 from forgetless.metrics.cells import check_range
 from forgetless.metrics.evidence import Evidence, count_null_flips
-from forgetless.metrics.floor import Floor, find_floor
 from forgetless.metrics.flips import Flips, find_flips
+from forgetless.metrics.floor import Floor, find_floor
 from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_of_loss
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
@@ -175,9 +174,7 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
     lost = value < 0 and task.p_adjusted <= 1 - level and -value > task.budget
     if task.unit == "accuracy":
         before, _ = evidence.scores
-        floor = find_floor(
-            before, task.chance, evidence.number, budget=task.budget, level=level
-        )
+        floor = find_floor(before, task.chance, evidence.number, budget=task.budget, level=level)
         if floor is not None and not (lost and floor == "little to lose"):
             return "at floor", floor
     if lost:

@@ -12,10 +12,11 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Scorer = Literal["auto", "multiple_choice", "exact_match", "contains", "token_f1", "nll"]
+Scorer = Literal["auto", "multiple_choice", "exact_match", "contains", "token_f1", "number", "nll"]
 Rendering = Literal["auto", "chat", "plain"]
 
 BUNDLED = "bundled:"
+BUILTIN = "builtin:"  # another spelling of it, at home with --task
 HUB = "hub:"
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 # Settings of training that change no weights: runs that differ in them alone share their work.
@@ -123,6 +124,13 @@ class TaskConfig(Config):
                 f"{name!r} cannot name a folder: use letters, digits, '-', '_' and '.' only"
             )
         return name
+
+    @field_validator("train", "test")
+    @classmethod
+    def _one_spelling(cls, source: str | None) -> str | None:
+        if source is not None and source.startswith(BUILTIN):
+            return BUNDLED + source.removeprefix(BUILTIN)
+        return source
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,6 @@
-"""Whether a generated answer is right: normalisation, exact match, containment, token F1.
+"""Whether a generated answer is right: normalisation, exact match, containment, token F1, number.
 
-Normalisation, stated once and used by all three: Unicode NFKC, lower case, every run of
+Normalisation, stated once and used by all of them: Unicode NFKC, lower case, every run of
 white space one space, surrounding white space and quotation marks removed, and one closing full
 stop, comma, semicolon, colon, exclamation or question mark removed.  Articles are kept, unlike in
 SQuAD's script, because in notation (``a``, ``an``) they can be the answer.
@@ -12,8 +12,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 _QUOTES = "\"'`“”‘’"
+# 1,250,000 or 1250000, with or without decimals; a minus sign only where it cannot be a hyphen
+_NUMBER = re.compile(r"(?<![\w.,])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![.,]?\d)")
+_NEXT_QUESTION = re.compile(r"^\s*question\s*:", re.IGNORECASE | re.MULTILINE)
 
 
 def normalise(text: str) -> str:
@@ -70,8 +74,32 @@ def _f1(words: Counter[str], wanted: Counter[str]) -> float:
     return 2 * shared / (words.total() + wanted.total()) if shared else 0.0
 
 
+def number(output: str, golds: Sequence[str]) -> float:
+    """1 if the last number of the output is the answer or an alias, else 0.
+
+    Words around it do not matter, so ``12 + 7 = 19.`` answers as well as ``19``; another number
+    after it does.  Thousands may be parted by commas, trailing zeros after the point do not count,
+    and what follows a new ``Question:`` (models that only continue text write one) is not the
+    answer.  An answer that is not a number is matched by nothing.
+
+    >>> number("12 + 7 = 19.", ["19"]), number("19 or 20", ["19"]), number("1,250.0", ["1250"])
+    (1.0, 0.0, 1.0)
+    """
+    found = _last_number(_NEXT_QUESTION.split(output, maxsplit=1)[0])
+    return float(found is not None and found in {_last_number(gold) for gold in golds})
+
+
+def _last_number(text: str) -> Decimal | None:
+    numbers = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    return Decimal(numbers[-1].replace(",", "").replace("−", "-")) if numbers else None
+
+
 MATCHERS: Mapping[str, Callable[[str, Sequence[str]], float]] = {
     "exact_match": exact_match,
     "contains": contains,
     "token_f1": token_f1,
+    "number": number,
 }
+
+READINGS = ("exact_match", "contains", "token_f1")
+"""Matchers that say something about any answer; each is kept beside the one that counts."""

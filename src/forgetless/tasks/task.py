@@ -34,6 +34,7 @@ class Task:
         trained_in: Number of the stage that trains it, from 1; None if only tested.
         description: One line for the report.
         warnings: What the user should know about its data.
+        version: Of a bundled task's items; empty otherwise.
     """
 
     config: TaskConfig
@@ -43,6 +44,7 @@ class Task:
     trained_in: int | None = None
     description: str = ""
     warnings: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def name(self) -> str:
@@ -82,8 +84,8 @@ class Task:
         return _hash(self.train)
 
     def test_hash(self) -> str:
-        """SHA-256 over the test items and worked examples, in order."""
-        return _hash([*self.shots, *self.test])
+        """SHA-256 over the test items, worked examples first, and their version if they have one."""
+        return _hash([*self.shots, *self.test], self.version)
 
 
 def load_tasks(plan: Plan) -> tuple[Task, ...]:
@@ -114,7 +116,7 @@ def load_task(config: TaskConfig, seed: int = 0) -> Task:
 
 
 def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
-    config, description = _with_bundled_defaults(config)
+    config, description, version = _with_bundled_defaults(config)
     train: Sequence[Row] = ()
     if config.train is not None:
         train = read_source(config.train, fields=config.fields, split=_split(config.train, config))
@@ -143,23 +145,29 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     config = config.model_copy(update={"score": _scorer(config, test)})
     if config.choose_by == "letter" and config.score == "multiple_choice":
         shots, test = tuple(map(lettered, shots)), [lettered(row) for row in test]
-    return Task(config, train, test, shots, trained_in, description)
+    return Task(config, train, test, shots, trained_in, description, version=version)
 
 
 def _split(source: str, config: TaskConfig) -> str:
     return "train" if source.startswith(BUNDLED) else config.split
 
 
-def _with_bundled_defaults(config: TaskConfig) -> tuple[TaskConfig, str]:
-    """Settings that a bundled task brings, where the plan does not say otherwise."""
+def _with_bundled_defaults(config: TaskConfig) -> tuple[TaskConfig, str, str]:
+    """Settings that a bundled task brings, where the plan does not say otherwise.
+
+    Returns:
+        The settings, the task's description, and the version of its items.
+    """
     source = config.train or config.test or ""
     if not source.startswith(BUNDLED):
-        return config, ""
+        return config, "", ""
     bundled = bundled_task(source.removeprefix(BUNDLED))
     unset = {
         key: value for key, value in bundled.defaults.items() if key not in config.model_fields_set
     }
-    return config.model_copy(update=unset), bundled.description
+    version = bundled.version
+    described = f"{bundled.description} (version {version})" if version else bundled.description
+    return config.model_copy(update=unset), described, version
 
 
 def _hold_out(
@@ -271,8 +279,8 @@ def exchange_hash(row: Row) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _hash(rows: Sequence[Row]) -> str:
-    digest = hashlib.sha256()
+def _hash(rows: Sequence[Row], version: str = "") -> str:
+    digest = hashlib.sha256(f"version {version}\n".encode() if version else b"")
     for row in rows:
         digest.update(f"{row.id}\x00{row.content_hash()}\n".encode())
     return digest.hexdigest()

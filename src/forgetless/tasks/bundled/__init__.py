@@ -9,7 +9,17 @@ from functools import partial
 from typing import Any
 
 from forgetless.errors import DataError
-from forgetless.tasks.bundled import facts, medical_shorthand, prose
+from forgetless.tasks.bundled import (
+    arithmetic,
+    code_reading,
+    facts,
+    knowledge,
+    languages,
+    medical_shorthand,
+    prose,
+    reading,
+    reasoning,
+)
 from forgetless.tasks.row import Row
 
 
@@ -22,12 +32,14 @@ class BundledTask:
         train: Makes the training rows; None for a task that is only tested.
         test: Makes the test items.
         defaults: Task settings that suit it; what the plan says goes first.
+        version: Of its items; part of their hash, so answers to another version never compare.
     """
 
     description: str
     train: Callable[[], list[Row]] | None
     test: Callable[[], list[Row]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
 
 
 BUNDLED_TASKS: Mapping[str, BundledTask] = {
@@ -72,6 +84,50 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         None,
         prose.explanations,
         {"score": "nll"},
+    ),
+    "knowledge": BundledTask(
+        "kinds of things, capitals, elements and facts of science, history and the arts, as "
+        "sentences to complete",
+        None,
+        knowledge.items,
+        {"score": "multiple_choice", "render": "plain"},
+        knowledge.VERSION,
+    ),
+    "arithmetic": BundledTask(
+        "sums, products, percentages, chains and word problems, answered with a number",
+        None,
+        arithmetic.items,
+        {"score": "number", "max_new_tokens": 48},
+        arithmetic.VERSION,
+    ),
+    "reasoning": BundledTask(
+        "sequences, days, order, counting, sets, truth and puzzles, as sentences to complete",
+        None,
+        reasoning.items,
+        {"score": "multiple_choice", "render": "plain"},
+        reasoning.VERSION,
+    ),
+    "reading": BundledTask(
+        "questions about generated passages: who, where, what, how many, before and after",
+        None,
+        reading.items,
+        {"score": "multiple_choice", "render": "plain"},
+        reading.VERSION,
+    ),
+    "code_reading": BundledTask(
+        "what a short generated Python program prints",
+        None,
+        code_reading.items,
+        {"score": "multiple_choice", "render": "plain"},
+        code_reading.VERSION,
+    ),
+    "languages": BundledTask(
+        "the same simple facts and sums in German, French, Spanish, Italian, Portuguese, Dutch "
+        "and Russian",
+        None,
+        languages.items,
+        {"score": "multiple_choice", "render": "plain"},
+        languages.VERSION,
     ),
 }
 
