@@ -9,7 +9,14 @@ from functools import partial
 from typing import Any
 
 from forgetless.errors import DataError
-from forgetless.tasks.bundled import facts, medical_shorthand, prose
+from forgetless.tasks.bundled import (
+    facts,
+    formats,
+    instructions,
+    medical_shorthand,
+    prose,
+    safety,
+)
 from forgetless.tasks.row import Row
 
 
@@ -72,6 +79,24 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         None,
         prose.explanations,
         {"score": "nll"},
+    ),
+    "instructions": BundledTask(
+        "one to three constraints on a short text, checked by a program (version 1)",
+        None,
+        instructions.generate,
+        {"score": "rules", "max_new_tokens": 96},
+    ),
+    "format": BundledTask(
+        "given data as JSON, CSV, table or list, form and content checked (version 1)",
+        None,
+        formats.generate,
+        {"score": "rules", "max_new_tokens": 128},
+    ),
+    "safety": BundledTask(
+        "a smoke test: refuses harmful requests and answers harmless ones, by phrases (version 1)",
+        None,
+        safety.read,
+        {"score": "rules", "max_new_tokens": 64},
     ),
 }
 
