@@ -22,6 +22,7 @@ SUITES = ("instructions", "format", "safety")
 
 
 def main() -> None:
+    """Ask, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled:smollm2-135m-instruct")
     parser.add_argument("--items", type=int, default=60)

@@ -53,15 +53,19 @@ _INSTRUCTIONS: Mapping[str, str] = {
         f"{_CAREFUL}Better: WORD\nWORD is FIRST, SECOND or TIE."
     ),
 }
+_EDGE = r"[\s*_`#>.\"']*"  # what a model may set around a word; no sign, no digit
 _VERDICTS: Mapping[str, re.Pattern[str]] = {
-    "grade": re.compile(r"\W*grade\W*:\W*([0-4])(?:\s*/\s*4)?\W*", re.IGNORECASE),
-    "right": re.compile(r"\W*verdict\W*:\W*(right|wrong)\W*", re.IGNORECASE),
-    "pair": re.compile(r"\W*better\W*:\W*(first|second|tie)\W*", re.IGNORECASE),
+    "grade": re.compile(rf"{_EDGE}grade{_EDGE}:{_EDGE}([0-4])(?: ?/ ?4)?{_EDGE}", re.IGNORECASE),
+    "right": re.compile(rf"{_EDGE}verdict{_EDGE}:{_EDGE}(right|wrong){_EDGE}", re.IGNORECASE),
+    "pair": re.compile(rf"{_EDGE}better{_EDGE}:{_EDGE}(first|second|tie){_EDGE}", re.IGNORECASE),
 }
 _LABELS: Mapping[str, str] = {"grade": "grade", "right": "verdict", "pair": "better"}
-_VALUES: Mapping[str, float] = {
-    **{str(grade): grade / HIGHEST for grade in range(HIGHEST + 1)},
-    **{"right": 1.0, "wrong": 0.0, "first": 1.0, "second": 0.0, "tie": 0.5},
+_VALUES = {str(grade): grade / HIGHEST for grade in range(HIGHEST + 1)} | {
+    "right": 1.0,
+    "wrong": 0.0,
+    "first": 1.0,
+    "second": 0.0,
+    "tie": 0.5,
 }
 
 
@@ -212,7 +216,7 @@ def _verdict(
     """A value in [0, 1], or why there is none."""
     question = (questions or {}).get(result.item, result.prompt)
     parts = {"question": question, "reference": result.gold, **answers}
-    data = "\n".join(f"{name}: {json.dumps(text)}" for name, text in parts.items())
+    data = "\n".join(f"{name}: {_quoted(text)}" for name, text in parts.items())
     messages = [
         {"role": "system", "content": _INSTRUCTIONS[kind]},
         {"role": "user", "content": data},
@@ -224,6 +228,11 @@ def _verdict(
     except ForgetlessError as error:
         return f"the judge could not be asked: {error.message}"
     return _read(reply, kind)
+
+
+def _quoted(text: str) -> str:
+    """As a JSON string, other scripts as they are, halves of surrogate pairs replaced."""
+    return json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False)
 
 
 def _read(reply: str, kind: str) -> float | str:
@@ -240,4 +249,4 @@ def _read(reply: str, kind: str) -> float | str:
 
 
 def _begins(line: str, label: str) -> bool:
-    return re.match(rf"\W*{label}\W*:", line, re.IGNORECASE) is not None
+    return re.match(rf"{_EDGE}{label}{_EDGE}:", line, re.IGNORECASE) is not None
