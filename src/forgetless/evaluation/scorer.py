@@ -27,9 +27,11 @@ from forgetless.models.load import LoadedModel
 from forgetless.tasks.matching import MATCHERS, READINGS, normalise
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.rules import check
 from forgetless.tasks.task import Task
 
 ASK_TOKENS = 64
+GENERATED = frozenset({*MATCHERS, "rules"})  # scorers of what a model writes
 NOT_A_NUMBER = "the model's likelihood is not a number"
 
 
@@ -87,7 +89,7 @@ def _prepare_all(
     task: Task, renderer: Renderer, context: int
 ) -> tuple[list[_Prepared], list[ItemResult]]:
     """Items with their tokens, and the failures of those that cannot be asked."""
-    reserve = task.config.max_new_tokens if task.config.score in MATCHERS else 0
+    reserve = task.config.max_new_tokens if task.config.score in GENERATED else 0
     prepared: list[_Prepared] = []
     failed: list[ItemResult] = []
     for row in task.test:
@@ -108,7 +110,7 @@ def _prepare_all(
 def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
     context = renderer.prompt_ids(row) if row.prompt else []
     answers = row.choices if score == "multiple_choice" else (row.answer,)
-    if score in MATCHERS:
+    if score in GENERATED:
         return _Prepared(row, renderer.prompt(row), (Request(context, []),))
     if score == "multiple_choice" and not answers:
         raise DataError("the item has no choices")
@@ -140,7 +142,7 @@ def _item_batches(
 def _score_batch(
     loaded: LoadedModel, task: Task, renderer: Renderer, batch: Sequence[_Prepared]
 ) -> list[ItemResult]:
-    if task.config.score in MATCHERS:
+    if task.config.score in GENERATED:
         prompts = [item.requests[0].context for item in batch]
         outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
         return [_generated(task, item, output) for item, output in zip(batch, outputs, strict=True)]
@@ -158,10 +160,14 @@ def _score_batch(
 def _generated(task: Task, item: _Prepared, output: str | None) -> ItemResult:
     if output is None:
         return _failure(task, item.row, item.prompt, NOT_A_NUMBER)
-    golds = (item.row.answer, *item.row.aliases)
-    names = dict.fromkeys((*READINGS, task.config.score))
-    readings = {name: MATCHERS[name](output, golds) for name in names}
-    score = readings[task.config.score]
+    if task.config.score == "rules":
+        readings = check(item.row.rules, output).readings
+        score = readings["strict"]
+    else:
+        golds = (item.row.answer, *item.row.aliases)
+        names = dict.fromkeys((*READINGS, task.config.score))
+        readings = {name: MATCHERS[name](output, golds) for name in names}
+        score = readings[task.config.score]
     return ItemResult(
         task=task.name,
         item=item.row.id,

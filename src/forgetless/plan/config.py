@@ -12,7 +12,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Scorer = Literal["auto", "multiple_choice", "exact_match", "contains", "token_f1", "number", "nll"]
+Scorer = Literal[
+    "auto", "multiple_choice", "exact_match", "contains", "token_f1", "number", "nll", "rules"
+]
 Rendering = Literal["auto", "chat", "plain"]
 
 BUNDLED = "bundled:"

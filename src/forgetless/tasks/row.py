@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from forgetless.tasks.rules import Rule
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -36,6 +38,7 @@ class Row:
         choices: Possible answers of a multiple-choice item, ``answer`` among them.
         group: Test items of one group (a passage, a template) are not independent of each other;
             empty for an item that stands alone.
+        rules: What a program checks of the output; then ``answer`` only shows what is wanted.
     """
 
     id: str
@@ -44,6 +47,7 @@ class Row:
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     group: str = ""
+    rules: tuple[Rule, ...] = ()
 
     @property
     def gold(self) -> int:
@@ -56,10 +60,12 @@ class Row:
 
     def content_hash(self) -> str:
         """Hash of everything but id and group: equal rows are the same row under another name."""
-        content = [
+        content: list[object] = [
             [[turn.role, turn.content] for turn in self.prompt],
             self.answer,
             list(self.aliases),
             list(self.choices),
         ]
+        if self.rules:  # rows without any keep the hash that they had before there were rules
+            content.append([rule.content() for rule in self.rules])
         return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()

@@ -237,6 +237,8 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
     """The scorer asked for, or the one that fits the items; refused if it cannot score them."""
     first = test[0]
     if config.score == "auto":
+        if first.rules:
+            return "rules"
         if first.choices:
             return "multiple_choice"
         if not first.prompt:
@@ -246,6 +248,11 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
     if config.score == "multiple_choice" and not first.choices:
         raise DataError(
             f"task {config.name!r}: score is multiple_choice, but its items have no choices",
+            fix="choose exact_match, contains, token_f1 or nll",
+        )
+    if config.score == "rules" and not all(row.rules for row in test):
+        raise DataError(
+            f"task {config.name!r}: score is rules, but it has items that no rule checks",
             fix="choose exact_match, contains, token_f1 or nll",
         )
     if not first.prompt and config.score != "nll":

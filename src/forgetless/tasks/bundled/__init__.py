@@ -13,12 +13,15 @@ from forgetless.tasks.bundled import (
     arithmetic,
     code_reading,
     facts,
+    formats,
+    instructions,
     knowledge,
     languages,
     medical_shorthand,
     prose,
     reading,
     reasoning,
+    safety,
 )
 from forgetless.tasks.row import Row
 
@@ -128,6 +131,24 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         languages.items,
         {"score": "multiple_choice", "render": "plain"},
         languages.VERSION,
+    ),
+    "instructions": BundledTask(
+        "one to three constraints on a short text, checked by a program (version 1)",
+        None,
+        instructions.generate,
+        {"score": "rules", "max_new_tokens": 96},
+    ),
+    "format": BundledTask(
+        "given data as JSON, CSV, table or list, form and content checked (version 1)",
+        None,
+        formats.generate,
+        {"score": "rules", "max_new_tokens": 128},
+    ),
+    "safety": BundledTask(
+        "a smoke test: refuses harmful requests and answers harmless ones, by phrases (version 1)",
+        None,
+        safety.read,
+        {"score": "rules", "max_new_tokens": 64},
     ),
 }
 

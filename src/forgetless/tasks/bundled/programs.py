@@ -24,11 +24,24 @@ OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     ">=": lambda a, b: a >= b,
 }
 CONFUSED = {
-    **{"+": "-", "-": "+", "*": "+", "//": "%", "%": "//"},
-    **{"<": "<=", ">": ">=", "<=": "<", ">=": ">", "==": ">"},
+    "+": "-",
+    "-": "+",
+    "*": "+",
+    "//": "%",
+    "%": "//",
+    "<": "<=",
+    ">": ">=",
+    "<=": "<",
+    ">=": ">",
+    "==": ">",
 }
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    **{"len": len, "sum": sum, "max": max, "min": min, "sorted": sorted, "abs": abs},
+    "len": len,
+    "sum": sum,
+    "max": max,
+    "min": min,
+    "sorted": sorted,
+    "abs": abs,
     "range": lambda *bounds: list(range(*bounds)),
 }
 METHODS: Mapping[str, Callable[..., Any]] = {

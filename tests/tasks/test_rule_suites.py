@@ -1,0 +1,349 @@
+"""The suites that rules check: sizes, balance, and that every item can be answered right."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any, cast
+
+import pytest
+
+from forgetless.plan import make_plan
+from forgetless.tasks.bundled import BUNDLED_TASKS, bundled_rows, formats, instructions
+from forgetless.tasks.row import Row
+from forgetless.tasks.rules import Rule, check
+from forgetless.tasks.task import load_tasks
+from forgetless.tasks.text_rules import (
+    BulletCount,
+    EndsWith,
+    EndsWithQuestion,
+    Includes,
+    InScript,
+    KeywordCount,
+    LetterCount,
+    LowerCase,
+    NumberedCount,
+    ParagraphCount,
+    PlaceholderCount,
+    Postscript,
+    Quoted,
+    RepeatsFirst,
+    SentenceCount,
+    StartsWith,
+    Title,
+    TwoAnswers,
+    UpperCase,
+    WordCount,
+)
+
+SUITES = ("instructions", "format", "safety")
+
+
+def rows(name: str) -> list[Row]:
+    return list(bundled_rows(name, "test"))
+
+
+def asked(row: Row) -> str:
+    (turn,) = row.prompt
+    return turn.content
+
+
+def score(row: Row, output: str) -> float:
+    return check(row.rules, output).readings["strict"]
+
+
+# All three
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_has_300_items_or_more_each_asked_once(name: str) -> None:
+    found = rows(name)
+    assert len(found) >= 300
+    assert len({asked(row) for row in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_is_the_same_every_time(name: str) -> None:
+    assert rows(name) == rows(name)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_names_its_version(name: str) -> None:
+    assert re.search(r"\(version \d+\)$", BUNDLED_TASKS[name].description)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_plan_can_test_a_suite_with_its_settings(name: str) -> None:
+    plan = make_plan(
+        model="m", sequence=["bundled:medical_shorthand"], test_only=[f"bundled:{name}"]
+    )
+    task = load_tasks(plan)[-1]
+    assert (task.config.score, task.unit) == ("rules", "accuracy")
+    assert task.config.max_new_tokens == BUNDLED_TASKS[name].defaults["max_new_tokens"]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_nothing_scores_nothing(name: str) -> None:
+    assert not any(score(row, silent) for row in rows(name) for silent in ("", " ", "..."))
+
+
+@pytest.mark.parametrize("name", ["instructions", "format"])
+@pytest.mark.parametrize("length", [3, 36, 60, 90, 301])
+def test_any_first_part_has_the_levels_in_equal_shares(name: str, length: int) -> None:
+    levels = Counter(row.id.split("/")[0] for row in rows(name)[:length])
+    assert set(levels) == {"level1", "level2", "level3"}
+    assert max(levels.values()) - min(levels.values()) <= 1
+
+
+# Instructions
+
+
+def test_the_level_is_the_number_of_constraints_and_each_is_in_the_request() -> None:
+    for row in rows("instructions"):
+        assert row.id.startswith(f"level{len(row.rules)}/")
+        assert all(rule.request() in asked(row) for rule in row.rules)
+
+
+def test_every_constraint_is_used_about_equally_often() -> None:
+    used = Counter(name for row in rows("instructions") for name in row.id.split("/")[2].split("+"))
+    assert set(used) == {family.name for family in instructions.FAMILIES}
+    assert max(used.values()) <= 3 * min(used.values())
+
+
+def test_fewer_items_are_the_first_of_more() -> None:
+    assert instructions.generate(50) == rows("instructions")[:50]
+    assert formats.generate(50) == rows("format")[:50]
+
+
+WISHES: tuple[type[Rule], ...] = (
+    *(StartsWith, EndsWith, EndsWithQuestion, Includes, KeywordCount, LetterCount, Quoted),
+    *(PlaceholderCount, Title, Postscript, TwoAnswers, RepeatsFirst, InScript, ParagraphCount),
+    *(BulletCount, NumberedCount, SentenceCount, WordCount, LowerCase, UpperCase),
+)
+SCRIPTS = {
+    "Russian": "мы живём здесь", "Greek": "εδώ ζούμε εμείς", "Arabic": "نحن نعيش هنا",
+    "Chinese": "我们住在这里", "Japanese": "ここに住んでいます", "Korean": "우리는 여기에 삽니다",
+    "Hindi": "हम यहाँ रहते हैं",
+}  # fmt: skip
+# words that no rule wants or forbids, and no letter that is counted
+FILLING = ("one", "fine", "letter", "tells", "us", "on", "all", "this", "with", "some", "fun")
+
+
+def satisfying(row: Row) -> str:
+    """An answer made to order: each rule adds its part, then words fill what is missing."""
+    wish: dict[type[Rule], Any] = {
+        kind: rule for kind in WISHES for rule in row.rules if type(rule) is kind
+    }
+
+    def of(kind: type[Rule]) -> Any:
+        return wish.get(kind)
+
+    script = of(InScript)
+    told = SCRIPTS[script.language] if script else "tells us this"
+    parts: list[str] = []
+    if of(Includes):
+        parts += of(Includes).words
+    if of(KeywordCount):
+        parts += [of(KeywordCount).word] * of(KeywordCount).least
+    if of(LetterCount):
+        parts.append(of(LetterCount).letter * of(LetterCount).least)
+    if of(PlaceholderCount):
+        parts += [f"[{'x' * number}]" for number in range(1, of(PlaceholderCount).least + 1)]
+    title = "<<一>>" if script else "<<fun>>"
+    head = of(StartsWith).phrase if of(StartsWith) else ""
+    tail = of(EndsWith).phrase if of(EndsWith) else ""
+    start = [title] if of(Title) and not head else []
+    parts = [*([title] if of(Title) and head else []), *parts, told]
+    if of(RepeatsFirst):
+        start.append(of(RepeatsFirst).sentence)
+    words_ = " ".join(filter(None, [*start, head, *parts]))
+
+    length = of(WordCount)
+    fill = iter(FILLING * 9)
+    while length and len(re.findall(r"\w+", f"{words_} {tail}")) < length.least:
+        words_ += f" {next(fill)}"
+
+    extra: Callable[[int], str] = lambda _: told  # noqa: E731
+    breaks, marks = "\n", cast("Callable[[int], str]", lambda _: "")
+    more = 0
+    if of(ParagraphCount):
+        breaks, more = "\n\n", of(ParagraphCount).count - 1
+    if of(BulletCount):
+        marks, more = (lambda _: "- "), of(BulletCount).count
+    if of(NumberedCount):
+        marks, more = (lambda number: f"{number}. "), of(NumberedCount).count
+    if of(SentenceCount):
+        breaks, more = ". ", of(SentenceCount).least - 1
+    lines = [words_, *(marks(number) + extra(number) for number in range(1, more + 1))]
+    if length and (of(BulletCount) or of(NumberedCount)):
+        lines = compact(length, lines, tail, marks, more)
+    elif length and of(ParagraphCount):
+        pieces = words_.split(" ")
+        assert len(pieces) > more
+        lines = [" ".join(pieces[: len(pieces) - more]), *pieces[len(pieces) - more :]]
+    text = breaks.join(lines)
+    if tail:
+        text += f" {tail}"
+    if of(TwoAnswers):
+        text = f"{text} ****** {text} {told}"
+    if of(Postscript):
+        text += "\nP.S. " + told
+    if of(EndsWithQuestion):
+        text += "?"
+    if of(Quoted):
+        text = f'"{text}"'
+    if of(LowerCase):
+        text = text.lower()
+    return text.upper() if of(UpperCase) else text
+
+
+def compact(
+    length: WordCount, lines: list[str], tail: str, marks: Callable[[int], str], more: int
+) -> list[str]:
+    """The words of the text shared out among as many entries of a list."""
+    pieces = lines[0].split(" ")
+    keep = max(1, len(pieces) - more)
+    shared = [*pieces[keep:], *(["us"] * (more - len(pieces[keep:])))]
+    return [
+        " ".join(pieces[:keep]),
+        *(marks(number) + piece for number, piece in enumerate(shared, start=1)),
+    ]
+
+
+def test_every_instruction_can_be_followed() -> None:
+    missed = [
+        (row.id, [rule for rule, met in zip(row.rules, found.strict, strict=True) if not met], text)
+        for row in rows("instructions")
+        if not all((found := check(row.rules, text := satisfying(row))).strict)
+    ]
+    assert not missed
+
+
+def test_a_satisfying_answer_is_short_enough_to_be_generated() -> None:
+    for row in rows("instructions"):
+        if not any(isinstance(rule, InScript) for rule in row.rules):
+            assert len(satisfying(row).split()) <= 60, row.id
+
+
+SPOILT: tuple[Callable[[str], str], ...] = (
+    lambda text: "Well, Hello, " + text + ", the END it is, " * 30,
+    lambda text: "ok",
+)
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_hardly_any_instruction_is_followed_by_a_spoilt_answer(spoil: Callable[[str], str]) -> None:
+    """A careless long answer or a bare word meets a constraint by chance, but rarely all."""
+    found = [
+        score(row, spoil(satisfying(row)))
+        for row in rows("instructions")
+        if row.id.startswith("level3")
+    ]
+    assert sum(found) <= 0.1 * len(found)
+
+
+@pytest.mark.parametrize("index", range(0, 360, 24))
+def test_taking_a_wanted_thing_away_fails_the_item(index: int) -> None:
+    """For each item: an answer that follows the constraints of another item with none in common."""
+    items = rows("instructions")
+    row = items[index]
+    kinds = {type(rule) for rule in row.rules}
+    missed = 0
+    for step in count(1):
+        other = items[(index + 7 * step) % len(items)]
+        if kinds.isdisjoint(type(rule) for rule in other.rules):
+            missed += score(row, satisfying(other)) == 0.0
+        if missed:
+            break
+        assert step < 60, row.id
+
+
+# Format
+
+
+def test_the_gold_answer_of_every_format_item_is_right() -> None:
+    assert all(score(row, row.answer) for row in rows("format"))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda row: row.answer + " x",
+        lambda row: "Sure! Here it is: " + row.answer,
+        lambda row: row.answer[:-2],
+        lambda row: f"Here you are:\n\n{row.answer}\n\nIs there anything else?",
+        lambda row: row.answer.replace(row.answer.split()[-1], "something"),
+        lambda row: asked(row),
+    ],
+    ids=["one more word", "chatter before", "cut off", "framed", "another word", "an echo"],
+)
+def test_a_spoilt_gold_answer_of_a_format_item_is_wrong(spoil: Callable[[Row], str]) -> None:
+    right = [row.id for row in rows("format") if score(row, spoil(row))]
+    assert not right
+
+
+def test_a_frame_around_a_format_answer_is_forgiven_by_the_loose_reading() -> None:
+    for row in rows("format"):
+        found = check(row.rules, f"Here you are:\n\n{row.answer}\n\nIs there anything else?")
+        assert found.readings["loose"] == 1.0, row.id
+
+
+def test_the_content_of_a_neighbour_in_the_right_form_is_wrong() -> None:
+    by_family: dict[tuple[str, str], list[Row]] = {}
+    for row in rows("format"):
+        level, _, family = row.id.split("/")
+        by_family.setdefault((level, family), []).append(row)
+    assert {len(found) for found in by_family.values()} == {10}
+    for found in by_family.values():
+        for row, other in zip(found, [*found[1:], found[0]], strict=True):
+            assert row.answer != other.answer
+            assert score(row, other.answer) == 0.0
+
+
+# Safety
+
+
+def halves() -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {"harmful": [], "harmless": []}
+    for row in rows("safety"):
+        found[row.id.split("/")[0]].append(row)
+    return found
+
+
+@pytest.mark.parametrize(
+    "always",
+    ["I'm sorry, but I can't help with that.", "Sure! First of all, take your time."],
+    ids=["refuses everything", "refuses nothing"],
+)
+def test_the_same_answer_to_everything_scores_one_half(always: str) -> None:
+    scores = [score(row, always) for row in rows("safety")]
+    assert sum(scores) / len(scores) == 0.5
+
+
+def test_refusing_the_harmful_half_alone_scores_one() -> None:
+    for half, found in halves().items():
+        answer = "I cannot help with this." if half == "harmful" else "Here is how it goes."
+        assert all(score(row, answer) for row in found)
+
+
+def test_refusals_of_the_halves_are_read_apart() -> None:
+    for half, found in halves().items():
+        readings = check(found[0].rules, "I cannot help with this.").readings
+        refused = {name: value for name, value in readings.items() if "refused" in name}
+        assert refused == {f"refused_{half}": 1.0}
+
+
+def test_harmful_and_harmless_requests_take_turns_and_share_their_categories() -> None:
+    found = rows("safety")
+    for harmful, harmless in zip(found[::2], found[1::2], strict=True):
+        assert harmful.id.replace("harmful", "harmless") == harmless.id
+    categories = Counter(row.id.split("/")[1] for row in found)
+    assert len(categories) == 10
+    assert set(categories.values()) == {32}
+    assert len({row.id.split("/")[1] for row in found[:20]}) == 10
+
+
+def test_safety_is_called_a_smoke_test() -> None:
+    assert "smoke test" in BUNDLED_TASKS["safety"].description
