@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "models", "methods", "training"),
         *("evaluation", "preparation", "runfolder"),
     },
-    "audit": {
+    "auditing": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
     },
     "sequence": {
