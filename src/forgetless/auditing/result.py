@@ -47,6 +47,8 @@ class AuditTask:
         area: What it says something about, e.g. ``general ability``; empty for a user's own task.
         description: One line for the report.
         warnings: What the user should know about its data.
+        conditions: How it was put to the models, the same for all: name of a part, such as
+            ``prompts`` or ``chat template``, to its value or hash.
     """
 
     name: str
@@ -56,6 +58,7 @@ class AuditTask:
     area: str = ""
     description: str = ""
     warnings: tuple[str, ...] = ()
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import largest_drops
+from forgetless.metrics import Cell, largest_drops
 from forgetless.report.data import ItemScore, RunResults, TaskInfo
 
 Kind = Literal["lost", "gained", "fell", "right", "wrong", "rose", "unscored"]
@@ -170,7 +170,7 @@ def _arm_changes(title: str, run: RunResults, name: str) -> Iterator[ArmChange]:
     for item, old in before.items():
         new = after.get(item)
         if new is not None:
-            yield ArmChange(title, _kind(old, new, falls), old, new)
+            yield ArmChange(title, kind_of(old, new, falls), old, new)
 
 
 def _by_id(items: Sequence[ItemScore] | None, task: str) -> Mapping[str, ItemScore]:
@@ -180,15 +180,28 @@ def _by_id(items: Sequence[ItemScore] | None, task: str) -> Mapping[str, ItemSco
 def _falls(run: RunResults, task: str, rows: tuple[int, int]) -> frozenset[str]:
     """The items that fell furthest."""
     try:
-        drops = largest_drops(
-            run.matrix.cell(rows[0], task), run.matrix.cell(rows[1], task), MOST_FALLS
-        )
+        before, after = (run.matrix.cell(row, task) for row in rows)
     except NotMeasured:
         return frozenset()
-    return frozenset(drop.item for drop in drops)
+    return furthest_falls(before, after)
 
 
-def _kind(old: ItemScore, new: ItemScore, falls: frozenset[str]) -> Kind:
+def furthest_falls(before: Cell, after: Cell) -> frozenset[str]:
+    """Ids of the items of a task that fell furthest; none if none was scored both times."""
+    try:
+        return frozenset(drop.item for drop in largest_drops(before, after, MOST_FALLS))
+    except NotMeasured:
+        return frozenset()
+
+
+def kind_of(old: ItemScore, new: ItemScore, falls: frozenset[str]) -> Kind:
+    """What became of one item.
+
+    Args:
+        old: The item before.
+        new: The same item after.
+        falls: Ids of the items that fell furthest, where scores are graded.
+    """
     if old.score is None or new.score is None:
         return "unscored"
     if {old.score, new.score} <= {0.0, 1.0}:

@@ -1,22 +1,18 @@
-"""The report as Markdown, short enough for a comment on a pull request.
-
-What a model wrote stands in code spans: there it cannot become markup, mention a person or refer to
-an issue.
-"""
+"""The report as Markdown, short enough for a comment on a pull request."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from forgetless.metrics import Figure
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.changes import CHANGED, Kind
 from forgetless.report.data import ItemScore
 from forgetless.report.figures import FIGURES
+from forgetless.report.markup import code, folded, plain, table
 from forgetless.report.outcome import TaskOutcome
 from forgetless.report.verdict import Verdict
-from forgetless.report.wording import ABSENT, clipped, count, interval, number, visible
+from forgetless.report.wording import ABSENT, count, interval, number
 
 MOST_ITEMS = 10
 """Most changed items shown; the other forms of the report have all."""
@@ -30,17 +26,14 @@ def render_markdown(report: Report, verdict: Verdict) -> str:
         verdict: Its two sentences.
     """
     parts = [
-        f"### forgetless: {_plain(', '.join(arm.run.name for arm in report.arms))}",
-        f"**{_plain(verdict.sentences[0])}** {_plain(verdict.sentences[1])}",
+        f"### forgetless: {plain(', '.join(arm.run.name for arm in report.arms))}",
+        f"**{plain(verdict.sentences[0])}** {plain(verdict.sentences[1])}",
         *_warnings(report),
-        _table(*_tasks(report)),
+        table(*_tasks(report)),
         f"Right after learning → at the end; tasks only tested: untouched → at the end. "
         f"**Bold**: the {report.level:.0%} interval of the loss excludes 0.",
-        _table(*_figures(report)),
-        *(
-            _folded(f"Score matrix: {_plain(arm.title)}", _table(*_matrix(arm)))
-            for arm in report.arms
-        ),
+        table(*_figures(report)),
+        *(folded(f"Score matrix: {plain(arm.title)}", table(*_matrix(arm))) for arm in report.arms),
         *_items(report),
     ]
     return "\n\n".join(parts) + "\n"
@@ -48,13 +41,13 @@ def render_markdown(report: Report, verdict: Verdict) -> str:
 
 def _warnings(report: Report) -> Iterator[str]:
     if report.warnings:
-        yield "\n".join(["> [!WARNING]", *(f"> - {_plain(text)}" for text in report.warnings)])
+        yield "\n".join(["> [!WARNING]", *(f"> - {plain(text)}" for text in report.warnings)])
 
 
 def _tasks(report: Report) -> tuple[list[str], list[list[str]]]:
-    head = ["Task", *(_plain(arm.title) for arm in report.arms)]
+    head = ["Task", *(plain(arm.title) for arm in report.arms)]
     rows = [
-        [_plain(task.name), *(_course(arm.outcome(task.name)) for arm in report.arms)]
+        [plain(task.name), *(_course(arm.outcome(task.name)) for arm in report.arms)]
         for task in report.tasks
     ]
     return head, rows
@@ -72,7 +65,7 @@ def _course(outcome: TaskOutcome) -> str:
 
 
 def _figures(report: Report) -> tuple[list[str], list[list[str]]]:
-    head = ["Figure", *(_plain(arm.title) for arm in report.arms)]
+    head = ["Figure", *(plain(arm.title) for arm in report.arms)]
     rows = [
         [kind.name, *(_figure(kind.of(arm), signed=kind.signed) for arm in report.arms)]
         for kind in FIGURES
@@ -99,10 +92,10 @@ def _matrix(arm: Arm) -> tuple[list[str], list[list[str]]]:
             value = arm.scores.get((stage.index, task.name))
             shown = ABSENT if value is None else number(value)
             cells.append(f"**{shown}**" if task.trained_in == stage.index else shown)
-        rows.append([f"{stage.index} {_plain(stage.title)}", *cells])
+        rows.append([f"{stage.index} {plain(stage.title)}", *cells])
     forgetting = [_figure(arm.outcome(t.name).summary.forgetting, signed=True) for t in tasks]
     rows.append(["forgetting", *forgetting])
-    return ["After stage", *(_plain(task.name) for task in tasks)], rows
+    return ["After stage", *(plain(task.name) for task in tasks)], rows
 
 
 def _items(report: Report) -> Iterator[str]:
@@ -114,23 +107,23 @@ def _items(report: Report) -> Iterator[str]:
         "Task",
         "Question",
         "Right answer",
-        *(f"{_plain(title)}, at the end" for title in shown),
+        *(f"{plain(title)}, at the end" for title in shown),
     ]
     rows = []
     for item in report.changes[:MOST_ITEMS]:
         told = {arm.title: f"{_kind(arm.kind)} {_said(arm.after)}" for arm in item.arms}
         rows.append(
             [
-                _plain(item.task),
-                _code(item.question or item.gold),
-                _code(item.gold),
+                plain(item.task),
+                code(item.question or item.gold),
+                code(item.gold),
                 *(told.get(title, ABSENT) for title in shown),
             ]
         )
     more = len(report.changes) - MOST_ITEMS
     rest = f"\n\n{more:,} more are in the HTML report." if more > 0 else ""
     title = f"{count(len(report.changes), 'item')} lost or gained"
-    yield _folded(title, _table(head, rows, numbers=False) + rest)
+    yield folded(title, table(head, rows, numbers=False) + rest)
 
 
 def _kind(kind: Kind) -> str:
@@ -139,32 +132,5 @@ def _kind(kind: Kind) -> str:
 
 def _said(item: ItemScore) -> str:
     if item.error is not None:
-        return _plain(item.error)
-    return _code(item.output or ("" if item.score is None else number(item.score)))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
-    lines = [head, ["---", *["---:" if numbers else "---" for _ in head[1:]]], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _folded(title: str, body: str) -> str:
-    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _plain(text: str) -> str:
-    """Text of ours or a name: nothing in it is markup, and no one is mentioned by it."""
-    line = " ".join(visible(text).split())
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", line)
-    return escaped.replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
-
-
-def _code(text: str, most: int = 100) -> str:
-    """Text of a model as a code span on one line, safe inside a table."""
-    line = clipped(visible(text), most)
-    if not line:
-        return ABSENT
-    longest = max((len(run) for run in re.findall("`+", line)), default=0)
-    fence = "`" * (longest + 1)
-    gap = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{gap}{line}{gap}{fence}".replace("|", "\\|")
+        return plain(item.error)
+    return code(item.output or ("" if item.score is None else number(item.score)))

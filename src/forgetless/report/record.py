@@ -38,7 +38,9 @@ class Record:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             raise RunFolderError(f"{where}: not valid JSON ({reason})", fix=fix) from None
         if not isinstance(values, dict):
-            raise RunFolderError(f"{where}: found {_kind(values)}, needed an object", fix=fix)
+            raise RunFolderError(
+                f"{where}: found {kind_of_value(values)}, needed an object", fix=fix
+            )
         return cls(values, where, fix)
 
     def text(self, key: str) -> str:
@@ -151,7 +153,7 @@ class Record:
 
     def _fail(self, key: str, found: object, needed: str) -> NoReturn:
         raise RunFolderError(
-            f"{self.where}: '{key}' is {_kind(found)}, needed {needed}", fix=self.fix
+            f"{self.where}: '{key}' is {kind_of_value(found)}, needed {needed}", fix=self.fix
         )
 
 
@@ -159,7 +161,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _kind(value: object) -> str:
+def kind_of_value(value: object) -> str:
+    """A decoded JSON value as an error message names it."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -42,12 +42,7 @@ class TerminalReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay the report out for the width and the characters of the console."""
-        plain = options.ascii_only
-
-        def text(content: str, style: str = "") -> Text:
-            shown = visible(content)
-            return Text(shown.translate(_ASCII) if plain else shown, style=style)
-
+        text = writer(options)
         first, second = self.verdict.sentences
         yield text(first, "bold")
         yield text(second)
@@ -68,13 +63,26 @@ class TerminalReport:
                 yield Padding(text(f"- {warning}"), (0, 0, 0, 2))
 
 
-class _Write(Protocol):
+class Write(Protocol):
     """Puts a text into the signs that the console has."""
 
-    def __call__(self, content: str, style: str = "") -> Text: ...
+    def __call__(self, content: str, style: str = "") -> Text:
+        """The content as this console can show it."""
 
 
-def _matrix(arm: Arm, tasks: Sequence[TaskInfo], text: _Write) -> RenderableType:
+def writer(options: ConsoleOptions) -> Write:
+    """Writes for one console: what is hidden is shown, and signs that it lacks are replaced."""
+
+    def text(content: str, style: str = "") -> Text:
+        shown = visible(content)
+        if options.ascii_only:  # a name in another script must not stop the report
+            shown = shown.translate(_ASCII).encode("ascii", "replace").decode()
+        return Text(shown, style=style)
+
+    return text
+
+
+def _matrix(arm: Arm, tasks: Sequence[TaskInfo], text: Write) -> RenderableType:
     table = Table(
         title=text(arm.title, "bold"),
         title_justify="left",
@@ -99,7 +107,7 @@ def _matrix(arm: Arm, tasks: Sequence[TaskInfo], text: _Write) -> RenderableType
     return table
 
 
-def _cell(arm: Arm, row: int, task: TaskInfo, text: _Write) -> Text:
+def _cell(arm: Arm, row: int, task: TaskInfo, text: Write) -> Text:
     value = arm.scores.get((row, task.name))
     shown = ABSENT if value is None else number(value)
     if task.trained_in == row:
@@ -107,7 +115,7 @@ def _cell(arm: Arm, row: int, task: TaskInfo, text: _Write) -> Text:
     return text(f"{shown} ", "dim" if value is None else "")
 
 
-def _forgetting(outcome: TaskOutcome, text: _Write) -> Text:
+def _forgetting(outcome: TaskOutcome, text: Write) -> Text:
     figure = outcome.summary.forgetting
     if figure.value is None:
         return text(f"{ABSENT} ", "dim")
@@ -116,7 +124,7 @@ def _forgetting(outcome: TaskOutcome, text: _Write) -> Text:
     return text(f"{number(figure.value, signed=True)}{'*' if sure else ' '}", style)
 
 
-def _figures(arms: Sequence[Arm], text: _Write, width: int) -> RenderResult:
+def _figures(arms: Sequence[Arm], text: Write, width: int) -> RenderResult:
     """The figures that exist for some arm; where the arms do not fit beside each other, a list."""
     kinds = [kind for kind in FIGURES if any(kind.of(arm).value is not None for arm in arms)]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))

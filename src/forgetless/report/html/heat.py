@@ -78,7 +78,7 @@ def heat_groups(report: Report, styles: dict[str, ArmStyle]) -> list[HeatGroup]:
             continue
         names = {task.name for task in tasks}
         found = [v for arm in report.arms for (_, name), v in arm.scores.items() if name in names]
-        low, high = (0.0, 1.0) if unit == "accuracy" else _ends(found)
+        low, high = (0.0, 1.0) if unit == "accuracy" else scale_ends(found)
         maps = tuple(_heat_map(arm, unit, low, high, styles[arm.title]) for arm in report.arms)
         cells = [cell for heat in maps for row in heat.rows for cell in row.cells]
         groups.append(
@@ -93,7 +93,8 @@ def heat_groups(report: Report, styles: dict[str, ArmStyle]) -> list[HeatGroup]:
     return groups
 
 
-def _ends(found: list[float]) -> tuple[float, float]:
+def scale_ends(found: list[float]) -> tuple[float, float]:
+    """The pale and the strong end of a scale of log-likelihoods."""
     if not found or min(found) == max(found):
         return score_range("nats", found)
     return min(found), max(found)
@@ -111,7 +112,7 @@ def _heat_map(arm: Arm, unit: Unit, low: float, high: float, style: ArmStyle) ->
             return HeatCell(ABSENT, f"{where}\nnot measured: {reason}", f"absent{own}")
         share = (value - low) / (high - low)
         lines = [f"{where}: {score(value, unit)}"]
-        lines += _certainty(arm.intervals.get((stage.index, task.name)))
+        lines += certainty(arm.intervals.get((stage.index, task.name)))
         lines.append(_items(arm, stage.index, task.name))
         return HeatCell(number(value), "\n".join(lines), f"h{level(share)}{own}")
 
@@ -134,14 +135,15 @@ def _heat_map(arm: Arm, unit: Unit, low: float, high: float, style: ArmStyle) ->
 def _forgetting(task: str, figure: Figure, fate: Fate) -> HeatCell:
     if figure.value is None:
         return HeatCell(ABSENT, f"{task}: {figure.reason}", "")
-    lines = [f"forgetting of {task}: {number(figure.value)}", *_certainty(figure.interval)]
+    lines = [f"forgetting of {task}: {number(figure.value)}", *certainty(figure.interval)]
     class_ = {"lost": "lost", "improved": "gained"}.get(fate, "")
     if fate == "inconclusive":
         lines.append("too few items to tell")
     return HeatCell(number(figure.value, signed=True), "\n".join(lines), class_)
 
 
-def _certainty(limits: Interval | None) -> list[str]:
+def certainty(limits: Interval | None) -> list[str]:
+    """The interval as a line of a cell's detail; none where there is none."""
     if limits is None:
         return []
     return [f"{limits.level:.0%} interval {interval(limits.low, limits.high)}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forgetless.report.analysis import Arm, Report
@@ -74,13 +74,26 @@ class FreeQuestion:
     answers: tuple[tuple[str, ArmStyle | None, str], ...]
 
 
-def item_entries(report: Report, styles: dict[str, ArmStyle]) -> list[ItemEntry]:
-    """The first ``MOST_ITEMS`` changed items."""
-    places = {arm.title: place for place, arm in enumerate(report.arms)}
-    return [_entry(item, styles, places) for item in report.changes[:MOST_ITEMS]]
+def item_entries(changes: Sequence[ChangedItem], styles: Mapping[str, ArmStyle]) -> list[ItemEntry]:
+    """The first ``MOST_ITEMS`` changed items.
+
+    Args:
+        changes: All of them.
+        styles: The look of each arm, by title, in the order of the legend.
+    """
+    places = {title: place for place, title in enumerate(styles)}
+    return [_entry(item, styles, places) for item in changes[:MOST_ITEMS]]
 
 
-def _entry(item: ChangedItem, styles: dict[str, ArmStyle], places: dict[str, int]) -> ItemEntry:
+def arms_shown(entries: Sequence[ItemEntry], styles: Mapping[str, ArmStyle]) -> list[str]:
+    """Titles of the arms that have an answer in the list, in the order of the legend."""
+    found = {change.title for entry in entries for change in entry.changes}
+    return [title for title in styles if title in found]
+
+
+def _entry(
+    item: ChangedItem, styles: Mapping[str, ArmStyle], places: Mapping[str, int]
+) -> ItemEntry:
     words = {arm.title: WORDS[arm.kind] for arm in item.arms}
     question = item.question or item.gold  # a plain text is its own question
     return ItemEntry(

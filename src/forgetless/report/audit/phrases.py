@@ -1,0 +1,148 @@
+"""What an audit comes to, in words: the same in every form in which it is shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from forgetless.auditing.result import Audit, Comparison, GateStatus
+from forgetless.metrics import TaskVerdict, Verdict
+from forgetless.report.audit.changes import unanswered
+from forgetless.report.wording import clipped, count, listing, number
+
+TITLES: Mapping[GateStatus, str] = {
+    "kept": "Budget kept",
+    "broken": "Budget broken",
+    "inconclusive": "Inconclusive",
+    "failed": "Failed",
+}
+"""The gate in a word or two."""
+
+NEXT: Mapping[GateStatus, str] = {
+    "kept": "Nothing needs to be done.",
+    "broken": "Read the lost items, then mend the model, or accept a larger loss with --budget.",
+    "inconclusive": "Nothing is certain yet: ask more items, or accept a larger loss with --budget.",
+    "failed": "Nothing can be said: see why items have no answer, then run the same command again.",
+}
+"""What to do about it."""
+
+MEANINGS: Mapping[Verdict, str] = {
+    "kept": "Even the worst loss that the limits allow is within the budget.",
+    "lost": "The loss is certain: even the smallest that the limits allow is one.",
+    "inconclusive": "The items cannot decide between kept and lost; more of them would.",
+    "at floor": "The model before scores no better than chance, so this task cannot show a loss.",
+    "at ceiling": (
+        "The model before answers nearly everything right: the items are too easy to show a gain, "
+        "and a small loss hardly shows."
+    ),
+    "failed": "Too many items have no answer for anything to be said.",
+}
+"""What each verdict means."""
+
+ORDER: tuple[Verdict, ...] = ("lost", "failed", "inconclusive", "kept", "at floor", "at ceiling")
+"""The order in which verdicts are counted out."""
+
+
+def gate_line(audit: Audit) -> str:
+    """The outcome in one line: the word, the exit code, and why.
+
+    With several models after, the ones that decide are told first.
+
+    Args:
+        audit: What was found.
+    """
+    decisive = [found for found in audit.comparisons if found.gate == audit.gate]
+    others = [found for found in audit.comparisons if found.gate != audit.gate]
+    several = len(audit.comparisons) > 1
+    told = [
+        f"{f'{found.after}: ' if several else ''}{sentence(found.reason)}" for found in decisive
+    ]
+    rest = [f"{found.after}: {TITLES[found.gate].lower()}" for found in others]
+    aside = f" ({'; '.join(rest)})" if rest else ""
+    return f"{gate_title(audit)}: {' '.join(told)}{aside}"
+
+
+def gate_title(audit: Audit) -> str:
+    """The gate in a word or two, with the exit code of the command."""
+    return f"{TITLES[audit.gate]} (exit code {audit.exit_code})"
+
+
+def tally(comparison: Comparison) -> str:
+    """How many tasks came to which verdict."""
+    found = Counter(verdict.verdict for verdict in comparison.verdicts)
+    parts = [f"{found[word]} {word}" for word in ORDER if found[word]]
+    return f"{count(len(comparison.verdicts), 'task')}: {listing(parts)}."
+
+
+def word(verdict: TaskVerdict) -> str:
+    """The verdict, with what is missing where that is known.
+
+    ``lost (format)``: answers no longer come in the form that was asked for.
+    ``lost (knowledge)``: the right answer has become unlikely.
+    """
+    return verdict.verdict if verdict.nature is None else f"{verdict.verdict} ({verdict.nature})"
+
+
+def tone(verdict: TaskVerdict) -> str:
+    """CSS class of a verdict; the word is always written beside it."""
+    return {"lost": "lost", "failed": "lost", "kept": "gained"}.get(verdict.verdict, "same")
+
+
+def points(share: float) -> str:
+    """A share of the items in points, a hundredth each.
+
+    Example:
+        >>> points(0.05), points(0.01), points(0.025)
+        ('5 points', '1 point', '2.5 points')
+    """
+    hundredths = round(share * 100, 6)
+    return f"{hundredths:g} {'point' if hundredths == 1 else 'points'}"
+
+
+def flips(verdict: TaskVerdict) -> tuple[str, str] | None:
+    """Items lost and gained; ``None`` where scores are graded."""
+    if verdict.flips is None:
+        return None
+    return f"{len(verdict.flips.lost):,}", f"{len(verdict.flips.gained):,}"
+
+
+def itself(verdict: TaskVerdict) -> str:
+    """How many items flip when nothing was lost; empty where that was not asked."""
+    null = verdict.null
+    if null is None:
+        return ""
+    return f"{null.flipped:.1f}".removesuffix(".0") + f" of {null.items:,} ({null.how})"
+
+
+def amount(value: float, verdict: TaskVerdict) -> str:
+    """A loss in the unit of a task: points of accuracy, or nats."""
+    return points(value) if verdict.unit == "accuracy" else f"{number(value)} nats"
+
+
+def sentence(text: str) -> str:
+    """A reason as a sentence of its own."""
+    stripped = text.strip()
+    if not stripped:
+        return ""
+    return stripped if stripped[-1] in ".!?" else f"{stripped}."
+
+
+def why(verdict: TaskVerdict) -> str:
+    """The reason for a verdict, with the number of items that would decide if it has none."""
+    needed = verdict.items_needed
+    told = sentence(verdict.reason)
+    if needed is None or {str(needed), f"{needed:,}"} & set(told.split()):
+        return told
+    return f"{told} About {needed:,} items would decide."
+
+
+def notes(audit: Audit) -> list[str]:
+    """What to know of the models, the data and the answers before trusting the numbers."""
+    found = [f"{info.label}: {note}" for info in audit.subjects for note in info.notes]
+    found += [f"{task.name}: {text}" for task in audit.tasks for text in task.warnings]
+    found += [
+        f"{missing.task}: {count(missing.items, 'item')} without an answer from {missing.label} "
+        f"({clipped(missing.reason, 120)})"
+        for missing in unanswered(audit)
+    ]
+    return list(dict.fromkeys(found))
