@@ -14,6 +14,7 @@ from forgetless.evaluation import scorer
 from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
 from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import LoadedModel
+from forgetless.models.tree import Trunk
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 from tests.evaluation.build import COLOURS, choices, scored, texts
@@ -25,7 +26,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Log-likelihood of a continuation by its text; filled in by the test."""
     totals: dict[str, float] = {}
 
-    def by_text(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
+    def by_text(loaded: LoadedModel, asked: Sequence[Request], _: Trunk) -> list[Likelihood]:
         texts = [loaded.tokenizer.decode(request.continuation) for request in asked]
         return [
             Likelihood(totals[text], len(request.continuation))
@@ -206,9 +207,9 @@ def test_all_choices_of_an_item_go_through_the_model_together(
     """And no pass is larger than asked, but for an item that alone is."""
     sizes: list[int] = []
 
-    def counting(loaded: LoadedModel, asked: Sequence[Request]) -> list[Likelihood]:
+    def counting(loaded: LoadedModel, asked: Sequence[Request], trunk: Trunk) -> list[Likelihood]:
         sizes.append(len(asked))
-        return log_likelihoods(loaded, asked)
+        return log_likelihoods(loaded, asked, trunk)
 
     monkeypatch.setattr(scorer, "log_likelihoods", counting)
     task = choices(9)

@@ -1,32 +1,39 @@
-"""Log-likelihoods of continuations, in batches of similar length."""
+"""Log-likelihoods of continuations: packed as trees, or in padded batches of similar length."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from forgetless.evaluation.packing import Limits, Request, Tree, grow, packs, shared_length
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.models.load import LoadedModel
+from forgetless.models.tree import Trunk, obstacle, span, tree_logits
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Likelihood",
+    "Request",
+    "Together",
+    "batches",
+    "log_likelihoods",
+    "put_together",
+    "vocabulary_size",
+]
+
+log = logging.getLogger(__name__)
 
 LOGITS_PER_PASS = 64_000_000  # floats; bounds the memory of one pass to about 0.5 GB
-
-
-@dataclass(frozen=True)
-class Request:
-    """How likely is this continuation after this context?
-
-    Attributes:
-        context: Token ids before it.
-        continuation: Token ids scored; with an empty context the first of them is not scored,
-            since nothing predicts it.
-    """
-
-    context: list[int]
-    continuation: list[int]
-
-    def __len__(self) -> int:
-        return len(self.context) + len(self.continuation)
+# Nodes of a pack.  Attention looks at every pair of them, so more are slower on a CPU; fewer leave
+# a GPU idle.
+PACK_TOKENS = {"cpu": 384}
+PACK_TOKENS_ELSEWHERE = 4096
+WORTH_A_TRUNK = 16  # tokens; what is shorter is read again in every pack
+ROWS_AT_ONCE = 64  # of a softmax, so that what it writes stays in the cache
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,75 @@ class Likelihood:
 
     total: float
     tokens: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """How groups of requests are put to a model.
+
+    Attributes:
+        batches: Indices of groups that go through the model in one pass.
+        trunk: Tokens that all packed requests begin with; they are read once.
+    """
+
+    batches: tuple[tuple[int, ...], ...]
+    trunk: Trunk = field(default_factory=Trunk)
+
+
+def put_together(loaded: LoadedModel, groups: Sequence[Sequence[Request]], size: int) -> Together:
+    """Plan the passes of a task: packs where the model takes trees, padded batches elsewhere.
+
+    Args:
+        loaded: The model.
+        groups: Requests that stay together, such as the choices of an item.
+        size: Most requests in one pass; a larger group has a pass of its own.
+    """
+    vocabulary = vocabulary_size(loaded.model)
+    every = range(len(groups))
+    reach = 0 if obstacle(loaded.model) else span(loaded.model)
+    fits = [index for index in every if reach and len(grow(groups[index]).ids) <= reach]
+    padded = sorted({*every} - {*fits})
+    if reach and padded:
+        log.info(
+            "%d of %d items are padded, not packed: they have more than %d tokens, which is as far "
+            "as every layer of this model looks", len(padded), len(groups), reach,
+        )  # fmt: skip
+    device = next(loaded.model.parameters()).device.type
+    limits = Limits(
+        sequences=size,
+        tokens=PACK_TOKENS.get(device, PACK_TOKENS_ELSEWHERE),
+        rows=LOGITS_PER_PASS // vocabulary,
+        span=reach,
+    )
+    chosen = [groups[index] for index in fits]
+    packed, trunk = list(packs(chosen, limits)), Trunk()
+    if len(packed) > 1:
+        shared = shared_length([request for group in chosen for request in group])
+        if shared >= WORTH_A_TRUNK:
+            packed = list(packs(chosen, limits, shared))
+            trunk = Trunk(tuple(chosen[0][0].context[:shared]))
+    padded_batches = _group_batches([groups[index] for index in padded], size, vocabulary)
+    return Together(
+        (
+            *(tuple(fits[index] for index in batch) for batch in packed),
+            *(tuple(padded[index] for index in batch) for batch in padded_batches),
+        ),
+        trunk,
+    )
+
+
+def _group_batches(
+    groups: Sequence[Sequence[Request]], size: int, vocabulary: int
+) -> Iterator[list[int]]:
+    """Indices of groups whose requests are padded to one length."""
+    if not groups:
+        return
+    widest = max(map(len, groups))
+    merged = [
+        Request(group[0].context, max((request.continuation for request in group), key=len))
+        for group in groups
+    ]
+    yield from batches(merged, max(1, size // widest), vocabulary * widest)
 
 
 def batches(requests: Sequence[Request], size: int, vocabulary: int) -> Iterator[list[int]]:
@@ -54,12 +130,63 @@ def batches(requests: Sequence[Request], size: int, vocabulary: int) -> Iterator
         yield batch
 
 
-def log_likelihoods(loaded: LoadedModel, requests: Sequence[Request]) -> list[Likelihood]:
-    """Score requests in one forward pass.
+def log_likelihoods(
+    loaded: LoadedModel, requests: Sequence[Request], trunk: Trunk | None = None
+) -> list[Likelihood]:
+    """Score requests in one forward pass: as a tree where the model takes one, else padded.
+
+    Args:
+        loaded: The model.
+        requests: At least one.
+        trunk: Tokens that all requests begin with, from :func:`put_together`; read once for all
+            calls with the same trunk.
 
     Returns:
         One likelihood per request, in order.
     """
+    if obstacle(loaded.model) is None:
+        trunk = trunk or Trunk()
+        tree = grow(requests, len(trunk.ids))
+        if len(trunk.ids) + len(tree.ids) <= span(loaded.model):
+            return _packed(loaded.model, tree, trunk)
+    return _padded(loaded, requests)
+
+
+def _packed(model: Any, tree: Tree, trunk: Trunk) -> list[Likelihood]:
+    """Likelihoods of the requests of a tree."""
+    import torch
+
+    chosen = torch.zeros(len(tree.rows), dtype=torch.float64)
+    if tree.rows:
+        with torch.inference_mode():
+            logits = tree_logits(model, tree.ids, tree.ends, tree.depths, tree.reads, trunk)
+            chosen = _log_probabilities(logits, tree.rows, tree.targets)
+    parts = torch.split(chosen, tree.scored)
+    return [
+        Likelihood(float(part.sum()), scored)
+        for part, scored in zip(parts, tree.scored, strict=True)
+    ]
+
+
+def _log_probabilities(
+    logits: torch.Tensor, rows: Sequence[int], targets: Sequence[int]
+) -> torch.Tensor:
+    """Log-probabilities of some tokens, each at a row of logits; shape (tokens,), float64."""
+    import torch
+
+    places = torch.tensor(rows)
+    tokens = torch.tensor(targets)
+    chosen = torch.zeros(len(rows), dtype=torch.float64)
+    for start in range(0, len(logits), ROWS_AT_ONCE):
+        scores = torch.log_softmax(logits[start : start + ROWS_AT_ONCE].float(), dim=-1)
+        inside = (places >= start) & (places < start + ROWS_AT_ONCE)
+        picked = (places[inside] - start).to(scores.device), tokens[inside].to(scores.device)
+        chosen[inside] = scores[picked].cpu().double()
+    return chosen
+
+
+def _padded(loaded: LoadedModel, requests: Sequence[Request]) -> list[Likelihood]:
+    """Likelihoods of requests that are padded to one length."""
     import torch
 
     device = next(loaded.model.parameters()).device
@@ -85,10 +212,8 @@ def log_likelihoods(loaded: LoadedModel, requests: Sequence[Request]) -> list[Li
         chosen = scores.gather(-1, following.unsqueeze(-1)).squeeze(-1).cpu()
     results = []
     for row, request in enumerate(requests):
-        scored = len(request.continuation) - (0 if request.context else 1)
-        results.append(
-            Likelihood(float(chosen[row, chosen.shape[1] - scored :].double().sum()), scored)
-        )
+        own = chosen[row, chosen.shape[1] - request.scored :]
+        results.append(Likelihood(float(own.double().sum()), request.scored))
     return results
 
 

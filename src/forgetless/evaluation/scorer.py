@@ -19,11 +19,13 @@ from forgetless.evaluation.likelihood import (
     Request,
     batches,
     log_likelihoods,
+    put_together,
     vocabulary_size,
 )
 from forgetless.evaluation.result import ItemResult
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
+from forgetless.models.tree import Trunk
 from forgetless.tasks.matching import MATCHERS, READINGS, normalise
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
@@ -63,9 +65,15 @@ def score_task(
     prepared, failed = _prepare_all(task, renderer, context_length(loaded.model))
     if any(result.item not in done for result in failed):
         yield failed
-    for batch in _item_batches(prepared, batch_size, vocabulary_size(loaded.model)):
+    if task.config.score in MATCHERS:
+        passes, trunk = _generation_batches(loaded, prepared, batch_size), Trunk()
+    else:
+        together = put_together(loaded, [item.requests for item in prepared], batch_size)
+        passes, trunk = together.batches, together.trunk
+    for indices in passes:
+        batch = [prepared[index] for index in indices]
         if not all(item.row.id in done for item in batch):
-            yield _score_batch(loaded, task, renderer, batch)
+            yield _score_batch(loaded, task, renderer, batch, trunk)
 
 
 def unscorable(task: Task, tokenizer: Any, context: int) -> list[ItemResult]:
@@ -121,32 +129,23 @@ def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
     return _Prepared(row, renderer.prompt(row) if row.prompt else "", requests)
 
 
-def _item_batches(
-    prepared: Sequence[_Prepared], size: int, vocabulary: int
-) -> Iterator[list[_Prepared]]:
-    """Items grouped so that all requests of an item go through the model together."""
-    if not prepared:
-        return
-    widest = max(len(item.requests) for item in prepared)
-    merged = [
-        Request(
-            item.requests[0].context,
-            max((request.continuation for request in item.requests), key=len),
-        )
-        for item in prepared
-    ]
-    for batch in batches(merged, max(1, size // widest), vocabulary * widest):
-        yield [prepared[index] for index in batch]
+def _generation_batches(
+    loaded: LoadedModel, prepared: Sequence[_Prepared], size: int
+) -> tuple[tuple[int, ...], ...]:
+    """Indices of items whose prompts are continued together."""
+    prompts = [item.requests[0] for item in prepared]
+    return tuple(map(tuple, batches(prompts, max(1, size), vocabulary_size(loaded.model))))
 
 
 def _score_batch(
-    loaded: LoadedModel, task: Task, renderer: Renderer, batch: Sequence[_Prepared]
+    loaded: LoadedModel, task: Task, renderer: Renderer, batch: Sequence[_Prepared], trunk: Trunk
 ) -> list[ItemResult]:
     if task.config.score in GENERATED:
         prompts = [item.requests[0].context for item in batch]
         outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
         return [_generated(task, item, output) for item, output in zip(batch, outputs, strict=True)]
-    scored = iter(log_likelihoods(loaded, [r for item in batch for r in item.requests]))
+    asked = [request for item in batch for request in item.requests]
+    scored = iter(log_likelihoods(loaded, asked, trunk))
     results = []
     for item in batch:
         likelihoods = [next(scored) for _ in item.requests]

@@ -62,21 +62,26 @@ def logits_at(
     mask: torch.Tensor,
     positions: torch.Tensor,
     wanted: torch.Tensor,
+    cache: Any = None,
 ) -> torch.Tensor:
     """Next-token logits at some columns.
 
     Args:
         model: A causal language model of transformers or peft.
         ids: Token ids, shape (batch, length).
-        mask: Attention mask, shape (batch, length).
+        mask: Attention mask, shape (batch, length); or, where the model takes it, what is added to
+            the attention scores, shape (batch, 1, length, cached + length).
         positions: Position ids, shape (batch, length).
         wanted: Column indices, shape (k,), the same for every row.
+        cache: Keys and values of what stands before; those of ``ids`` are added to it.
 
     Returns:
         Logits, shape (batch, k, vocabulary); column ``wanted[i]`` predicts token ``wanted[i] + 1``.
     """
-    takes = _accepts(model)
-    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+    takes = accepts(model)
+    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": cache is not None}
+    if cache is not None:
+        inputs["past_key_values"] = cache
     if "position_ids" in takes:
         inputs["position_ids"] = positions
     if "logits_to_keep" in takes:
@@ -90,7 +95,7 @@ def last_hidden_states(
     model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
     """What the last layer gives the head, shape (batch, length, width); arguments as above."""
-    backbone = _innermost(model).base_model
+    backbone = innermost(model).base_model
     inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
     if "position_ids" in inspect.signature(backbone.forward).parameters:
         inputs["position_ids"] = positions
@@ -115,12 +120,12 @@ def context_length(model: Any) -> int:
     return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
 
 
-def _accepts(model: Any) -> set[str]:
+def accepts(model: Any) -> set[str]:
     """Names of the arguments that the innermost model's forward takes."""
-    return set(inspect.signature(_innermost(model).forward).parameters)
+    return set(inspect.signature(innermost(model).forward).parameters)
 
 
-def _innermost(model: Any) -> Any:
+def innermost(model: Any) -> Any:
     """The transformers model inside of what wraps it; adapters are inside of it."""
     inner = getattr(model, "module", model)
     return inner.get_base_model() if hasattr(inner, "get_base_model") else inner

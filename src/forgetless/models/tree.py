@@ -1,0 +1,188 @@
+"""A forward pass over a tree of tokens, for the models whose attention can be told who sees whom.
+
+Whether a model can is tried out on it, once: what it says of a small tree is compared with what it
+says of the branches one by one.  A list of architectures would be wrong tomorrow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from forgetless.models.forward import accepts, context_length, innermost, logits_at
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = {4: 1e-3, 2: 0.05}  # share of the logits' own spread, by bytes of a weight
+ENDLESS = 1 << 30
+
+
+@dataclass
+class Trunk:
+    """Tokens with which everything begins that is asked of a model.
+
+    Attributes:
+        ids: Token ids, shape (length,).
+    """
+
+    ids: Sequence[int] = ()
+    _read: Any = field(default=None, repr=False)
+
+    def cache(self, model: Any) -> Any:
+        """Keys and values of these tokens, of nothing else; none for no tokens."""
+        import torch
+        from transformers import DynamicCache
+
+        if not self.ids:
+            return None
+        if self._read is None:
+            self._read = DynamicCache()
+            device = next(model.parameters()).device
+            ids = torch.tensor([self.ids], device=device)
+            positions = torch.arange(len(self.ids), device=device).unsqueeze(0)
+            mask = torch.ones_like(ids)
+            logits_at(model, ids, mask, positions, positions[0, -1:], self._read)
+        else:
+            self._read.crop(len(self.ids) - self._read.get_seq_length())  # the pass before
+        return self._read
+
+
+def tree_logits(
+    model: Any,
+    ids: Sequence[int],
+    ends: Sequence[int],
+    depths: Sequence[int],
+    wanted: Sequence[int],
+    trunk: Trunk,
+) -> torch.Tensor:
+    """Next-token logits at some nodes of a forest that stands on a trunk.
+
+    Args:
+        model: A model without an :func:`obstacle`.
+        ids: Token ids in preorder, shape (nodes,).
+        ends: One past the last descendant of each node, shape (nodes,).
+        depths: Position of each node, the trunk's tokens counted, shape (nodes,).
+        wanted: Nodes, shape (k,).
+        trunk: What every node sees; read once.
+
+    Returns:
+        Logits, shape (k, vocabulary).
+    """
+    import torch
+
+    device = next(model.parameters()).device
+    nodes = torch.arange(len(ids))
+    # Node i is an ancestor of j, or j itself, where i <= j < ends[i].
+    seen = (nodes <= nodes[:, None]) & (nodes[:, None] < torch.tensor(ends))
+    dtype = innermost(model).dtype
+    mask = torch.zeros((len(ids), len(trunk.ids) + len(ids)), dtype=dtype)
+    mask[:, len(trunk.ids) :].masked_fill_(~seen, torch.finfo(dtype).min)
+    return logits_at(
+        model,
+        torch.tensor([ids], device=device),
+        mask[None, None].to(device),
+        torch.tensor([depths], device=device),
+        torch.tensor(wanted, device=device),
+        trunk.cache(model),
+    )[0]
+
+
+def span(model: Any) -> int:
+    """Most tokens of one tree, trunk included, in which everything sees all that its mask allows.
+
+    Behind a sliding window, a chunk, or a buffer of positions, a model looks away by itself; where
+    its angles change with the length, they must not change between a branch and its tree.
+    """
+    config = innermost(model).config.get_text_config()
+    limits = [
+        value
+        for name, value in config.to_dict().items()
+        if ("window" in name or "chunk" in name) and type(value) is int and value > 0
+    ]
+    limits += [
+        buffer.shape[-1]
+        for buffer in innermost(model).buffers()
+        if buffer.ndim >= 2 and buffer.shape[-1] == buffer.shape[-2]
+    ]
+    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    for rope in [scaling, *scaling.values()] if isinstance(scaling, dict) else []:
+        if isinstance(rope, dict) and rope.get("rope_type") in {"dynamic", "longrope"}:
+            limits.append(rope.get("original_max_position_embeddings") or context_length(model))
+    return min(limits, default=ENDLESS)
+
+
+_found: WeakKeyDictionary[Any, dict[Any, str | None]] = WeakKeyDictionary()
+
+
+def obstacle(model: Any) -> str | None:
+    """Why this model cannot be given a tree, in words; nothing if it can.
+
+    Tried out once for a model as it is (dtype, device, attention), and logged if it cannot.
+    """
+    inner = innermost(model)
+    attention = str(getattr(inner.config, "_attn_implementation", ""))
+    state = (inner.dtype, next(model.parameters()).device, attention, id(inner))
+    known = _found.setdefault(model, {})
+    if state not in known:
+        known[state] = reason = _obstacle(model, attention)
+        if reason is not None:
+            log.info("sequences are padded, not packed as a tree: %s", reason)
+    return known[state]
+
+
+def _obstacle(model: Any, attention: str) -> str | None:
+    if "position_ids" not in accepts(model):
+        return "the model takes no position of a token"
+    if getattr(innermost(model).config, "is_encoder_decoder", False):
+        return "the model has an encoder"
+    # These read a mask as something else; on a GPU the attempt alone can end the process.
+    if any(part in attention for part in ("flash", "flex", "paged")):
+        return f"{attention} takes no mask of its own for each token"
+    try:
+        error, spread = _probe(model)
+    except Exception as fault:  # whatever a model does that was not made for this
+        return f"{type(fault).__name__}: {str(fault).strip().splitlines()[:1]}"
+    if not error <= TOLERANCE.get(innermost(model).dtype.itemsize, 1e-3) * spread:
+        return f"a tree is read otherwise than its branches (by {error:.2g} of {spread:.2g})"
+    return None
+
+
+def _probe(model: Any) -> tuple[float, float]:
+    """Largest difference between a tree and its two branches, and the spread of their logits."""
+    import torch
+
+    device = next(model.parameters()).device
+    vocabulary = innermost(model).config.get_text_config().vocab_size
+    generator = torch.Generator().manual_seed(0)
+    # The lower half: special tokens of many models stand above it.
+    stem, left, right = torch.randint(vocabulary // 2, (3, 6), generator=generator).tolist()
+    with torch.inference_mode():
+        ids = torch.tensor([stem + left, stem + right], device=device)
+        positions = torch.arange(12, device=device)
+        alone = logits_at(
+            model, ids, torch.ones_like(ids), positions.expand(2, -1), positions
+        ).float()
+        expected = torch.cat([alone[0], alone[1, 6:]])
+        nodes, ends, depths = stem + left + right, [18] * 6 + [12] * 6 + [18] * 6, [*range(12)]
+        depths += range(6, 12)
+        trunk = Trunk(stem[:4])
+        worst = 0.0
+        for cut, base in ((0, Trunk()), (4, trunk), (4, trunk)):  # a cache must survive its use
+            found = tree_logits(
+                model,
+                nodes[cut:],
+                [end - cut for end in ends[cut:]],
+                depths[cut:],
+                range(18 - cut),
+                base,
+            ).float()
+            errors = (found - expected[cut:]).square().mean(-1).sqrt()
+            worst = max(worst, float(errors.max())) if errors.isfinite().all() else float("nan")
+        spread = (expected - expected.mean(0)).square().mean().sqrt()
+    return worst, float(spread)
