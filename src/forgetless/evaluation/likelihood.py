@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.evaluation.grading import Likelihood as Likelihood
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.models.load import LoadedModel
 
@@ -27,14 +28,6 @@ class Request:
 
     def __len__(self) -> int:
         return len(self.context) + len(self.continuation)
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """Sum of log-probabilities in nats, and the number of tokens it is over."""
-
-    total: float
-    tokens: int
 
 
 def batches(requests: Sequence[Request], size: int, vocabulary: int) -> Iterator[list[int]]:
