@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forgetless.evaluation.result import ItemResult
@@ -71,6 +71,40 @@ def score_choices(
             "acc_norm": float(by_character == gold),
             "nll": -totals[gold] / likelihoods[gold].tokens,
         },
+    )
+
+
+def score_picked(
+    task: Task,
+    row: Row,
+    prompt: str,
+    picked: int,
+    *,
+    output: str | None = None,
+    readings: Mapping[str, float] | None = None,
+) -> ItemResult:
+    """A choice that the model named.
+
+    Args:
+        task: Its task.
+        row: The item.
+        prompt: The prompt as the model saw it.
+        picked: Number of the choice.
+        output: What the model said; None: the choice itself.
+        readings: Further readings.
+    """
+    right = picked == row.gold
+    return ItemResult(
+        task=task.name,
+        item=row.id,
+        prompt=prompt,
+        gold=row.answer,
+        choices=row.choices,
+        output=row.choices[picked] if output is None else output,
+        answer=row.choices[picked],
+        score=float(right),
+        correct=right,
+        readings={"acc": float(right), **(readings or {})},
     )
 
 
