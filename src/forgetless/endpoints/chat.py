@@ -8,7 +8,7 @@ from typing import Any
 
 from forgetless.endpoints.client import Attempts, Client
 from forgetless.endpoints.config import EndpointConfig
-from forgetless.endpoints.echo import doubt
+from forgetless.endpoints.echo import TOPS, doubt, fewer
 from forgetless.endpoints.faults import WRONG_REQUEST, Refused
 from forgetless.endpoints.replies import Reply, Tokens, chat_reply
 from forgetless.errors import RunFailed
@@ -18,7 +18,6 @@ Message = dict[str, str]
 PROBE: Sequence[Message] = ({"role": "user", "content": "Answer with the letter A only."},)
 PROBE_TOKENS = 16
 REASONING_TOKENS = 4096
-TOPS = (20, 5)  # most servers give 20; some only 5
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ async def probe_chat(client: Client, config: EndpointConfig, retries: int) -> Ch
             elif "max_completion_tokens" in said and chat.limit == "max_tokens":
                 chat = replace(chat, limit="max_completion_tokens")
             elif "logprobs" in said and chat.tops:
-                fewer = next((tops for tops in TOPS if tops < chat.tops), 0)
-                chat = replace(chat, tops=fewer, why_no_tops=said)
+                chat = replace(chat, tops=fewer(chat.tops), why_no_tops=said)
             elif "temperature" in said and chat.greedy:
                 chat = replace(chat, greedy=False)
             elif "output limit" in said and tokens == PROBE_TOKENS:

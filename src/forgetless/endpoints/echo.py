@@ -21,7 +21,7 @@ from forgetless.evaluation.grading import Likelihood
 
 PROBES = ("The capital of France is", "One, two, three, four,")
 PROBE_TOKENS = 4
-TOPS = 5  # as many as OpenAI gives
+TOPS = (20, 5)  # likeliest tokens asked for; some servers give at most 5
 TOLERANCE = 1e-2  # nats; the same token on the same server, in one pass or step by step
 _CUT_CHARACTER = ("�", "bytes:")  # how servers write a token that is part of a character
 
@@ -62,16 +62,16 @@ def echo_body(model: str, text: str) -> dict[str, Any]:
 
 async def probe_completions(client: Client, config: EndpointConfig, retries: int) -> Completions:
     """Find out what ``/completions`` can do."""
-    model, found = config.model, Completions(True, TOPS, extra=config.extra)
+    model, found = config.model, Completions(True, TOPS[0], extra=config.extra)
     probes = list(PROBES)
     while probes:
-        asked = {"logprobs": TOPS} if found.tops else {}
+        asked = {"logprobs": found.tops} if found.tops else {}
         body = completion_body(model, probes[0], PROBE_TOKENS, **asked, **found.extra)
         try:
             reply = await client.post("/completions", body, Attempts(retries), text_reply)
         except RunFailed as fault:
             if "logprobs" in fault.message and found.tops:
-                found = replace(found, tops=0, why_not=fault.message)
+                found = replace(found, tops=fewer(found.tops), why_not=fault.message)
             elif found.extra and isinstance(fault, Refused) and fault.status in WRONG_REQUEST:
                 found = replace(found, extra={})
             else:
@@ -91,6 +91,11 @@ async def probe_completions(client: Client, config: EndpointConfig, retries: int
             why_not = fault.message
         return replace(found, echo=not why_not, why_not=why_not)
     return found
+
+
+def fewer(tops: int) -> int:
+    """The next smaller number of likeliest tokens to ask for; 0: none."""
+    return next((number for number in TOPS if number < tops), 0)
 
 
 def doubt(tokens: Tokens | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from forgetless.endpoints.chat import REASONING_TOKENS, Chat, Message
 from forgetless.endpoints.config import EndpointConfig
-from forgetless.endpoints.echo import TOPS, Completions, completion_body, echo_body
+from forgetless.endpoints.echo import Completions, completion_body, echo_body
 from forgetless.endpoints.letters import lettered
 from forgetless.errors import DataError, ModelError, UsageError
 from forgetless.tasks.render import Renderer, Style, as_messages, continuation, with_examples
@@ -219,8 +219,8 @@ def letter_body(item: Asked, way: Way, can: Abilities, config: EndpointConfig) -
     if way.chat:
         assert can.chat is not None
         return can.chat.body(config.model, item.messages, 1, tops=True)
-    extra = can.completions.extra
-    return completion_body(config.model, item.text, 1, logprobs=TOPS, **extra)
+    told = can.completions
+    return completion_body(config.model, item.text, 1, logprobs=told.tops, **told.extra)
 
 
 def answer_body(task: Task, item: Asked, way: Way, can: Abilities, config: EndpointConfig) -> Body:
