@@ -113,10 +113,10 @@ def test_endpoint_that_is_gone_ends_the_asking(serve: Serve, opened: Opened) -> 
     server = serve()
     subject = opened(server, retries=0)
     server.always = "reset"
-    found = []
+    task, found = questions(200), []
+    asking = subject.answer(task, task.test)
     with pytest.raises(RunFailed, match=f"{IN_A_ROW} items one after another failed") as raised:
-        for batch in subject.answer(task := questions(200), task.test):
-            found += batch
+        found += [result for batch in asking for result in batch]
     assert raised.value.fix is not None
     assert all(result.error for result in found)
     assert len(found) < IN_A_ROW + subject.config.concurrency
