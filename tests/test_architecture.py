@@ -31,7 +31,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "models", "methods", "training"),
         *("evaluation", "preparation", "runfolder"),
     },
+    "endpoints": {"errors", "plan", "storage", "tasks", "evaluation"},
     "auditing": {
+        "endpoints",
         *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
     },
     "sequence": {

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from forgetless.evaluation.grading import Likelihood as Likelihood
 from forgetless.evaluation.packing import Limits, Request, Tree, grow, packs, shared_length
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.models.load import LoadedModel
@@ -34,14 +35,6 @@ PACK_TOKENS = {"cpu": 384}
 PACK_TOKENS_ELSEWHERE = 4096
 WORTH_A_TRUNK = 16  # tokens; what is shorter is read again in every pack
 ROWS_AT_ONCE = 64  # of a softmax, so that what it writes stays in the cache
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """Sum of log-probabilities in nats, and the number of tokens it is over."""
-
-    total: float
-    tokens: int
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from forgetless.errors import DataError
+from forgetless.evaluation.grading import GENERATED
 from forgetless.evaluation.likelihood import Request, log_likelihoods
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
@@ -19,7 +20,6 @@ from forgetless.models.forward import context_length
 from forgetless.models.identity import template_hash, tokenizer_hash
 from forgetless.models.load import LoadedModel
 from forgetless.models.opening import Opening
-from forgetless.tasks.matching import MATCHERS
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
@@ -117,7 +117,7 @@ class LocalSubject:
         task, renderer = self._settled(task)
         with self.model() as loaded:
             for results in score_task(loaded, replace(task, test=rows), self._batch_size):
-                if task.config.score in MATCHERS:
+                if task.config.score in GENERATED:
                     by_id = {row.id: row for row in rows}
                     yield _with_gold_likelihood(loaded, renderer, by_id, results)
                 else:
@@ -145,7 +145,7 @@ def _with_gold_likelihood(
     requests: dict[str, Request] = {}
     for result in results:
         row = rows[result.item]
-        if result.error is not None or not row.answer:
+        if result.error is not None or row.rules or not row.answer:  # with rules nothing is gold
             continue
         request = Request(renderer.prompt_ids(row), renderer.continuation_ids(row, row.answer))
         if request.continuation and len(request) <= room:
@@ -170,7 +170,7 @@ def _tokens(task: Task, renderer: Renderer, row: Row) -> list[Any]:
 
 
 def _generation(task: Task, renderer: Renderer) -> list[Any]:
-    if task.config.score not in MATCHERS:
+    if task.config.score not in GENERATED:
         return []
     return ["greedy", task.config.max_new_tokens, renderer.stop_ids()]
 

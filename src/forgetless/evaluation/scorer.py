@@ -7,15 +7,21 @@ reason; it is never a score.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from forgetless.errors import DataError
 from forgetless.evaluation.generation import generate
+from forgetless.evaluation.grading import (
+    GENERATED,
+    NOT_A_NUMBER,
+    failure,
+    score_choices,
+    score_generated,
+    score_text,
+)
 from forgetless.evaluation.likelihood import (
-    Likelihood,
     Request,
     batches,
     log_likelihoods,
@@ -26,15 +32,12 @@ from forgetless.evaluation.result import ItemResult
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
-from forgetless.tasks.matching import MATCHERS, READINGS, normalise
+from forgetless.tasks.matching import MATCHERS
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
-from forgetless.tasks.rules import check
 from forgetless.tasks.task import Task
 
 ASK_TOKENS = 64
-GENERATED = frozenset({*MATCHERS, "rules"})  # scorers of what a model writes
-NOT_A_NUMBER = "the model's likelihood is not a number"
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,12 @@ def _prepare_all(
         try:
             item = _prepare(renderer, row, task.config.score)
         except DataError as error:
-            failed.append(_failure(task, row, "", error.message))
+            failed.append(failure(task, row, "", error.message))
             continue
         length = max(map(len, item.requests)) + reserve
         if length > context:
             reason = f"{length} tokens are more than the model's context of {context}"
-            failed.append(_failure(task, row, item.prompt, reason))
+            failed.append(failure(task, row, item.prompt, reason))
         else:
             prepared.append(item)
     return prepared, failed
@@ -143,89 +146,17 @@ def _score_batch(
     if task.config.score in GENERATED:
         prompts = [item.requests[0].context for item in batch]
         outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
-        return [_generated(task, item, output) for item, output in zip(batch, outputs, strict=True)]
+        return [
+            score_generated(task, item.row, item.prompt, output)
+            for item, output in zip(batch, outputs, strict=True)
+        ]
     asked = [request for item in batch for request in item.requests]
     scored = iter(log_likelihoods(loaded, asked, trunk))
     results = []
     for item in batch:
         likelihoods = [next(scored) for _ in item.requests]
         if task.config.score == "multiple_choice":
-            results.append(_chosen(task, item, likelihoods))
+            results.append(score_choices(task, item.row, item.prompt, likelihoods))
         else:
-            results.append(_likely(task, item, likelihoods[0]))
+            results.append(score_text(task, item.row, item.prompt, likelihoods[0]))
     return results
-
-
-def _generated(task: Task, item: _Prepared, output: str | None) -> ItemResult:
-    if output is None:
-        return _failure(task, item.row, item.prompt, NOT_A_NUMBER)
-    if task.config.score == "rules":
-        readings = check(item.row.rules, output).readings
-        score = readings["strict"]
-    else:
-        golds = (item.row.answer, *item.row.aliases)
-        names = dict.fromkeys((*READINGS, task.config.score))
-        readings = {name: MATCHERS[name](output, golds) for name in names}
-        score = readings[task.config.score]
-    return ItemResult(
-        task=task.name,
-        item=item.row.id,
-        prompt=item.prompt,
-        gold=item.row.answer,
-        output=output,
-        answer=normalise(output),
-        score=score,
-        correct=None if task.config.score == "token_f1" else score == 1.0,
-        readings=readings,
-    )
-
-
-def _chosen(task: Task, item: _Prepared, likelihoods: Sequence[Likelihood]) -> ItemResult:
-    """The likeliest choice by sum and per character; both are kept, the plan says which counts.
-
-    Ties go to the first, as in NumPy's argmax and so in lm-evaluation-harness.
-    """
-    row, gold = item.row, item.row.gold
-    totals = [likelihood.total for likelihood in likelihoods]
-    if not all(map(math.isfinite, totals)):
-        return _failure(task, row, item.prompt, NOT_A_NUMBER)
-    per_character = [total / len(choice) for total, choice in zip(totals, row.choices, strict=True)]
-    by_sum, by_character = totals.index(max(totals)), per_character.index(max(per_character))
-    picked = by_character if task.config.normalise else by_sum
-    return ItemResult(
-        task=task.name,
-        item=row.id,
-        prompt=item.prompt,
-        gold=row.answer,
-        choices=row.choices,
-        output=row.choices[picked],
-        answer=row.choices[picked],
-        score=float(picked == gold),
-        correct=picked == gold,
-        readings={
-            "acc": float(by_sum == gold),
-            "acc_norm": float(by_character == gold),
-            "nll": -totals[gold] / likelihoods[gold].tokens,
-        },
-    )
-
-
-def _likely(task: Task, item: _Prepared, likelihood: Likelihood) -> ItemResult:
-    per_token = likelihood.total / likelihood.tokens
-    if not math.isfinite(per_token):
-        return _failure(task, item.row, item.prompt, NOT_A_NUMBER)
-    return ItemResult(
-        task=task.name,
-        item=item.row.id,
-        prompt=item.prompt,
-        gold=item.row.answer,
-        score=per_token,
-        readings={"nll": -per_token, "tokens": float(likelihood.tokens)},
-    )
-
-
-def _failure(task: Task, row: Row, prompt: str, reason: str) -> ItemResult:
-    return ItemResult(
-        task=task.name, item=row.id, prompt=prompt, gold=row.answer,
-        choices=row.choices or None, error=reason,
-    )  # fmt: skip

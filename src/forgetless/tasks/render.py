@@ -70,17 +70,12 @@ class Renderer:
     def prompt(self, row: Row) -> str:
         """The text before the answer of a test item, worked examples included."""
         if self.style == "chat":
-            examples = [
-                turn
-                for shot in self.shots
-                for turn in (*shot.prompt, Turn("assistant", shot.answer))
-            ]
-            turns = [*examples, *row.prompt]
+            turns = with_examples(row, self.shots)
             before = self._chat(turns, ask=True)
             if not self._frame[0]:
                 return before
             return self._opened(before, self._chat([*turns, Turn("assistant", row.answer)]))
-        examples_text = [_plain(shot) + _space(shot) + shot.answer for shot in self.shots]
+        examples_text = [_plain(shot) + continuation(shot, shot.answer) for shot in self.shots]
         return "\n\n".join([*examples_text, _plain(row)])
 
     def prompt_ids(self, row: Row) -> list[int]:
@@ -100,7 +95,7 @@ class Renderer:
         """
         if self.style == "chat" or not row.prompt:
             return self._tokens(answer, start=not row.prompt)
-        prompt, text = _plain(row), _space(row, answer) + answer
+        prompt, text = _plain(row), continuation(row, answer)
         alone, whole = self._tokens(prompt, start=True), self._tokens(prompt + text, start=True)
         if len(whole) > len(alone) and whole[: len(alone)] == alone:
             return whole[len(alone) :]
@@ -179,9 +174,7 @@ class Renderer:
         return head[len(before) :] if head.startswith(before) else "", closing if head else ""
 
     def _chat(self, turns: Sequence[Turn], *, ask: bool = False) -> str:
-        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        if self.system is not None and (not messages or messages[0]["role"] != "system"):
-            messages.insert(0, {"role": "system", "content": self.system})
+        messages = as_messages(turns, self.system)
         try:
             text = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=ask
@@ -231,6 +224,20 @@ class Renderer:
         return Encoded(ids, learned)
 
 
+def with_examples(row: Row, shots: Sequence[Row]) -> list[Turn]:
+    """The turns before the answer of a test item, worked examples first."""
+    examples = [turn for shot in shots for turn in (*shot.prompt, Turn("assistant", shot.answer))]
+    return [*examples, *row.prompt]
+
+
+def as_messages(turns: Sequence[Turn], system: str | None) -> list[dict[str, str]]:
+    """A conversation as chat messages, under a system turn if it brings none of its own."""
+    messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+    if system is not None and (not messages or messages[0]["role"] != "system"):
+        messages.insert(0, {"role": "system", "content": system})
+    return messages
+
+
 def _answers(turns: Sequence[Turn]) -> list[int]:
     """Positions of the assistant turns that answer a user."""
     first = next((number for number, turn in enumerate(turns) if turn.role == "user"), len(turns))
@@ -243,7 +250,6 @@ def _plain(row: Row) -> str:
     return f"Question: {text}\nAnswer:" if text.rstrip().endswith("?") else text
 
 
-def _space(row: Row, answer: str | None = None) -> str:
-    """One space between prompt and answer, unless either brings white space."""
-    answer = row.answer if answer is None else answer
-    return "" if _plain(row)[-1:].isspace() or answer[:1].isspace() else " "
+def continuation(row: Row, answer: str) -> str:
+    """An answer as it follows a plain prompt: after one space, unless either brings white space."""
+    return answer if _plain(row)[-1:].isspace() or answer[:1].isspace() else " " + answer

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+
+import pytest
+
+from forgetless.endpoints import EndpointConfig
+from forgetless.endpoints.key import Key
+from forgetless.errors import UsageError
+from tests.endpoints.build import Opened, answers, questions
+from tests.endpoints.conftest import Serve
+
+SECRET = "sk-very/secret+key"
+
+
+def test_key_is_sent_and_shown_nowhere(
+    serve: Serve, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = serve(key=SECRET, say=lambda asked: f"the key is {SECRET}")
+    subject = opened(server, key=SECRET)
+    task = questions(2)
+    results = answers(subject, task)
+    echoing = {"error": {"message": f"Bearer {SECRET} is no good"}}
+    server.respond = lambda *_: (400, echoing)
+    results |= {"bad": answers(subject, questions(1))["q0"]}
+    assert server.headers["Authorization"] == f"Bearer {SECRET}"
+    shown = [
+        *(result.to_line() for result in results.values()), repr(subject), repr(subject._client),
+        repr(subject._key), str(dict(subject.details())), str(subject.notes()),
+        subject.identity(), str(subject.conditions(task)), caplog.text, repr(subject.config),
+    ]  # fmt: skip
+    assert not [text for text in shown if SECRET in text or json.dumps(SECRET)[1:-1] in text]
+    assert results["q0"].output == "the key is [key]"
+    assert results["bad"].error == "the server refused (HTTP 400): Bearer [key] is no good"
+
+
+def test_wrong_key_is_not_in_the_message_that_refuses_it(serve: Serve, opened: Opened) -> None:
+    with pytest.raises(UsageError, match=r"check that the key in \$OPENAI_API_KEY") as raised:
+        opened(serve(key="another-one"), key=SECRET)
+    assert SECRET not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_key_escaped_in_json_is_taken_out() -> None:
+    assert Key(SECRET).redact(r"x sk-very\/secret+key x") == "x [key] x"
+
+
+def test_placeholder_keys_are_words_that_stay() -> None:
+    assert Key("EMPTY").redact("EMPTY handed") == "EMPTY handed"
+
+
+def test_key_is_not_pickled() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(Key(SECRET))
+
+
+def test_key_with_a_line_break_is_refused_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-one\nsk-two")
+    with pytest.raises(UsageError, match=r"\$MY_KEY holds white space") as raised:
+        Key.from_environment("MY_KEY")
+    assert "sk-" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["http://u:sk-x@h/v1", "http://h/v1?key=sk-x"])
+def test_address_with_a_key_in_it_is_refused_unseen(address: str) -> None:
+    with pytest.raises(UsageError, match="no key may be in it") as raised:
+        EndpointConfig.named("openai:m", address)
+    assert "sk-x" not in str(raised.value)
