@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions
@@ -97,3 +99,10 @@ def files_hash(files: Iterable[Path]) -> str:
         with file.open("rb") as opened:
             digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
     return text_hash("\n".join(sorted(digests)))
+
+
+def briefly(value: Any) -> str:
+    """A setting as text, short enough for a message; functions without their address."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    text = re.sub(r" at 0x[0-9a-f]+", "", text)
+    return text if len(text) <= 60 else f"{text[:30]}… ({text_hash(text)[:8]})"

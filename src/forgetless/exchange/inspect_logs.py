@@ -1,33 +1,26 @@
 """Logs of inspect_ai, in both of its formats: ``.eval`` (a zip archive) and ``.json``.
 
-Source: inspect_ai 0.3, ``log/_log.py`` and ``log/_recorders/eval.py``.  New archives are compressed
-with zstandard, which the zip archives of Python 3.11 do not know; pyarrow, which is always there
-with ``datasets``, does.
+Source: inspect_ai 0.3, ``log/_log.py`` and ``log/_recorders/eval.py``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from forgetless.errors import DataError, NotMeasured
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions
-from forgetless.exchange.imported import Imported, ImportedTask, files_hash, text_hash
-from forgetless.exchange.json_files import AGAIN, parse_object, part, read_object
+from forgetless.exchange.imported import Imported, ImportedTask, briefly, files_hash, text_hash
+from forgetless.exchange.inspect_files import log_files, looks_like_a_log, read_header, read_samples
+from forgetless.exchange.json_files import AGAIN, part
 
 SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Correct, partial, incorrect, no answer; as inspect's own ``value_to_float`` reads them."""
-
-_ZSTANDARD = 93
-_LOCAL_HEADER = struct.Struct("<26xHH")  # of a member: the lengths of its name and extra field
 
 
 @dataclass(frozen=True)
@@ -52,9 +45,8 @@ class _Log:
 def has_inspect_logs(path: Path) -> bool:
     """Whether a path is a log of inspect, or a folder that holds some."""
     if path.is_file():
-        return path.suffix == ".eval" or (path.suffix == ".json" and _looks_like_a_log(path))
-    files = path.glob("*.json")
-    return any(path.glob("*.eval")) or any(map(_looks_like_a_log, files))
+        return path.suffix == ".eval" or (path.suffix == ".json" and looks_like_a_log(path))
+    return bool(log_files(path))
 
 
 def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Imported:
@@ -71,7 +63,7 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
     Raises:
         DataError: if the logs are of several models, none is finished, or one is malformed.
     """
-    logs = [_Log(file, _header(file)) for file in _files(path)]
+    logs = [_Log(file, read_header(file)) for file in log_files(path)]
     newest: dict[str, _Log] = {}
     notes: list[str] = []
     for log in sorted(logs, key=lambda log: log.created):
@@ -120,86 +112,8 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
     )
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted([*path.glob("*.eval"), *filter(_looks_like_a_log, path.glob("*.json"))])
-
-
-def _looks_like_a_log(file: Path) -> bool:
-    """Whether a JSON file begins as inspect's logs do; whole logs may be large."""
-    with file.open("rb") as opened:
-        start = opened.read(4096)
-    return b'"version"' in start and b'"eval"' in start and b'"status"' in start
-
-
-def _header(file: Path) -> Mapping[str, Any]:
-    if file.suffix != ".eval":
-        return read_object(file)
-    with _archive(file) as archive:
-        if "header.json" not in archive.namelist():  # it is written when the run ends
-            start = _member(archive, file, "_journal/start.json")
-            return {**start, "status": "started"}
-        return _member(archive, file, "header.json")
-
-
-def _samples(log: _Log) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every sample after the place where it stands."""
-    if log.file.suffix != ".eval":
-        found = part(log.header, "samples", list, str(log.file))
-        yield from ((f"{log.file}: sample {n}", one) for n, one in enumerate(found, start=1))
-        return
-    with _archive(log.file) as archive:
-        for name in archive.namelist():
-            if name.startswith("samples/") and name.endswith(".json"):
-                yield f"{log.file}: {name}", _member(archive, log.file, name)
-
-
-def _archive(file: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{file}: cannot be read as a zip archive: {error}", fix=AGAIN) from None
-
-
-def _member(archive: zipfile.ZipFile, file: Path, name: str) -> Mapping[str, Any]:
-    place = f"{file}: {name}"
-    try:
-        info = archive.getinfo(name)
-        content = (
-            _zstandard(archive, info) if info.compress_type == _ZSTANDARD else archive.read(info)
-        )
-    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, EOFError, ValueError) as error:
-        raise DataError(f"{place}: cannot be unpacked: {error}", fix=AGAIN) from None
-    return parse_object(content, place)
-
-
-def _zstandard(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """A member compressed with zstandard, checked as zipfile would.
-
-    Raises:
-        ValueError: if it is not what the archive's directory says.
-    """
-    import pyarrow
-
-    stream = archive.fp
-    assert stream is not None
-    stream.seek(info.header_offset)
-    header = stream.read(_LOCAL_HEADER.size)
-    if len(header) < _LOCAL_HEADER.size:
-        raise ValueError("the file ends too early")
-    name, extra = _LOCAL_HEADER.unpack(header)
-    stream.seek(name + extra, 1)
-    packed = stream.read(info.compress_size)
-    with pyarrow.input_stream(pyarrow.BufferReader(packed), compression="zstd") as unpacked:
-        content = bytes(unpacked.read())
-    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
-        raise ValueError("its checksum is wrong")
-    return content
-
-
 def _task(log: _Log, wanted: str | None) -> ImportedTask:
-    samples = list(_samples(log))
+    samples = list(read_samples(log.file, log.header))
     expected = (log.header.get("results") or {}).get("total_samples")
     if not samples:
         raise DataError(f"{log.file}: no samples", fix="run inspect without  --no-log-samples")
@@ -302,17 +216,15 @@ def _item(
     error = sample.get("error")
     if error or scorer not in readings:
         message = str((error or {}).get("message", "")) or f"{scorer} gave no score"
-        return ItemResult(**{**vars(told), "error": message.splitlines()[0]})
+        return replace(told, error=message.splitlines()[0])
     score = readings[scorer]
-    return ItemResult(
-        **{
-            **vars(told),
-            "output": None if output is None else str(output),
-            "answer": None if answer is None else str(answer),
-            "score": score,
-            "correct": score == 1.0 if score in (0.0, 1.0) else None,
-            "readings": readings,
-        }
+    return replace(
+        told,
+        output=None if output is None else str(output),
+        answer=None if answer is None else str(answer),
+        score=score,
+        correct=score == 1.0 if score in (0.0, 1.0) else None,
+        readings=readings,
     )
 
 
@@ -354,7 +266,7 @@ def _conditions(log: _Log, scorer: str) -> dict[str, str]:
         "scorer": scorer,
         "scorer options": scorers.get(scorer) or {},
     }
-    return {name: _told(value) for name, value in found.items()}
+    return {name: briefly(value) for name, value in found.items()}
 
 
 def _generation(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -362,8 +274,3 @@ def _generation(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
     passing = {"max_retries", "timeout", "attempt_timeout", "max_connections", "batch", "cache"}
     given = evaluation.get("model_generate_config") or {}
     return {name: value for name, value in given.items() if name not in passing}
-
-
-def _told(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text if len(text) <= 120 else f"{text[:60]}… ({text_hash(text)[:8]})"

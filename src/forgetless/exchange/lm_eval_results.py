@@ -5,7 +5,6 @@ Source: lm-evaluation-harness 0.4.13, ``loggers/evaluation_tracker.py`` and ``re
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import DataError, NotMeasured
-from forgetless.exchange.imported import Imported, ImportedTask, files_hash, text_hash
+from forgetless.exchange.imported import Imported, ImportedTask, briefly, files_hash
 from forgetless.exchange.json_files import AGAIN, part, read_lines, read_object
 from forgetless.exchange.lm_eval_samples import About, imported_task
 
@@ -209,25 +208,18 @@ def run_conditions(name: str, header: Mapping[str, Any]) -> dict[str, str]:
         "chat template": str(template),
     }
     if config.get("output_type") == "generate_until":
-        parts["generation settings of the run"] = _told(settings.get("gen_kwargs"))
+        parts["generation settings of the run"] = briefly(settings.get("gen_kwargs"))
     if template is not None:
         parts["worked examples as chat turns"] = str(header.get("fewshot_as_multiturn"))
     if shots:
         parts["seed of the worked examples"] = str(settings.get("fewshot_seed"))
     parts |= {
-        f"task setting {key}": _told(value)
+        f"task setting {key}": briefly(value)
         for key, value in sorted(config.items())
         if key not in _NOT_ASKED and value not in (None, "", [], {})
     }
     kept = config.get("metadata", {}) if isinstance(config.get("metadata"), Mapping) else {}
     return parts | {str(k): str(v) for k, v in kept.get("conditions", {}).items()}
-
-
-def _told(value: Any) -> str:
-    """A setting as text, short enough for a message; functions without their address."""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
-    text = re.sub(r" at 0x[0-9a-f]+", "", text)
-    return text if len(text) <= 60 else f"{text[:30]}… ({text_hash(text)[:8]})"
 
 
 def _groups(name: str, children: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
