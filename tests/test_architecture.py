@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
     },
+    "exchange": {"errors", "storage", "tasks", "models", "evaluation", "metrics"},
     "sequence": {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),

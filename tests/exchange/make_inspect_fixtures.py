@@ -81,7 +81,7 @@ def run(
         )
         (written,) = Path(folder).glob("*.eval")
         found = log.read_eval_log(str(written))
-    found.eval.model_args = {}
+    found.eval.model_args, found.eval.revision = {}, None
     for sample in found.samples:
         sample.events, sample.messages, sample.attachments = [], [], {}
         sample.events_data = None

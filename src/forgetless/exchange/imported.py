@@ -29,8 +29,8 @@ class ImportedTask:
         scorer: ``multiple_choice``, or the metric that scores its answers.
         items: Its items, each known by its content; an item without a usable score has an error.
         conditions: How it was put to the model; two runs are comparable if these are equal.
-        prints: Item to the hashes of what must be the same on both sides, such as ``prompt`` and
-            ``target``.
+        prints: Item to the hashes of what must be the same on both sides, such as ``prompts``
+            and ``targets``.
         groups: Item to its group, where items are not independent: the epochs of one sample.
         part_of: Names of the groups of tasks that it belongs to, the innermost first.
         warnings: What the user should know about it.

@@ -129,13 +129,13 @@ def _task(log: _Log, wanted: str | None) -> ImportedTask:
         if "id" not in sample or "input" not in sample:
             raise DataError(f"{place}: no id or no input, needed both", fix=AGAIN)
         epoch = sample.get("epoch", 1)
-        key = f"{sample['id']}/{epoch}" if several else str(sample["id"])
+        key = str(sample["id"]) if epoch == 1 else f"{sample['id']} (epoch {epoch})"
         if key in items:
             raise DataError(f"{place}: sample {key!r} stands there twice", fix=AGAIN)
         items[key] = _item(log.task, key, sample, scorer, others)
         prints[key] = {
-            "prompt": _hashed(sample["input"]),
-            "target": _hashed(sample.get("target")),
+            "prompts": _hashed(sample["input"]),
+            "targets": _hashed(sample.get("target")),
             "choices": _hashed(sample.get("choices")),
         }
         if several:

@@ -155,8 +155,8 @@ def _hash(sample: Mapping[str, Any], what: str) -> str:
 def _prints(sample: Mapping[str, Any]) -> dict[str, str]:
     asked = json.dumps(arguments(sample), sort_keys=True, default=str)
     return {
-        "prompt": _hash(sample, "prompt"),
-        "target": _hash(sample, "target"),
+        "prompts": _hash(sample, "prompt"),
+        "targets": _hash(sample, "target"),
         "choices or generation settings": text_hash(asked),
     }
 
