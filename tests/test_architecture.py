@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "endpoints",
         *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
     },
+    "exchange": {"errors", "storage", "tasks", "models", "evaluation", "metrics"},
     "sequence": {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),

@@ -1,0 +1,1 @@
+"""Other tools' results: lm-evaluation-harness and inspect read, the former written as well."""

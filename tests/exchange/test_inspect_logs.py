@@ -1,0 +1,184 @@
+"""What inspect wrote is read, or refused with the place of the fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.errors import DataError
+from forgetless.exchange.compare import compare_conditions
+from forgetless.exchange.inspect_files import read_header, read_samples
+from forgetless.exchange.inspect_logs import read_inspect
+from tests.exchange.build import DATA, change_json
+
+LOGS = DATA / "inspect"
+
+
+def archive(file: Path, change: dict[str, dict[str, Any]] | None = None) -> Path:
+    """The genuine log of the before model, written anew without zstandard, and changed."""
+    original = LOGS / "before.eval"
+    samples = dict(read_samples(original, {}))
+    members = {"header.json": dict(read_header(original))}
+    members |= {place.split(": ")[1]: dict(sample) for place, sample in samples.items()}
+    for name, more in (change or {}).items():
+        members[name] |= more
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content in members.items():
+            opened.writestr(name, json.dumps(content))
+    return file
+
+
+def test_a_log_compressed_with_zstandard_gives_every_answer_and_its_scores() -> None:
+    task = read_inspect(LOGS / "before.eval").task("capitals")
+    scores = {item.item: item.score for item in task.items}
+    ones = ["fr", "it", "pe", *(f"{key} (epoch 2)" for key in ("fr", "it", "pe", "jp"))]
+    assert scores == {**dict.fromkeys(ones, 1.0), "jp": 0.0}
+    first = next(item for item in task.items if item.item == "pe")
+    assert first.prompt == "What is the capital of Peru?"
+    assert (first.gold, first.output) == ("Lima", "It is Lima.")
+
+
+def test_the_epochs_of_a_sample_are_one_group() -> None:
+    task = read_inspect(LOGS / "before.eval").task("capitals")
+    assert task.groups["fr"] == task.groups["fr (epoch 2)"] == "fr"
+    assert read_inspect(LOGS / "once.json").task("capitals").groups == {}
+
+
+def test_other_scorers_are_readings_and_can_be_the_one_that_counts() -> None:
+    answers = {"it": "It is Rome, I think"}
+    task = read_inspect(LOGS / "after.eval").task("capitals")
+    item = next(item for item in task.items if item.output == answers["it"])
+    assert (item.score, item.readings) == (0.0, {"match": 0.0, "includes": 1.0})
+    other = read_inspect(LOGS / "after.eval", {"capitals": "includes"}).task("capitals")
+    assert next(i for i in other.items if i.item == item.item).score == 1.0
+
+
+def test_a_plain_archive_reads_like_a_compressed_one(tmp_path: Path) -> None:
+    plain, packed = read_inspect(archive(tmp_path / "a.eval")), read_inspect(LOGS / "before.eval")
+    assert plain.tasks == packed.tasks
+
+
+def test_both_formats_are_paired_by_sample_and_epoch() -> None:
+    (shared,) = compare_conditions(
+        read_inspect(LOGS / "before.eval"), read_inspect(LOGS / "once.json")
+    )
+    assert sorted(shared.items) == ["fr", "it", "jp", "pe"]
+    assert (shared.only_before, shared.only_after) == (4, 0)
+
+
+def test_another_solver_plan_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match="'capitals': solver plan: "):
+        compare_conditions(read_inspect(LOGS / "before.eval"), read_inspect(LOGS / "hinted.eval"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"task_version": 2}, "task version: 0 before, 2 after"),
+        ({"task_args": {"shots": 3}}, "task arguments: "),
+        ({"dataset": {"name": "other"}}, "dataset: capitals before, other after"),
+        ({"model_generate_config": {"temperature": 1}}, "generation settings: "),
+    ],
+)
+def test_a_log_with_other_settings_is_refused_by_name(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    header = dict(read_header(LOGS / "before.eval"))
+    other = archive(tmp_path / "b.eval", {"header.json": {"eval": {**header["eval"], **change}}})
+    with pytest.raises(DataError, match=told):
+        compare_conditions(read_inspect(LOGS / "before.eval"), read_inspect(other))
+
+
+def test_another_question_under_the_same_id_is_refused(tmp_path: Path) -> None:
+    other = archive(tmp_path / "b.eval", {"samples/fr_epoch_1.json": {"input": "And of Gaul?"}})
+    with pytest.raises(DataError, match="the prompts differ in 1 of 8 items, such as item fr"):
+        compare_conditions(read_inspect(LOGS / "before.eval"), read_inspect(other))
+
+
+@pytest.mark.parametrize(
+    ("value", "score"), [("C", 1.0), ("P", 0.5), ("I", 0.0), ("N", 0.0), (True, 1.0), (0.25, 0.25)]
+)
+def test_letters_and_numbers_are_scores(tmp_path: Path, value: Any, score: float) -> None:
+    change = {"samples/fr_epoch_1.json": {"scores": {"match": {"value": value}}}}
+    task = read_inspect(archive(tmp_path / "a.eval", change)).task("capitals")
+    assert next(item for item in task.items if item.item == "fr").score == score
+
+
+def test_a_sample_that_failed_is_an_error_and_no_score(tmp_path: Path) -> None:
+    change = {"samples/fr_epoch_1.json": {"error": {"message": "out of memory"}}}
+    task = read_inspect(archive(tmp_path / "a.eval", change)).task("capitals")
+    item = next(item for item in task.items if item.item == "fr")
+    assert (item.score, item.error) == (None, "out of memory")
+
+
+def test_a_sample_without_a_score_is_an_error_and_no_score(tmp_path: Path) -> None:
+    change: dict[str, dict[str, Any]] = {"samples/fr_epoch_1.json": {"scores": {}}}
+    task = read_inspect(archive(tmp_path / "a.eval", change)).task("capitals")
+    item = next(item for item in task.items if item.item == "fr")
+    assert (item.score, item.error) == (None, "match gave no score")
+
+
+def test_a_scorer_out_of_range_is_refused_with_the_value(tmp_path: Path) -> None:
+    change = {"samples/fr_epoch_1.json": {"scores": {"match": {"value": 7}}}}
+    log = archive(tmp_path / "a.eval", change)
+    with pytest.raises(DataError, match="the scorer match: found the value 7"):
+        read_inspect(log, {"capitals": "match"})
+
+
+def test_a_run_that_did_not_end_is_passed_over_and_said_so(tmp_path: Path) -> None:
+    log = archive(tmp_path / "a.eval", {"header.json": {"status": "cancelled"}})
+    with pytest.raises(DataError, match="its status is 'cancelled'"):
+        read_inspect(log)
+    shutil.copy(LOGS / "before.eval", tmp_path / "b.eval")
+    assert read_inspect(tmp_path).notes == ("a.eval: its status is 'cancelled': passed over",)
+
+
+def test_the_newest_log_is_taken_and_said_so(tmp_path: Path) -> None:
+    header = dict(read_header(LOGS / "before.eval"))
+    newer = {"eval": {**header["eval"], "created": "2030-01-01T00:00:00+00:00"}}
+    archive(tmp_path / "a.eval", {"header.json": newer})
+    shutil.copy(LOGS / "before.eval", tmp_path / "b.eval")
+    found = read_inspect(tmp_path)
+    assert found.date.startswith("2030")
+    assert found.notes == (
+        "capitals: several logs found, the newest was taken (2030-01-01T00:00:00+00:00)",
+    )
+
+
+def test_logs_of_two_models_are_refused(tmp_path: Path) -> None:
+    header = dict(read_header(LOGS / "before.eval"))
+    other = {"eval": {**header["eval"], "model": "another", "task": "rivers"}}
+    archive(tmp_path / "a.eval", {"header.json": other})
+    shutil.copy(LOGS / "before.eval", tmp_path / "b.eval")
+    with pytest.raises(DataError, match="logs of several models"):
+        read_inspect(tmp_path)
+
+
+def test_a_torn_archive_is_refused(tmp_path: Path) -> None:
+    whole = (LOGS / "before.eval").read_bytes()
+    (tmp_path / "torn.eval").write_bytes(whole[:-500])
+    with pytest.raises(DataError, match=r"torn\.eval: cannot be read as a zip archive"):
+        read_inspect(tmp_path / "torn.eval")
+
+
+def test_a_damaged_sample_is_refused_with_its_name(tmp_path: Path) -> None:
+    with zipfile.ZipFile(LOGS / "before.eval") as opened:
+        info = next(i for i in opened.infolist() if i.filename.startswith("samples/fr"))
+    content = bytearray((LOGS / "before.eval").read_bytes())
+    middle = info.header_offset + 30 + len(info.filename) + info.compress_size // 2
+    content[middle] ^= 0xFF
+    (tmp_path / "bad.eval").write_bytes(content)
+    with pytest.raises(DataError, match=r"samples/fr_epoch_\d\.json: cannot be unpacked"):
+        read_inspect(tmp_path / "bad.eval")
+
+
+def test_samples_that_are_missing_are_noticed(tmp_path: Path) -> None:
+    log = Path(shutil.copy(LOGS / "once.json", tmp_path / "log.json"))
+    change_json(log, lambda found: found["samples"].pop())
+    with pytest.raises(DataError, match="3 samples, but its header speaks of 4"):
+        read_inspect(log)
