@@ -99,6 +99,19 @@ def load_tasks(plan: Plan) -> tuple[Task, ...]:
     return tuple(_with_overlap_warnings(tasks))
 
 
+def load_task(config: TaskConfig, seed: int = 0) -> Task:
+    """Read a single task that is only tested.
+
+    Args:
+        config: The task.
+        seed: Decides which rows are held out where it names no test items.
+
+    Raises:
+        DataError: for a source that cannot be used.
+    """
+    return _load(config.named(), seed, None)
+
+
 def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     config, description = _with_bundled_defaults(config)
     train: Sequence[Row] = ()
