@@ -53,6 +53,7 @@ def ask_tasks(
                 task.name: _ask(loaded, _share(task, loaded.tokenizer, rank, ranks), batch_size)
                 for task in tasks
             }
+        _make_trainable_again(loaded.model)
     except Exception as error:  # the others wait for the answers, and would wait for ever
         fault = error
     if ranks > 1:
@@ -100,6 +101,18 @@ def _merged(task: Task, shares: Sequence[Mapping[str, Answers]]) -> Cell:
         {item: scores[item] for item in ids if item in scores},
         {item: errors[item] for item in ids if item in errors},
     )
+
+
+def _make_trainable_again(model: Any) -> None:
+    """Replace what a model cached while it was asked, which no gradient may pass through.
+
+    Tables of positions, say: made in torch's inference mode, the next training step would fail.
+    """
+    for module in model.modules():
+        for place in (vars(module), module._buffers):
+            for name, value in place.items():
+                if isinstance(value, torch.Tensor) and value.is_inference():
+                    place[name] = value.clone()
 
 
 @contextmanager

@@ -253,7 +253,7 @@ class RetentionGuard(TrainerCallback):
 
     def _tell(self, trainer: Any, check: Check) -> None:
         """Log a check; a task that could not be scored is left out, for it has no figure."""
-        figures: dict[str, float] = {}
+        figures = {"retention/broken": float(len(check.broken))}
         losses: dict[str, list[float]] = {"accuracy": [], "nats": []}
         for task in self.tasks:
             finding = check.findings.get(task.name)

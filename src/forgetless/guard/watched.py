@@ -37,7 +37,7 @@ def watched_tasks(tasks: Sequence[TaskLike], limit: int | None, seed: int) -> tu
     if limit is not None and limit < 1:
         raise UsageError(f"RetentionGuard: limit is {limit}, needed at least 1, or None for all")
     found = tuple(_few(_task(task, seed), limit, seed) for task in tasks)
-    logged: dict[str, str] = {"worst_loss": "", "rolled_back_to": ""}
+    logged: dict[str, str] = dict.fromkeys(("broken", "worst_loss", "rolled_back_to"), "")
     for task in found:
         for name in (task.name, f"{task.name}_change"):
             if name in logged:
