@@ -37,6 +37,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
     },
     "exchange": {"errors", "storage", "tasks", "models", "evaluation", "metrics"},
+    "guard": {
+        *("errors", "plan", "storage", "tasks", "models", "methods", "evaluation", "metrics"),
+    },
     "sequence": {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),
@@ -56,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         "plan_writer",
     },
-    "__init__": {"errors", "plan", "progress", "result", "sequence", "training"},
+    "__init__": {"errors", "plan", "progress", "result", "sequence", "training", "guard"},
     "__main__": {"cli"},
 }
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.errors import ForgetlessError
 
 if TYPE_CHECKING:
+    from forgetless.guard import RetentionGuard
     from forgetless.plan import Plan, load_plan
     from forgetless.progress import Progress
     from forgetless.result import RunResult
@@ -30,6 +31,7 @@ __all__ = [
     "Plan",
     "Progress",
     "Protection",
+    "RetentionGuard",
     "RunResult",
     "__version__",
     "load_plan",
@@ -45,6 +47,7 @@ _HOMES = {
     "run": "forgetless.sequence",
     "Protection": "forgetless.training.protect",
     "protect": "forgetless.training.protect",
+    "RetentionGuard": "forgetless.guard",
 }
 
 

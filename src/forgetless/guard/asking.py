@@ -1,0 +1,143 @@
+"""Asking a model in the midst of its training, and leaving no trace of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed
+
+from forgetless.errors import RunFailed
+from forgetless.evaluation.scorer import score_task
+from forgetless.metrics import Cell
+from forgetless.models.forward import evaluation_mode
+from forgetless.models.load import LoadedModel
+from forgetless.tasks.source import Selected
+from forgetless.tasks.task import Task
+
+Answers = tuple[dict[str, float], dict[str, str]]  # score by item, and reason by item
+
+
+def ask_tasks(
+    loaded: LoadedModel, tasks: Sequence[Task], batch_size: int, rank: int, ranks: int
+) -> dict[str, Cell]:
+    """Score every item of all tasks; each process scores its share, and all get everything.
+
+    Args:
+        loaded: The model as it is, not wrapped for several processes, and its tokenizer.
+        tasks: What to ask.
+        batch_size: Most sequences in one forward pass.
+        rank: Number of this process, from 0.
+        ranks: Number of processes.
+
+    Returns:
+        The items by task name, the same in every process.
+
+    Raises:
+        RunFailed: if another process failed; what failed in this one is raised as it is.
+    """
+    fault: Exception | None = None
+    answers: dict[str, Answers] = {}
+    try:
+        with (
+            evaluation_mode(loaded.model),
+            _own_precision(loaded.model),
+            _same_chances(loaded.model),
+        ):
+            answers = {
+                task.name: _ask(loaded, _share(task, loaded.tokenizer, rank, ranks), batch_size)
+                for task in tasks
+            }
+        _make_trainable_again(loaded.model)
+    except Exception as error:  # the others wait for the answers, and would wait for ever
+        fault = error
+    if ranks > 1:
+        shares: list[Any] = [None] * ranks
+        distributed.all_gather_object(shares, (answers, fault and repr(fault)))
+    else:
+        shares = [(answers, None)]
+    if fault is not None:
+        raise fault
+    for number, (_, failed) in enumerate(shares):
+        if failed is not None:
+            raise RunFailed(f"RetentionGuard: process {number} could not ask: {failed}")
+    return {task.name: _merged(task, [share for share, _ in shares]) for task in tasks}
+
+
+def _share(task: Task, tokenizer: Any, rank: int, ranks: int) -> Task:
+    """The items of one process, put as they would be among all."""
+    style = task.config.model_copy(update={"render": task.style(tokenizer)})
+    mine = Selected(task.test, list(range(rank, len(task.test), ranks)))
+    return replace(task, config=style, test=mine)
+
+
+def _ask(loaded: LoadedModel, task: Task, batch_size: int) -> Answers:
+    scores: dict[str, float] = {}
+    errors: dict[str, str] = {}
+    if not len(task.test):
+        return scores, errors
+    for results in score_task(loaded, task, batch_size):
+        for result in results:
+            if result.score is None:
+                errors[result.item] = result.error or "it has no score"
+            else:
+                scores[result.item] = result.score
+    return scores, errors
+
+
+def _merged(task: Task, shares: Sequence[Mapping[str, Answers]]) -> Cell:
+    scores: dict[str, float] = {}
+    errors: dict[str, str] = {}
+    for share in shares:
+        scores |= share[task.name][0]
+        errors |= share[task.name][1]
+    ids = [row.id for row in task.test]
+    return Cell(
+        {item: scores[item] for item in ids if item in scores},
+        {item: errors[item] for item in ids if item in errors},
+    )
+
+
+def _make_trainable_again(model: Any) -> None:
+    """Replace what a model cached while it was asked, which no gradient may pass through.
+
+    Tables of positions, say: made in torch's inference mode, the next training step would fail.
+    """
+    for module in model.modules():
+        for place in (vars(module), module._buffers):
+            for name, value in place.items():
+                if isinstance(value, torch.Tensor) and value.is_inference():
+                    place[name] = value.clone()
+
+
+@contextmanager
+def _own_precision(model: Any) -> Iterator[None]:
+    """Without the autocast that accelerate puts around ``forward``: as it computes from disk."""
+    own = vars(model)
+    if "_original_forward" not in own or "forward" not in own:
+        yield
+        return
+    prepared = own["forward"]
+    model.forward = own["_original_forward"]
+    try:
+        yield
+    finally:
+        model.forward = prepared
+
+
+@contextmanager
+def _same_chances(model: Any) -> Iterator[None]:
+    """Random numbers go on afterwards as if none had been drawn."""
+    python, numpy = random.getstate(), np.random.get_state()
+    device = next(model.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

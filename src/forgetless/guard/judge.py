@@ -1,0 +1,106 @@
+"""Whether a task was lost beyond its budget: the same items now and before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics import (
+    Cell,
+    Figure,
+    ScoreMatrix,
+    TaskColumn,
+    Unit,
+    estimate,
+    retention_change,
+)
+
+MOST_MISSING = 0.05  # share of the items; above it nothing can be vouched for
+DRAWS = 2000
+ROUNDING = 1e-9  # .85 - .80 is a little less than .05
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one task since the first step.
+
+    Attributes:
+        task: Its name.
+        score: Mean score now; None if no item could be scored.
+        change: Now less before the first step, over the items that both scored; negative = lost.
+        budget: Largest loss accepted, in the unit of the task; None if it is only watched.
+        missing: Items that were scored before the first step, and could not be now.
+        broken: The budget is broken, as surely as was asked for.
+        within: The loss found is within the budget, whatever the interval says.
+        reason: Why, in one sentence.
+    """
+
+    task: str
+    score: float | None
+    change: Figure
+    budget: float | None
+    missing: int
+    broken: bool
+    within: bool
+    reason: str
+
+
+def judge(
+    column: TaskColumn,
+    before: Cell,
+    now: Cell,
+    budget: float | None,
+    *,
+    certain: bool,
+    level: float,
+) -> Finding:
+    """Compare the items of one task, one by one.
+
+    A budget is broken if the loss found is above it and, with ``certain``, the interval of the
+    loss lies above 0: items that flip by chance stop no training.
+
+    Args:
+        column: Name and unit of the task.
+        before: Its items before the first step.
+        now: The same items now.
+        budget: Largest loss accepted, in the unit of the task; None: never broken.
+        certain: Whether the interval has a say.
+        level: Confidence level of the interval.
+    """
+    missing = len(before.scores.keys() - now.scores.keys())
+    found = partial(Finding, column.name, budget=budget, missing=missing)
+    try:
+        matrix = ScoreMatrix(
+            ("before", "now"), (column,), {(0, column.name): before, (1, column.name): now}
+        )
+        score = matrix.score(1, column.name)
+        lost = matrix.score(0, column.name) - score
+    except NotMeasured as absent:
+        change = Figure(None, None, absent.message)
+        broken = budget is not None
+        return found(None, change, broken=broken, within=not broken, reason=absent.message)
+    formula = partial(retention_change, task=column.name)
+    change = estimate(formula, matrix, draws=DRAWS, level=level, seed=0)
+    if budget is None:
+        return found(score, change, broken=False, within=True, reason="watched, not judged")
+    if missing > MOST_MISSING * len(before.scores):
+        reason = f"{missing} of {len(before.scores)} items can no longer be scored"
+        return found(score, change, broken=True, within=False, reason=reason)
+    within = lost <= budget + ROUNDING
+    sure = change.interval is not None and change.interval.high < 0
+    broken = not within and (sure or not certain)
+    says = f"lost {lost:.3f}, budget {budget:g}"
+    if within:
+        reason = says
+    elif broken:
+        reason = f"{says}: broken"
+    else:
+        reason = f"{says}, but {len(before.scores)} items do not show that anything was lost"
+    return found(score, change, broken=broken, within=within, reason=reason)
+
+
+def column_of(name: str, unit: str) -> TaskColumn:
+    """A task as the metrics know it."""
+    return TaskColumn(name, cast("Unit", unit))

@@ -1,0 +1,119 @@
+"""The last weights within budget, on disk beside the trainer's checkpoints.
+
+OUTPUT_DIR/_retention_guard/step-200/weights.safetensors
+
+A checkpoint written later refers to them, so they stay as long as it does.  The leading ``_`` keeps
+them out of what ``push_to_hub`` uploads.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+from transformers.trainer import TRAINER_STATE_NAME
+
+from forgetless.errors import UsageError
+from forgetless.storage import disk_faults_explained, replace_folder
+
+FOLDER = "_retention_guard"
+WEIGHTS = "weights.safetensors"
+
+
+class LastGood:
+    """Trainable weights of the last step within budget.
+
+    Args:
+        output: The trainer's ``output_dir``.
+        training: Says which training wrote them, for others may have used the folder before.
+        key: Under which name checkpoints hold a guard's state begins.
+    """
+
+    def __init__(self, output: str, training: str, key: str) -> None:
+        self._folder = Path(output) / FOLDER
+        self._training = training
+        self._key = key
+
+    def save(self, step: int, model: Any) -> None:
+        """Write the weights as they are now, and delete those that no checkpoint refers to."""
+        from safetensors.torch import save_file
+
+        tensors = {
+            name: parameter.detach().cpu().contiguous() for name, parameter in _trainable(model)
+        }
+        with disk_faults_explained(self._folder), replace_folder(self._place(step)) as part:
+            save_file(tensors, part / WEIGHTS, metadata={"training": self._training})
+        self.prune(step)
+
+    def check(self, step: int) -> None:
+        """Make sure that the weights of a step are there.
+
+        Raises:
+            UsageError: if they are not, or another training wrote them.
+        """
+        from safetensors import safe_open
+
+        file = self._place(step) / WEIGHTS
+        if file.is_file():
+            with safe_open(file, "pt") as opened:
+                found = (opened.metadata() or {}).get("training")
+        else:
+            found = None
+        if found != self._training:
+            raise UsageError(
+                f"{file}: "
+                + ("is of another training" if file.is_file() else "is not there")
+                + f"; the checkpoint's last state within budget is that of step {step}",
+                fix=f"keep {FOLDER}/ where the checkpoints are, or use on_break='stop'",
+            )
+
+    def restore(self, step: int, model: Any, rank: int, ranks: int) -> None:
+        """Put the weights of a step back into the model, in every process.
+
+        Raises:
+            UsageError: if they are not there any more.
+        """
+        from safetensors.torch import load_file
+
+        saved: dict[str, torch.Tensor] = {}
+        if rank == 0:
+            self.check(step)
+            saved = load_file(self._place(step) / WEIGHTS)
+        with torch.no_grad():
+            for name, parameter in _trainable(model):
+                if rank == 0:
+                    parameter.copy_(saved[name])
+                if ranks > 1:
+                    distributed.broadcast(parameter.data, src=0)
+
+    def prune(self, step: int | None = None) -> None:
+        """Delete all but the weights of a step and those that checkpoints refer to."""
+        needed = {step, *self._referred_to()}
+        for folder in self._folder.glob("step-*"):
+            if folder.name not in {f"step-{number}" for number in needed}:
+                shutil.rmtree(folder, ignore_errors=True)
+        if self._folder.is_dir() and not any(self._folder.iterdir()):
+            self._folder.rmdir()
+
+    def _place(self, step: int) -> Path:
+        return self._folder / f"step-{step}"
+
+    def _referred_to(self) -> Iterator[int]:
+        """Steps that checkpoints of the trainer would roll back to."""
+        for file in self._folder.parent.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"):
+            try:
+                state = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):  # torn by a kill: nothing goes on from it
+                continue
+            for name, held in (state.get("stateful_callbacks") or {}).items():
+                if name.startswith(self._key) and held.get("good") is not None:
+                    yield int(held["good"])
+
+
+def _trainable(model: Any) -> Iterator[tuple[str, Any]]:
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)

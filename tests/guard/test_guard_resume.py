@@ -1,0 +1,152 @@
+"""A guarded training that is killed and resumed is judged against the first row 0."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from forgetless.errors import UsageError
+from forgetless.guard import RetentionGuard
+from forgetless.guard.kept import FOLDER
+from tests.guard.build import RUINOUS, known_task, steps
+from tests.training.build import differing
+from tests.training.trainers import StopAt, made, state_of
+
+SAVED: dict[str, Any] = {
+    "save_strategy": "steps",
+    "save_steps": 2,
+    "num_train_epochs": 4,
+    **RUINOUS,
+}
+
+
+def make_guard(tiny_model: Path, **changes: Any) -> RetentionGuard:
+    return RetentionGuard([known_task(tiny_model)], **{"every": 3, **changes})
+
+
+def killed(tiny_model: Path, folder: Path, step: int, guard: RetentionGuard | None) -> None:
+    """A training that was killed after some step."""
+    callbacks = [*([guard] if guard is not None else []), StopAt(step)]
+    with pytest.raises(KeyboardInterrupt):
+        made("transformers", tiny_model, folder, callbacks=callbacks, **SAVED).train()
+
+
+def resumed(tiny_model: Path, folder: Path, guard: RetentionGuard, **changes: Any) -> Any:
+    """The same training in another process, gone on with."""
+    trainer = made("transformers", tiny_model, folder, callbacks=[guard], **{**SAVED, **changes})
+    trainer.train(resume_from_checkpoint=True)
+    return trainer
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in (folder / FOLDER).rglob("weights.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"restore_callback_states_from_checkpoint": True}], ids=len
+)
+def test_history_goes_on_as_if_there_had_been_no_kill(
+    changes: dict[str, Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    whole = make_guard(tiny_model)
+    made("transformers", tiny_model, tmp_path / "whole", callbacks=[whole], **SAVED).train()
+    killed(tiny_model, tmp_path / "killed", 5, make_guard(tiny_model))
+    guard = make_guard(tiny_model)
+    trainer = resumed(tiny_model, tmp_path / "killed", guard, **changes)
+    assert steps(guard) == steps(whole) == [0, 3, 6, 9, 12]
+    for mine, other in zip(guard.history, whole.history, strict=True):
+        assert (mine.cells, mine.findings) == (other.cells, other.findings)
+    assert guard.history[0].score("known") == 1.0  # not the half-trained model's
+    logged = [line["step"] for line in trainer.state.log_history if "retention/known" in line]
+    assert logged == [0, 3, 6, 9, 12]
+
+
+def test_weights_of_an_earlier_step_outlive_a_kill(tiny_model: Path, tmp_path: Path) -> None:
+    first = make_guard(tiny_model, on_break="rollback", patience=3)
+    start = state_of(made("transformers", tiny_model, tmp_path))
+    killed(tiny_model, tmp_path, 5, first)
+    assert first.broken == ("known",)
+    assert kept(tmp_path) == ["step-0"]
+    guard = make_guard(tiny_model, on_break="rollback", patience=3)
+    trainer = resumed(tiny_model, tmp_path, guard)
+    assert guard.stopped_at == 9  # the break before the kill counts
+    assert guard.rolled_back_to == 0
+    assert differing(state_of(trainer), start) == []
+    assert kept(tmp_path) == ["step-0"]  # checkpoints would still roll back to it
+
+
+def test_weights_stay_as_long_as_a_checkpoint_refers_to_them(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    guard = make_guard(tiny_model, on_break="rollback", budget={}, every=1)
+    killed(tiny_model, tmp_path, 5, guard)
+    assert kept(tmp_path) == ["step-2", "step-4", "step-5"]
+    again = make_guard(tiny_model, on_break="rollback", budget={}, every=1)
+    resumed(tiny_model, tmp_path, again, save_total_limit=1)
+    assert kept(tmp_path) == ["step-12"]
+
+
+def test_lost_weights_are_told_before_training_goes_on(tiny_model: Path, tmp_path: Path) -> None:
+    killed(tiny_model, tmp_path, 5, make_guard(tiny_model, on_break="rollback", patience=3))
+    (tmp_path / FOLDER).rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is not there"):
+        resumed(tiny_model, tmp_path, make_guard(tiny_model, on_break="rollback"))
+
+
+def test_weights_of_another_training_are_not_put_back(tiny_model: Path, tmp_path: Path) -> None:
+    killed(tiny_model, tmp_path, 5, make_guard(tiny_model, on_break="rollback", patience=3))
+    (tmp_path / "checkpoint-4").rename(tmp_path / "aside")
+    killed(tiny_model, tmp_path, 1, make_guard(tiny_model, on_break="rollback", patience=3))
+    (tmp_path / "aside").rename(tmp_path / "checkpoint-4")
+    with pytest.raises(UsageError, match="is of another training"):
+        resumed(tiny_model, tmp_path, make_guard(tiny_model, on_break="rollback"))
+
+
+def test_a_checkpoint_without_a_guard_has_no_row_0(tiny_model: Path, tmp_path: Path) -> None:
+    killed(tiny_model, tmp_path, 3, None)
+    with pytest.raises(UsageError, match="how the model scored before training is not known"):
+        resumed(tiny_model, tmp_path, make_guard(tiny_model))
+
+
+def test_other_items_cannot_be_compared(tiny_model: Path, tmp_path: Path) -> None:
+    killed(tiny_model, tmp_path, 3, make_guard(tiny_model))
+    with pytest.raises(UsageError, match="asks otherwise"):
+        resumed(tiny_model, tmp_path, make_guard(tiny_model, limit=10))
+    task = known_task(tiny_model)
+    moved = replace(task, config=task.config.model_copy(update={"train": "elsewhere.jsonl"}))
+    guard = RetentionGuard([moved], every=3)
+    resumed(tiny_model, tmp_path, guard)
+    assert steps(guard) == [0, 3, 6, 9, 12]
+
+
+def test_another_budget_judges_the_past_anew(tiny_model: Path, tmp_path: Path) -> None:
+    first = make_guard(tiny_model)
+    killed(tiny_model, tmp_path, 5, first)
+    assert first.history[1].broken
+    guard = make_guard(tiny_model, budget=0.99)
+    resumed(tiny_model, tmp_path, guard)
+    assert not guard.history[1].broken
+
+
+def test_a_checkpoint_holds_items_on_few_lines(tiny_model: Path, tmp_path: Path) -> None:
+    killed(tiny_model, tmp_path, 5, make_guard(tiny_model))
+    text = (tmp_path / "checkpoint-4" / "trainer_state.json").read_text(encoding="utf-8")
+    held = json.loads(text)["stateful_callbacks"]["forgetless.RetentionGuard(known)"]
+    assert [check["step"] for check in held["checks"]] == [0, 3]
+    assert len(text.splitlines()) < 120
+
+
+def test_a_torn_checkpoint_keeps_no_weights(tiny_model: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "checkpoint-2"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text('{"stateful_callb', encoding="utf-8")
+    guard = make_guard(tiny_model, on_break="rollback", budget={})
+    trainer = made("transformers", tiny_model, tmp_path, callbacks=[guard], max_steps=2)
+    trainer.train()
+    assert kept(tmp_path) == []
+    assert all(torch.isfinite(tensor).all() for tensor in state_of(trainer).values())
