@@ -8,9 +8,11 @@ What does not exist raises :class:`~forgetless.errors.NotMeasured` with the reas
 NaN.  Needs NumPy and SciPy only.
 """
 
+from forgetless.metrics.areas import mean_change
 from forgetless.metrics.bootstrap import Interval, cell_intervals, interval
 from forgetless.metrics.cells import Cell, CellMean, PairedItems
 from forgetless.metrics.comparisons import average_intransigence, gap_closed, intransigence
+from forgetless.metrics.evidence import Evidence, count_null_flips
 from forgetless.metrics.figures import (
     average_accuracy,
     backward_transfer,
@@ -19,10 +21,13 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
+from forgetless.metrics.judging import judge
 from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
-from forgetless.metrics.pairing import Formula, restrict_to_common_items
+from forgetless.metrics.multiplicity import holm
+from forgetless.metrics.pairing import Formula, Groups, restrict_to_common_items
+from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.retention import (
     average_forgetting,
     average_retention_change,
@@ -31,6 +36,7 @@ from forgetless.metrics.retention import (
     retention_change,
 )
 from forgetless.metrics.scores import Scores, ScoreStack, TaskColumn, Unit
+from forgetless.metrics.sign_flip import sign_flip
 from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, summarise
 from forgetless.metrics.verdict import Nature, NullFlips, Reading, TaskVerdict, Verdict
 
@@ -38,9 +44,11 @@ __all__ = [
     "Cell",
     "CellMean",
     "Drop",
+    "Evidence",
     "Figure",
     "Flips",
     "Formula",
+    "Groups",
     "Interval",
     "IntervalMethod",
     "Nature",
@@ -63,20 +71,27 @@ __all__ = [
     "backward_transfer",
     "best_earlier",
     "cell_intervals",
+    "count_null_flips",
+    "detectable_loss",
     "estimate",
     "find_flips",
     "forgetting",
     "forward_transfer",
     "gap_closed",
+    "holm",
     "interval",
     "intransigence",
+    "items_needed",
+    "judge",
     "largest_drops",
     "learned_score",
     "learning_accuracy",
     "matrix_from_json",
     "matrix_to_json",
     "mcnemar",
+    "mean_change",
     "restrict_to_common_items",
     "retention_change",
+    "sign_flip",
     "summarise",
 ]
