@@ -27,7 +27,7 @@ _STRICT = 1e-4
 """A score that guessing reaches more often is no sign of knowing anything."""
 
 _HALF_WAY, _LOOSE = 0.5, 0.02
-"""Half way from chance to all right, and at least this rare by guessing: too few items, no floor."""
+"""Half way from chance to all right, and as rare as this by guessing: few items, but no floor."""
 
 
 def mean_chance(chance: Chance | None, ids: Sequence[str]) -> float | None:

@@ -30,7 +30,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
-from forgetless.metrics.cells import check_range
 from forgetless.metrics.evidence import Evidence, count_null_flips
 from forgetless.metrics.flips import Flips, find_flips
 from forgetless.metrics.floor import Floor, find_floor
@@ -38,9 +37,7 @@ from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.reasons import explain
-from forgetless.metrics.scores import TaskColumn
 from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
-from forgetless.metrics.summary import Figure
 from forgetless.metrics.verdict import TaskVerdict, Verdict
 
 CEILING = 0.98
@@ -193,22 +190,15 @@ def _items_needed(evidence: Evidence, task: TaskVerdict, level: float) -> int | 
     """The items that would decide, with what Holm's adjustment asks of the test."""
     assert task.p_value is not None
     assert task.p_adjusted is not None
-    total = abs(float(evidence.changes.sum()))
-    strengthen = None
-    if total > 0:
+    loss = task.change.turned()
+    assert loss.value is not None
+    strengthen = math.inf  # within the budget, only the upper limit can decide
+    if loss.value > task.budget:
         stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against
         wanted = float(norm.isf((1 - level) / 2 * stricter))
-        strengthen = wanted * math.sqrt(float((evidence.changes**2).sum())) / total
-    loss = loss_of(task.change)
-    # A loss shown to be real, of which only the size is open, is decided by its interval alone.
-    if task.p_adjusted <= 1 - level:
-        strengthen = math.inf
+        noise = math.sqrt(float((evidence.changes**2).sum()))
+        strengthen = wanted * noise / abs(float(evidence.changes.sum()))
     return items_needed(loss, task.budget, task.items, strengthen=strengthen)
-
-
-def loss_of(change: Figure) -> Figure:
-    """A change with its sign turned: positive = lost."""
-    raise NotImplementedError
 
 
 def _check(
@@ -229,6 +219,3 @@ def _check(
     for task, count in Counter(e.task for e in evidence).items():
         if count > 1:
             raise ValueError(f"task '{task}' is there {count} times, needed each once")
-    for e in evidence:
-        for row, cell in enumerate((e.before, e.after)):
-            check_range(row, TaskColumn(e.task, e.unit), cell)

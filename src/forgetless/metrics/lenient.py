@@ -8,13 +8,12 @@ right answer as likely.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from forgetless.metrics.bootstrap import Interval
 from forgetless.metrics.cells import Cell
 from forgetless.metrics.evidence import Evidence
+from forgetless.metrics.scores import Unit
 from forgetless.metrics.sign_flip import sign_flip
 from forgetless.metrics.summary import Figure, estimate
 from forgetless.metrics.verdict import Nature, Reading
@@ -65,7 +64,7 @@ def compare_readings(evidence: Evidence, how: Draws) -> dict[str, Reading]:
         if other is not None:
             before, after, change = figures(other, how)
             if name in LOWER_IS_BETTER:
-                before, after, change = _negative(before), _negative(after), _negative(change)
+                before, after, change = before.turned(), after.turned(), change.turned()
             found[name] = Reading(name, before, after, change)
     return found
 
@@ -98,7 +97,7 @@ def nature_of_loss(
             margin = max(budget, _INTACT * strict if evidence.unit == "accuracy" else 0.0)
         change = readings[name].change
         if name in LOWER_IS_BETTER:
-            change = _negative(change)
+            change = change.turned()
         if change.value is None or change.interval is None:
             continue
         written = name not in LOWER_IS_BETTER or evidence.chance is None
@@ -117,26 +116,21 @@ def _as_evidence(evidence: Evidence, name: str) -> Evidence | None:
     if not ids or name in NOT_SCORES:
         return None
     sign = -1.0 if name in LOWER_IS_BETTER else 1.0
-    cells = [Cell({item: sign * values[item] for item in ids}) for values in (before, after)]
-    bounded = all(0 <= value <= 1 for cell in cells for value in cell.scores.values())
-    if not bounded and any(value > 0 for cell in cells for value in cell.scores.values()):
+    first, second = (
+        Cell({item: sign * values[item] for item in ids}) for values in (before, after)
+    )
+    values = [*first.scores.values(), *second.scores.values()]
+    unit: Unit = "accuracy"
+    if name in LOWER_IS_BETTER or not all(0 <= value <= 1 for value in values):
+        unit = "nats"
+    if unit == "nats" and max(values) > 0:
         return None  # neither an accuracy nor a log-likelihood
-    unit = "accuracy" if bounded and name not in LOWER_IS_BETTER else "nats"
-    return Evidence(evidence.task, unit, *cells, groups=evidence.groups)
+    return Evidence(evidence.task, unit, first, second, groups=evidence.groups)
 
 
 def _strict(evidence: Evidence) -> tuple[dict[str, float], dict[str, float]]:
     before, after = evidence.before.scores, evidence.after.scores
     return {i: before[i] for i in evidence.ids}, {i: after[i] for i in evidence.ids}
-
-
-def _negative(figure: Figure) -> Figure:
-    if figure.value is None:
-        return figure
-    limits = figure.interval
-    if limits is not None:
-        limits = Interval(-limits.high, -limits.low, limits.level, limits.method)
-    return replace(figure, value=0.0 - figure.value, interval=limits)
 
 
 def _score(scores: Any, row: int, task: str) -> Any:

@@ -50,9 +50,9 @@ def items_needed(
     if loss.value > 0:
         ratio = strengthen or (loss.value - loss.interval.low) / loss.value
         wanted.append(items * ratio**2)
-    if not wanted:  # a margin of nothing, and nothing lost: no number of items decides
+    least = max(min(wanted, default=math.inf), items)
+    if math.isinf(least):  # as with a loss that equals the margin: no number of items decides
         return None
-    least = max(min(wanted), items)
     scale: int = 10 ** max(math.floor(math.log10(least)) - 1, 0)  # two digits: it is a guess
     return math.ceil(least / scale - 1e-9) * scale
 

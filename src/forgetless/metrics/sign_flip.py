@@ -36,7 +36,7 @@ def group_sums(changes: FloatArray, number: IntArray | None) -> FloatArray:
     Returns:
         Shape (groups,).
     """
-    return changes if number is None else np.bincount(number, changes)
+    return changes if number is None else np.bincount(number, changes).astype(float)
 
 
 def sign_flip(sums: FloatArray, *, draws: int = FEWEST_DRAWS, seed: int = 0) -> float:

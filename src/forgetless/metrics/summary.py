@@ -43,6 +43,15 @@ class Figure:
     interval: Interval | None
     reason: str | None
 
+    def turned(self) -> Figure:
+        """The same with its sign turned: of a change, the loss."""
+        if self.value is None:
+            return self
+        limits = self.interval
+        if limits is not None:
+            limits = Interval(-limits.high, -limits.low, limits.level, limits.method)
+        return Figure(0.0 - self.value, limits, self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:

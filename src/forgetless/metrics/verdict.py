@@ -39,6 +39,10 @@ class NullFlips:
         """Share of the items that flip by themselves, in [0, 1]."""
         return self.flipped / self.items
 
+    def losses(self, items: int) -> float:
+        """How many of so many items are lost by such flips alone, which go both ways alike."""
+        return self.rate / 2 * items
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -104,3 +108,10 @@ class TaskVerdict:
     chance: float | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     nature: Nature | None = None
+
+    @property
+    def excess_losses(self) -> float | None:
+        """Items lost beyond those that flips without a loss explain; None if that was not asked."""
+        if self.flips is None or self.null is None:
+            return None
+        return len(self.flips.lost) - self.null.losses(self.items)

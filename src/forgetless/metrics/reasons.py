@@ -1,0 +1,195 @@
+"""Why a verdict is what it is: one plain sentence with the figures that decided."""
+
+from __future__ import annotations
+
+from forgetless.metrics.floor import Floor
+from forgetless.metrics.verdict import TaskVerdict
+
+
+def explain(
+    task: TaskVerdict,
+    *,
+    floor: Floor | None = None,
+    level: float = 0.95,
+    most_missing: float = 0.0,
+) -> str:
+    """The reason of a verdict, in small letters and without a full stop.
+
+    Args:
+        task: All but its reason.
+        floor: Why it is at floor, if it is.
+        level: Confidence level of the interval and the tests.
+        most_missing: Share of items without an answer that was accepted.
+    """
+    if task.verdict == "failed":
+        return _failed(task, most_missing)
+    if floor:
+        said = _floor(task, floor, level)
+    elif task.verdict == "lost":
+        said = _lost(task)
+    elif task.verdict == "inconclusive":
+        said = _inconclusive(task, level)
+    else:
+        said = _kept(task, level)
+        if task.verdict == "at ceiling":
+            said += "; too easy for both models to show a small loss"
+    if task.missing:
+        said += f"; {_items(task.missing)} without an answer left out"
+    return said
+
+
+def _failed(task: TaskVerdict, most_missing: float) -> str:
+    asked = task.items + task.missing
+    if not asked:
+        return "no item was asked"
+    if not task.items:
+        return f"none of {_items(asked)} was answered by both models"
+    return (
+        f"{task.missing:,} of {_items(asked)} ({task.missing / asked:.1%}) were not answered by "
+        f"both models, more than the {most_missing:.1%} accepted"
+    )
+
+
+def _lost(task: TaskVerdict) -> str:
+    said = (
+        f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)}, more than the budget of "
+        f"{_number(task.budget)}{_flips(task)}, {_p(task)}"
+    )
+    excess = task.excess_losses
+    if task.null is not None and excess is not None:
+        said += (
+            f"; asked otherwise{_how(task)} the model before flips {task.null.rate:.1%} of its "
+            f"answers by itself, which leaves about {max(round(excess), 0):,} losses unexplained"
+        )
+    if task.nature == "format":
+        return f"{said}; the form of its answers was lost, not the knowledge ({_readings(task)})"
+    if task.nature == "knowledge":
+        return f"{said}; not only the form of its answers was lost ({_readings(task)})"
+    return said
+
+
+def _kept(task: TaskVerdict, level: float) -> str:
+    assert task.change.value is not None
+    assert task.p_value is not None
+    if task.change.value > 0 and task.p_value <= 1 - level:
+        return f"improved {_from_to(task)}{_limits(task)}{_flips(task)}"
+    if task.change.interval is None:
+        return f"{_number(task.before.value)} before and after, and not one item changed"
+    upper = -task.change.interval.low
+    within = f"at most {_number(max(upper, 0.0))} lost{_limits(task)}, within the budget of "
+    within += _number(task.budget)
+    if task.change.value < 0 and task.p_value <= 1 - level:
+        return f"fell {_from_to(task)}, which is real but small: {within}{_flips(task)}"
+    return f"{_both(task)}: {within}{_flips(task)}"
+
+
+def _inconclusive(task: TaskVerdict, level: float) -> str:
+    assert task.change.value is not None
+    assert task.p_adjusted is not None
+    budget = _number(task.budget)
+    needed = ""
+    if task.items_needed is not None:
+        needed = f"; about {_items(task.items_needed)} would decide, here are {task.items:,}"
+    if -task.change.value > task.budget:
+        return (
+            f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)} that chance could "
+            f"explain{_flips(task)}, {_p(task)}{needed}"
+        )
+    if task.change.interval is None:
+        return f"{_both(task)}, and how sure that is cannot be said: {task.change.reason}"
+    upper = _number(-task.change.interval.low)
+    if task.change.value < 0 and task.p_adjusted <= 1 - level:
+        return (
+            f"fell {_from_to(task)}, which is real, but it may be within the budget of {budget} "
+            f"or, with up to {upper}, beyond it{_limits(task)}{_flips(task)}{needed}"
+        )
+    return (
+        f"{_both(task)}, but a loss of up to {upper} cannot be excluded{_limits(task)}, and the "
+        f"budget is {budget}{_flips(task)}{needed}"
+    )
+
+
+def _floor(task: TaskVerdict, floor: Floor, level: float) -> str:
+    before = _number(task.before.value)
+    if floor == "guessing":
+        said = (
+            f"{before} before, where guessing scores {_number(task.chance)}: this is no more than "
+            f"guessing does on {_items(task.items)}, so no loss can be seen"
+        )
+        assert task.change.value is not None
+        assert task.p_value is not None
+        if task.change.value < 0 and task.p_value <= 1 - level:
+            said += f"; {_number(task.after.value)} after is worse than guessing: see its answers"
+        return said
+    if floor == "few right":
+        return f"{before} before: so few of {_items(task.items)} are right that no loss can be seen"
+    above = "" if not task.chance else f", where guessing scores {_number(task.chance)}"
+    return (
+        f"{before} before{above}: there is no more to lose than the budget of "
+        f"{_number(task.budget)}, so no loss can be seen"
+    )
+
+
+def _from_to(task: TaskVerdict) -> str:
+    nats = " nats per token" if task.unit == "nats" else ""
+    return f"from {_number(task.before.value)} to {_number(task.after.value)}{nats}"
+
+
+def _both(task: TaskVerdict) -> str:
+    nats = " nats per token" if task.unit == "nats" else ""
+    return f"{_number(task.before.value)} before and {_number(task.after.value)} after{nats}"
+
+
+def _loss(task: TaskVerdict) -> str:
+    return _number(task.change.turned().value)
+
+
+def _limits(task: TaskVerdict) -> str:
+    limits = task.change.interval
+    if limits is None:
+        return ""
+    return f" ({limits.level:.0%} limits of the change {_signed(limits.low)} to " + (
+        f"{_signed(limits.high)})"
+    )
+
+
+def _flips(task: TaskVerdict) -> str:
+    if task.flips is None:
+        return f"; {_items(task.items)}"
+    lost, gained = len(task.flips.lost), len(task.flips.gained)
+    return f"; {lost:,} lost and {gained:,} gained of {_items(task.items)}"
+
+
+def _p(task: TaskVerdict) -> str:
+    assert task.p_adjusted is not None
+    p = task.p_adjusted
+    return "adjusted p < 0.001" if p < 0.001 else f"adjusted p {p:.2g}"
+
+
+def _how(task: TaskVerdict) -> str:
+    return f" ({task.null.how})" if task.null is not None and task.null.how else ""
+
+
+def _readings(task: TaskVerdict) -> str:
+    told = [
+        f"{name} {_number(reading.before.value)} before, {_number(reading.after.value)} after"
+        for name, reading in task.readings.items()
+        if name in ("contains", "nll")
+    ]
+    return "; ".join(told)
+
+
+def _items(count: int) -> str:
+    return f"{count:,} item" + ("" if count == 1 else "s")
+
+
+def _signed(value: float) -> str:
+    text = _number(value)
+    return f"+{text}" if value > 0 and float(text) != 0 else text
+
+
+def _number(value: float | None) -> str:
+    """Two decimals, or three where they say more."""
+    assert value is not None
+    text = f"{value:.3f}".removesuffix("0")
+    return text.removeprefix("-") if float(text) == 0 else text
