@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "endpoints": {"errors", "plan", "storage", "tasks", "evaluation"},
     "auditing": {
-        "endpoints",
+        *("endpoints", "exchange"),
         *("errors", "plan", "storage", "progress", "tasks", "models", "evaluation", "metrics"),
     },
     "exchange": {"errors", "storage", "tasks", "models", "evaluation", "metrics"},
@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        "plan_writer",
+        *("plan_writer", "auditing"),
     },
     "__init__": {"errors", "plan", "progress", "result", "sequence", "training", "guard"},
     "__main__": {"cli"},

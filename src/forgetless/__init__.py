@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from forgetless.errors import ForgetlessError
 
 if TYPE_CHECKING:
+    from forgetless.auditing.audit import audit
+    from forgetless.auditing.result import Audit
     from forgetless.guard import RetentionGuard
     from forgetless.plan import Plan, load_plan
     from forgetless.progress import Progress
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Audit",
     "ForgetlessError",
     "Plan",
     "Progress",
@@ -34,12 +37,16 @@ __all__ = [
     "RetentionGuard",
     "RunResult",
     "__version__",
+    "audit",
     "load_plan",
     "protect",
     "run",
 ]
 
 _HOMES = {
+    "Audit": "forgetless.auditing.result",
+    "audit": "forgetless.auditing.audit",
+    "RetentionGuard": "forgetless.guard",
     "Plan": "forgetless.plan",
     "load_plan": "forgetless.plan",
     "Progress": "forgetless.progress",

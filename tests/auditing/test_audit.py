@@ -16,7 +16,8 @@ from tests.training.build import fresh
 
 
 def run(damage: Damage, *afters: Any, **settings: Any) -> Audit:
-    wanted = {"tasks": [str(damage.items)], "device": "cpu", "store": False} | settings
+    wanted: dict[str, Any] = {"tasks": [str(damage.items)], "device": "cpu", "store": False}
+    wanted |= settings
     return audit(str(damage.before), *(afters or (str(damage.after),)), **wanted)
 
 

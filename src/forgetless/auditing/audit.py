@@ -16,6 +16,7 @@ from forgetless.auditing.comparable import check_comparable
 from forgetless.auditing.conclusion import conclude
 from forgetless.auditing.config import AuditConfig, make_config
 from forgetless.auditing.drifting import DriftMeter
+from forgetless.auditing.imported import are_results, read_columns
 from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
 from forgetless.auditing.subjects import describe, find_subjects
@@ -35,6 +36,7 @@ def audit(
     suite: str | None = None,
     limit: int | None = None,
     store: bool | Path = True,
+    folder: Path | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Audit:
@@ -47,6 +49,8 @@ def audit(
         suite: A built-in suite; the default one if there are no tasks.
         limit: Most items of each task.
         store: Keep answers in the user's cache and take them from there; or in this file.
+        folder: Where an endpoint's answers are kept until the audit is done, so that one that was
+            killed can be continued; its model may change behind its name, so no longer than that.
         progress: Is told how far it is.
         **settings: The fields of :class:`~forgetless.auditing.config.AuditConfig`, such as
             ``budget="2%"``.
@@ -66,21 +70,33 @@ def audit(
     config = make_config(settings)
     if not afters:
         raise UsageError("an audit needs a model after as well", fix="audit(BEFORE, AFTER, ...)")
-    asked, _ = gather_tasks(tasks, suite, limit)
+    if are_results([before, *afters]):
+        return conclude(*read_columns([before, *afters]), config)
+    asked = gather_tasks(tasks, suite, limit)
     subjects = find_subjects([before, *afters], config)
     infos = _check(subjects, describe(subjects), asked)
     answers = AnswerStore(_place(store))
+    passing = AnswerStore(folder / "answers.part.sqlite" if folder and store else None)
     drift = DriftMeter(asked) if config.drift else None
     columns = []
     for number, (subject, info) in enumerate(zip(subjects, infos, strict=True)):
         (progress or Progress()).stage("audit", f"{number}-{info.label}", number, len(afters))
         columns.append(
-            _ask(subject, info, asked, answers, progress or Progress(), config, number == 0)
+            _ask(
+                subject,
+                info,
+                asked,
+                passing if subject.kind == "endpoint" else answers,
+                progress or Progress(),
+                config,
+                number == 0,
+            )
         )
         if drift is not None:
             drift.measure(subject, info.label)
         subject.close()
     answers.close()
+    passing.close(delete=True)
     return conclude(columns, asked, config, drift.found if drift is not None else None)
 
 

@@ -11,8 +11,6 @@ from forgetless.errors import UsageError
 from forgetless.plan import TaskConfig
 from forgetless.plan.config import Config
 
-LM_EVAL = "lm_eval:"
-
 
 class AuditConfig(Config):
     """Settings of an audit; what the models are is said apart."""
@@ -44,6 +42,9 @@ class AuditConfig(Config):
     )
     render_with: Literal["own", "before", "after"] = Field(
         default="own", description="whose tokenizer and chat template all models are asked with"
+    )
+    base_url: str | None = Field(
+        default=None, description="address of the endpoint of models named openai:NAME"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute"
@@ -105,6 +106,11 @@ def task_config(source: str) -> TaskConfig:
         >>> task_config("medicine=exams/2024.jsonl").name
         'medicine'
     """
+    if source.startswith("lm_eval:"):
+        raise UsageError(
+            f"{source}: tasks of lm-evaluation-harness are not asked yet, only its results read",
+            fix="run lm_eval with --log_samples on both models, then  forgetless audit OUT1 OUT2",
+        )
     name, separator, rest = source.partition("=")
     named = separator and "/" not in name and ":" not in name and "." not in name
     config = TaskConfig(test=rest, name=name) if named else TaskConfig(test=source)

@@ -9,7 +9,8 @@ from typing import Any
 
 from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.result import SubjectInfo
-from forgetless.errors import ModelError, UsageError
+from forgetless.endpoints import PREFIX, EndpointConfig, EndpointSubject
+from forgetless.errors import ModelError
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
 from forgetless.models.identity import model_identity, object_identity
@@ -17,8 +18,6 @@ from forgetless.models.load import LoadedModel, load_tokenizer, pick_device
 from forgetless.models.opening import AdapterRack, InMemory, OneModel, Opening, leaves_base_alone
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.plan import ModelConfig
-
-ENDPOINT = "openai:"
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ def find_subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
     Raises:
         UsageError: for what is no model.
     """
+    models = [_endpoint(model, config) if _names_endpoint(model) else model for model in models]
     device = pick_device(config.device)
     named = {
         place: _named(str(model), config)
@@ -82,9 +82,15 @@ def _short(name: str) -> str:
     return name.rstrip("/").split("/")[-1] or name
 
 
+def _names_endpoint(model: Any) -> bool:
+    return isinstance(model, str) and model.startswith(PREFIX)
+
+
+def _endpoint(name: str, config: AuditConfig) -> Subject:
+    return EndpointSubject(EndpointConfig.named(name, config.base_url))
+
+
 def _named(name: str, config: AuditConfig) -> Named:
-    if name.startswith(ENDPOINT):
-        raise UsageError(f"{name}: an endpoint cannot be asked here")
     wanted = ModelConfig(name=name, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
     return Named(name, wanted, find_model(wanted))
 

@@ -1,4 +1,4 @@
-"""What is asked: a user's own items, built-in suites, tasks of lm-evaluation-harness."""
+"""What is asked: a user's own items and built-in suites."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from forgetless.auditing.config import LM_EVAL, task_config
+from forgetless.auditing.config import task_config
 from forgetless.auditing.result import AuditTask
 from forgetless.errors import UsageError
 from forgetless.plan import BUNDLED, TaskConfig
@@ -33,9 +33,7 @@ class AskedTask:
     chance: Mapping[str, float] = field(default_factory=dict)
 
 
-def gather_tasks(
-    tasks: Sequence[Any], suite: str | None, limit: int | None
-) -> tuple[list[AskedTask], list[str]]:
+def gather_tasks(tasks: Sequence[Any], suite: str | None, limit: int | None) -> list[AskedTask]:
     """Read every task of an audit.
 
     Args:
@@ -44,7 +42,7 @@ def gather_tasks(
         limit: Most items of each task.
 
     Returns:
-        The tasks, and the names of those that lm-evaluation-harness is to ask.
+        The tasks, those of the suite first.
 
     Raises:
         UsageError: for data that cannot be used, or two tasks of one name.
@@ -52,22 +50,18 @@ def gather_tasks(
     if not tasks and suite is None:
         suite = DEFAULT_SUITE
     found: list[AskedTask] = []
-    harness: list[str] = []
     for member in read_suite(suite) if suite is not None else ():
         config = TaskConfig(test=BUNDLED + member.task, limit=_least(member.limit, limit))
         found.append(_asked(load_task(config), member.area))
     for given in tasks:
-        if isinstance(given, str) and given.startswith(LM_EVAL):
-            harness.append(given.removeprefix(LM_EVAL))
-        else:
-            found.append(_asked(_load(given, limit)))
-    names = [*(one.info.name for one in found), *harness]
+        found.append(_asked(_load(given, limit)))
+    names = [one.info.name for one in found]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
                 f"two tasks are named {name!r}", fix=f"name one of them:  --task other={name}"
             )
-    return found, harness
+    return found
 
 
 def _load(given: Any, limit: int | None) -> Task:

@@ -1,6 +1,7 @@
 """The command line: one file per command, one place for errors and exit codes.
 
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C; an audit
+ends with 3 if the budget is broken and with 4 if its items do not decide.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from io import TextIOWrapper
 
 import typer
 
-from forgetless.cli import demo, init, report, run
+from forgetless.cli import audit, demo, init, report, run
 from forgetless.errors import ForgetlessError
 
 STOPPED = 130  # by Ctrl-C
@@ -18,6 +19,7 @@ STOPPED = 130  # by Ctrl-C
 EXAMPLE = """\b
 Examples:
   forgetless demo                     see a model forget, and see it kept from it
+  forgetless audit BASE TUNED         see what a fine-tune lost
   forgetless init a.jsonl b.jsonl     write a plan for your own data
   forgetless run plan.yaml            carry it out
 """
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 for name, command, example, summary in (
     ("demo", demo.demo, demo.EXAMPLE, "See a model forget, and see it kept from it."),
+    ("audit", audit.audit, audit.EXAMPLE, "Say what a fine-tune lost; ends with a gate's code."),
     ("init", init.init, init.EXAMPLE, "Write a commented plan for data files."),
     ("run", run.run, run.EXAMPLE, "Carry a plan out: train, score, report."),
     ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),

@@ -27,7 +27,7 @@ def audit(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Test items: FILE, NAME=FILE, hub:NAME, builtin:NAME or lm_eval:NAME; repeatable.",
+            help="Test items: FILE, NAME=FILE, hub:NAME or builtin:NAME; repeatable.",
         ),
     ] = None,
     suite: Annotated[
@@ -59,12 +59,6 @@ def audit(
     base_url: Annotated[
         str | None, typer.Option(help="Address of the endpoint of models named openai:NAME.")
     ] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="openai:NAME that grades free answers; never one asked.")
-    ] = None,
-    include_path: Annotated[
-        Path | None, typer.Option(help="Folder of further lm-evaluation-harness tasks.")
-    ] = None,
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Neither take nor keep stored answers.")
     ] = False,
@@ -91,8 +85,6 @@ def audit(
             suite=suite,
             limit=limit,
             base_url=base_url,
-            judge=judge,
-            include_path=include_path,
             folder=folder,
             store=not no_store,
             progress=progress,

@@ -1,0 +1,100 @@
+"""An audit of results that another tool wrote: the same verdicts, and no model is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from forgetless.auditing.columns import Column
+from forgetless.auditing.result import AuditTask, Cost, SubjectInfo
+from forgetless.auditing.tasks import AskedTask
+from forgetless.errors import UsageError
+from forgetless.exchange.compare import compare_conditions
+from forgetless.exchange.imported import Imported
+from forgetless.exchange.reading import is_results_folder, read_results
+
+NOTHING_SPENT = Cost(seconds=0.0, cpu_seconds=0.0, asked=0, stored=0)
+
+
+def are_results(models: Sequence[Any]) -> bool:
+    """Whether results were named in place of models.
+
+    Raises:
+        UsageError: if some are results and some are models.
+    """
+    found = [isinstance(one, str | Path) and is_results_folder(one) for one in models]
+    if any(found) and not all(found):
+        raise UsageError(
+            f"{models[found.index(True)]} holds results and {models[found.index(False)]} does not",
+            fix="name results for all, or models for all",
+        )
+    return all(found)
+
+
+def read_columns(folders: Sequence[Any]) -> tuple[list[Column], list[AskedTask]]:
+    """Read results that were obtained in the same way.
+
+    Args:
+        folders: Results before, then those after.
+
+    Returns:
+        One column each, of the items that all of them have, and the tasks.
+
+    Raises:
+        DataError: for results that cannot be read or compared.
+    """
+    runs = [read_results(folder) for folder in folders]
+    before, *afters = runs
+    common: dict[str, list[str]] = {
+        task.name: [item.item for item in task.items] for task in before.tasks
+    }
+    left_out = 0
+    for after in afters:
+        shared = {one.task: one for one in compare_conditions(before, after)}
+        left_out += sum(one.only_before + one.only_after for one in shared.values())
+        common = {
+            name: [item for item in items if item in shared[name].items]
+            for name, items in common.items()
+            if name in shared
+        }
+    labels = [
+        "before",
+        *(f"after-{n}" if len(afters) > 1 else "after" for n in range(1, len(runs))),
+    ]
+    columns = [
+        _column(run, label, common, left_out) for run, label in zip(runs, labels, strict=True)
+    ]
+    return columns, [_task(before, name, items) for name, items in common.items()]
+
+
+def _column(run: Imported, label: str, common: dict[str, list[str]], left_out: int) -> Column:
+    notes = [*run.notes, *(f"left out {name}: {why}" for name, why in run.left_out.items())]
+    if left_out:
+        notes.append(f"{left_out} items are in some of the results only, and do not count")
+    subject = SubjectInfo(
+        label=label,
+        name=run.model,
+        kind="results",
+        identity=run.identity,
+        details={"written by": run.format, "folder": Path(run.folder).name, "date": run.date},
+        notes=tuple(notes),
+    )
+    answers = {}
+    for name, items in common.items():
+        known = {result.item: result for result in run.task(name).items}
+        answers[name] = {item: replace(known[item], task=name) for item in items}
+    return Column(subject, answers, NOTHING_SPENT)
+
+
+def _task(run: Imported, name: str, items: Sequence[str]) -> AskedTask:
+    task = run.task(name)
+    info = AuditTask(name, task.unit, task.scorer, len(items), warnings=task.warnings)
+    wanted = set(items)
+    chance = {
+        result.item: 1 / len(result.choices)
+        for result in task.items
+        if result.choices and result.item in wanted
+    }
+    return AskedTask(info, None, task.groups, chance)
