@@ -5,7 +5,6 @@ from __future__ import annotations
 from forgetless.metrics.floor import Floor
 from forgetless.metrics.verdict import TaskVerdict
 
-
 MINUS = "\N{MINUS SIGN}"
 
 ROUNDING = 1e-9
