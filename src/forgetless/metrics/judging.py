@@ -36,7 +36,7 @@ from forgetless.metrics.floor import Floor, find_floor
 from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_of_loss
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
-from forgetless.metrics.reasons import explain
+from forgetless.metrics.reasons import ROUNDING, explain
 from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
 from forgetless.metrics.verdict import TaskVerdict, Verdict
 
@@ -168,7 +168,7 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
     assert value is not None
     assert task.p_value is not None
     assert task.p_adjusted is not None
-    lost = value < 0 and task.p_adjusted <= 1 - level and -value > task.budget
+    lost = value < 0 and task.p_adjusted <= 1 - level and -value > task.budget + ROUNDING
     if task.unit == "accuracy":
         before, _ = evidence.scores
         floor = find_floor(before, task.chance, evidence.number, budget=task.budget, level=level)
@@ -178,7 +178,7 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
         return "lost", None
     gained = value > 0 and task.p_value <= 1 - level
     unchanged = task.unit == "nats" and not np.any(evidence.changes)  # no interval, and no doubt
-    within = limits is not None and -limits.low <= task.budget
+    within = limits is not None and -limits.low <= task.budget + ROUNDING
     if not (gained or unchanged or within):
         return "inconclusive", None
     both = [figure.value or 0.0 for figure in (task.before, task.after)]
@@ -193,7 +193,7 @@ def _items_needed(evidence: Evidence, task: TaskVerdict, level: float) -> int | 
     loss = task.change.turned()
     assert loss.value is not None
     strengthen = math.inf  # within the budget, only the upper limit can decide
-    if loss.value > task.budget:
+    if loss.value > task.budget + ROUNDING:
         stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against
         wanted = float(norm.isf((1 - level) / 2 * stricter))
         noise = math.sqrt(float((evidence.changes**2).sum()))

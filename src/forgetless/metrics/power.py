@@ -10,7 +10,7 @@ from scipy.stats import norm
 from forgetless.metrics.summary import Figure
 
 _SMALLEST = 1e-9
-"""Where the search for a loss starts, in the unit of the task."""
+"""Losses closer than this are taken for equal, in the unit of the task."""
 
 
 def items_needed(
@@ -40,7 +40,7 @@ def items_needed(
     if loss.value is None or loss.interval is None:
         return None
     wanted = []
-    if loss.value < margin:
+    if loss.value < margin - _SMALLEST:
         if loss.interval.method == "exact" and loss.value == 0:
             tail = (1 - loss.interval.level) / 2  # nothing changed: 1 - tail^(1/n) is the limit
             wanted.append(math.log(tail) / math.log1p(-margin) if margin < 1 else 1.0)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from forgetless.metrics.floor import Floor
 from forgetless.metrics.verdict import TaskVerdict
 
+MINUS = "\N{MINUS SIGN}"
+
+ROUNDING = 1e-9
+"""A loss of 2 points of 0.8 is a little more than 0.02 in floating point, and means 0.02."""
+
 
 def explain(
     task: TaskVerdict,
@@ -90,7 +95,7 @@ def _inconclusive(task: TaskVerdict, level: float) -> str:
     needed = ""
     if task.items_needed is not None:
         needed = f"; about {_items(task.items_needed)} would decide, here are {task.items:,}"
-    if -task.change.value > task.budget:
+    if -task.change.value > task.budget + ROUNDING:
         return (
             f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)} that chance could "
             f"explain{_flips(task)}, {_p(task)}{needed}"
@@ -191,5 +196,5 @@ def _signed(value: float) -> str:
 def _number(value: float | None) -> str:
     """Two decimals, or three where they say more."""
     assert value is not None
-    text = f"{value:.3f}".removesuffix("0")
-    return text.removeprefix("-") if float(text) == 0 else text
+    text = f"{abs(value):.3f}".removesuffix("0")
+    return MINUS + text if value < 0 and float(text) != 0 else text
