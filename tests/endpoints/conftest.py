@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def opened() -> Iterator[Opened]:
     """Opens an endpoint of a server."""
     subjects: list[EndpointSubject] = []
 
-    def opening(server: Server, **settings: object) -> EndpointSubject:
+    def opening(server: Server, **settings: Any) -> EndpointSubject:
         subjects.append(open_endpoint(server.url, **settings))
         return subjects[-1]
 

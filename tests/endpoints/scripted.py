@@ -10,28 +10,14 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from tests.endpoints.faults import Answer
 
 Echo = Literal["right", "ignored", "off by one", "without logprobs", "start sign"]
 
-VOCABULARY = (
-    " A",
-    " B",
-    " C",
-    " D",
-    " red",
-    " blue",
-    " of",
-    " is",
-    ".",
-    "A",
-    "B",
-    "C",
-    "D",
-    "<end>",
-)
+VOCABULARY = (" A", " B", " C", " D", " red", " blue", " of", " is", ".", "<end>")
 
 
 def tokens(text: str) -> list[str]:
@@ -55,7 +41,7 @@ def logprob(before: str, token: str) -> float:
 
 
 def greedy(text: str, count: int) -> list[str]:
-    """The likeliest tokens after a text."""
+    """The likeliest tokens after a text, as far as it does not end."""
     said: list[str] = []
     last = tokens(text)[-1]
     while len(said) < count:
@@ -90,7 +76,7 @@ class Scripted:
 
     model: str = "toy"
     key: str = ""
-    say: Callable[[str], str] = lambda asked: "A"
+    say: Callable[[str], str] = lambda _: "A"
     first: dict[str, float] = field(default_factory=lambda: {"A": -0.1, "B": -3.0})
     chat: bool = True
     completions: bool = True
@@ -156,7 +142,7 @@ class Scripted:
     def _logprobs(self, before: list[str], said: list[str], echo: bool) -> dict[str, Any]:
         whole = [*before, *said]
         values: list[float | None] = [None]
-        values += [logprob(last, token) for last, token in zip(whole, whole[1:], strict=False)]
+        values += [logprob(last, token) for last, token in pairwise(whole)]
         tops: list[dict[str, float] | None] = [None, *map(logprobs, whole[:-1])]
         if echo and self.echo == "off by one":
             values = [None, *(logprob(token, token) for token in whole[1:])]
@@ -169,10 +155,10 @@ class Scripted:
             "top_logprobs": tops[start:],
         }
         if echo and self.echo == "start sign":
-            for name, value in (
-                ("tokens", "<s>"), ("token_logprobs", None), ("text_offset", 0), ("top_logprobs", None)
-            ):  # fmt: skip
-                found[name].insert(0, value)
+            found["token_logprobs"][0] = logprob("<s>", whole[0])
+            start_sign = {"tokens": "<s>", "text_offset": 0}
+            for name, listed in found.items():
+                listed.insert(0, start_sign.get(name))
         return found
 
     def _reply(self, choice: dict[str, Any], read: int, written: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from forgetless.endpoints import client as client_module
 from forgetless.endpoints.asking import IN_A_ROW
+from forgetless.endpoints.client import Attempts
 from forgetless.endpoints.faults import retry_after
 from forgetless.errors import RunFailed
 from tests.endpoints.build import Opened, answers, questions
@@ -140,7 +140,7 @@ def test_wait_doubles_and_stays_below_the_longest(
         waits.append(seconds)
         await real(0)
 
-    monkeypatch.setattr(client_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     server.always = "503"
     answers(subject, questions(1))
     waited = [wait for wait in waits if wait > 0]
@@ -217,7 +217,7 @@ def test_closing_does_not_wait_for_a_server_that_hangs(serve: Serve, opened: Ope
     subject = opened(server, timeout=60.0)
     server.always = "hang"
     started = time.monotonic()
-    asking = subject._background.start(subject._client.get("/models", client_module.Attempts(0)))
+    asking = subject._background.start(subject._client.get("/models", Attempts(0)))
     time.sleep(0.1)
     subject.close()
     subject.close()  # twice is no harm

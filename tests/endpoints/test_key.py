@@ -12,14 +12,14 @@ from forgetless.errors import UsageError
 from tests.endpoints.build import Opened, answers, questions
 from tests.endpoints.conftest import Serve
 
-SECRET = "sk-very/secret+key"
+SECRET = "sk-very/secret+key"  # noqa: S105
 
 
 def test_key_is_sent_and_shown_nowhere(
     serve: Serve, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    server = serve(key=SECRET, say=lambda asked: f"the key is {SECRET}")
+    server = serve(key=SECRET, say=lambda _: f"the key is {SECRET}")
     subject = opened(server, key=SECRET)
     task = questions(2)
     results = answers(subject, task)

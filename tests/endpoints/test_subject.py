@@ -18,7 +18,8 @@ def mode(subject: EndpointSubject, task: Any) -> str:
 
 
 def test_likeliest_letter_is_the_choice(serve: Serve, opened: Opened) -> None:
-    subject = opened(serve(first={"A": -2.0, " B": -1.0, "b": -1.2, "The": -0.9}))
+    first = {"A": -2.0, " B": -1.0, "b": -1.2, "The": -0.9}
+    subject = opened(serve(first=first, say=lambda _: "The"))
     result = answers(subject, choices(1, gold="blue"))["c0"]
     assert (result.answer, result.score, result.correct) == ("blue", 1.0, True)
     assert result.readings["nll"] == pytest.approx(-math.log(math.exp(-1.0) + math.exp(-1.2)))
@@ -27,14 +28,14 @@ def test_likeliest_letter_is_the_choice(serve: Serve, opened: Opened) -> None:
 def test_letter_that_is_not_among_the_likeliest_is_read_from_text(
     serve: Serve, opened: Opened
 ) -> None:
-    server = serve(first={"Well": -0.1, "So": -3.0}, say=lambda asked: "Well, the answer is (C).")
+    server = serve(first={"Well": -0.1, "So": -3.0}, say=lambda _: "Well, the answer is (C).")
     subject = opened(server)
     assert answers(subject, choices(2, gold="green"))["c0"].score == 1.0
     assert any(note.startswith("2 choices were read") for note in subject.notes())
 
 
 def test_answer_that_names_no_choice_is_missing_and_kept(serve: Serve, opened: Opened) -> None:
-    server = serve(first={"Hm": -0.1}, say=lambda asked: "Hm, who knows.")
+    server = serve(first={"Hm": -0.1}, say=lambda _: "Hm, who knows.")
     result = answers(opened(server), choices(1))["c0"]
     assert (result.score, result.output) == (None, "Hm, who knows.")
     assert result.error == "the answer names none of the choices"
@@ -43,7 +44,7 @@ def test_answer_that_names_no_choice_is_missing_and_kept(serve: Serve, opened: O
 def test_logprobs_of_something_else_than_the_text_are_not_believed(
     serve: Serve, opened: Opened
 ) -> None:
-    subject = opened(serve(first={"<think>": -0.1, "B": -4.0}, say=lambda asked: "A"))
+    subject = opened(serve(first={"<think>": -0.1, "B": -4.0}, say=lambda _: "A"))
     assert mode(subject, choices()) == "generation, chat in chat"
     assert answers(subject, choices(1))["c0"].answer == "red"
 
@@ -61,9 +62,10 @@ def test_server_without_logprobs_has_its_choices_generated(serve: Serve, opened:
 def test_echo_that_is_proven_gives_likelihoods(serve: Serve, opened: Opened, echo: str) -> None:
     subject = opened(serve(echo=echo, endless=True))
     result = answers(subject, texts("red of is"))["t0"]
-    expected = (logprob("red", " of") + logprob(" of", " is")) / 2
-    assert result.score == pytest.approx(expected)
-    assert result.readings["tokens"] == 2
+    expected = [logprob("red", " of"), logprob(" of", " is")]
+    expected += [logprob("<s>", "red")] if echo == "start sign" else []
+    assert result.score == pytest.approx(sum(expected) / len(expected))
+    assert result.readings["tokens"] == len(expected)
     task = choices(1, render="plain")
     assert mode(subject, task) == "echo, plain"
     chosen = answers(subject, task)["c0"]
@@ -155,13 +157,13 @@ def test_messages_hold_system_turn_and_worked_examples(serve: Serve, opened: Ope
     ("settings", "error"),
     [
         ({"finish": "content_filter"}, "the endpoint's content filter withheld the answer"),
-        ({"say": lambda asked: ""}, "the answer is empty"),
+        ({"say": lambda _: ""}, "the answer is empty"),
         (
-            {"say": lambda asked: "", "finish": "length", "message": {"reasoning_content": "Hm"}},
+            {"say": lambda _: "", "finish": "length", "message": {"reasoning_content": "Hm"}},
             "reasoning used up the tokens that an answer may have",
         ),
         (
-            {"say": lambda asked: "<think>Well", "finish": "length"},
+            {"say": lambda _: "<think>Well", "finish": "length"},
             "reasoning used up the tokens that an answer may have",
         ),
     ],
@@ -174,7 +176,7 @@ def test_reply_without_an_answer_is_an_error_of_its_item(
 
 
 def test_reasoning_is_left_out_and_has_tokens_of_its_own(serve: Serve, opened: Opened) -> None:
-    server = serve(say=lambda asked: "<think>\nHm, B or A?\n</think>\n\nA")
+    server = serve(say=lambda _: "<think>\nHm, B or A?\n</think>\n\nA")
     subject = opened(server)
     assert answers(subject, questions(1))["q0"].output == "A"
     assert server.bodies()[-1]["max_tokens"] == 64 + 4096
@@ -183,7 +185,7 @@ def test_reasoning_is_left_out_and_has_tokens_of_its_own(serve: Serve, opened: O
 
 
 def test_refusal_by_the_model_is_an_answer(serve: Serve, opened: Opened) -> None:
-    server = serve(say=lambda asked: "", message={"refusal": "I will not."})
+    server = serve(say=lambda _: "", message={"refusal": "I will not."})
     assert answers(opened(server), questions(1))["q0"].output == "I will not."
 
 

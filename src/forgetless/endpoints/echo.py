@@ -83,7 +83,7 @@ async def probe_completions(client: Client, config: EndpointConfig, retries: int
             return replace(found, tops=0, why_not=why_not)
         try:
             why_not = await _disprove(client, model, probes[0], reply, retries)
-        except NoAnswer as unfit:  # cut into other tokens as a prompt; another text may do
+        except NoAnswer as unfit:  # nothing proven; another text may do
             found = replace(found, why_not=unfit.message)
             probes.pop(0)
             continue
@@ -127,6 +127,8 @@ async def _disprove(client: Client, model: str, probe: str, told: Reply, retries
     start, end = _span(reply.tokens, probe, said)
     if reply.tokens.texts[start:end] != told.tokens.texts:
         raise NoAnswer("it cuts a text into other tokens when it is echoed")
+    if len({probe.split()[-1], *(text.strip() for text in told.tokens.texts)}) < 3:
+        raise NoAnswer("it repeats one word, whose places cannot be told apart")
     for text, once, again in zip(
         told.tokens.texts, told.tokens.logprobs, reply.tokens.logprobs[start:end], strict=True
     ):

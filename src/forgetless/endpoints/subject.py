@@ -55,7 +55,7 @@ class EndpointSubject:
             )
         self._client = Client(config, self._key, self.usage)
         self._background = Background()
-        self._ways: dict[str, Way] = {}
+        self._ways: dict[str, tuple[str, Way]] = {}  # by settings of the task
         self._read_from_text = 0
         self._retries = min(RETRIES_AT_START, config.retries)
         try:
@@ -91,7 +91,7 @@ class EndpointSubject:
 
     def notes(self) -> Sequence[str]:
         """What the user should know about how it was asked so far."""
-        notes = [f"task {name!r}: {way.note}" for name, way in self._ways.items() if way.note]
+        notes = [f"task {name!r}: {way.note}" for name, way in self._ways.values() if way.note]
         if self._can.chat is not None and not self._can.chat.greedy:
             notes.append("it takes no temperature of 0: its answers vary from time to time")
         if self._can.chat is not None and self._can.chat.reasons:
@@ -199,9 +199,10 @@ class EndpointSubject:
         return self._background.run(probe_completions(self._client, self.config, self._retries))
 
     def _way(self, task: Task) -> Way:
-        if task.name not in self._ways:
-            self._ways[task.name] = way_for(task, self._can, self.config)
-        return self._ways[task.name]
+        settings = task.config.model_dump_json()
+        if settings not in self._ways:
+            self._ways[settings] = task.name, way_for(task, self._can, self.config)
+        return self._ways[settings][1]
 
     def _sent(self, task: Task, row: Row) -> list[str]:
         """The requests for one item as text, without the model's name; or why there are none."""
