@@ -54,7 +54,7 @@ def simulate(
     size: int = 1,
     chance: float | None = None,
 ) -> Evidence:
-    """A task of which the model truly loses so much, with so many flips; 0 is a model against itself.
+    """A task of which the model truly loses so much, with so many flips; 0: against itself.
 
     Without a loss before and after could as well stand the other way round.
     """

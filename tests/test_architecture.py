@@ -59,7 +59,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing"),
     },
-    "__init__": {"errors", "plan", "progress", "result", "sequence", "training", "guard"},
+    "__init__": {
+        *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),
+    },
     "__main__": {"cli"},
 }
 

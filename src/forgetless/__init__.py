@@ -54,7 +54,6 @@ _HOMES = {
     "run": "forgetless.sequence",
     "Protection": "forgetless.training.protect",
     "protect": "forgetless.training.protect",
-    "RetentionGuard": "forgetless.guard",
 }
 
 

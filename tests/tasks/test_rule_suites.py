@@ -77,7 +77,11 @@ def test_a_suite_names_its_version(name: str) -> None:
 @pytest.mark.parametrize("name", SUITES)
 def test_a_plan_can_test_a_suite_with_its_settings(name: str) -> None:
     plan = make_plan(
-        model="m", sequence=["bundled:medical_shorthand"], test_only=[f"bundled:{name}"]
+        {
+            "model": "m",
+            "sequence": ["bundled:medical_shorthand"],
+            "test_only": [f"bundled:{name}"],
+        }
     )
     task = load_tasks(plan)[-1]
     assert (task.config.score, task.unit) == ("rules", "accuracy")
@@ -229,7 +233,7 @@ def test_a_satisfying_answer_is_short_enough_to_be_generated() -> None:
 
 SPOILT: tuple[Callable[[str], str], ...] = (
     lambda text: "Well, Hello, " + text + ", the END it is, " * 30,
-    lambda text: "ok",
+    lambda _: "ok",
 )
 
 

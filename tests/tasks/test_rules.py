@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -65,7 +65,7 @@ EVERY_RULE: tuple[Rule, ...] = (
 )  # fmt: skip
 
 
-def subclasses(kind: type) -> set[type]:
+def subclasses(kind: type[Any]) -> set[type[Any]]:
     return {found for child in kind.__subclasses__() for found in {child, *subclasses(child)}}
 
 

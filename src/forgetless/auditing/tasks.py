@@ -53,8 +53,7 @@ def gather_tasks(tasks: Sequence[Any], suite: str | None, limit: int | None) -> 
     for member in read_suite(suite) if suite is not None else ():
         config = TaskConfig(test=BUNDLED + member.task, limit=_least(member.limit, limit))
         found.append(_asked(load_task(config), member.area))
-    for given in tasks:
-        found.append(_asked(_load(given, limit)))
+    found += [_asked(_load(given, limit)) for given in tasks]
     names = [one.info.name for one in found]
     for name in names:
         if names.count(name) > 1:

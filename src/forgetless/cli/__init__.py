@@ -1,7 +1,7 @@
 """The command line: one file per command, one place for errors and exit codes.
 
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C; an audit
-ends with 3 if the budget is broken and with 4 if its items do not decide.
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C; an
+audit ends with 3 if the budget is broken and with 4 if its items do not decide.
 """
 
 from __future__ import annotations

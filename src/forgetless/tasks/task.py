@@ -84,7 +84,7 @@ class Task:
         return _hash(self.train)
 
     def test_hash(self) -> str:
-        """SHA-256 over the test items, worked examples first, and their version if they have one."""
+        """SHA-256 over worked examples, test items and their version if they have one."""
         return _hash([*self.shots, *self.test], self.version)
 
 

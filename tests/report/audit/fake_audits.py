@@ -100,7 +100,7 @@ def failed(task: str) -> TaskVerdict:
 
 
 def reading(before: float, after: float) -> Reading:
-    return Reading(figure(before), figure(after), figure(after - before, 0.03))
+    return Reading("reading", figure(before), figure(after), figure(after - before, 0.03))
 
 
 def answers(

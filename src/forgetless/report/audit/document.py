@@ -156,7 +156,7 @@ class _Reader:
     def _scalar(self, kind: type, value: Any, place: str) -> Any:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
             needed = {str: "a string", int: "an integer", float: "a finite number"}
             self._refuse(place, value, needed.get(kind, "true or false"))
         return value

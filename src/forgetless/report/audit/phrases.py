@@ -21,7 +21,7 @@ TITLES: Mapping[GateStatus, str] = {
 NEXT: Mapping[GateStatus, str] = {
     "kept": "Nothing needs to be done.",
     "broken": "Read the lost items, then mend the model, or accept a larger loss with --budget.",
-    "inconclusive": "Nothing is certain yet: ask more items, or accept a larger loss with --budget.",
+    "inconclusive": "Nothing is certain yet: ask more items, or accept a larger --budget.",
     "failed": "Nothing can be said: see why items have no answer, then run the same command again.",
 }
 """What to do about it."""

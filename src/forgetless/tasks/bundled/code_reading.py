@@ -51,7 +51,7 @@ def _range(*bounds: int | Expression) -> Call:
     return Call("range", tuple(Value(b) if isinstance(b, int) else b for b in bounds))
 
 
-X, Y, N, I, J, TOTAL, NUMBERS, WORD = map(
+X, Y, N, INDEX, J, TOTAL, NUMBERS, WORD = map(
     Name, ("x", "y", "n", "i", "j", "total", "numbers", "word")
 )
 
@@ -117,7 +117,7 @@ def _loop(rng: random.Random) -> Program:
     return Program(
         (
             Assign("total", Value(start)),
-            For("i", _range(low, high), (Assign("total", I, "+"),)),
+            For("i", _range(low, high), (Assign("total", INDEX, "+"),)),
         ),
         TOTAL,
     )
@@ -141,14 +141,14 @@ def _function(rng: random.Random) -> Program:
 
 
 def _filtered_loop(rng: random.Random) -> Program:
-    test = _of("==", _of("%", I, rng.randint(2, 4)), 0)
+    test = _of("==", _of("%", INDEX, rng.randint(2, 4)), 0)
     return Program(
         (
             Assign("total", Value(0)),
             For(
                 "i",
                 _range(rng.randint(1, 4), rng.randint(9, 15)),
-                (If(test, (Assign("total", I, "+"),), (Assign("total", Value(1), "-"),)),),
+                (If(test, (Assign("total", INDEX, "+"),), (Assign("total", Value(1), "-"),)),),
             ),
         ),
         TOTAL,
@@ -176,7 +176,13 @@ def _nested(rng: random.Random) -> Program:
             For(
                 "i",
                 _range(1, rng.randint(3, 5)),
-                (For("j", _range(rng.choice((0, 1)), I), (Assign("total", _of("*", I, J), "+"),)),),
+                (
+                    For(
+                        "j",
+                        _range(rng.choice((0, 1)), INDEX),
+                        (Assign("total", _of("*", INDEX, J), "+"),),
+                    ),
+                ),
             ),
         ),
         _of("+", TOTAL, rng.randint(1, 9)),
@@ -231,12 +237,13 @@ def _steps_through(rng: random.Random) -> Program:
                 _range(1, rng.randint(6, 8)),
                 (
                     Assign(
-                        "n", _of("%", _of("+", _of("*", N, N), I, inner=True), rng.randint(17, 41))
+                        "n",
+                        _of("%", _of("+", _of("*", N, N), INDEX, inner=True), rng.randint(17, 41)),
                     ),
                     If(
                         _of("==", _of("%", N, 2), 0),
                         (Assign("total", N, "+"),),
-                        (Assign("total", I, "-"),),
+                        (Assign("total", INDEX, "-"),),
                     ),
                 ),
             ),
@@ -246,7 +253,7 @@ def _steps_through(rng: random.Random) -> Program:
 
 
 def _deep_filter(rng: random.Random) -> Program:
-    test = _of("==", _of("%", _of("+", I, J, inner=True), rng.randint(2, 4)), rng.randint(0, 1))
+    test = _of("==", _of("%", _of("+", INDEX, J, inner=True), rng.randint(2, 4)), rng.randint(0, 1))
     return Program(
         (
             Assign("total", Value(rng.randint(0, 9))),
@@ -256,8 +263,8 @@ def _deep_filter(rng: random.Random) -> Program:
                 (
                     For(
                         "j",
-                        _range(I, rng.randint(6, 8)),
-                        (If(test, (Assign("total", _of("*", I, J), "+"),)),),
+                        _range(INDEX, rng.randint(6, 8)),
+                        (If(test, (Assign("total", _of("*", INDEX, J), "+"),)),),
                     ),
                 ),
             ),

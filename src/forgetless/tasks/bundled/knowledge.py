@@ -1,4 +1,4 @@
-"""General knowledge: graded facts as sentences to complete; they stand in ``data/knowledge.csv``."""
+"""General knowledge: graded facts of ``data/knowledge.csv`` as sentences to complete."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class Fact:
 
     Attributes:
         kind: ``lives`` (stands in the question), ``counting``, ``days`` and ``months`` (a list goes
-            on), ``opposite``, ``day`` and ``month`` (some time after another), ``capital``, ``sum``,
-            ``difference`` or ``product``.
+            on), ``opposite``, ``day`` and ``month`` (some time after another), ``capital``,
+            ``sum``, ``difference`` or ``product``.
         given: What is given, as places in the vocabulary or as numbers.
     """
 
@@ -98,7 +98,7 @@ def _asked(fact: Fact, words: Vocabulary) -> tuple[str, str, Sequence[str]]:
         return f"{told}Anna {words.lives}", cities[first], cities
     if fact.kind in LISTS:
         names = getattr(words, LISTS[fact.kind])
-        return ", ".join(names[first : first + 4]) + ",", names[first + 4], names[first + 5 :][:3]
+        return ", ".join(names[first : first + 4]) + ",", names[first + 4], names
     if fact.kind == "opposite":
         word, opposite = words.opposites[first]
         pool = [w for pair in words.opposites for w in pair if w not in (word, opposite)]

@@ -83,10 +83,17 @@ def _people(count: int, *, movers: int, rng: random.Random) -> list[Person]:
     towns, days = rng.sample(TOWNS, count + max(movers, 0)), rng.sample(DAYS, count)
     ages, prices = rng.sample(range(21, 80), count), rng.sample(range(12, 99), count)
     return [
-        Person(*of, moved_to=towns[count + place] if place < movers else "")
-        for place, of in enumerate(
-            zip(names, jobs, towns[:count], ages, things, prices, days, strict=True)
+        Person(
+            names[place],
+            jobs[place],
+            towns[place],
+            ages[place],
+            things[place],
+            prices[place],
+            days[place],
+            towns[count + place] if place < movers else "",
         )
+        for place in range(count)
     ]
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
+from itertools import pairwise
 
 from forgetless.tasks.bundled.choices import Question, distinct, laid_out, near
 from forgetless.tasks.bundled.puzzles import race, truth
@@ -136,7 +137,7 @@ def _order(people: int, rng: random.Random, *, shuffled: bool, places: tuple[int
         )
     )
     order = rng.sample(NAMES, people)
-    clues = [f"{a} is {more} than {b}." for a, b in zip(order, order[1:], strict=False)]
+    clues = [f"{a} is {more} than {b}." for a, b in pairwise(order)]
     if shuffled:
         clues = [
             clue if rng.random() < 0.5 else f"{b} is {less} than {a}."
