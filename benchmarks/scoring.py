@@ -34,7 +34,7 @@ from forgetless.tasks.task import Task
 MODEL = "bundled:smollm2-135m-instruct"
 LETTERS = ("A", "B", "C", "D")
 PEER_SIZES = (1, 4, 16, 64)
-TUNED_ON = 12  # items
+TUNED_ON = 8  # items
 SUBJECT = "The following are multiple choice questions (with answers) about medicine.\n\n"
 
 

@@ -29,10 +29,11 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 LOGITS_PER_PASS = 64_000_000  # floats; bounds the memory of one pass to about 0.5 GB
-# Nodes of a pack.  Attention looks at every pair of them, so more are slower on a CPU; fewer leave
-# a GPU idle.
-PACK_TOKENS = {"cpu": 384}
-PACK_TOKENS_ELSEWHERE = 4096
+# Nodes of a pack for each sequence of a padded batch, so that whoever halves the batch halves both.
+# Attention looks at every pair of nodes: measured on a CPU, 200 to 400 are best, and 32 is a plan's
+# default.  On a GPU so few would leave it idle.
+TOKENS_A_SEQUENCE = {"cpu": 12}
+TOKENS_A_SEQUENCE_ELSEWHERE = 128
 WORTH_A_TRUNK = 16  # tokens; what is shorter is read again in every pack
 ROWS_AT_ONCE = 64  # of a softmax, so that what it writes stays in the cache
 
@@ -56,7 +57,8 @@ def put_together(loaded: LoadedModel, groups: Sequence[Sequence[Request]], size:
     Args:
         loaded: The model.
         groups: Requests that stay together, such as the choices of an item.
-        size: Most requests in one pass; a larger group has a pass of its own.
+        size: Most requests in a padded batch; packs are measured in tokens, in proportion to it.
+            A group that is larger alone has a pass of its own.
     """
     vocabulary = vocabulary_size(loaded.model)
     every = range(len(groups))
@@ -70,8 +72,7 @@ def put_together(loaded: LoadedModel, groups: Sequence[Sequence[Request]], size:
         )  # fmt: skip
     device = next(loaded.model.parameters()).device.type
     limits = Limits(
-        sequences=size,
-        tokens=PACK_TOKENS.get(device, PACK_TOKENS_ELSEWHERE),
+        tokens=size * TOKENS_A_SEQUENCE.get(device, TOKENS_A_SEQUENCE_ELSEWHERE),
         rows=LOGITS_PER_PASS // vocabulary,
         span=reach,
     )

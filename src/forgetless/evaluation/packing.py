@@ -118,13 +118,11 @@ class Limits:
     """How large a pack may grow; a group that is larger alone has a pack of its own.
 
     Attributes:
-        sequences: Most requests.
         tokens: Most nodes beyond the trunk that all requests of the pack share.
         rows: Most nodes at which probabilities are read, counted without what is shared.
         span: Most nodes with what was read before them; beyond, nothing is packed at all.
     """
 
-    sequences: int
     tokens: int
     rows: int
     span: int
@@ -147,7 +145,7 @@ def packs(
     )
     pack: list[int] = []
     last: list[int] = []
-    nodes = trunk = sequences = rows = 0
+    nodes = trunk = rows = 0
     for _, index in order:
         group = groups[index]
         paths = sorted(request.path[skip:] for request in group)
@@ -158,19 +156,18 @@ def packs(
         own_rows = sum(request.scored for request in group)
         joint = common(last, paths[0])
         if pack and not (
-            sequences + len(group) <= limits.sequences
-            and nodes + alone - joint - min(trunk, own_trunk, joint) <= limits.tokens
+            nodes + alone - joint - min(trunk, own_trunk, joint) <= limits.tokens
             and rows + own_rows <= limits.rows
             and skip + nodes + alone - joint <= limits.span
         ):
             yield pack
-            pack, nodes, sequences, rows = [], 0, 0, 0
+            pack, nodes, rows = [], 0, 0
         if pack:
             trunk, nodes = min(trunk, own_trunk, joint), nodes + alone - joint
         else:
             trunk, nodes = own_trunk, alone
         pack = [*pack, index]
-        sequences, rows, last = sequences + len(group), rows + own_rows, paths[-1]
+        rows, last = rows + own_rows, paths[-1]
     if pack:
         yield pack
 

@@ -57,7 +57,7 @@ def score_task(
     Args:
         loaded: Model and tokenizer.
         task: What to ask.
-        batch_size: Most sequences in one forward pass.
+        batch_size: Most sequences in one padded pass; packs of trees are in proportion to it.
         done: Ids of items scored before; a batch is skipped only as a whole, so that what is
             scored now goes through the model in the same company as without interruption.
 
