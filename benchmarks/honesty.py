@@ -54,7 +54,7 @@ def simulate(
     size: int = 1,
     chance: float | None = None,
 ) -> Evidence:
-    """A task of which the model truly loses so much, with so many flips; 0: against itself.
+    """A task of which the model truly loses so much, with so many flips.
 
     Without a loss before and after could as well stand the other way round.
     """
@@ -263,11 +263,11 @@ def coverage(rng: np.random.Generator) -> Iterator[Line]:
         cases.append((f"200 items in nats{grouped}", prose, -0.2))
     for label, make, truth in cases:
         covered = []
-        for _ in range(300):
+        for _ in range(200):
             limits = one(make()).change.interval
             assert limits is not None
             covered.append(limits.low <= truth <= limits.high)
-        # Of 300, 92% is what noise leaves of 95%.
+        # Of 200, 92% is what noise leaves of 95%.
         held = np.mean(covered) >= 0.92
         yield Line(f"coverage of the 95% interval: {label}", share(covered), ">= 92%", held)
 

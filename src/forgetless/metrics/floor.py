@@ -78,12 +78,22 @@ def find_floor(
         return "guessing" if least else "few right"
     by_luck = _chance_of_so_many(before, least, number)
     half_way = above >= _HALF_WAY * (1 - least)
-    if by_luck > (_LOOSE if half_way else _STRICT):
+    few = by_luck <= _LOOSE and half_way and not _groups_could_be_lucky(before, least, number)
+    if by_luck > _STRICT and not few:
         return "guessing"
     right = int((group_sums(before, number) > 0).sum())
     if not half_way and 2.0 ** (1 - right) > 1 - level:
         return "few right"
     return "little to lose" if above <= budget else None
+
+
+def _groups_could_be_lucky(before: FloatArray, chance: float, number: IntArray | None) -> bool:
+    """Whether a guess for each whole group would score as high too often; not if all is right."""
+    if number is None or chance == 0 or (before == 1).all():
+        return False
+    groups = int(number.max()) + 1
+    right = int(np.ceil(groups * before.mean() - 1e-9))
+    return bool(stats.binom.sf(right - 1, groups, chance) > _LOOSE)
 
 
 def _chance_of_so_many(before: FloatArray, chance: float, number: IntArray | None) -> float:
