@@ -148,7 +148,6 @@ class Client:
         attempts.left -= 1
         attempts.made += 1
         if asked is not None:
-            wait = max(wait, asked)
             self._not_before = max(self._not_before, time.monotonic() + asked)
         await asyncio.sleep(wait)
 
