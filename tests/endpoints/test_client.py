@@ -194,8 +194,12 @@ def test_retry_after_is_read_as_a_date() -> None:
 
 
 def test_interruption_loses_only_what_is_under_way(serve: Serve, opened: Opened) -> None:
+    def slowly(asked: str) -> str:
+        time.sleep(0.02)
+        return "A"
+
     task = questions(40)
-    server = serve()
+    server = serve(say=slowly)
     subject = opened(server, concurrency=2)
     found = []
     asking: Iterator[Any] = subject.answer(task, task.test)
@@ -204,8 +208,8 @@ def test_interruption_loses_only_what_is_under_way(serve: Serve, opened: Opened)
         if len(found) >= 5:
             break
     asking.close()  # type: ignore[attr-defined]
-    asked = len(server.bodies()) - 1
-    assert asked <= len(found) + 12  # the rest was given up, not asked on
+    time.sleep(0.5)  # in which all the rest could be asked
+    assert len(server.bodies()) - 1 <= len(found) + 4
     done = {result.item for result in found}
     left = [row for row in task.test if row.id not in done]
     found += [result for batch in subject.answer(task, left) for result in batch]

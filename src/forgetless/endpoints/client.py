@@ -145,10 +145,9 @@ class Client:
             raise Unanswered(fault.message + tries)
         wait = min(config.longest_wait, config.first_wait * 2**attempts.made)
         wait *= self._jitter.uniform(0.5, 1.0)
-        attempts.left = 1
+        attempts.left -= 1
         attempts.made += 1
         if asked is not None:
-            wait = max(wait, asked)
             self._not_before = max(self._not_before, time.monotonic() + asked)
         await asyncio.sleep(wait)
 
