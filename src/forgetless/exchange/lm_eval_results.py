@@ -190,7 +190,7 @@ def _task(
         output_type=str(config.get("output_type", "")),
         higher_is_better=header.get("higher_is_better", {}).get(name, {}),
         metric=metric,
-        part_of=_groups(name, header.get("group_subtasks", {})),
+        part_of=groups_around(name, header.get("group_subtasks", {})),
     )
     return imported_task(name, samples, about)
 
@@ -222,7 +222,7 @@ def run_conditions(name: str, header: Mapping[str, Any]) -> dict[str, str]:
     return parts | {str(k): str(v) for k, v in kept.get("conditions", {}).items()}
 
 
-def _groups(name: str, children: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def groups_around(name: str, children: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Names of the groups around a task, the innermost first."""
     found: list[str] = []
     inner = name

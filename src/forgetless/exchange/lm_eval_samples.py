@@ -22,6 +22,7 @@ ACCURACIES = frozenset(
     [
         *("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1"),
         *("prompt_level_strict_acc", "prompt_level_loose_acc", "pass@1", "math_verify"),
+        *("contains", "token_f1"),  # of our own exports
     ]
 )
 """Metrics known to lie in [0, 1] for every item, higher being better."""
@@ -178,6 +179,8 @@ def _metrics(samples: Mapping[str, Placed], about: About) -> tuple[tuple[str, ..
     names = first.get("metrics") or [n for n in first if n not in FIELDS]
     usable, unusable = [], {}
     for name in names:
+        if name == "nll":  # of our own exports, and no score
+            continue
         raw = [sample.get(name) for _, sample in samples.values()]
         values = [v for v in map(_number, raw) if v is not None and math.isfinite(v)]
         if any(_number(value) is None for value in raw):
@@ -269,7 +272,7 @@ def _item(
 ) -> ItemResult:
     asked = arguments(sample)
     likelihoods = _likelihoods(sample)
-    choices = _choices(sample) if likelihoods and len(likelihoods) > 1 else None
+    choices = _choices(sample) if len(asked) > 1 else None
     gold = choice_of_gold(sample) if choice_of_gold and choices else None
     prompt = str(asked[0][0]) if asked and asked[0] else ""
     target = sample.get("target")
@@ -291,6 +294,7 @@ def _item(
     elif likelihoods:
         readings["nll"] = -likelihoods[0]
     else:
+        readings |= {"nll": nll} if (nll := _number(sample.get("nll"))) is not None else {}
         output, answer = _text(sample.get("resps")), _text(sample.get("filtered_resps"))
     return ItemResult(
         task=task,

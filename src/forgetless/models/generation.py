@@ -27,6 +27,7 @@ def continuations(
     temperature: float = 0.0,
     seed: int = 0,
     on_logits: Callable[[torch.Tensor], None] | None = None,
+    stopping: Any = None,
 ) -> list[list[int]]:
     """Continue prompts until a stop token.
 
@@ -40,6 +41,7 @@ def continuations(
         seed: Seed of the draws.
         on_logits: Is given the logits of each token, shape (prompts, vocabulary), before one is
             chosen.
+        stopping: Other reasons to stop, as transformers' ``StoppingCriteriaList``.
 
     Returns:
         The new tokens of each, in order; the stop token is the last of those that came to one.
@@ -76,6 +78,7 @@ def continuations(
             attention_mask=padded.mask.to(device),
             generation_config=config,
             logits_processor=LogitsProcessorList([watched, *([drawn] if temperature > 0 else [])]),
+            stopping_criteria=stopping,
         )
     return [_until(new, stop_ids) for new in tokens[:, padded.ids.shape[1] :].tolist()]
 
