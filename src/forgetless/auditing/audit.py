@@ -16,11 +16,12 @@ from forgetless.auditing.comparable import check_comparable
 from forgetless.auditing.conclusion import conclude
 from forgetless.auditing.config import AuditConfig, make_config
 from forgetless.auditing.drifting import DriftMeter
+from forgetless.auditing.harness import Harness, add_answers, harness_tasks
 from forgetless.auditing.imported import are_results, read_columns
 from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
 from forgetless.auditing.subjects import describe, find_subjects
-from forgetless.auditing.tasks import AskedTask, gather_tasks
+from forgetless.auditing.tasks import AskedTask, gather_tasks, split_tasks
 from forgetless.errors import UsageError
 from forgetless.evaluation.answers import AnswerStore
 from forgetless.evaluation.result import ItemResult
@@ -37,6 +38,7 @@ def audit(
     limit: int | None = None,
     store: bool | Path = True,
     folder: Path | None = None,
+    include_path: Path | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Audit:
@@ -51,6 +53,7 @@ def audit(
         store: Keep answers in the user's cache and take them from there; or in this file.
         folder: Where an endpoint's answers are kept until the audit is done, so that one that was
             killed can be continued; its model may change behind its name, so no longer than that.
+        include_path: A folder with more tasks of lm-evaluation-harness.
         progress: Is told how far it is.
         **settings: The fields of :class:`~forgetless.auditing.config.AuditConfig`, such as
             ``budget="2%"``.
@@ -72,13 +75,15 @@ def audit(
         raise UsageError("an audit needs a model after as well", fix="audit(BEFORE, AFTER, ...)")
     if are_results([before, *afters]):
         return conclude(*read_columns([before, *afters]), config)
-    asked = gather_tasks(tasks, suite, limit)
+    own, named = split_tasks(tasks)
+    asked = gather_tasks(own, suite, limit, default=not named)
+    harness = Harness(named, include_path, limit)
     subjects = find_subjects([before, *afters], config)
     infos = _check(subjects, describe(subjects), asked)
     answers = AnswerStore(_place(store))
     passing = AnswerStore(folder / "answers.part.sqlite" if folder and store else None)
     drift = DriftMeter(asked) if config.drift else None
-    columns = []
+    columns, harnessed = [], []
     for number, (subject, info) in enumerate(zip(subjects, infos, strict=True)):
         (progress or Progress()).stage("audit", f"{number}-{info.label}", number, len(afters))
         columns.append(
@@ -92,11 +97,14 @@ def audit(
                 number == 0,
             )
         )
+        harnessed.append(harness.ask(subject))
+        columns[-1] = add_answers(columns[-1], harnessed[-1])
         if drift is not None:
             drift.measure(subject, info.label)
         subject.close()
     answers.close()
     passing.close(delete=True)
+    asked += harness_tasks(harnessed)
     return conclude(columns, asked, config, drift.found if drift is not None else None)
 
 

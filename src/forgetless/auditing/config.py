@@ -106,11 +106,6 @@ def task_config(source: str) -> TaskConfig:
         >>> task_config("medicine=exams/2024.jsonl").name
         'medicine'
     """
-    if source.startswith("lm_eval:"):
-        raise UsageError(
-            f"{source}: tasks of lm-evaluation-harness are not asked yet, only its results read",
-            fix="run lm_eval with --log_samples on both models, then  forgetless audit OUT1 OUT2",
-        )
     name, separator, rest = source.partition("=")
     named = separator and "/" not in name and ":" not in name and "." not in name
     config = TaskConfig(test=rest, name=name) if named else TaskConfig(test=source)

@@ -12,7 +12,7 @@ from forgetless.auditing.result import AuditTask, Cost, SubjectInfo
 from forgetless.auditing.tasks import AskedTask
 from forgetless.errors import UsageError
 from forgetless.exchange.compare import compare_conditions
-from forgetless.exchange.imported import Imported
+from forgetless.exchange.imported import Imported, ImportedTask
 from forgetless.exchange.reading import is_results_folder, read_results
 
 NOTHING_SPENT = Cost(seconds=0.0, cpu_seconds=0.0, asked=0, stored=0)
@@ -66,7 +66,7 @@ def read_columns(folders: Sequence[Any]) -> tuple[list[Column], list[AskedTask]]
     columns = [
         _column(run, label, common, left_out) for run, label in zip(runs, labels, strict=True)
     ]
-    return columns, [_task(before, name, items) for name, items in common.items()]
+    return columns, [asked_task(before.task(name), items) for name, items in common.items()]
 
 
 def _column(run: Imported, label: str, common: dict[str, list[str]], left_out: int) -> Column:
@@ -88,9 +88,9 @@ def _column(run: Imported, label: str, common: dict[str, list[str]], left_out: i
     return Column(subject, answers, NOTHING_SPENT)
 
 
-def _task(run: Imported, name: str, items: Sequence[str]) -> AskedTask:
-    task = run.task(name)
-    info = AuditTask(name, task.unit, task.scorer, len(items), warnings=task.warnings)
+def asked_task(task: ImportedTask, items: Sequence[str]) -> AskedTask:
+    """What the judgement of another tool's task needs, for some of its items."""
+    info = AuditTask(task.name, task.unit, task.scorer, len(items), warnings=task.warnings)
     wanted = set(items)
     chance = {
         result.item: 1 / len(result.choices)

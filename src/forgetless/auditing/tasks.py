@@ -14,6 +14,7 @@ from forgetless.tasks.suites import suite as read_suite
 from forgetless.tasks.task import Task, load_task
 
 DEFAULT_SUITE = "default"
+LM_EVAL = "lm_eval:"
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,22 @@ class AskedTask:
     chance: Mapping[str, float] = field(default_factory=dict)
 
 
-def gather_tasks(tasks: Sequence[Any], suite: str | None, limit: int | None) -> list[AskedTask]:
+def split_tasks(tasks: Sequence[Any]) -> tuple[list[Any], list[str]]:
+    """The tasks that are ours to ask, and the names of those of lm-evaluation-harness."""
+    theirs = [task for task in tasks if isinstance(task, str) and task.startswith(LM_EVAL)]
+    return [task for task in tasks if task not in theirs], theirs
+
+
+def gather_tasks(
+    tasks: Sequence[Any], suite: str | None, limit: int | None, *, default: bool = True
+) -> list[AskedTask]:
     """Read every task of an audit.
 
     Args:
         tasks: Names, paths, task settings or tasks; with none, and no suite, the default suite.
         suite: Name of a built-in suite.
         limit: Most items of each task.
+        default: Whether the default suite is asked where there is nothing else.
 
     Returns:
         The tasks, those of the suite first.
@@ -47,7 +57,7 @@ def gather_tasks(tasks: Sequence[Any], suite: str | None, limit: int | None) -> 
     Raises:
         UsageError: for data that cannot be used, or two tasks of one name.
     """
-    if not tasks and suite is None:
+    if not tasks and suite is None and default:
         suite = DEFAULT_SUITE
     found: list[AskedTask] = []
     for member in read_suite(suite) if suite is not None else ():

@@ -27,7 +27,7 @@ def audit(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Test items: FILE, NAME=FILE, hub:NAME or builtin:NAME; repeatable.",
+            help="Test items: FILE, NAME=FILE, hub:NAME, builtin:NAME or lm_eval:NAME; repeatable.",
         ),
     ] = None,
     suite: Annotated[
@@ -59,6 +59,9 @@ def audit(
     base_url: Annotated[
         str | None, typer.Option(help="Address of the endpoint of models named openai:NAME.")
     ] = None,
+    include_path: Annotated[
+        Path | None, typer.Option(help="Folder with more lm-evaluation-harness tasks.")
+    ] = None,
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Neither take nor keep stored answers.")
     ] = False,
@@ -86,6 +89,7 @@ def audit(
             limit=limit,
             base_url=base_url,
             folder=folder,
+            include_path=include_path,
             store=not no_store,
             progress=progress,
             budget=budget,

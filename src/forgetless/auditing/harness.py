@@ -1,0 +1,77 @@
+"""Tasks of lm-evaluation-harness, asked of every model of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from forgetless.auditing.columns import Column
+from forgetless.auditing.imported import asked_task
+from forgetless.auditing.tasks import AskedTask
+from forgetless.errors import UsageError
+from forgetless.evaluation.local import LocalSubject
+from forgetless.evaluation.subject import Subject
+from forgetless.exchange.imported import ImportedTask
+from forgetless.exchange.lm_eval_tasks import answer_lm_eval_task, load_lm_eval_tasks
+
+
+class Harness:
+    """Tasks by name, loaded with their data before any model is.
+
+    Args:
+        names: With or without ``lm_eval:``.
+        include_path: A folder with more tasks.
+        limit: Most items of each task.
+
+    Raises:
+        UsageError: if lm-evaluation-harness is missing, or has no such task.
+    """
+
+    def __init__(self, names: Sequence[str], include_path: Path | None, limit: int | None) -> None:
+        self._tasks = [load_lm_eval_tasks(name, include_path) for name in names]
+        self._limit = limit
+
+    def ask(self, subject: Subject) -> dict[str, ImportedTask]:
+        """What a model answers, by task.
+
+        Raises:
+            UsageError: if it is no local model.
+        """
+        if not self._tasks:
+            return {}
+        if not isinstance(subject, LocalSubject):
+            raise UsageError(
+                f"{subject.name}: tasks of lm-evaluation-harness are asked of local models only",
+                fix="run lm_eval on the endpoint with --log_samples, then audit its outputs",
+            )
+        with subject.model() as loaded:
+            return {
+                task.name: task
+                for tasks in self._tasks
+                for task in answer_lm_eval_task(loaded, tasks, self._limit)
+            }
+
+
+def add_answers(column: Column, answered: Mapping[str, ImportedTask]) -> Column:
+    """A column with the answers to the harness's tasks beside its own."""
+    more = {name: {result.item: result for result in task.items} for name, task in answered.items()}
+    return replace(column, answers={**column.answers, **more})
+
+
+def harness_tasks(answers: Sequence[Mapping[str, ImportedTask]]) -> list[AskedTask]:
+    """What was asked, if all models were asked alike.
+
+    Raises:
+        UsageError: naming the task and what differs.
+    """
+    before, *afters = answers
+    for after in afters:
+        for name, task in before.items():
+            if different := task.conditions.differences(after[name].conditions):
+                raise UsageError(
+                    f"task {name!r}: the models were not asked the same: "
+                    f"{', '.join(different)} differ",
+                    fix="ask both alike:  --render-with before",
+                )
+    return [asked_task(task, [result.item for result in task.items]) for task in before.values()]

@@ -1,0 +1,67 @@
+"""Results and tasks of other tools in an audit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from forgetless.auditing.audit import audit
+from forgetless.errors import DataError, UsageError
+from tests.exchange.make_lm_eval_fixtures import TASKS, save_models
+
+RESULTS = Path(__file__).parents[1] / "exchange" / "data"
+
+
+def lm_eval_outputs() -> tuple[Path, Path]:
+    """Two genuine output folders, before and after."""
+    folders = sorted({file.parent for file in RESULTS.rglob("results_*.json")})
+    before = next(folder for folder in folders if "base" in str(folder))
+    after = next(folder for folder in folders if "tuned" in str(folder))
+    return before, after
+
+
+def test_two_outputs_of_the_harness_are_judged_and_no_model_is_run() -> None:
+    before, after = lm_eval_outputs()
+    found = audit(before, after)
+    assert found.before.kind == "results"
+    assert found.tasks
+    assert found.gate in ("kept", "broken", "inconclusive")
+    assert all(cost.asked == 0 for cost in found.costs.values())
+    for comparison in found.comparisons:
+        assert [verdict.task for verdict in comparison.verdicts] == [t.name for t in found.tasks]
+
+
+def test_results_and_a_model_are_not_compared(tmp_path: Path, tiny_model: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds results and .* does not"):
+        audit(lm_eval_outputs()[0], str(tiny_model))
+
+
+def test_results_whose_prompts_differ_are_refused(tmp_path: Path) -> None:
+    before, after = lm_eval_outputs()
+    changed = tmp_path / "changed"
+    shutil.copytree(after, changed)
+    for file in changed.rglob("samples_*.jsonl"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace('"prompt_hash": "', '"prompt_hash": "0'), encoding="utf-8")
+    with pytest.raises(DataError, match="cannot be compared"):
+        audit(before, changed)
+
+
+@pytest.mark.filterwarnings("default")  # lm_eval's imports warn; nothing of ours
+def test_a_task_of_the_harness_is_asked_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval", reason="needs the extra lm-eval")
+    save_models(tmp_path)
+    (tmp_path / "tasks").symlink_to(TASKS)
+    monkeypatch.chdir(tmp_path)
+    base = str(tmp_path / "base")
+    found = audit(
+        base, base, tasks=["lm_eval:toy_colours"], include_path=tmp_path / "tasks",
+        store=False, device="cpu",
+    )  # fmt: skip
+    (verdict,) = found.comparisons[0].verdicts
+    assert verdict.change.value == 0
+    assert verdict.items > 0
