@@ -14,12 +14,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.analysis import Report
 from forgetless.report.charts.colour import LEVELS, stylesheet
 from forgetless.report.charts.marks import swatch
 from forgetless.report.html import heat, items, pictures, settings, tables
 from forgetless.report.outcome import MARGIN
-from forgetless.report.readings import LOWER_IS_BETTER, other_readings
+from forgetless.report.readings import other_readings
 from forgetless.report.verdict import Verdict
 from forgetless.report.wording import count, number, visible
 
