@@ -26,6 +26,8 @@ Floor = Literal["guessing", "few right", "little to lose"]
 _STRICT = 1e-4
 """A score that guessing reaches more often is no sign of knowing anything."""
 
+_ROUNDING = 1e-9
+
 _HALF_WAY, _LOOSE = 0.5, 0.02
 """Half way from chance to all right, and as rare as this by guessing: few items, but no floor."""
 
@@ -84,7 +86,7 @@ def find_floor(
     right = int((group_sums(before, number) > 0).sum())
     if not half_way and 2.0 ** (1 - right) > 1 - level:
         return "few right"
-    return "little to lose" if above <= budget else None
+    return "little to lose" if above <= budget + _ROUNDING else None
 
 
 def _groups_could_be_lucky(before: FloatArray, chance: float, number: IntArray | None) -> bool:

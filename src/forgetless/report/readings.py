@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forgetless.errors import NotMeasured
+from forgetless.metrics.lenient import NOT_SCORES
 from forgetless.report.analysis import Arm, Report
-
-LOWER_IS_BETTER = frozenset({"nll"})
-NOT_SCORES = frozenset({"tokens"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.analysis import Report
 from forgetless.report.html import heat, items, pictures, settings, tables
 from forgetless.report.html.rendering import render_page
 from forgetless.report.outcome import MARGIN
-from forgetless.report.readings import LOWER_IS_BETTER, other_readings
+from forgetless.report.readings import other_readings
 from forgetless.report.verdict import Verdict
 from forgetless.report.wording import number
 

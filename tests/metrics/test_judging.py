@@ -1,0 +1,320 @@
+"""One verdict per task: kept, lost, inconclusive, at floor, at ceiling or failed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from forgetless.metrics import Cell, Evidence, TaskVerdict, find_flips, judge, mcnemar, sign_flip
+
+from .build import cell
+
+
+def task(
+    name: str = "law", *, both: int = 0, lost: int = 0, gained: int = 0, wrong: int = 0, **more: Any
+) -> Evidence:
+    """A task by its four kinds of items."""
+    before = "1" * (both + lost) + "0" * (gained + wrong)
+    after = "1" * both + "0" * lost + "1" * gained + "0" * wrong
+    return Evidence(name, "accuracy", cell(before), cell(after), **more)
+
+
+def verdict(evidence: Evidence, **options: Any) -> TaskVerdict:
+    return judge([evidence], **{"budget": 0.02, **options})[0]
+
+
+def nats(before: Any, after: Any) -> Evidence:
+    return Evidence("prose", "nats", cell(list(before)), cell(list(after)))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "word"),
+    [
+        (task(both=330, lost=70, gained=12, wrong=88), "lost"),
+        (task(both=398, lost=2, gained=1, wrong=99), "kept"),
+        (task(both=350, gained=30, wrong=120), "kept"),
+        (task(both=60, gained=12, wrong=28), "kept"),  # a gain, though few items
+        (task(both=3940, lost=60, gained=20, wrong=980), "kept"),  # real, but less than a point
+        (task(both=380, lost=20, gained=14, wrong=86), "inconclusive"),
+        (task(both=75, lost=5, gained=3, wrong=17), "inconclusive"),
+        (task(both=110, lost=20, gained=20, wrong=350, chance=0.25), "at floor"),
+        (task(both=2, lost=3, wrong=195), "at floor"),
+        (task(both=499, lost=1), "at ceiling"),
+        (task(both=50), "inconclusive"),  # easy or not: 50 items leave room for 7 points
+        (task(lost=6), "lost"),
+        (task(lost=5), "inconclusive"),
+        (task(lost=9, chance=0.25), "lost"),
+        (task(lost=200, chance=0.5), "lost"),
+    ],
+)
+def test_the_word_for_a_task(evidence: Evidence, word: str) -> None:
+    assert verdict(evidence).verdict == word
+
+
+def test_right_or_wrong_items_that_stand_alone_are_tested_by_mcnemar() -> None:
+    found = verdict(task(both=330, lost=70, gained=12, wrong=88))
+    assert found.p_value == mcnemar(70, 12)
+    assert found.flips is not None
+    assert (len(found.flips.lost), len(found.flips.gained)) == (70, 12)
+    assert (found.items, found.missing, found.budget) == (500, 0, 0.02)
+    assert found.change.value == pytest.approx(-58 / 500)
+    assert found.before.value == 0.8
+    assert found.after.value == pytest.approx(342 / 500)
+
+
+def test_grouped_items_are_tested_by_swapping_whole_groups() -> None:
+    evidence = task(both=330, lost=70, gained=12, wrong=88)
+    groups = {f"q{i}": str(i // 10) for i in range(500)}  # 7 groups fall, two rise in part
+    grouped = verdict(replace(evidence, groups=groups))
+    assert grouped.verdict == "inconclusive"
+    assert grouped.p_value == sign_flip(np.array([-10.0] * 7 + [10.0, 2.0]))
+    assert grouped.change.interval is not None
+    alone = verdict(evidence).change.interval
+    assert alone is not None
+    assert grouped.change.interval.low < alone.low
+    assert grouped.detectable is not None
+    assert grouped.detectable > 0.1
+
+
+def test_groups_of_one_item_change_no_verdict() -> None:
+    evidence = task(both=330, lost=70, gained=12, wrong=88)
+    groups = {f"q{i}": str(i) for i in range(500)}
+    assert verdict(replace(evidence, groups=groups)) == verdict(evidence)
+
+
+def test_the_order_of_items_does_not_matter() -> None:
+    evidence = task(both=60, lost=12, gained=3, wrong=25)
+    shuffled = replace(evidence, before=Cell(dict(reversed(evidence.before.scores.items()))))
+    found, other = verdict(evidence), verdict(shuffled)
+    assert found.change == other.change
+    assert found.verdict == other.verdict
+
+
+def test_before_and_after_swapped_turn_the_change_round() -> None:
+    evidence = task(both=60, lost=12, gained=3, wrong=25)
+    found = verdict(evidence)
+    swapped = verdict(replace(evidence, before=evidence.after, after=evidence.before))
+    assert found.change.value is not None
+    assert found.change.interval is not None
+    assert swapped.change.interval is not None
+    assert swapped.change.value == pytest.approx(-found.change.value)
+    assert swapped.change.interval.low == pytest.approx(-found.change.interval.high)
+    assert swapped.change.interval.high == pytest.approx(-found.change.interval.low)
+    assert swapped.p_value == found.p_value
+
+
+def test_holm_counts_every_task_of_the_comparison() -> None:
+    # 12 lost and 2 gained: p = 0.013, which four tests leave at 0.05 and five do not.
+    doubtful = task(both=68, lost=12, gained=2, wrong=18)
+    kept = [task(f"kept {i}", both=398, lost=1, gained=1, wrong=100) for i in range(9)]
+    alone = judge([doubtful], budget=0.02)[0]
+    among = judge([doubtful, *kept], budget=0.02)[0]
+    assert alone.p_value == among.p_value == mcnemar(12, 2)
+    assert (alone.verdict, among.verdict) == ("lost", "inconclusive")
+    assert among.p_adjusted == pytest.approx(10 * mcnemar(12, 2))
+    assert among.items_needed is not None
+    assert among.items_needed > 100
+
+
+def test_a_loss_must_be_larger_than_the_budget_as_measured() -> None:
+    evidence = task(both=330, lost=70, gained=12, wrong=88)  # 11.6 points
+    assert verdict(evidence, budget=0.115).verdict == "lost"
+    assert verdict(evidence, budget=0.12).verdict == "inconclusive"
+    assert verdict(evidence, budget=0.2).verdict == "kept"
+
+
+def test_a_loss_of_just_the_budget_is_not_more_than_the_budget() -> None:
+    found = verdict(task(both=780, lost=20, wrong=200))  # 0.8 - 0.78 is a little more than 0.02
+    assert found.verdict == "inconclusive"
+    assert found.items_needed is None
+
+
+def test_missing_items_are_counted_and_never_wrong() -> None:
+    before, after = cell("1" * 300), cell("1" * 295 + "x" * 5)
+    found = verdict(Evidence("law", "accuracy", before, after))
+    assert (found.items, found.missing) == (295, 5)
+    assert found.after.value == 1.0
+    assert found.verdict == "at ceiling"
+    assert "5 items without an answer left out" in found.reason
+
+
+def test_too_many_missing_items_fail_the_task_and_are_no_test() -> None:
+    broken = Evidence("broken", "accuracy", cell("1" * 100), cell("0" * 94 + "x" * 6))
+    doubtful = task(both=68, lost=12, gained=2, wrong=18)
+    failed, other = judge([broken, doubtful], budget=0.02)
+    assert failed.verdict == "failed"
+    assert failed.p_value is None
+    assert "6 of 100 items (6.0%) were not answered by both models" in failed.reason
+    assert other.p_adjusted == other.p_value
+    assert judge([broken], budget=0.02, most_missing=0.06)[0].verdict == "lost"
+
+
+def test_a_task_that_nobody_answered_has_failed() -> None:
+    found = verdict(Evidence("law", "accuracy", cell("xx"), cell("11")))
+    assert found.verdict == "failed"
+    assert found.change.value is None
+    assert verdict(Evidence("law", "accuracy", Cell({}), Cell({}))).reason == "no item was asked"
+
+
+def test_a_fall_from_guessing_to_nothing_is_at_floor_and_says_so() -> None:
+    found = verdict(task(lost=80, wrong=220, chance=0.25))
+    assert found.verdict == "at floor"
+    assert "worse than guessing" in found.reason
+    assert found.p_adjusted is not None
+    assert found.p_adjusted < 0.001
+
+
+def test_little_to_lose_does_not_hide_a_fall_below_it() -> None:
+    # Surely above chance, but by less than the budget; then all is lost.
+    evidence = task(lost=600, wrong=400, chance=0.5)
+    assert verdict(evidence, budget=0.15).verdict == "lost"
+    same = task(both=590, lost=10, gained=10, wrong=390, chance=0.5)
+    assert verdict(same, budget=0.15).verdict == "at floor"
+
+
+def test_chance_may_differ_by_item() -> None:
+    evidence = task(both=30, wrong=70)
+    chance = {f"q{i}": 0.5 if i % 2 else 0.25 for i in range(100)}
+    found = verdict(replace(evidence, chance=chance))
+    assert found.chance == 0.375
+    assert found.verdict == "at floor"
+
+
+def test_log_likelihoods_have_a_budget_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    before = -2 - rng.random(300)
+    noise = 0.1 * rng.standard_normal(300)
+    assert verdict(nats(before, before - 0.2 + noise)).verdict == "lost"
+    assert verdict(nats(before, before - 0.2 + noise), nats_budget=0.3).verdict == "kept"
+    assert verdict(nats(before, before + noise)).verdict == "kept"
+    few = verdict(nats(before[:10], before[:10] - 0.04 + noise[:10]))
+    assert few.verdict == "inconclusive"
+    assert few.budget == 0.05
+    assert few.flips is None
+
+
+def test_log_likelihoods_of_which_none_changed_are_kept() -> None:
+    found = verdict(nats([-1.0, -2.0], [-1.0, -2.0]))
+    assert found.verdict == "kept"
+    assert found.p_value == 1.0
+    assert "not one item changed" in found.reason
+
+
+def test_graded_scores_are_tested_by_swapping_signs() -> None:
+    rng = np.random.default_rng(1)
+    before = rng.random(200)
+    evidence = Evidence("f1", "accuracy", cell(list(before)), cell(list(0.8 * before)))
+    found = verdict(evidence)
+    assert found.verdict == "lost"
+    assert found.flips is None
+    assert found.p_value == 1 / 10_000  # the least that 9,999 drawn swaps can give
+
+
+def test_many_graded_tasks_get_swaps_enough_for_holm() -> None:
+    rng = np.random.default_rng(1)
+    before = rng.random(100)
+    graded = [
+        Evidence(f"f1 {i}", "accuracy", cell(list(before)), cell(list(0.5 * before)))
+        for i in range(30)
+    ]
+    assert {found.verdict for found in judge(graded, budget=0.02, draws=50)} == {"lost"}
+
+
+def test_flips_without_a_loss_are_counted_beside_the_raw_ones() -> None:
+    evidence = task(both=330, lost=70, gained=12, wrong=88)
+    other = task(both=390, lost=10, gained=12, wrong=88).after  # 22 flip
+    third = task(both=380, lost=20, gained=22, wrong=78).after  # 42 flip
+    found = verdict(replace(evidence, null=[other, third], how="choices permuted"))
+    assert found.null is not None
+    assert (found.null.flipped, found.null.items, found.null.ways) == (32.0, 500, 2)
+    assert found.null.rate == 0.064
+    assert found.excess_losses == 70 - 16
+    assert "(choices permuted) the model before flips 6.4% of its answers" in found.reason
+    assert "about 54 losses unexplained" in found.reason
+
+
+def test_graded_answers_have_no_null_of_flips() -> None:
+    evidence = Evidence("f1", "accuracy", cell([0.5] * 9), cell([0.5] * 9), null=[cell([0.4] * 9)])
+    found = verdict(evidence)
+    assert found.null is None
+    assert found.excess_losses is None
+
+
+def test_the_reason_of_a_loss_tells_its_figures() -> None:
+    found = verdict(task(both=330, lost=70, gained=12, wrong=88))
+    assert found.reason.startswith("fell from 0.80 to 0.684, a loss of 0.116 (95% limits of the ")
+    assert "more than the budget of 0.02; 70 lost and 12 gained of 500 items" in found.reason
+    assert found.reason.endswith("adjusted p < 0.001")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "told"),
+    [
+        (task(both=3940, lost=60, gained=20, wrong=980), "real but small"),
+        (task(both=350, gained=30, wrong=120), "improved from 0.70 to 0.76"),
+        (task(both=380, lost=20, gained=14, wrong=86), "cannot be excluded"),
+        (task(both=75, lost=7, gained=3, wrong=15), "chance could explain"),
+        (task(both=970, lost=17, gained=3, wrong=10), "which is real, but it may be within"),
+        (task(both=499, lost=1), "too easy for both models"),
+        (task(both=110, lost=20, gained=20, wrong=350, chance=0.25), "guessing scores 0.25"),
+        (task(both=2, lost=3, wrong=195), "so few of 200 items are right"),
+    ],
+)
+def test_every_verdict_says_why(evidence: Evidence, told: str) -> None:
+    assert told in verdict(evidence).reason
+
+
+def test_an_audit_of_a_model_against_itself_rarely_says_lost() -> None:
+    """100 audits of five tasks: any "lost" in at most five, up to noise."""
+    rng = np.random.default_rng(2)
+    wrong = 0
+    for _ in range(100):
+        evidence = []
+        for i in range(5):
+            know = rng.random(150)
+            rows = [(rng.random(150) < know).astype(float).tolist() for _ in range(2)]
+            evidence.append(Evidence(f"t{i}", "accuracy", cell(rows[0]), cell(rows[1])))
+        wrong += any(found.verdict == "lost" for found in judge(evidence, budget=0.0, draws=50))
+    assert wrong <= 7
+
+
+def test_the_same_seed_gives_the_same_verdicts() -> None:
+    evidence = task(both=60, lost=12, gained=3, wrong=25)
+    assert verdict(evidence, seed=3) == verdict(evidence, seed=3)
+    assert verdict(evidence, seed=3).change != verdict(evidence, seed=4).change
+
+
+def test_ten_tasks_of_500_items_are_judged_in_a_second_of_cpu() -> None:
+    evidence = [task(f"t{i}", both=330, lost=70, gained=12, wrong=88) for i in range(10)]
+    start = time.process_time()
+    judge(evidence, budget=0.02)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"budget": -0.1}, {"nats_budget": -1.0}, {"most_missing": 5.0}, {"level": 95.0}, {"draws": 0}],
+)
+def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="needed"):
+        verdict(task(both=3), **options)
+
+
+def test_percentages_are_refused() -> None:
+    with pytest.raises(ValueError, match="divide it by 100"):
+        verdict(Evidence("law", "accuracy", cell([80.0]), cell([60.0])))
+
+
+def test_a_task_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="task 'law' is there 2 times"):
+        judge([task(both=3), task(both=3)], budget=0.02)
+
+
+def test_evidence_knows_its_flips_as_the_flips_do() -> None:
+    evidence = Evidence("law", "accuracy", cell("110x1"), cell("0110x"))
+    found = find_flips(evidence.before, evidence.after)
+    assert (len(evidence.ids), evidence.missing) == (found.items, found.excluded) == (3, 2)
