@@ -103,9 +103,10 @@ def test_a_likelihood_that_is_not_a_number_is_an_error_and_no_score(tmp_path: Pa
 
 
 def test_items_of_the_same_content_are_told_apart(tmp_path: Path) -> None:
-    samples = [choice_sample(n, [-1.0, -2.0], 0, doc_hash="ab" * 32) for n in (4, 2)]
+    samples = [choice_sample(n, [-1.0, -n], 0, doc_hash="ab" * 32) for n in (4, 0)]
     found = read_lm_eval(write_run(tmp_path, samples)).tasks[0]
     assert [item.item for item in found.items] == ["abababababababab", "abababababababab#2"]
+    assert [item.score for item in found.items] == [0.0, 1.0]  # in the order of the data set
 
 
 def test_an_older_version_without_hashes_and_names_is_read_alike(tmp_path: Path) -> None:
