@@ -57,7 +57,7 @@ def verdict(
     nature: Nature | None = None,
     needed: int | None = None,
     reason: str = "",
-    readings: Mapping[str, Reading] | None = None,
+    others: Mapping[str, Reading] | None = None,
 ) -> TaskVerdict:
     change = after - before
     return TaskVerdict(
@@ -78,7 +78,7 @@ def verdict(
         detectable=0.07,
         items_needed=needed,
         chance=0.25 if unit == "accuracy" else None,
-        readings=readings or {},
+        readings=others or {},
         nature=nature,
     )
 
@@ -99,8 +99,11 @@ def failed(task: str) -> TaskVerdict:
     )
 
 
-def reading(before: float, after: float) -> Reading:
-    return Reading(figure(before), figure(after), figure(after - before, 0.03))
+def readings(**ends: tuple[float, float]) -> dict[str, Reading]:
+    return {
+        name: Reading(name, figure(before), figure(after), figure(after - before, 0.03))
+        for name, (before, after) in ends.items()
+    }
 
 
 def answers(
@@ -175,7 +178,7 @@ def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
             0.3 + level,
             lost=ids("facts", 12, 36),
             nature="knowledge",
-            readings={"contains": reading(0.92, 0.33), "nll": reading(0.6, 2.4)},
+            others=readings(contains=(0.92, 0.33), nll=(0.6, 2.4)),
         ),
         verdict(
             "format",
@@ -185,7 +188,7 @@ def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
             half=0.01,
             lost=ids("format", 0, 40),
             nature="format",
-            readings={"contains": reading(1.0, 0.97), "nll": reading(0.31, 0.33)},
+            others=readings(contains=(1.0, 0.97), nll=(0.31, 0.33)),
         ),
         verdict(
             "reading",
