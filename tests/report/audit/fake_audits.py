@@ -167,15 +167,15 @@ TASKS = (
 )
 
 
-def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
-    """One of each kind; ``level`` moves the loss of the second task."""
+def verdicts() -> tuple[TaskVerdict, ...]:
+    """One of each kind."""
     return (
         verdict("arithmetic", "kept", 0.75, 0.75, lost=ids("arithmetic", 28, 30)),
         verdict(
             "facts",
             "lost",
             0.9,
-            0.3 + level,
+            0.3,
             lost=ids("facts", 12, 36),
             nature="knowledge",
             others=readings(contains=(0.92, 0.33), nll=(0.6, 2.4)),
@@ -204,6 +204,15 @@ def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
         verdict("safety", "at ceiling", 1.0, 1.0, half=0.02),
         verdict("prose", "kept", -2.31, -2.29, unit="nats", half=0.02),
         failed("languages"),
+    )
+
+
+def all_same() -> tuple[TaskVerdict, ...]:
+    """Every task as it was before."""
+    scores = (0.75, 0.9, 1.0, 0.5, 0.25, 1.0, -2.31, 1.0)
+    return tuple(
+        verdict(asked.name, "kept", score, score, half=0.02, unit=asked.unit)
+        for asked, score in zip(TASKS, scores, strict=True)
     )
 
 
@@ -239,9 +248,9 @@ def audit(gate: GateStatus = "broken", *, later: bool = True, said: str = "") ->
             items += [
                 replace(
                     item,
-                    scores={BASE: 1.0},
-                    outputs={BASE: "yes"},
-                    errors=dict.fromkeys(labels[1:], "the server answered 500 four times"),
+                    scores={label: 1.0 for label in labels if label != TUNED},
+                    outputs={label: "yes" for label in labels if label != TUNED},
+                    errors={TUNED: "the server answered 500 four times"},
                 )
                 for item in answers(asked.name, labels, [0] * len(labels))
             ]
@@ -258,14 +267,9 @@ def audit(gate: GateStatus = "broken", *, later: bool = True, said: str = "") ->
     told = Comparison(
         TUNED, verdicts(), areas, (Drift("prose", 1234, 0.0417),), gate, reasons[gate]
     )
-    kept = tuple(
-        replace(v, verdict="kept", reason="nothing was lost", after=v.before, flips=None)
-        for v in verdicts()[:-1]
-    )
     comparisons = [told]
     if later:
-        last = (*kept, failed("languages"))
-        comparisons.append(Comparison(LATER, last, (), (), "kept", reasons["kept"]))
+        comparisons.append(Comparison(LATER, all_same(), (), (), "kept", reasons["kept"]))
     return Audit(
         before=subject(BASE),
         afters=tuple(subject(label) for label in labels[1:]),
