@@ -57,7 +57,7 @@ def verdict(
     nature: Nature | None = None,
     needed: int | None = None,
     reason: str = "",
-    readings: Mapping[str, Reading] | None = None,
+    others: Mapping[str, Reading] | None = None,
 ) -> TaskVerdict:
     change = after - before
     return TaskVerdict(
@@ -78,7 +78,7 @@ def verdict(
         detectable=0.07,
         items_needed=needed,
         chance=0.25 if unit == "accuracy" else None,
-        readings=readings or {},
+        readings=others or {},
         nature=nature,
     )
 
@@ -99,8 +99,11 @@ def failed(task: str) -> TaskVerdict:
     )
 
 
-def reading(before: float, after: float) -> Reading:
-    return Reading("reading", figure(before), figure(after), figure(after - before, 0.03))
+def readings(**ends: tuple[float, float]) -> dict[str, Reading]:
+    return {
+        name: Reading(name, figure(before), figure(after), figure(after - before, 0.03))
+        for name, (before, after) in ends.items()
+    }
 
 
 def answers(
@@ -164,18 +167,18 @@ TASKS = (
 )
 
 
-def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
-    """One of each kind; ``level`` moves the loss of the second task."""
+def verdicts() -> tuple[TaskVerdict, ...]:
+    """One of each kind."""
     return (
         verdict("arithmetic", "kept", 0.75, 0.75, lost=ids("arithmetic", 28, 30)),
         verdict(
             "facts",
             "lost",
             0.9,
-            0.3 + level,
+            0.3,
             lost=ids("facts", 12, 36),
             nature="knowledge",
-            readings={"contains": reading(0.92, 0.33), "nll": reading(0.6, 2.4)},
+            others=readings(contains=(0.92, 0.33), nll=(0.6, 2.4)),
         ),
         verdict(
             "format",
@@ -185,7 +188,7 @@ def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
             half=0.01,
             lost=ids("format", 0, 40),
             nature="format",
-            readings={"contains": reading(1.0, 0.97), "nll": reading(0.31, 0.33)},
+            others=readings(contains=(1.0, 0.97), nll=(0.31, 0.33)),
         ),
         verdict(
             "reading",
@@ -201,6 +204,15 @@ def verdicts(level: float = 0.0) -> tuple[TaskVerdict, ...]:
         verdict("safety", "at ceiling", 1.0, 1.0, half=0.02),
         verdict("prose", "kept", -2.31, -2.29, unit="nats", half=0.02),
         failed("languages"),
+    )
+
+
+def all_same() -> tuple[TaskVerdict, ...]:
+    """Every task as it was before."""
+    scores = (0.75, 0.9, 1.0, 0.5, 0.25, 1.0, -2.31, 1.0)
+    return tuple(
+        verdict(asked.name, "kept", score, score, half=0.02, unit=asked.unit)
+        for asked, score in zip(TASKS, scores, strict=True)
     )
 
 
@@ -236,9 +248,9 @@ def audit(gate: GateStatus = "broken", *, later: bool = True, said: str = "") ->
             items += [
                 replace(
                     item,
-                    scores={BASE: 1.0},
-                    outputs={BASE: "yes"},
-                    errors=dict.fromkeys(labels[1:], "the server answered 500 four times"),
+                    scores={label: 1.0 for label in labels if label != TUNED},
+                    outputs={label: "yes" for label in labels if label != TUNED},
+                    errors={TUNED: "the server answered 500 four times"},
                 )
                 for item in answers(asked.name, labels, [0] * len(labels))
             ]
@@ -255,14 +267,9 @@ def audit(gate: GateStatus = "broken", *, later: bool = True, said: str = "") ->
     told = Comparison(
         TUNED, verdicts(), areas, (Drift("prose", 1234, 0.0417),), gate, reasons[gate]
     )
-    kept = tuple(
-        replace(v, verdict="kept", reason="nothing was lost", after=v.before, flips=None)
-        for v in verdicts()[:-1]
-    )
     comparisons = [told]
     if later:
-        last = (*kept, failed("languages"))
-        comparisons.append(Comparison(LATER, last, (), (), "kept", reasons["kept"]))
+        comparisons.append(Comparison(LATER, all_same(), (), (), "kept", reasons["kept"]))
     return Audit(
         before=subject(BASE),
         afters=tuple(subject(label) for label in labels[1:]),

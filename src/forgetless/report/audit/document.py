@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from forgetless.auditing.result import Audit
 from forgetless.errors import RunFolderError
@@ -121,7 +121,7 @@ class _Reader:
         if is_dataclass(kind) and isinstance(kind, type):
             return self._dataclass(kind, value, place)
         origin, inner = get_origin(kind), get_args(kind)
-        if origin is UnionType:
+        if origin in (Union, UnionType):  # the first where one part is a Literal
             if value is None and NoneType in inner:
                 return None
             (some,) = (part for part in inner if part is not NoneType)

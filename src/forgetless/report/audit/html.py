@@ -30,11 +30,13 @@ def render_audit_html(audit: Audit) -> str:
     styles = model_styles(audit)
     changes = changed_items(audit)
     entries = item_entries(changes, styles)
-    title = gate_title(audit)
+    told = gate_line(audit).removeprefix(f"{gate_title(audit)}: ")
+    if len(audit.afters) == 1:  # else it begins with a model's name
+        told = told[:1].upper() + told[1:]
     values = {
         "audit": audit,
         "title": TITLES[audit.gate],
-        "told": gate_line(audit).removeprefix(f"{title}: "),
+        "told": told,
         "next": NEXT[audit.gate],
         "tallies": [(found.after, tally(found)) for found in audit.comparisons],
         "budget": points(audit.budget),

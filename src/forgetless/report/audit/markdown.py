@@ -139,7 +139,7 @@ def _reasons(audit: Audit, comparison: Comparison) -> Iterator[str]:
         if verdict.verdict == "kept":
             continue
         reason = clipped(why(verdict), MOST_REASON)
-        lines.append(f"- {_label(verdict.task)} ({word(verdict)}): {plain(reason)}")
+        lines.append(f"- **{_label(verdict.task)}**, {word(verdict)}: {plain(reason)}")
     if lines:
         yield folded(f"Why{of}", "\n".join(lines))
 

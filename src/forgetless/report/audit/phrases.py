@@ -27,15 +27,15 @@ NEXT: Mapping[GateStatus, str] = {
 """What to do about it."""
 
 MEANINGS: Mapping[Verdict, str] = {
-    "kept": "Even the worst loss that the limits allow is within the budget.",
-    "lost": "The loss is certain: even the smallest that the limits allow is one.",
-    "inconclusive": "The items cannot decide between kept and lost; more of them would.",
-    "at floor": "The model before scores no better than chance, so this task cannot show a loss.",
-    "at ceiling": (
-        "The model before answers nearly everything right: the items are too easy to show a gain, "
-        "and a small loss hardly shows."
-    ),
+    "lost": "More was lost than the budget allows, and chance does not explain it.",
     "failed": "Too many items have no answer for anything to be said.",
+    "inconclusive": "The items cannot decide between kept and lost; more of them would.",
+    "kept": "The limits rule out a loss larger than the budget, or the score rose for certain.",
+    "at floor": "The model before scores no better than guessing: this task cannot show a loss.",
+    "at ceiling": (
+        "Kept, but both models answer nearly everything right: a small loss of ability need not "
+        "show on items this easy."
+    ),
 }
 """What each verdict means."""
 

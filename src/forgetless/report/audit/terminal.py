@@ -80,13 +80,13 @@ def _heading(audit: Audit, comparison: Comparison, text: Write) -> Text:
 
 def _table(comparison: Comparison, text: Write, width: int) -> RenderableType:
     wide = width >= NARROW
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(text("task"), overflow="fold", ratio=1 if wide else None)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(text("task"), overflow="fold")
     for name in ("before", "after", "change"):
         table.add_column(text(name), justify="right", no_wrap=True)
     if wide:
         table.add_column(text("limits"), justify="right", no_wrap=True)
-    table.add_column(text("lost/gained"), justify="right", no_wrap=True)
+    table.add_column(text("lost/\ngained"), justify="right", no_wrap=True)
     table.add_column(text("verdict"), no_wrap=wide)
     for verdict in comparison.verdicts:
         table.add_row(*_cells(verdict, text, wide=wide))

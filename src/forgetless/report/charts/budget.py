@@ -11,9 +11,10 @@ from forgetless.report.charts.marks import add_mark, text_width
 from forgetless.report.charts.svg import Node, picture
 from forgetless.report.wording import clipped, interval, number
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 340.0, 8.0, 8.0, 26.0, 40.0
-ROW, BAR = 40.0, 27.0
-"""Height of a task's row, and where in it its bar lies."""
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 340.0, 2.0, 2.0, 20.0, 40.0
+ROW, BAND = 46.0, 20.0
+"""Height of a task's row, and of the band at its foot in which the change lies; the words stand
+above the band, so that no line crosses them."""
 LABEL = 12.0
 
 
@@ -89,21 +90,24 @@ def draw_budget(what: BudgetPicture) -> Node:
     )
     end = height - BOTTOM
     for place, row in enumerate(what.rows):
-        edge, top = across(-row.budget), TOP + ROW * place
-        root.add("rect", x=LEFT, y=top, width=edge - LEFT, height=ROW, class_="lost-area")
-        root.add("line", x1=edge, x2=edge, y1=top, y2=top + ROW, class_="accepted")
+        edge, foot = across(-row.budget), TOP + ROW * (place + 1)
+        top = foot - BAND
+        root.add("rect", x=LEFT, y=top, width=edge - LEFT, height=BAND, class_="lost-area")
+        for tick in across.ticks:
+            x = across(tick)
+            class_ = "zero" if abs(tick) < 1e-9 else "grid"
+            root.add("line", x1=x, x2=x, y1=top, y2=foot, class_=class_)
+        root.add("line", x1=edge, x2=edge, y1=top, y2=foot, class_="accepted")
     for tick in across.ticks:
         x = across(tick)
-        zero = abs(tick) < 1e-9
-        root.add("line", x1=x, x2=x, y1=TOP, y2=end, class_="zero" if zero else "grid")
         side = _side(x, text_width(across.spelled(tick), 11) / 2)
         root.add("text", across.spelled(tick), x=x, y=end + 15, class_=f"tick {side}")
     unit = "nats per token" if what.unit == "nats" else "score"
     root.add("text", f"← lost   {unit}   gained →", x=WIDTH / 2, y=end + 33, class_="note middle")
-    if what.rows:
-        edge = across(-what.rows[0].budget)
-        side = _side(edge, text_width("budget", 11) / 2)
-        root.add("text", "budget", x=edge, y=TOP - 8, class_=f"note {side}")
+    for budget in sorted({row.budget for row in what.rows}):
+        told = f"budget {number(-budget)}"
+        side = _side(across(-budget), text_width(told, 11) / 2)
+        root.add("text", told, x=across(-budget), y=TOP - 9, class_=f"note {side}")
     for place, row in enumerate(what.rows):
         _draw_row(root, row, across, TOP + ROW * place)
     return root
@@ -113,11 +117,11 @@ def _draw_row(root: Node, row: Changed, across: Axis, top: float) -> None:
     group = root.add("g", class_=f"row {row.class_}")
     room = WIDTH - LEFT - RIGHT - text_width(row.word, LABEL) - 12
     name = clipped(row.task, max(int(room / text_width("n", LABEL)), 8))
-    group.add("text", name, x=LEFT + 2, y=top + 14, class_="name")
-    group.add("text", row.word, x=WIDTH - RIGHT - 2, y=top + 14, class_="word end")
-    y = top + BAR
+    group.add("text", name, x=LEFT, y=top + 19, class_="name")
+    group.add("text", row.word, x=WIDTH - RIGHT, y=top + 19, class_="word end")
+    y = top + ROW - BAND / 2
     if row.change is None:
-        group.add("text", "not measured", x=LEFT + 2, y=y + 4, class_="note")
+        group.add("text", "not measured", x=LEFT + 4, y=y + 4, class_="note")
         return
     if row.low is not None and row.high is not None:
         low, high = across(row.low), across(row.high)
