@@ -7,37 +7,38 @@ from typing import Any
 
 import pytest
 import torch
+from torch import distributed
 
-from forgetless.guard import asking
+from forgetless.errors import RunFailed
 from forgetless.guard.asking import ask_tasks
 from tests.guard.build import known_task
-from tests.training.build import fresh, make_task
+from tests.training.build import exchange, fresh, make_task
 
 
 def test_processes_together_score_what_one_scores(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = [known_task(tiny_model), make_task("one")]  # of the second only one process asks
+    tasks = [
+        known_task(tiny_model),
+        make_task("one", test=[exchange("t", "one?", "1")]),
+    ]  # of the second only one process asks
     alone = ask_tasks(fresh(tiny_model), tasks, 8, 0, 1)
     shares: list[Any] = []
 
-    def share(rank: int) -> None:
-        monkeypatch.setattr(
-            asking.distributed,
-            "all_gather_object",
-            lambda found, mine: (shares.append(mine), found.__setitem__(slice(None), [mine] * 3)),
-        )
-        ask_tasks(fresh(tiny_model), tasks, 8, rank, 3)
+    def alone_in(found: list[Any], mine: Any) -> None:
+        shares.append(mine)
+        found[:] = [mine] * 3
 
+    monkeypatch.setattr(distributed, "all_gather_object", alone_in)
     for rank in range(3):
-        share(rank)
+        ask_tasks(fresh(tiny_model), tasks, 8, rank, 3)
     assert sorted(len(answers["known"][0]) for answers, _ in shares) == [13, 13, 14]
     assert sorted(len(answers["one"][0]) for answers, _ in shares) == [0, 0, 1]
 
     def gathered(found: list[Any], mine: Any) -> None:
         found[:] = shares
 
-    monkeypatch.setattr(asking.distributed, "all_gather_object", gathered)
+    monkeypatch.setattr(distributed, "all_gather_object", gathered)
     together = ask_tasks(fresh(tiny_model), tasks, 8, 1, 3)
     assert {n: dict(c.scores) for n, c in together.items()} == {
         n: dict(c.scores) for n, c in alone.items()
@@ -51,8 +52,8 @@ def test_a_fault_of_one_process_is_told_in_all(
     def gathered(found: list[Any], mine: Any) -> None:
         found[:] = [mine, ({}, "OutOfMemoryError()")]
 
-    monkeypatch.setattr(asking.distributed, "all_gather_object", gathered)
-    with pytest.raises(asking.RunFailed, match="process 1 could not ask: OutOfMemoryError"):
+    monkeypatch.setattr(distributed, "all_gather_object", gathered)
+    with pytest.raises(RunFailed, match="process 1 could not ask: OutOfMemoryError"):
         ask_tasks(fresh(tiny_model), [known_task(tiny_model)], 8, 0, 2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgetless.guard.judge import column_of, judge
+from forgetless.guard.judge import Finding, column_of, judge
 from forgetless.metrics import Cell
 
 
@@ -14,11 +14,13 @@ def cell(right: int, of: int, first: int = 0) -> Cell:
 
 
 def found(
-    before: Cell, now: Cell, budget: float | None = 0.05, unit: str = "accuracy", **how: bool
-):  # type: ignore[no-untyped-def]
-    return judge(
-        column_of("law", unit), before, now, budget, certain=how.get("certain", True), level=0.95
-    )
+    before: Cell,
+    now: Cell,
+    budget: float | None = 0.05,
+    unit: str = "accuracy",
+    certain: bool = True,
+) -> Finding:
+    return judge(column_of("law", unit), before, now, budget, certain=certain, level=0.95)
 
 
 def test_a_loss_above_the_budget_that_is_certain_breaks_it() -> None:
@@ -49,7 +51,7 @@ def test_items_that_flip_both_ways_break_only_a_budget_that_need_not_be_certain(
 
 
 def test_a_loss_of_exactly_the_budget_is_within_it() -> None:
-    finding = found(cell(85, 100), cell(80, 100), certain=False)  # .85 - .80 > .05 in floats?
+    finding = found(cell(85, 100), cell(80, 100), certain=False)
     assert finding.within
     finding = found(cell(30, 100), cell(20, 100), 0.1, certain=False)  # .3 - .2 = .09999...
     assert finding.within
