@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from forgetless.auditing.result import Audit, Comparison
 from forgetless.metrics import TaskVerdict
+from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.audit.phrases import amount, flips, itself, tone, why, word
 from forgetless.report.charts.marks import ArmStyle
 from forgetless.report.html.tables import Shown, chance, shown
-from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.wording import ABSENT, count, duration
 
 
