@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
+from pathlib import Path
+from typing import Any
 
+import peft
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, vocabulary_size
+from forgetless.evaluation.likelihood import (
+    Request,
+    batches,
+    log_likelihoods,
+    put_together,
+    vocabulary_size,
+)
+from forgetless.evaluation.packing import grow
+from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.row import Row
 from tests.evaluation.build import choices, scored, texts
-from tests.training.build import exchange, make_task, with_learned_positions
+from tests.models.test_tree import ROTARY, Blind, build, gpt2
+from tests.training.build import exchange, fresh, make_task, with_learned_positions
 
 
 def naive(loaded: LoadedModel, context: list[int], continuation: list[int]) -> float:
@@ -100,14 +113,183 @@ def test_requests_of_any_shape_go_through_together(taught: LoadedModel) -> None:
         assert likelihood.total == pytest.approx(expected, abs=1e-4)
 
 
-def test_company_changes_nothing(taught: LoadedModel) -> None:
+def items(count: int, preamble: int = 0, prompt: int = 12, seed: int = 0) -> list[list[Request]]:
+    """Items of 2 to 4 choices, some of one token; all begin with the same preamble."""
+    draw = random.Random(seed)
+    first = [draw.randrange(256) for _ in range(preamble)]
+    found = []
+    for _ in range(count):
+        context = first + [draw.randrange(256) for _ in range(1 + draw.randrange(prompt))]
+        lengths = [draw.choice([1, 1, 2, 9]) for _ in range(draw.choice([2, 4]))]
+        found.append(
+            [Request(context, [draw.randrange(256) for _ in range(length)]) for length in lengths]
+        )
+    return found
+
+
+def in_passes(
+    loaded: LoadedModel, groups: list[list[Request]], size: int
+) -> dict[tuple[int, int], float]:
+    """Likelihoods by group and number, put to the model as a task's items are."""
+    together = put_together(loaded, groups, size)
+    found = {}
+    for batch in together.batches:
+        places = [(group, number) for group in batch for number in range(len(groups[group]))]
+        asked = [groups[group][number] for group, number in places]
+        totals = [each.total for each in log_likelihoods(loaded, asked, together.trunk)]
+        found |= dict(zip(places, totals, strict=True))
+    assert len(found) == sum(map(len, groups))
+    return found
+
+
+def a_model(kind: str, tokenizer: Any) -> LoadedModel:
+    """Models that take trees, that take small ones, and that take none."""
+    if kind == "adapter":
+        torch.manual_seed(0)
+        config = peft.LoraConfig(target_modules="all-linear", init_lora_weights=False)
+        return LoadedModel(peft.get_peft_model(build("Llama", **ROTARY), config).eval(), tokenizer)
+    made = {
+        "rotary": lambda: build("Llama", **ROTARY),
+        "learned positions": gpt2,
+        "sliding window": lambda: build("Mistral", **ROTARY, sliding_window=30),
+        "angles by length": lambda: build(
+            "Llama", **ROTARY, max_position_embeddings=60,
+            rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0},
+        ),
+        "recurrent": lambda: build(
+            "Mamba", vocab_size=261, hidden_size=32, num_hidden_layers=2, initializer_range=0.3
+        ),
+        "blind": lambda: Blind(build("Llama", **ROTARY)),
+    }  # fmt: skip
+    return LoadedModel(made[kind](), tokenizer)
+
+
+PACKED = ("rotary", "learned positions", "adapter")
+
+
+@pytest.mark.parametrize("preamble", [0, 25])
+@pytest.mark.parametrize("kind", [*PACKED, "sliding window", "angles by length"])
+def test_items_have_the_likelihood_of_one_request_at_a_time(
+    kind: str, preamble: int, tiny: LoadedModel
+) -> None:
+    """With the preamble some items reach beyond the window of 30: those are padded."""
+    loaded = a_model(kind, tiny.tokenizer)
+    groups = items(7, preamble)
+    for size in (2, 32):
+        for (group, number), total in in_passes(loaded, groups, size).items():
+            request = groups[group][number]
+            alone = naive(loaded, request.context, request.continuation)
+            assert total == pytest.approx(alone, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_company_changes_nothing(kind: str, tiny: LoadedModel) -> None:
+    loaded = a_model(kind, tiny.tokenizer)
     asked = requests(10)
-    together = log_likelihoods(taught, asked)
+    together = log_likelihoods(loaded, asked)
     for request, likelihood in zip(asked, together, strict=True):
-        (alone,) = log_likelihoods(taught, [request])
-        assert alone.total == pytest.approx(likelihood.total, abs=1e-4)
-    others = log_likelihoods(taught, asked[:3] + requests(7, seed=1))
-    assert [x.total for x in others[:3]] == pytest.approx([x.total for x in together[:3]], abs=1e-4)
+        (alone,) = log_likelihoods(loaded, [request])
+        assert alone.total == pytest.approx(likelihood.total, rel=1e-6, abs=1e-5)
+    others = log_likelihoods(loaded, asked[:3] + requests(7, seed=1))
+    assert [x.total for x in others[:3]] == pytest.approx(
+        [x.total for x in together[:3]], rel=1e-6, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "blind"])
+def test_model_without_a_tree_is_asked_in_padded_batches_and_the_log_says_why(
+    kind: str, tiny: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of one length here: these two do not know padding from text."""
+    loaded = a_model(kind, tiny.tokenizer)
+    draw = random.Random(0)
+    groups = [
+        [Request([draw.randrange(256) for _ in range(9)], [n, n, n]) for n in range(3)]
+        for _ in range(4)
+    ]
+    with caplog.at_level(logging.INFO, logger="forgetless"):
+        found = in_passes(loaded, groups, 6)
+    (line,) = caplog.messages
+    assert line.startswith("sequences are padded, not packed as a tree: ")
+    for (group, number), total in found.items():
+        request = groups[group][number]
+        expected = (
+            naive(LoadedModel(loaded.model.inner, None), request.context, request.continuation)
+            if kind == "blind"
+            else naive(loaded, request.context, request.continuation)
+        )
+        assert total == pytest.approx(expected, rel=1e-5, abs=1e-4)
+    assert [len(batch) for batch in put_together(loaded, groups, 6).batches] == [2, 2]
+
+
+def test_items_longer_than_the_window_are_padded_and_the_log_counts_them(
+    tiny: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded = a_model("sliding window", tiny.tokenizer)
+    groups = [[Request([n] * length, [1])] for n, length in enumerate([10, 30, 31, 40, 12])]
+    with caplog.at_level(logging.INFO, logger="forgetless"):
+        together = put_together(loaded, groups, 32)
+    assert together.batches == ((0, 4), (1,), (3, 2))  # 10 + 12 of 30 tokens; 30; padded
+    (line,) = caplog.messages
+    assert line.startswith("2 of 5 items are padded, not packed: they have more than 30 tokens")
+
+
+def test_what_all_items_begin_with_goes_through_the_model_once(tiny: LoadedModel) -> None:
+    """And last tokens never do."""
+    groups = [
+        [Request([*range(40), 100 + n, 150 + n], [letter]) for letter in range(65, 69)]
+        for n in range(9)
+    ]
+    together = put_together(tiny, groups, 1)
+    assert len(together.batches) == 2  # packs of 12 tokens
+    assert list(together.trunk.ids) == list(range(40))
+    lengths: list[int] = []
+    hook = tiny.model.register_forward_pre_hook(
+        lambda _, __, given: lengths.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    try:
+        in_passes(tiny, groups, 1)
+    finally:
+        hook.remove()
+    assert sorted(lengths, reverse=True)[0] == 40
+    assert sum(lengths) == 40 + 9 * 2
+
+
+def test_a_branch_may_reach_the_end_of_the_context_though_the_tree_is_larger(
+    tiny: LoadedModel,
+) -> None:
+    """The context of 64 is of a sequence; the tree has 63 + 3 times 20 tokens."""
+    loaded = a_model("learned positions", tiny.tokenizer)
+    draw = random.Random(0)
+    context = [draw.randrange(256) for _ in range(42)]
+    group = [Request(context, [draw.randrange(256) for _ in range(22)]) for _ in range(4)]
+    assert len(grow(group).ids) == 42 + 4 * 21
+    for request, likelihood in zip(group, log_likelihoods(loaded, group), strict=True):
+        alone = naive(loaded, request.context, request.continuation)
+        assert likelihood.total == pytest.approx(alone, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize("skipped", [0, 1])
+def test_batches_of_an_interrupted_task_are_scored_to_the_same_bits(
+    skipped: int, taught: LoadedModel
+) -> None:
+    """The trunk is read again, and nothing else is different."""
+    shot = exchange("s", "Which colour is it, number 100, of all the colours?", "green")
+    task = choices(9, shots=(shot,), render="plain")
+    whole = list(score_task(taught, task, 2))
+    assert len(whole) > 2
+    done = {result.item for result in whole[skipped]}
+    again = list(score_task(taught, task, 2, done))
+    assert again == [batch for number, batch in enumerate(whole) if number != skipped]
+
+
+def test_likelihoods_in_bfloat16_are_near_those_in_float32(tiny_model: Path) -> None:
+    loaded = fresh(tiny_model)
+    groups = items(6, 25)
+    exact = in_passes(loaded, groups, 2)
+    loaded.model.to(torch.bfloat16)
+    for place, total in in_passes(loaded, groups, 2).items():
+        assert total == pytest.approx(exact[place], rel=0.01)
 
 
 def test_padding_does_not_move_a_sequence(taught: LoadedModel) -> None:

@@ -65,7 +65,7 @@ TAKES: dict[str, Callable[[], Any]] = {
     "Llama in bfloat16": halved,
     "with an adapter": adapted,
     "GPT-2": gpt2,
-    "sliding window": lambda: build("Mistral", **ROTARY, sliding_window=8),
+    "sliding window": lambda: build("Mistral", **ROTARY, sliding_window=64),
     "two kinds of layers": lambda: build(
         "Gemma2", **ROTARY, head_dim=16, sliding_window=64, attention="eager"
     ),
@@ -85,6 +85,10 @@ REFUSES: dict[str, tuple[Callable[[], Any], str]] = {
             initializer_range=0.3,
         ),
         "the model takes no position of a token",
+    ),
+    "window shorter than the tree": (
+        lambda: build("Mistral", **ROTARY, sliding_window=4),
+        "a tree is read otherwise than its branches",
     ),
     "recurrent in part": (
         lambda: build(
