@@ -269,17 +269,17 @@ def test_every_verdict_says_why(evidence: Evidence, told: str) -> None:
 
 
 def test_an_audit_of_a_model_against_itself_rarely_says_lost() -> None:
-    """100 audits of five tasks: any "lost" in at most five, up to noise."""
+    """60 audits of four tasks: any "lost" in at most three, up to noise."""
     rng = np.random.default_rng(2)
     wrong = 0
-    for _ in range(100):
+    for _ in range(60):
         evidence = []
-        for i in range(5):
-            know = rng.random(150)
-            rows = [(rng.random(150) < know).astype(float).tolist() for _ in range(2)]
+        for i in range(4):
+            know = rng.random(100)
+            rows = [(rng.random(100) < know).astype(float).tolist() for _ in range(2)]
             evidence.append(Evidence(f"t{i}", "accuracy", cell(rows[0]), cell(rows[1])))
         wrong += any(found.verdict == "lost" for found in judge(evidence, budget=0.0, draws=50))
-    assert wrong <= 7
+    assert wrong <= 5
 
 
 def test_the_same_seed_gives_the_same_verdicts() -> None:

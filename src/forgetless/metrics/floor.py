@@ -31,6 +31,9 @@ _ROUNDING = 1e-9
 _HALF_WAY, _LOOSE = 0.5, 0.02
 """Half way from chance to all right, and as rare as this by guessing: few items, but no floor."""
 
+_LUCKY_GROUPS = 0.002
+"""The same of groups, each guessed as a whole: how far their items agree is not known well."""
+
 
 def mean_chance(chance: Chance | None, ids: Sequence[str]) -> float | None:
     """Mean score of guessing on some items; None where guessing is not a way to be right.
@@ -95,7 +98,7 @@ def _groups_could_be_lucky(before: FloatArray, chance: float, number: IntArray |
         return False
     groups = int(number.max()) + 1
     right = int(np.ceil(groups * before.mean() - 1e-9))
-    return bool(stats.binom.sf(right - 1, groups, chance) > _LOOSE)
+    return bool(stats.binom.sf(right - 1, groups, chance) > _LUCKY_GROUPS)
 
 
 def _chance_of_so_many(before: FloatArray, chance: float, number: IntArray | None) -> float:
