@@ -28,6 +28,23 @@ FLAGS = (
     "--hide-scrollbars",
     "--allow-file-access-from-files",  # the outer page reads the inner one
 )
+# What sticks out of the page to the side, and a page with everything open.
+FITS = """
+  const wide = page.documentElement.clientWidth;
+  const inside = (node) => node.closest(".scroll");
+  const out = [...page.body.querySelectorAll("*")].filter((node) => {
+    const box = node.getBoundingClientRect();
+    return !inside(node) && !node.closest(".sr") && box.width > 0
+      && (box.right > wide + 0.5 || box.left < -0.5);
+  });
+  return {
+    wide,
+    scroll: page.documentElement.scrollWidth,
+    out: out.map((node) => `${node.tagName}.${node.getAttribute("class")}`),
+    title: page.title,
+  };
+"""
+OPEN_ALL = 'page.querySelectorAll("details").forEach((node) => { node.open = true; });'
 OUTER = """<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
 <iframe id="frame" {sandbox} style="border:0;width:{width}px;height:900px"></iframe>
 <pre id="result"></pre>

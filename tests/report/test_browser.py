@@ -9,28 +9,12 @@ import pytest
 
 from forgetless.report import write_report
 
-from .browser import ask
+from .browser import FITS, OPEN_ALL, ask
 from .fake_runs import FakeTask, write_run
 from .hostile import write_hostile
 
 pytestmark = pytest.mark.browser
 
-FITS = """
-  const wide = page.documentElement.clientWidth;
-  const inside = (node) => node.closest(".scroll");
-  const out = [...page.body.querySelectorAll("*")].filter((node) => {
-    const box = node.getBoundingClientRect();
-    return !inside(node) && !node.closest(".sr") && box.width > 0
-      && (box.right > wide + 0.5 || box.left < -0.5);
-  });
-  return {
-    wide,
-    scroll: page.documentElement.scrollWidth,
-    out: out.map((node) => `${node.tagName}.${node.getAttribute("class")}`),
-    title: page.title,
-  };
-"""
-OPEN_ALL = 'page.querySelectorAll("details").forEach((node) => { node.open = true; });'
 FILTER = """
   const form = page.querySelector(".filter");
   const items = [...page.querySelectorAll(".item")];

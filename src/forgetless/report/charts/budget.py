@@ -103,7 +103,9 @@ def draw_budget(what: BudgetPicture) -> Node:
         side = _side(x, text_width(across.spelled(tick), 11) / 2)
         root.add("text", across.spelled(tick), x=x, y=end + 15, class_=f"tick {side}")
     unit = "nats per token" if what.unit == "nats" else "score"
-    root.add("text", f"← lost   {unit}   gained →", x=WIDTH / 2, y=end + 33, class_="note middle")
+    root.add(
+        "text", f"← lost  ·  {unit}  ·  gained →", x=WIDTH / 2, y=end + 33, class_="note middle"
+    )
     for budget in sorted({row.budget for row in what.rows}):
         told = f"budget {number(-budget)}"
         side = _side(across(-budget), text_width(told, 11) / 2)
