@@ -6,8 +6,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from benchmarks import honesty
 from benchmarks.honesty import Line, simulate, table
+
+from benchmarks import honesty
 
 
 @pytest.mark.parametrize("size", [1, 5])

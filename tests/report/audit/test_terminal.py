@@ -43,7 +43,18 @@ def test_the_gate_has_its_colour(gate: GateStatus, colour: str) -> None:
 def test_every_task_has_a_line_with_figures_and_verdict(width: int) -> None:
     text = printed(audit(later=False), width)
     (line,) = [line for line in text.splitlines() if line.startswith("facts")]
-    assert line.split() == ["facts", "0.90", "0.30", "−0.60", "−0.64", "to", "−0.56", "24/0", "lost", "(knowledge)"]
+    assert line.split() == [
+        "facts",
+        "0.90",
+        "0.30",
+        "−0.60",
+        "−0.64",
+        "to",
+        "−0.56",
+        "24/0",
+        "lost",
+        "(knowledge)",
+    ]
     for verdict in audit().comparisons[0].verdicts:
         assert verdict.verdict in text
         if verdict.change.value is not None:
