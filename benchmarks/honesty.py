@@ -19,7 +19,7 @@ import numpy as np
 import typer
 
 from benchmarks.comparison.records import append_to_log, circumstances
-from forgetless.metrics import Cell, Evidence, Groups, TaskVerdict, detectable_loss, judge
+from forgetless.metrics import Cell, Evidence, Groups, TaskVerdict, Verdict, detectable_loss, judge
 
 BUDGET = 0.02
 AUDIT = 10
@@ -40,7 +40,7 @@ class Line:
     case: str
     measured: str
     wanted: str
-    held: bool | None
+    held: bool | np.bool | None
 
 
 def simulate(
@@ -284,7 +284,7 @@ def speed(rng: np.random.Generator) -> Iterator[Line]:
     yield Line(f"CPU seconds to judge {AUDIT} tasks of 500 items", f"{spent:.2f}", "< 1", spent < 1)
 
 
-def _all(case: str, words: Counter[str], wanted: str) -> Line:
+def _all(case: str, words: Counter[Verdict], wanted: str) -> Line:
     total = sum(words.values())
     told = ", ".join(f"{word} {count:,}" for word, count in words.most_common())
     return Line(case, f"{told} (of {total:,})", f"all {wanted}", words[wanted] == total)
@@ -305,7 +305,7 @@ def main(
 ) -> None:
     """Simulate, judge, count."""
     start = time.process_time()
-    lines = []
+    lines: list[Line] = []
     for number, part in enumerate(
         (against_itself, known_loss, at_floor, collapse, coverage, speed)
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def in_passes(
 ) -> dict[tuple[int, int], float]:
     """Likelihoods by group and number, put to the model as a task's items are."""
     together = put_together(loaded, groups, size)
-    found = {}
+    found: dict[Any, Any] = {}
     for batch in together.batches:
         places = [(group, number) for group in batch for number in range(len(groups[group]))]
         asked = [groups[group][number] for group, number in places]
@@ -148,7 +149,7 @@ def a_model(kind: str, tokenizer: Any) -> LoadedModel:
         torch.manual_seed(0)
         config = peft.LoraConfig(target_modules="all-linear", init_lora_weights=False)
         return LoadedModel(peft.get_peft_model(build("Llama", **ROTARY), config).eval(), tokenizer)
-    made = {
+    made: dict[str, Callable[[], Any]] = {
         "rotary": lambda: build("Llama", **ROTARY),
         "learned positions": gpt2,
         "sliding window": lambda: build("Mistral", **ROTARY, sliding_window=30),

@@ -27,9 +27,10 @@ def test_of_one_task_it_is_the_tasks_own_change() -> None:
 
 def test_grouped_items_make_it_less_sure() -> None:
     marks = "1" * 100, "1" * 80 + "0" * 20
-    alone = Evidence("a", "accuracy", *map(cell, marks))
+    before, after = map(cell, marks)
+    alone = Evidence("a", "accuracy", before, after)
     groups = {f"q{i}": str(i // 20) for i in range(100)}
-    grouped = Evidence("a", "accuracy", *map(cell, marks), groups=groups)
+    grouped = Evidence("a", "accuracy", before, after, groups=groups)
     found = [mean_change([e, task("b", "10" * 50, "10" * 50)]).interval for e in (alone, grouped)]
     assert found[0] is not None
     assert found[1] is not None

@@ -88,7 +88,7 @@ def test_groups_of_one_item_change_no_verdict() -> None:
 
 def test_the_order_of_items_does_not_matter() -> None:
     evidence = task(both=60, lost=12, gained=3, wrong=25)
-    shuffled = replace(evidence, before=Cell(dict(reversed(evidence.before.scores.items()))))
+    shuffled = replace(evidence, before=Cell(dict(list(evidence.before.scores.items())[::-1])))
     found, other = verdict(evidence), verdict(shuffled)
     assert found.change == other.change
     assert found.verdict == other.verdict
