@@ -66,6 +66,25 @@ def test_own_trainer_forgets_unless_it_is_protected(script: str) -> None:
     assert new > 0.9
 
 
+def test_a_guard_stops_the_forgetting_and_goes_back() -> None:
+    script = ROOT / "examples" / "own_trainer" / "guarded_trainer.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    scores = [float(score) for score in re.findall(r"step +\d+: cities (\S+)", done.stdout)]
+    now = re.search(r"now: cities (\S+), stopped at (\d+)", done.stdout)
+    assert now is not None, done.stdout
+    assert scores[0] > 0.9
+    assert scores[-1] < 0.8
+    assert float(now[1]) >= 0.8
+    assert int(now[2]) == 5 * (len(scores) - 1)
+
+
 def test_the_python_of_the_readme_runs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
