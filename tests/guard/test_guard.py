@@ -18,6 +18,7 @@ from forgetless.errors import UsageError
 from forgetless.evaluation.scorer import score_task
 from forgetless.guard import RetentionGuard
 from forgetless.methods import EMA, Replay
+from forgetless.models.load import LoadedModel
 from tests.guard.build import GENTLE, RUINOUS, guarded, known_task, picks, steps
 from tests.training.build import differing, exchange, fresh, make_task
 from tests.training.trainers import losses, made, state_of
@@ -28,6 +29,14 @@ both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 def prose(name: str = "prose") -> Any:
     """Plain text, scored by likelihood."""
     return make_task(name, test=exchanges("a", "b"), score="nll")
+
+
+def dropping(tiny_model: Path) -> Any:
+    """A model that draws random numbers at every step, for it has dropout."""
+    model = fresh(tiny_model).model
+    for layer in model.model.layers:
+        layer.self_attn.attention_dropout = 0.2
+    return model
 
 
 def exchanges(*answers: str) -> list[Any]:
@@ -51,19 +60,14 @@ def test_guard_is_public() -> None:
 def test_a_guard_that_never_acts_leaves_every_bit_as_it_was(
     kind: str, changes: dict[str, Any], tiny_model: Path, tmp_path: Path
 ) -> None:
-    def dropping() -> Any:
-        model = fresh(tiny_model).model
-        model.config.attention_dropout = 0.2  # draws random numbers at every step
-        for layer in model.model.layers:
-            layer.self_attn.attention_dropout = 0.2
-        return model
-
-    plain, told = guarded(kind, tiny_model, tmp_path / "plain", None, model=dropping(), **changes)
+    plain, told = guarded(
+        kind, tiny_model, tmp_path / "plain", None, model=dropping(tiny_model), **changes
+    )
     plain.train()
     tasks = [known_task(tiny_model), prose()]
     guard = RetentionGuard(tasks, every=1, on_break="rollback", budget={})
     watched, heard = guarded(
-        kind, tiny_model, tmp_path / "watched", guard, model=dropping(), **changes
+        kind, tiny_model, tmp_path / "watched", guard, model=dropping(tiny_model), **changes
     )
     watched.train()
     assert differing(state_of(watched), state_of(plain)) == []
@@ -134,6 +138,16 @@ def test_items_are_scored_as_on_the_model_from_disk_whatever_the_training_arithm
         r.item: r.score for results in score_task(fresh(tiny_model), prose(), 8) for r in results
     }
     assert guard.history[0].cells["prose"].scores == expected
+
+
+def test_dropout_is_off_while_the_model_is_asked(tiny_model: Path, tmp_path: Path) -> None:
+    guard = RetentionGuard([prose()], every=100, batch_size=8)
+    model = dropping(tiny_model)
+    trainer, _ = guarded("transformers", tiny_model, tmp_path, guard, model=model)
+    trainer.train()
+    loaded = LoadedModel(trainer.model.eval(), trainer.processing_class)
+    expected = {r.item: r.score for results in score_task(loaded, prose(), 8) for r in results}
+    assert guard.history[-1].cells["prose"].scores == expected
 
 
 @both
