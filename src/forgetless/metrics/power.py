@@ -94,7 +94,7 @@ def detectable_loss(
 
     Example:
         >>> round(detectable_loss(500, 0.1), 4)
-        0.0394
+        0.0395
     """
     at_test = float(norm.isf((1 - level) / 2 / tests))
     at_power = float(norm.isf(1 - power))
