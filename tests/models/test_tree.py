@@ -186,7 +186,12 @@ def test_a_model_is_tried_once_and_again_when_its_dtype_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, tried = build("Llama", **ROTARY), []
-    monkeypatch.setattr(tree, "_probe", lambda m: tried.append(m.dtype) or (0.0, 1.0))
+
+    def probe(model: Any) -> tuple[float, float]:
+        tried.append(model.dtype)
+        return 0.0, 1.0
+
+    monkeypatch.setattr(tree, "_probe", probe)
     for dtype in (torch.float32, torch.float32, torch.bfloat16, torch.float32):
         assert obstacle(model.to(dtype)) is None
     assert tried == [torch.float32, torch.bfloat16]
