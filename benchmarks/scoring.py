@@ -245,7 +245,7 @@ furthest | other picks | over the bound, CPU s |
 
 def main(
     items: Annotated[int, typer.Option(help="Items of 4 choices.")] = 200,
-    settings: Annotated[str, typer.Option(help="Only those whose name has this in it.")] = "",
+    settings: Annotated[str, typer.Option(help="The one of this name alone.")] = "",
     size: Annotated[int, typer.Option(help="Our batch size; a plan's default.")] = 32,
     log: Annotated[bool, typer.Option("--log", help="Add a section to benchmarks/LOG.md.")] = False,
 ) -> None:
@@ -258,10 +258,12 @@ def main(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     loaded = load_model(ModelConfig(name=MODEL))
     loaded.tokenizer.padding_side = "left"
+    if settings not in ("", *(setting.name for setting in SETTINGS)):
+        raise typer.BadParameter(f"{settings!r} is none of {[s.name for s in SETTINGS]}")
     lines = [HEADER]
     print(HEADER)
     for setting in SETTINGS:
-        if settings in setting.name:
+        if settings in ("", setting.name):
             lines.append(measure(loaded, setting, items, size))
             print(lines[-1], flush=True)
     if log:

@@ -12,6 +12,7 @@ import torch
 
 from forgetless.evaluation import scorer
 from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
+from forgetless.evaluation.packing import common, grow
 from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
@@ -204,21 +205,31 @@ def test_shots_stand_before_the_item_in_chat_and_in_plain_form(uniform: LoadedMo
 def test_all_choices_of_an_item_go_through_the_model_together(
     taught: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no pass is larger than asked, but for an item that alone is."""
-    sizes: list[int] = []
+    """And no pack has more than 12 tokens for each sequence asked for, but for an item alone."""
+    passes: list[tuple[int, int, int]] = []
 
     def counting(loaded: LoadedModel, asked: Sequence[Request], trunk: Trunk) -> list[Likelihood]:
-        sizes.append(len(asked))
+        paths = [request.path[len(trunk.ids) :] for request in asked]
+        trunk_of_pack = common(min(paths), max(paths))
+        items = len({tuple(request.context) for request in asked})
+        nodes = len(grow(asked, len(trunk.ids)).ids)
+        passes.append((items, len(asked), nodes - trunk_of_pack))
         return log_likelihoods(loaded, asked, trunk)
 
     monkeypatch.setattr(scorer, "log_likelihoods", counting)
     task = choices(9)
     total = sum(len(row.choices) for row in task.test)
+    numbers = []
     for size in (1, 4, 8, 100):
-        sizes.clear()
+        passes.clear()
         scored(taught, task, size)
-        assert sum(sizes) == total
-        assert max(sizes) <= max(size, 4)
+        assert sum(items for items, _, _ in passes) == 9
+        assert sum(requests for _, requests, _ in passes) == total
+        assert all(nodes <= 12 * size for items, _, nodes in passes if items > 1)
+        numbers.append(len(passes))
+    assert numbers[0] == 9
+    assert numbers == sorted(numbers, reverse=True)
+    assert numbers[-1] == 1
 
 
 def test_a_batch_is_skipped_only_whole(taught: LoadedModel) -> None:

@@ -187,8 +187,8 @@ def test_a_model_is_tried_once_and_again_when_its_dtype_changes(
 ) -> None:
     model, tried = build("Llama", **ROTARY), []
 
-    def probe(asked: Any) -> tuple[float, float]:
-        tried.append(asked.dtype)
+    def probe(model: Any) -> tuple[float, float]:
+        tried.append(model.dtype)
         return 0.0, 1.0
 
     monkeypatch.setattr(tree, "_probe", probe)
