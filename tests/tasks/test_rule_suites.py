@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -24,6 +23,7 @@ from forgetless.tasks.text_rules import (
     KeywordCount,
     LetterCount,
     LowerCase,
+    NoCommas,
     NumberedCount,
     ParagraphCount,
     PlaceholderCount,
@@ -31,6 +31,7 @@ from forgetless.tasks.text_rules import (
     Quoted,
     RepeatsFirst,
     SentenceCount,
+    SingleLine,
     StartsWith,
     Title,
     TwoAnswers,
@@ -169,20 +170,18 @@ def satisfying(row: Row) -> str:
     while length and len(re.findall(r"\w+", f"{words_} {tail}")) < length.least:
         words_ += f" {next(fill)}"
 
-    extra: Callable[[int], str] = lambda _: told  # noqa: E731
-    breaks, marks = "\n", cast("Callable[[int], str]", lambda _: "")
-    more = 0
+    breaks, mark, more = "\n", "", 0
     if of(ParagraphCount):
         breaks, more = "\n\n", of(ParagraphCount).count - 1
     if of(BulletCount):
-        marks, more = (lambda _: "- "), of(BulletCount).count
+        mark, more = "- ", of(BulletCount).count
     if of(NumberedCount):
-        marks, more = (lambda number: f"{number}. "), of(NumberedCount).count
+        mark, more = "{}. ", of(NumberedCount).count
     if of(SentenceCount):
         breaks, more = ". ", of(SentenceCount).least - 1
-    lines = [words_, *(marks(number) + extra(number) for number in range(1, more + 1))]
+    lines = [words_, *(mark.format(number) + told for number in range(1, more + 1))]
     if length and (of(BulletCount) or of(NumberedCount)):
-        lines = compact(length, lines, tail, marks, more)
+        lines = compact(words_, mark, more)
     elif length and of(ParagraphCount):
         pieces = words_.split(" ")
         assert len(pieces) > more
@@ -203,17 +202,13 @@ def satisfying(row: Row) -> str:
     return text.upper() if of(UpperCase) else text
 
 
-def compact(
-    length: WordCount, lines: list[str], tail: str, marks: Callable[[int], str], more: int
-) -> list[str]:
-    """The words of the text shared out among as many entries of a list."""
-    pieces = lines[0].split(" ")
-    keep = max(1, len(pieces) - more)
-    shared = [*pieces[keep:], *(["us"] * (more - len(pieces[keep:])))]
-    return [
-        " ".join(pieces[:keep]),
-        *(marks(number) + piece for number, piece in enumerate(shared, start=1)),
-    ]
+def compact(text: str, mark: str, more: int) -> list[str]:
+    """The words of a text with a list of so many entries made of its last ones."""
+    *start, last = text.split(" ")
+    keep = max(0, len(start) - more + 1)
+    shared = [*start[keep:], last]
+    shared += ["us"] * (more - len(shared))
+    return [" ".join(start[:keep]), *(mark.format(n) + word for n, word in enumerate(shared, 1))]
 
 
 def test_every_instruction_can_be_followed() -> None:
@@ -231,37 +226,62 @@ def test_a_satisfying_answer_is_short_enough_to_be_generated() -> None:
             assert len(satisfying(row).split()) <= 60, row.id
 
 
-SPOILT: tuple[Callable[[str], str], ...] = (
-    lambda text: "Well, Hello, " + text + ", the END it is, " * 30,
-    lambda _: "ok",
+def without(pattern: str, text: str) -> str:
+    return re.sub(pattern, "mmm", text, flags=re.IGNORECASE)
+
+
+def spoilt(rule: Rule, text: str) -> str:
+    """The text, changed so that one rule is broken."""
+    match rule:
+        case WordCount(most=None):
+            return text.split()[0]
+        case WordCount() | SentenceCount():
+            return text + " So. It. Goes. On." * 12
+        case ParagraphCount() | BulletCount() | NumberedCount() | SingleLine():
+            return text + "\n\n- mmm\n\n9. mmm" * 6
+        case StartsWith() | RepeatsFirst():
+            return "Mmm " + text
+        case EndsWith() | EndsWithQuestion() | Quoted():
+            return text + " mmm."
+        case Postscript():
+            return without(r"p\.s\.", text)
+        case Includes() | KeywordCount():
+            word = rule.word if isinstance(rule, KeywordCount) else rule.words[0]
+            return without(rf"\b{word}\b", text)
+        case Excludes():
+            return f"{text} {rule.words[-1].title()}"
+        case LetterCount():
+            return without(rule.letter, text)
+        case LowerCase():
+            return text + " Mmm"
+        case UpperCase():
+            return text + " Mmm"
+        case NoCommas():
+            return text + ","
+        case Title():
+            return text.replace("<<", "<")
+        case InScript():
+            return text + " hello" * 50
+        case TwoAnswers():
+            return text.replace("***", "*")
+        case PlaceholderCount():
+            return text.replace("[", "(")
+    raise AssertionError(rule)
+
+
+def test_breaking_any_constraint_of_an_instruction_fails_it() -> None:
+    for row in rows("instructions"):
+        for place, rule in enumerate(row.rules):
+            text = spoilt(rule, satisfying(row))
+            assert not check(row.rules, text).strict[place], (row.id, rule, text)
+
+
+@pytest.mark.parametrize(
+    "careless", ["ok", "It is a nice day, and the day goes on.", "I cannot help. " * 20]
 )
-
-
-@pytest.mark.parametrize("spoil", SPOILT)
-def test_hardly_any_instruction_is_followed_by_a_spoilt_answer(spoil: Callable[[str], str]) -> None:
-    """A careless long answer or a bare word meets a constraint by chance, but rarely all."""
-    found = [
-        score(row, spoil(satisfying(row)))
-        for row in rows("instructions")
-        if row.id.startswith("level3")
-    ]
-    assert sum(found) <= 0.1 * len(found)
-
-
-@pytest.mark.parametrize("index", range(0, 360, 24))
-def test_taking_a_wanted_thing_away_fails_the_item(index: int) -> None:
-    """For each item: an answer that follows the constraints of another item with none in common."""
-    items = rows("instructions")
-    row = items[index]
-    kinds = {type(rule) for rule in row.rules}
-    missed = 0
-    for step in count(1):
-        other = items[(index + 7 * step) % len(items)]
-        if kinds.isdisjoint(type(rule) for rule in other.rules):
-            missed += score(row, satisfying(other)) == 0.0
-        if missed:
-            break
-        assert step < 60, row.id
+def test_a_careless_answer_follows_hardly_any_three_constraints(careless: str) -> None:
+    found = [score(row, careless) for row in rows("instructions") if len(row.rules) == 3]
+    assert sum(found) <= 0.03 * len(found)
 
 
 # Format
