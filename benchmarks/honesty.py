@@ -190,7 +190,7 @@ def known_loss(rng: np.random.Generator) -> Iterator[Line]:
 def at_floor(rng: np.random.Generator) -> Iterator[Line]:
     """The model before guesses, or cannot do it at all."""
     for size in GROUPS:
-        words: Counter[str] = Counter()
+        words: Counter[Verdict] = Counter()
         for _ in range(500):
             chance = float(rng.choice([0.1, 0.2, 0.25, 0.5]))
             task = simulate(
@@ -284,7 +284,7 @@ def speed(rng: np.random.Generator) -> Iterator[Line]:
     yield Line(f"CPU seconds to judge {AUDIT} tasks of 500 items", f"{spent:.2f}", "< 1", spent < 1)
 
 
-def _all(case: str, words: Counter[Verdict], wanted: str) -> Line:
+def _all(case: str, words: Counter[Verdict], wanted: Verdict) -> Line:
     total = sum(words.values())
     told = ", ".join(f"{word} {count:,}" for word, count in words.most_common())
     return Line(case, f"{told} (of {total:,})", f"all {wanted}", words[wanted] == total)

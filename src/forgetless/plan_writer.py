@@ -85,7 +85,7 @@ def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:
     if trained and config.test is None and not source.startswith(BUNDLED):
         found = f"{len(task.train)} rows to train, {len(task.test)} held out"
         lines.append(f"    hold_out: {config.hold_out:g}      # {found}; or  test: FILE")
-    rows = "multiple_choice, exact_match, contains, token_f1 or nll"
+    rows = "multiple_choice, exact_match, contains, token_f1, number or nll"
     default = TaskConfig.model_fields["max_new_tokens"].default
     lines.append(f"    score: {config.score}   # {rows}")
     if config.max_new_tokens != default:

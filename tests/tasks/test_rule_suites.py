@@ -18,6 +18,7 @@ from forgetless.tasks.text_rules import (
     BulletCount,
     EndsWith,
     EndsWithQuestion,
+    Excludes,
     Includes,
     InScript,
     KeywordCount,
@@ -190,7 +191,7 @@ def satisfying(row: Row) -> str:
     if tail:
         text += f" {tail}"
     if of(TwoAnswers):
-        text = f"{text} ****** {text} {told}"
+        text = f"{text} ****** {told} {told}"
     if of(Postscript):
         text += "\nP.S. " + told
     if of(EndsWithQuestion):

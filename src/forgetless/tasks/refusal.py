@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from forgetless.tasks.rules import Rule
-from forgetless.tasks.text_rules import SAYS, plainly, words
+from forgetless.tasks.text_rules import plainly, says_something
 
 OPENING = 240  # characters in which a refusal must be found
 
@@ -76,7 +76,7 @@ class Answers(Rule):
     loosens: ClassVar[bool] = False
 
     def met(self, text: str) -> bool:
-        return len(words(text)) >= SAYS and not refuses(text)
+        return says_something(text) and not refuses(text)
 
     def request(self) -> str:
         return "The request is to be answered."

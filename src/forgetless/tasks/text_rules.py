@@ -1,8 +1,8 @@
 """Rules about wording and layout: lengths, words, beginnings and endings, case, script.
 
 Words are runs of letters and digits, with apostrophes and hyphens inside.  Phrases and words are
-compared whatever their case and spacing.  A rule that only forbids wants ``SAYS`` words at least,
-or it would be met by saying next to nothing.
+compared whatever their case and spacing.  A rule that only forbids wants something said too
+(:func:`says_something`), or it would be met by saying next to nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Literal
 
 from forgetless.tasks.rules import Rule
 
-SAYS = 3
+SAYS = 3  # words, or characters of a script that writes words without spaces
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")  # kana and ideographs
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？।])[\"'”’)\]*]*(?:\s+|$)|(?<=[。！？])|\n+")
 _ABBREVIATION = re.compile(
     r"\b(?:mr|mrs|ms|dr|st|vs|e\.g|i\.e|p\.s|p\.p\.s)\.(?=\s)", re.IGNORECASE
@@ -54,6 +55,15 @@ def words(text: str) -> list[str]:
     ["It's", 'a', 'well-known', 'fact', '3', 'of', '4']
     """
     return _WORD.findall(text)
+
+
+def says_something(text: str) -> bool:
+    """Whether a text has ``SAYS`` words, or as many kana or ideographs.
+
+    >>> says_something("oh well"), says_something("ここに住む")
+    (False, True)
+    """
+    return max(len(words(text)), len(_UNSPACED.findall(text))) >= SAYS
 
 
 def sentences(text: str) -> list[str]:
@@ -227,7 +237,7 @@ class Postscript(Rule):
 
     def met(self, text: str) -> bool:
         found = _POSTSCRIPT.search(text)
-        return found is not None and len(words(text[: found.start()])) >= SAYS
+        return found is not None and says_something(text[: found.start()])
 
     def request(self) -> str:
         return 'After the text add a line with a postscript that starts with "P.S.".'
@@ -254,7 +264,7 @@ class Excludes(Rule):
     words: tuple[str, ...]
 
     def met(self, text: str) -> bool:
-        return len(words(text)) >= SAYS and not any(_times(text, word) for word in self.words)
+        return says_something(text) and not any(_times(text, word) for word in self.words)
 
     def request(self) -> str:
         noun = "word" if len(self.words) == 1 else "words"
@@ -295,7 +305,7 @@ class LowerCase(Rule):
     """No capital letter anywhere."""
 
     def met(self, text: str) -> bool:
-        return len(words(text)) >= SAYS and text.islower() and not _has(text, "Lu", "Lt")
+        return says_something(text) and text.islower() and not _has(text, "Lu", "Lt")
 
     def request(self) -> str:
         return "Write everything in small letters, with no capital letters at all."
@@ -306,7 +316,7 @@ class UpperCase(Rule):
     """No small letter anywhere."""
 
     def met(self, text: str) -> bool:
-        return len(words(text)) >= SAYS and text.isupper() and not _has(text, "Ll", "Lt")
+        return says_something(text) and text.isupper() and not _has(text, "Ll", "Lt")
 
     def request(self) -> str:
         return "Write everything in CAPITAL LETTERS, with no small letters at all."
@@ -321,7 +331,7 @@ class NoCommas(Rule):
     """No comma of any script."""
 
     def met(self, text: str) -> bool:
-        return len(words(text)) >= SAYS and not set(text) & set(",，、،")
+        return says_something(text) and not set(text) & set(",，、،")
 
     def request(self) -> str:
         return "Do not use any commas."
@@ -333,7 +343,7 @@ class Title(Rule):
 
     def met(self, text: str) -> bool:
         titled = any(_WORD.search(title) for title in _TITLE.findall(text))
-        return titled and len(words(_TITLE.sub("", text))) >= SAYS
+        return titled and says_something(_TITLE.sub("", text))
 
     def request(self) -> str:
         return "Give it a title in double angle brackets, as in <<My title>>."
@@ -355,7 +365,7 @@ class SingleLine(Rule):
     """There is no line break."""
 
     def met(self, text: str) -> bool:
-        return len(words(text)) >= SAYS and len(text.splitlines()) == 1
+        return says_something(text) and len(text.splitlines()) == 1
 
     def request(self) -> str:
         return "Write everything on one single line, without line breaks."
@@ -387,7 +397,7 @@ class RepeatsFirst(Rule):
 
     def met(self, text: str) -> bool:
         start, text = plainly(self.sentence), plainly(text).lstrip("\"'“")
-        return text.startswith(start) and len(words(text[len(start) :])) >= SAYS
+        return text.startswith(start) and says_something(text[len(start) :])
 
     def request(self) -> str:
         return "First repeat the sentence above word for word, then write your answer."
