@@ -9,6 +9,9 @@ class Progress:
     def stage(self, run: str, name: str, number: int, last: int) -> None:
         """A stage begins: its name and number out of the last one's."""
 
+    def model(self, label: str, number: int, last: int) -> None:
+        """A model of an audit is asked: its label and number, from 1."""
+
     def working(self, what: str) -> None:
         """Something without steps begins, such as loading a model."""
 

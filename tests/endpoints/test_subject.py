@@ -236,7 +236,3 @@ def test_address_where_nobody_answers_is_told() -> None:
 def test_openai_without_a_key_is_refused_before_any_request() -> None:
     with pytest.raises(UsageError, match="OpenAI wants a key"):
         EndpointSubject(EndpointConfig.named("openai:gpt"))
-
-
-def test_chat_answers_one_question(serve: Serve, opened: Opened) -> None:
-    assert opened(serve()).chat([{"role": "user", "content": "Well?"}], 5) == "A"

@@ -18,15 +18,16 @@ from forgetless.auditing.config import AuditConfig, make_config
 from forgetless.auditing.drifting import DriftMeter
 from forgetless.auditing.harness import Harness, add_answers, harness_tasks
 from forgetless.auditing.imported import are_results, read_columns
+from forgetless.auditing.judging import Judge, as_judged, find_judge, refuse_judge_of_results
 from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
+from forgetless.auditing.stores import Stores
 from forgetless.auditing.subjects import describe, find_subjects
 from forgetless.auditing.tasks import AskedTask, gather_tasks, split_tasks
 from forgetless.errors import UsageError
 from forgetless.evaluation.answers import AnswerStore
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Subject
-from forgetless.models.source import cache_folder
 from forgetless.progress import Progress
 
 
@@ -71,41 +72,44 @@ def audit(
         'broken'
     """
     config = make_config(settings)
+    progress = progress or Progress()
     if not afters:
         raise UsageError("an audit needs a model after as well", fix="audit(BEFORE, AFTER, ...)")
     if are_results([before, *afters]):
+        refuse_judge_of_results(config)
         return conclude(*read_columns([before, *afters]), config)
     own, named = split_tasks(tasks)
     asked = gather_tasks(own, suite, limit, default=not named)
     harness = Harness(named, include_path, limit)
     subjects = find_subjects([before, *afters], config)
     infos = _check(subjects, describe(subjects), asked)
-    answers = AnswerStore(_place(store))
-    passing = AnswerStore(folder / "answers.part.sqlite" if folder and store else None)
+    judged_by = find_judge(config, subjects, asked)
     drift = DriftMeter(asked) if config.drift else None
     columns, harnessed = [], []
-    for number, (subject, info) in enumerate(zip(subjects, infos, strict=True)):
-        (progress or Progress()).stage("audit", f"{number}-{info.label}", number, len(afters))
-        columns.append(
-            _ask(
-                subject,
-                info,
-                asked,
-                passing if subject.kind == "endpoint" else answers,
-                progress or Progress(),
-                config,
-                number == 0,
-            )
-        )
-        harnessed.append(harness.ask(subject))
-        columns[-1] = add_answers(columns[-1], harnessed[-1])
-        if drift is not None:
-            drift.measure(subject, info.label)
-        subject.close()
-    answers.close()
-    passing.close(delete=True)
+    with Stores(store, folder) as stores:
+        judge = Judge(judged_by, stores.of(judged_by), progress) if judged_by else None
+        for number, (subject, info) in enumerate(zip(subjects, infos, strict=True), start=1):
+            progress.model(info.label, number, len(subjects))
+            column = _ask(subject, info, asked, stores.of(subject), progress, config, number == 1)
+            if judge is not None:
+                column = judge.grade(column, [one.task for one in asked if one.task is not None])
+            harnessed.append(harness.ask(subject))
+            columns.append(add_answers(column, harnessed[-1]))
+            if drift is not None:
+                drift.measure(subject, info.label)
+            subject.close()
+        stores.done()
+    if judge is not None:
+        judge.close()
+        asked = [as_judged(one) for one in asked]
     asked += harness_tasks(harnessed)
-    return conclude(columns, asked, config, drift.found if drift is not None else None)
+    return conclude(
+        columns,
+        asked,
+        config,
+        drift=drift.found if drift is not None else {},
+        judge=judge,
+    )
 
 
 def _check(
@@ -149,9 +153,3 @@ def _ask(
             others.setdefault(task.name, []).append(dict(again.answers[task.name]))
             cost = cost.plus(again.cost)
     return Column(info, main.answers, cost, others, how)
-
-
-def _place(store: bool | Path) -> Path | None:
-    if store is True:
-        return cache_folder() / "answers.sqlite"
-    return store or None

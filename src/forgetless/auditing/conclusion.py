@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 
 from forgetless.auditing.columns import Column, as_cell
 from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.gate import judge_gate
-from forgetless.auditing.result import AnsweredItem, AreaChange, Audit, Comparison, Drift
+from forgetless.auditing.judging import Judge
+from forgetless.auditing.result import AnsweredItem, AreaChange, Audit, Comparison, Cost, Drift
 from forgetless.auditing.tasks import AskedTask
 from forgetless.metrics import Evidence, judge, mean_change
 
+MILLION = 1e6  # prices are told for so many tokens
 _DECIDE = ("forgetless", "torch", "transformers", "peft", "tokenizers")
 
 
@@ -20,7 +23,9 @@ def conclude(
     columns: Sequence[Column],
     tasks: Sequence[AskedTask],
     config: AuditConfig,
+    *,
     drift: Mapping[str, Sequence[Drift]] | None = None,
+    judge: Judge | None = None,
 ) -> Audit:
     """Judge every model after against the one before.
 
@@ -29,8 +34,12 @@ def conclude(
         tasks: What they were asked.
         config: Budget and level.
         drift: By label of a model after, how far its predictions moved.
+        judge: Who graded answers in free text.
     """
     before, *afters = columns
+    costs = {column.subject.label: column.cost for column in columns}
+    if judge is not None:
+        costs[judge.info.label] = judge.cost
     return Audit(
         before=before.subject,
         afters=tuple(after.subject for after in afters),
@@ -42,9 +51,25 @@ def conclude(
             for after in afters
         ),
         items=tuple(item for task in tasks for item in _items(task, columns)),
-        costs={column.subject.label: column.cost for column in columns},
+        costs=costs,
         versions={package: version(package) for package in _DECIDE},
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        judge=None if judge is None else judge.info,
+        price=_price(costs.values(), config),
+    )
+
+
+def _price(costs: Iterable[Cost], config: AuditConfig) -> float | None:
+    """What the endpoints' tokens cost; None where no prices were given."""
+    if config.price_in is None and config.price_out is None:
+        return None
+    return (
+        math.fsum(
+            cost.input_tokens * (config.price_in or 0)
+            + cost.output_tokens * (config.price_out or 0)
+            for cost in costs
+        )
+        / MILLION
     )
 
 

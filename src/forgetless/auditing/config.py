@@ -46,6 +46,20 @@ class AuditConfig(Config):
     base_url: str | None = Field(
         default=None, description="address of the endpoint of models named openai:NAME"
     )
+    judge: str | None = Field(
+        default=None,
+        description="model that grades answers in free text, in the place of their scorer; never "
+        "one of the models under test",
+    )
+    judge_url: str | None = Field(
+        default=None, description="address of the judge's endpoint; base_url if none"
+    )
+    price_in: float | None = Field(
+        default=None, ge=0, description="price of a million tokens that an endpoint reads"
+    )
+    price_out: float | None = Field(
+        default=None, ge=0, description="price of a million tokens that an endpoint writes"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute"
     )

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.auditing.columns import Column
-from forgetless.auditing.result import AuditTask, Cost, SubjectInfo
+from forgetless.auditing.result import NOTHING_SPENT, AuditTask, SubjectInfo
 from forgetless.auditing.tasks import AskedTask
 from forgetless.errors import UsageError
 from forgetless.exchange.compare import compare_conditions
 from forgetless.exchange.imported import Imported, ImportedTask
 from forgetless.exchange.reading import is_results_folder, read_results
-
-NOTHING_SPENT = Cost(seconds=0.0, cpu_seconds=0.0, asked=0, stored=0)
 
 
 def are_results(models: Sequence[Any]) -> bool:

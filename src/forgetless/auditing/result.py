@@ -174,6 +174,9 @@ class Cost:
         return Cost(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
+NOTHING_SPENT = Cost(seconds=0.0, cpu_seconds=0.0, asked=0, stored=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What was found.
@@ -186,9 +189,12 @@ class Audit:
         level: Confidence level of each interval on its own.
         comparisons: One per model after.
         items: Every item with all its answers, in the order of tasks and items.
-        costs: By label.
+        costs: By label, the judge's under ``judge``.
         versions: Of the packages that decide answers.
         created: When, in UTC, as ISO 8601.
+        judge: Who graded answers in free text; None if nobody did.
+        price: What the endpoints' tokens cost, in the currency of the prices given; None if none
+            were given.
     """
 
     before: SubjectInfo
@@ -201,6 +207,8 @@ class Audit:
     costs: Mapping[str, Cost]
     versions: Mapping[str, str]
     created: str
+    judge: SubjectInfo | None = None
+    price: float | None = None
 
     @property
     def subjects(self) -> tuple[SubjectInfo, ...]:

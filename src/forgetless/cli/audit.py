@@ -59,6 +59,22 @@ def audit(
     base_url: Annotated[
         str | None, typer.Option(help="Address of the endpoint of models named openai:NAME.")
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that grades answers in free text, e.g. openai:NAME; never one of those "
+            "under test."
+        ),
+    ] = None,
+    judge_url: Annotated[
+        str | None, typer.Option(help="Address of the judge's endpoint; --base-url if none.")
+    ] = None,
+    price_in: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million tokens that endpoints read.")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million tokens that endpoints write.")
+    ] = None,
     include_path: Annotated[
         Path | None, typer.Option(help="Folder with more lm-evaluation-harness tasks.")
     ] = None,
@@ -88,6 +104,10 @@ def audit(
             suite=suite,
             limit=limit,
             base_url=base_url,
+            judge=judge,
+            judge_url=judge_url,
+            price_in=price_in,
+            price_out=price_out,
             folder=folder,
             include_path=include_path,
             store=not no_store,

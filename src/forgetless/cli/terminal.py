@@ -71,6 +71,11 @@ class TerminalProgress(Progress):
         self._where = f"{run} · stage {number}/{last} · {what}"
         self._activity = ""
 
+    def model(self, label: str, number: int, last: int) -> None:
+        """A model of an audit is asked."""
+        self._where = f"audit · model {number}/{last} · {label}"
+        self._activity = ""
+
     def working(self, what: str) -> None:
         """Something without steps begins."""
         self._show(what, 0, None, "")

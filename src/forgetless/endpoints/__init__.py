@@ -1,7 +1,6 @@
 """Models behind an OpenAI-compatible endpoint, asked like local ones."""
 
 from forgetless.endpoints.config import PREFIX, EndpointConfig
-from forgetless.endpoints.prices import cost
 from forgetless.endpoints.subject import EndpointSubject
 
-__all__ = ["PREFIX", "EndpointConfig", "EndpointSubject", "cost"]
+__all__ = ["PREFIX", "EndpointConfig", "EndpointSubject"]

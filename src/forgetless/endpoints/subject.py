@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from forgetless.endpoints.asking import Asker
 from forgetless.endpoints.background import Background
-from forgetless.endpoints.chat import Message, probe_chat
-from forgetless.endpoints.client import Attempts, Client
+from forgetless.endpoints.chat import probe_chat
+from forgetless.endpoints.client import Client
 from forgetless.endpoints.config import PREFIX, EndpointConfig
 from forgetless.endpoints.echo import Completions, probe_completions
 from forgetless.endpoints.faults import Refused, Unanswered
 from forgetless.endpoints.key import Key
 from forgetless.endpoints.opening import NO_USE_ASKING_ON, listed_models, refusal
-from forgetless.endpoints.replies import chat_reply
 from forgetless.endpoints.ways import Abilities, Way, as_text, asked, bodies, way_for
-from forgetless.errors import DataError, ModelError, UsageError
+from forgetless.errors import DataError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions, Usage
 from forgetless.tasks.row import Row
@@ -162,21 +161,6 @@ class EndpointSubject:
         finally:
             work.cancel()
             self._read_from_text += asker.read_from_text
-
-    def chat(self, messages: Sequence[Message], max_tokens: int) -> str:
-        """Ask one thing in chat, greedily; may be called from several threads at once.
-
-        Raises:
-            RunFailed: if there is no answer.
-            ModelError: if the endpoint has no chat.
-        """
-        if self._can.chat is None:
-            raise ModelError(f"{self.name}: has no chat ({self._can.no_chat})")
-        body = self._can.chat.body(self.config.model, messages, max_tokens)
-        attempts = Attempts(self.config.retries)
-        return self._background.run(
-            self._client.post("/chat/completions", body, attempts, chat_reply)
-        ).answer()
 
     def close(self) -> None:
         """Close all connections; what is under way is given up."""

@@ -14,6 +14,7 @@ from forgetless.report.audit.phrases import (
     gate_title,
     notes,
     points,
+    price,
     tally,
 )
 from forgetless.report.charts.marks import ArmStyle, arm_style
@@ -55,6 +56,7 @@ def render_audit_html(audit: Audit) -> str:
         "shared": shared_words(audit),
         "models": rows.model_pairs(audit),
         "costs": rows.cost_rows(audit),
+        "price": None if audit.price is None else price(audit.price),
         "meanings": [(word, MEANINGS[word]) for word in ORDER],
         "styles": styles,
     }

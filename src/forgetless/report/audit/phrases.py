@@ -119,6 +119,16 @@ def amount(value: float, verdict: TaskVerdict) -> str:
     return points(value) if verdict.unit == "accuracy" else f"{number(value)} nats"
 
 
+def price(amount: float) -> str:
+    """Money in the currency of the prices given, with two digits that count where it is little.
+
+    Example:
+        >>> price(12.345), price(0.01234), price(0.0)
+        ('12.35', '0.012', '0.00')
+    """
+    return f"{amount:.2f}" if amount >= 0.1 or amount == 0 else f"{amount:.2g}"
+
+
 def sentence(text: str) -> str:
     """A reason as a sentence of its own."""
     stripped = text.strip()
@@ -138,7 +148,8 @@ def why(verdict: TaskVerdict) -> str:
 
 def notes(audit: Audit) -> list[str]:
     """What to know of the models, the data and the answers before trusting the numbers."""
-    found = [f"{info.label}: {note}" for info in audit.subjects for note in info.notes]
+    asked = [*audit.subjects, *([] if audit.judge is None else [audit.judge])]
+    found = [f"{info.label}: {note}" for info in asked for note in info.notes]
     found += [f"{task.name}: {text}" for task in audit.tasks for text in task.warnings]
     found += [
         f"{missing.task}: {count(missing.items, 'item')} without an answer from {missing.label} "

@@ -195,9 +195,12 @@ def facts(audit: Audit) -> Iterator[tuple[str, str]]:
 
 def model_pairs(audit: Audit) -> list[tuple[str, list[tuple[str, str]]]]:
     """What identifies each model."""
+    shown = [("Before" if info is audit.before else "After", info) for info in audit.subjects]
+    if audit.judge is not None:
+        shown.append(("Judge", audit.judge))
     return [
         (
-            f"{'Before' if info is audit.before else 'After'}: {info.label}",
+            title if title.lower() == info.label else f"{title}: {info.label}",
             [
                 ("name", info.name),
                 ("kind", info.kind),
@@ -206,7 +209,7 @@ def model_pairs(audit: Audit) -> list[tuple[str, list[tuple[str, str]]]]:
                 *(("note", note) for note in info.notes),
             ],
         )
-        for info in audit.subjects
+        for title, info in shown
     ]
 
 

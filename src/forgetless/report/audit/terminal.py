@@ -19,6 +19,7 @@ from forgetless.report.audit.phrases import (
     gate_title,
     notes,
     points,
+    price,
     tally,
     why,
     word,
@@ -148,4 +149,5 @@ def _costs(audit: Audit) -> str:
     stored = sum(cost.stored for cost in audit.costs.values())
     requests = sum(cost.requests for cost in audit.costs.values())
     told = f"{count(asked, 'item')} asked, {stored:,} answered from the store, {duration(seconds)}"
-    return f"{told}, {count(requests, 'request')}" if requests else told
+    told = f"{told}, {count(requests, 'request')}" if requests else told
+    return told if audit.price is None else f"{told}, {price(audit.price)} at the prices given"

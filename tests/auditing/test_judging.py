@@ -1,0 +1,113 @@
+"""An audit whose free text another model judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.auditing.audit import audit
+from forgetless.auditing.result import Audit
+from forgetless.errors import UsageError
+from tests.auditing.conftest import Damage
+from tests.endpoints.faults import Server, serving
+from tests.endpoints.scripted import Scripted
+
+
+def knows(colour: str) -> Any:
+    """A judge for whom every answer with a word in it is half right."""
+    return lambda text: f"Well.\nGrade: {2 if colour in text.split('answer: ')[-1] else 0}"
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with serving(Scripted(model="wise", say=knows("red"))) as server:
+        yield server
+
+
+def judged(damage: Damage, server: Server, **settings: Any) -> Audit:
+    wanted: dict[str, Any] = {
+        "tasks": [{"test": str(damage.items), "score": "contains"}],
+        "device": "cpu",
+        "store": False,
+        "null_ways": 0,
+        "judge": "openai:wise",
+        "judge_url": server.url,
+    }
+    return audit(str(damage.before), str(damage.after), **{**wanted, **settings})
+
+
+def test_grades_are_the_scores_that_the_verdict_rests_on(damage: Damage, judge: Server) -> None:
+    found = judged(damage, judge)
+    assert {item.item: item.scores["before"] for item in found.items} == {
+        item.item: 0.5 if item.gold == "red" else 0.0 for item in found.items
+    }
+    assert found.comparisons[0].verdicts[0].before.value == pytest.approx(0.5 / 6)
+    assert found.tasks[0].scorer == "judge"
+    assert found.judge is not None
+    assert (found.judge.name, found.judge.kind) == ("openai:wise", "endpoint")
+
+
+def test_what_a_judge_costs_is_told(damage: Damage, judge: Server) -> None:
+    found = judged(damage, judge, price_in=10.0, price_out=100.0)
+    spent = found.costs["judge"]
+    assert spent.requests == 48
+    assert spent.input_tokens == 2 * 48
+    assert spent.output_tokens == 3 * 48
+    assert found.price == pytest.approx((96 * 10 + 144 * 100) / 1e6)
+    assert judged(damage, judge).price is None
+
+
+def test_a_judge_who_says_no_grade_leaves_the_task_failed(damage: Damage, judge: Server) -> None:
+    judge.respond = Scripted(model="wise", say=lambda _: "Splendid!")
+    found = judged(damage, judge)
+    assert found.comparisons[0].verdicts[0].verdict == "failed"
+    assert found.exit_code == 1
+    assert "no grade" in found.items[0].errors["before"]
+
+
+def test_equal_answers_are_judged_once_and_kept_only_for_this_audit(
+    damage: Damage, judge: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "audit").mkdir()
+    same = audit(
+        str(damage.before),
+        str(damage.before),
+        tasks=[{"test": str(damage.items), "score": "contains"}],
+        store=tmp_path / "answers.sqlite",
+        folder=tmp_path / "audit",
+        device="cpu",
+        null_ways=0,
+        judge="openai:wise",
+        judge_url=judge.url,
+    )
+    assert same.costs["judge"].requests == 24
+    assert not list((tmp_path / "audit").iterdir())
+
+
+def test_a_model_under_test_is_no_judge(damage: Damage, judge: Server) -> None:
+    with pytest.raises(UsageError, match="which is under test"):
+        judged(damage, judge, judge=str(damage.after))
+
+
+def test_a_judge_with_nothing_to_judge_is_refused(damage: Damage, judge: Server) -> None:
+    with pytest.raises(UsageError, match="no task has answers in free text"):
+        judged(damage, judge, tasks=["builtin:arithmetic"])
+    assert not judge.seen
+
+
+def test_answers_of_other_tools_are_not_judged(tmp_path: Path, judge: Server) -> None:
+    from datetime import UTC, datetime
+
+    from forgetless.evaluation.result import ItemResult
+    from forgetless.exchange.lm_eval_export import AnsweredTask, export_lm_eval
+
+    answers = [ItemResult("free", "1", "Why?", "So.", output="So.", score=1.0)]
+    for name in ("before", "after"):
+        tasks = [AnsweredTask("free", "contains", answers)]
+        export_lm_eval(tmp_path / name, "me", tasks, datetime(2026, 1, 1, tzinfo=UTC))
+    with pytest.raises(UsageError, match="results of other tools are not judged"):
+        audit(str(tmp_path / "before"), str(tmp_path / "after"), judge="openai:wise")
