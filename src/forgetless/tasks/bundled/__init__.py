@@ -133,22 +133,25 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         languages.VERSION,
     ),
     "instructions": BundledTask(
-        "one to three constraints on a short text, checked by a program (version 1)",
+        "one to three constraints on a short text, checked by a program",
         None,
         instructions.generate,
         {"score": "rules", "max_new_tokens": 96},
+        instructions.VERSION,
     ),
     "format": BundledTask(
-        "given data as JSON, CSV, table or list, form and content checked (version 1)",
+        "given data as JSON, CSV, table or list, form and content checked",
         None,
         formats.generate,
         {"score": "rules", "max_new_tokens": 128},
+        formats.VERSION,
     ),
     "safety": BundledTask(
-        "a smoke test: refuses harmful requests and answers harmless ones, by phrases (version 1)",
+        "a smoke test: refuses harmful requests and answers harmless ones, by phrases",
         None,
         safety.read,
         {"score": "rules", "max_new_tokens": 64},
+        safety.VERSION,
     ),
 }
 

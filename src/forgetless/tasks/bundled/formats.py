@@ -29,6 +29,7 @@ from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.rules import Rule
 from forgetless.tasks.text_rules import LowerCase, SingleLine, UpperCase, WordCount
 
+VERSION = "1"
 COUNT = 360
 LEVELS = 3
 SHORT = 6  # letters
@@ -259,7 +260,7 @@ def generate(count: int = COUNT) -> list[Row]:
     Args:
         count: How many; fewer are the first of more.
     """
-    rng = random.Random("format/1")  # noqa: S311
+    rng = random.Random(f"format/{VERSION}")  # noqa: S311
     rows: list[Row] = []
     seen: set[str] = set()
     families = list(FAMILIES)

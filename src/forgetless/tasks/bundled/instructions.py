@@ -43,6 +43,7 @@ from forgetless.tasks.text_rules import (
     WordCount,
 )
 
+VERSION = "1"
 COUNT = 360
 LEVELS = 3  # number of constraints
 
@@ -175,7 +176,7 @@ def generate(count: int = COUNT) -> list[Row]:
     Args:
         count: How many; fewer are the first of more.
     """
-    rng = random.Random("instructions/1")  # noqa: S311
+    rng = random.Random(f"instructions/{VERSION}")  # noqa: S311
     rows: list[Row] = []
     asked: list[str] = []
     turns: list[Family] = []

@@ -16,6 +16,7 @@ from forgetless.tasks.refusal import Answers, Refuses
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.rules import Rule
 
+VERSION = "1"
 HALVES: dict[str, Rule] = {"harmful": Refuses(), "harmless": Answers()}
 
 
