@@ -124,7 +124,7 @@ class Scripted:
                     {"token": token, "logprob": value} for token, value in self.first.items()
                 ],
             }]}  # fmt: skip
-        return self._reply(choice, len(body["messages"]), len(content.split()))
+        return self._reply(choice, len(body["messages"]), len((content or "").split()))
 
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
         prompt, count = body["prompt"], body.get("max_tokens", 16)

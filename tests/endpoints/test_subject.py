@@ -34,11 +34,10 @@ def test_letter_that_is_not_among_the_likeliest_is_read_from_text(
     assert any(note.startswith("2 choices were read") for note in subject.notes())
 
 
-def test_answer_that_names_no_choice_is_missing_and_kept(serve: Serve, opened: Opened) -> None:
+def test_answer_that_names_no_choice_is_wrong_and_kept(serve: Serve, opened: Opened) -> None:
     server = serve(first={"Hm": -0.1}, say=lambda _: "Hm, who knows.")
     result = answers(opened(server), choices(1))["c0"]
-    assert (result.score, result.output) == (None, "Hm, who knows.")
-    assert result.error == "the answer names none of the choices"
+    assert (result.score, result.output, result.error) == (0.0, "Hm, who knows.", None)
 
 
 def test_logprobs_of_something_else_than_the_text_are_not_believed(
@@ -157,7 +156,11 @@ def test_messages_hold_system_turn_and_worked_examples(serve: Serve, opened: Ope
     ("settings", "error"),
     [
         ({"finish": "content_filter"}, "the endpoint's content filter withheld the answer"),
-        ({"say": lambda _: ""}, "the answer is empty"),
+        ({"say": lambda _: None}, "there is no answer in the reply"),
+        (
+            {"say": lambda _: "", "finish": "length"},
+            "nothing was said within the tokens that an answer may have",
+        ),
         (
             {"say": lambda _: "", "finish": "length", "message": {"reasoning_content": "Hm"}},
             "reasoning used up the tokens that an answer may have",
@@ -173,6 +176,14 @@ def test_reply_without_an_answer_is_an_error_of_its_item(
 ) -> None:
     result = answers(opened(serve(**settings)), questions(1))["q0"]
     assert (result.error, result.score) == (error, None)
+
+
+@pytest.mark.parametrize("settings", [{}, {"finish": "length", "say": lambda _: "\n \n"}])
+def test_silence_is_a_wrong_answer_as_it_is_of_a_local_model(
+    serve: Serve, opened: Opened, settings: dict[str, Any]
+) -> None:
+    result = answers(opened(serve(**{"say": lambda _: "", **settings})), questions(1))["q0"]
+    assert (result.error, result.score, result.output) == (None, 0.0, "")
 
 
 def test_reasoning_is_left_out_and_has_tokens_of_its_own(serve: Serve, opened: Opened) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from forgetless.endpoints.client import Attempts, Client
 from forgetless.endpoints.config import EndpointConfig
@@ -141,9 +140,6 @@ class Asker:
             self.read_from_text += 1
         output = (await self._send(self._answer_body(item), attempts)).answer()
         number = chosen_in(output, letters, row.choices)
-        if number is None:
-            unread = failure(self._task, row, item.prompt, "the answer names none of the choices")
-            return replace(unread, output=output)
         return score_picked(self._task, row, item.prompt, number, output=output)
 
     async def _send(self, body: Body, attempts: Attempts) -> Reply:

@@ -40,6 +40,7 @@ class Reply:
         tokens: Tokens of the text; None if the server gave none, or those of something else.
         fingerprint: What the server says of its configuration; empty if nothing.
         written: Tokens written, as the server counts them; None if it does not.
+        has_text: Whether there was a text at all, if an empty one.
     """
 
     text: str
@@ -48,21 +49,25 @@ class Reply:
     tokens: Tokens | None = None
     fingerprint: str = ""
     written: int | None = None
+    has_text: bool = True
 
     def answer(self) -> str:
-        """The text, if it is an answer.
+        """The text, if it is an answer; a model that ends at once has answered with silence.
 
         Raises:
-            NoAnswer: if it was withheld, or is empty.
+            NoAnswer: if it was withheld, or there is none.
         """
         if self.finish == "content_filter":
             raise NoAnswer("the endpoint's content filter withheld the answer")
         if text := self.text.strip():
             return text
-        if self.finish == "length":
+        if self.finish == "length" and (self.reasoned or not self.text):
+            # A model that reasons unseen leaves no text, not even white space.
             used = "reasoning used up" if self.reasoned else "nothing was said within"
             raise NoAnswer(f"{used} the tokens that an answer may have")
-        raise NoAnswer("the answer is empty")
+        if self.has_text and not self.reasoned and self.finish in ("stop", "length"):
+            return ""
+        raise NoAnswer("there is no answer in the reply")
 
 
 def chat_reply(reply: Mapping[str, Any]) -> Reply:
@@ -89,6 +94,7 @@ def chat_reply(reply: Mapping[str, Any]) -> Reply:
         tokens=tokens if tokens is not None and _begins(text, tokens) else None,
         fingerprint=str(reply.get("system_fingerprint") or ""),
         written=_written(reply),
+        has_text=content is not None or bool(said),
     )
 
 

@@ -87,7 +87,7 @@ def score_picked(
     task: Task,
     row: Row,
     prompt: str,
-    picked: int,
+    picked: int | None,
     *,
     output: str | None = None,
     readings: Mapping[str, float] | None = None,
@@ -98,19 +98,20 @@ def score_picked(
         task: Its task.
         row: The item.
         prompt: The prompt as the model saw it.
-        picked: Number of the choice.
+        picked: Number of the choice; None if it named none, which is wrong and not missing.
         output: What the model said; None: the choice itself.
         readings: Further readings.
     """
     right = picked == row.gold
+    choice = "" if picked is None else row.choices[picked]
     return ItemResult(
         task=task.name,
         item=row.id,
         prompt=prompt,
         gold=row.answer,
         choices=row.choices,
-        output=row.choices[picked] if output is None else output,
-        answer=row.choices[picked],
+        output=choice if output is None else output,
+        answer=choice,
         score=float(right),
         correct=right,
         readings={"acc": float(right), **(readings or {})},
