@@ -78,6 +78,10 @@ def audit(
     include_path: Annotated[
         Path | None, typer.Option(help="Folder with more lm-evaluation-harness tasks.")
     ] = None,
+    lm_eval_output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for each model's answers in lm-evaluation-harness's layout too."),
+    ] = None,
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Neither take nor keep stored answers.")
     ] = False,
@@ -91,6 +95,7 @@ def audit(
     from rich.console import Console
 
     from forgetless.auditing.audit import audit as carry_out
+    from forgetless.auditing.export import export_audit
     from forgetless.cli.terminal import TerminalProgress
     from forgetless.report.audit import TerminalAudit, write_audit_report
 
@@ -119,6 +124,8 @@ def audit(
             **_settings(settings or []),
         )
     files = write_audit_report(found, folder)
+    if lm_eval_output is not None:
+        export_audit(found, lm_eval_output)
     if as_json:
         typer.echo(files.json.read_text(encoding="utf-8"))
     else:
