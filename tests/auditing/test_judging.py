@@ -34,8 +34,7 @@ def judged(damage: Damage, server: Server, **settings: Any) -> Audit:
         "device": "cpu",
         "store": False,
         "null_ways": 0,
-        "judge": "openai:wise",
-        "judge_url": server.url,
+        "judge": f"openai:wise@{server.url}",
     }
     return audit(str(damage.before), str(damage.after), **{**wanted, **settings})
 
@@ -81,8 +80,7 @@ def test_equal_answers_are_judged_once_and_kept_only_for_this_audit(
         folder=tmp_path / "audit",
         device="cpu",
         null_ways=0,
-        judge="openai:wise",
-        judge_url=judge.url,
+        judge=f"openai:wise@{judge.url}",
     )
     assert same.costs["judge"].requests == 24
     assert not list((tmp_path / "audit").iterdir())
@@ -111,3 +109,24 @@ def test_answers_of_other_tools_are_not_judged(tmp_path: Path, judge: Server) ->
         export_lm_eval(tmp_path / name, "me", tasks, datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(UsageError, match="results of other tools are not judged"):
         audit(str(tmp_path / "before"), str(tmp_path / "after"), judge="openai:wise")
+
+
+def test_a_judge_may_have_a_key_of_its_own(
+    damage: Damage, judge: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-models")
+    monkeypatch.setenv("FORGETLESS_JUDGE_API_KEY", "of-the-judge")
+    judged(damage, judge)
+    sent = {name.lower(): value for name, value in judge.headers.items()}
+    assert sent["authorization"] == "Bearer of-the-judge"
+
+
+def test_a_name_under_test_is_no_judge_at_another_address_either(
+    damage: Damage, judge: Server
+) -> None:
+    tasks = [{"test": str(damage.items), "score": "contains"}]
+    with serving(Scripted(model="wise")) as tested:
+        name = f"openai:wise@{tested.url}"
+        with pytest.raises(UsageError, match="under test"):
+            audit(name, name, tasks=tasks, judge=f"openai:wise@{judge.url}")
+    assert not judge.seen

@@ -69,3 +69,10 @@ def test_address_with_a_key_in_it_is_refused_unseen(address: str) -> None:
     with pytest.raises(UsageError, match="no key may be in it") as raised:
         EndpointConfig.named("openai:m", address)
     assert "sk-x" not in str(raised.value)
+
+
+def test_a_model_may_bring_its_own_address() -> None:
+    own = EndpointConfig.named("openai:org/m@https://host/v1/", "http://other/v1")
+    assert (own.model, own.base_url) == ("org/m", "https://host/v1")
+    shared = EndpointConfig.named("openai:m@v2", "http://other/v1")
+    assert (shared.model, shared.base_url) == ("m@v2", "http://other/v1")

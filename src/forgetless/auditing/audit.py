@@ -6,6 +6,7 @@ Whatever can be refused is refused before a model is loaded.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from forgetless.auditing.config import AuditConfig, make_config
 from forgetless.auditing.drifting import DriftMeter
 from forgetless.auditing.harness import Harness, add_answers, harness_tasks
 from forgetless.auditing.imported import are_results, read_columns
-from forgetless.auditing.judging import Judge, as_judged, find_judge, refuse_judge_of_results
+from forgetless.auditing.judging import as_judged, find_judge, refuse_judge_of_results
 from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
 from forgetless.auditing.stores import Stores
@@ -81,26 +82,28 @@ def audit(
     own, named = split_tasks(tasks)
     asked = gather_tasks(own, suite, limit, default=not named)
     harness = Harness(named, include_path, limit)
-    subjects = find_subjects([before, *afters], config)
-    infos = _check(subjects, describe(subjects), asked)
-    judged_by = find_judge(config, subjects, asked)
     drift = DriftMeter(asked) if config.drift else None
     columns, harnessed = [], []
-    with Stores(store, folder) as stores:
-        judge = Judge(judged_by, stores.of(judged_by), progress) if judged_by else None
+    with ExitStack() as leaving, Stores(store, folder) as stores:
+        subjects = find_subjects([before, *afters], config)
+        for subject in subjects:
+            leaving.callback(subject.close)
+        infos = _check(subjects, describe(subjects), asked)
+        judge = find_judge(config, subjects, asked, stores, progress)
+        if judge is not None:
+            leaving.callback(judge.close)
         for number, (subject, info) in enumerate(zip(subjects, infos, strict=True), start=1):
             progress.model(info.label, number, len(subjects))
             column = _ask(subject, info, asked, stores.of(subject), progress, config, number == 1)
             if judge is not None:
-                column = judge.grade(column, [one.task for one in asked if one.task is not None])
+                column = judge.grade(column, asked)
             harnessed.append(harness.ask(subject))
             columns.append(add_answers(column, harnessed[-1]))
             if drift is not None:
                 drift.measure(subject, info.label)
-            subject.close()
+            subject.close()  # only one model is in memory
         stores.done()
     if judge is not None:
-        judge.close()
         asked = [as_judged(one) for one in asked]
     asked += harness_tasks(harnessed)
     return conclude(

@@ -44,15 +44,14 @@ class AuditConfig(Config):
         default="own", description="whose tokenizer and chat template all models are asked with"
     )
     base_url: str | None = Field(
-        default=None, description="address of the endpoint of models named openai:NAME"
+        default=None,
+        description="address of the endpoint of models named openai:NAME; openai:NAME@ADDRESS has "
+        "its own",
     )
     judge: str | None = Field(
         default=None,
         description="model that grades answers in free text, in the place of their scorer; never "
         "one of the models under test",
-    )
-    judge_url: str | None = Field(
-        default=None, description="address of the judge's endpoint; base_url if none"
     )
     price_in: float | None = Field(
         default=None, ge=0, description="price of a million tokens that an endpoint reads"

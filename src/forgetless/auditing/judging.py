@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,8 +11,10 @@ from forgetless.auditing.asking import ask_tasks
 from forgetless.auditing.columns import Column
 from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.result import NOTHING_SPENT, SubjectInfo
+from forgetless.auditing.stores import Stores
 from forgetless.auditing.subjects import find_subjects
 from forgetless.auditing.tasks import AskedTask
+from forgetless.endpoints import PREFIX, EndpointConfig, EndpointSubject
 from forgetless.errors import UsageError
 from forgetless.evaluation.answers import AnswerStore
 from forgetless.evaluation.judge import (
@@ -26,6 +29,9 @@ from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Subject
 from forgetless.progress import Progress
 from forgetless.tasks.task import Task
+
+KEY_VARIABLE = "FORGETLESS_JUDGE_API_KEY"
+"""Environment variable with the judge's key, where it is another than that of the models asked."""
 
 
 class Judge:
@@ -56,7 +62,7 @@ class Judge:
             notes=tuple(judge.notes()),
         )
 
-    def grade(self, column: Column, tasks: Sequence[Task]) -> Column:
+    def grade(self, column: Column, asked: Sequence[AskedTask]) -> Column:
         """A model's answers with grades in the place of the scores of free text.
 
         Raises:
@@ -64,7 +70,9 @@ class Judge:
         """
         answers = dict(column.answers)
         others = dict(column.others)
-        for task in filter(can_be_judged, tasks):
+        for task in (one.task for one in asked if one.task is not None):
+            if not can_be_judged(task):
+                continue
             answers[task.name] = self._graded(task, column.answers[task.name])
             if task.name in others:
                 others[task.name] = [self._graded(task, again) for again in others[task.name]]
@@ -87,9 +95,13 @@ class Judge:
 
 
 def find_judge(
-    config: AuditConfig, tested: Sequence[Subject], asked: Sequence[AskedTask]
-) -> Subject | None:
-    """The model that judges; None if the settings name none.
+    config: AuditConfig,
+    tested: Sequence[Subject],
+    asked: Sequence[AskedTask],
+    stores: Stores,
+    progress: Progress,
+) -> Judge | None:
+    """Who judges; None if the settings name nobody.
 
     Raises:
         UsageError: if it is under test itself, or there is nothing to judge.
@@ -102,10 +114,23 @@ def find_judge(
             f"(scored by {' or '.join(sorted(FREE_TEXT))}), so there is nothing to judge",
             fix="leave --judge out, or name a task with such answers:  --task FILE",
         )
-    wanted = config.model_copy(update={"base_url": config.judge_url or config.base_url})
-    (judge,) = find_subjects([config.judge], wanted)
-    refuse_own_judge(judge, tested)
+    refuse_own_judge(config.judge, tested)
+    subject = _opened(config.judge, config)
+    judge = Judge(subject, stores.of(subject), progress)
+    try:
+        refuse_own_judge(config.judge, tested, subject.identity())
+    except UsageError:
+        judge.close()
+        raise
     return judge
+
+
+def _opened(name: str, config: AuditConfig) -> Subject:
+    """The judge, who may have a key of its own."""
+    if not name.startswith(PREFIX) or not os.environ.get(KEY_VARIABLE):
+        (judge,) = find_subjects([name], config)
+        return judge
+    return EndpointSubject(EndpointConfig.named(name, config.base_url, key_variable=KEY_VARIABLE))
 
 
 def refuse_judge_of_results(config: AuditConfig) -> None:

@@ -57,17 +57,17 @@ def audit(
         bool, typer.Option("--drift", help="Measure KL(before || after) on prompts as well.")
     ] = False,
     base_url: Annotated[
-        str | None, typer.Option(help="Address of the endpoint of models named openai:NAME.")
+        str | None,
+        typer.Option(
+            help="Address of models named openai:NAME; openai:NAME@ADDRESS brings its own."
+        ),
     ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
-            help="Model that grades answers in free text, e.g. openai:NAME; never one of those "
-            "under test."
+            help="Model that grades answers in free text, e.g. openai:NAME@ADDRESS; never one "
+            "of those under test."
         ),
-    ] = None,
-    judge_url: Annotated[
-        str | None, typer.Option(help="Address of the judge's endpoint; --base-url if none.")
     ] = None,
     price_in: Annotated[
         float | None, typer.Option(min=0, help="Price of a million tokens that endpoints read.")
@@ -110,7 +110,6 @@ def audit(
             limit=limit,
             base_url=base_url,
             judge=judge,
-            judge_url=judge_url,
             price_in=price_in,
             price_out=price_out,
             folder=folder,

@@ -68,18 +68,22 @@ class EndpointConfig:
 
     @classmethod
     def named(cls, name: str, base_url: str | None = None, **settings: Any) -> EndpointConfig:
-        """The endpoint that ``openai:NAME`` stands for.
+        """The endpoint that ``openai:NAME`` or ``openai:NAME@ADDRESS`` stands for.
 
         Args:
-            name: ``openai:NAME``.
-            base_url: Its address; None: ``$OPENAI_BASE_URL``, or OpenAI's own.
+            name: ``openai:NAME``, with or without its own address.
+            base_url: The address where the name has none; None: ``$OPENAI_BASE_URL``, or
+                OpenAI's own.
             settings: Other attributes of this class.
 
         Raises:
             UsageError: for an address or a setting that cannot be used.
         """
+        model, own, address = name.removeprefix(PREFIX).partition("@http")
+        if own:
+            base_url = f"http{address}"
         address = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
-        return cls(model=name.removeprefix(PREFIX), base_url=address, **settings)
+        return cls(model=model, base_url=address, **settings)
 
     @property
     def is_openai(self) -> bool:

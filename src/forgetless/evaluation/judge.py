@@ -43,23 +43,23 @@ _BEGINS = re.compile(rf"{_EDGE}grade{_EDGE}:", re.IGNORECASE)
 _GRADE = re.compile(rf"{_EDGE}grade{_EDGE}:{_EDGE}([0-4])(?: ?/ ?4)?{_EDGE}", re.IGNORECASE)
 
 
-def refuse_own_judge(judge: Subject, tested: Iterable[Subject]) -> None:
+def refuse_own_judge(name: str, tested: Iterable[Subject], identity: str = "") -> None:
     """Refuse a judge that is one of the models under test.
 
     A name is enough, wherever the model is: the same one may be served at two addresses.
 
     Args:
-        judge: Who shall judge.
+        name: Who shall judge, as the user named it.
         tested: The models whose answers are judged.
+        identity: The judge's, where it is known.
 
     Raises:
         UsageError: if one of them has the judge's name or its identity.
     """
     for subject in tested:
-        named_alike = _plain_name(judge.name) == _plain_name(subject.name)
-        if named_alike or judge.identity() == subject.identity():
+        if _plain_name(name) == _plain_name(subject.name) or identity == subject.identity():
             raise UsageError(
-                f"--judge {judge.name}: it is {subject.name}, which is under test; "
+                f"--judge {name}: it is {subject.name}, which is under test; "
                 "a model is no judge of its own answers",
                 fix="name another model as judge, or leave --judge out",
             )
@@ -139,7 +139,7 @@ def read_grade(reply: str) -> float | str:
 
 
 def _plain_name(name: str) -> str:
-    return name.removeprefix("openai:").rstrip("/").casefold()
+    return name.removeprefix("openai:").partition("@http")[0].rstrip("/").casefold()
 
 
 def _data(row: Row, output: str) -> str:

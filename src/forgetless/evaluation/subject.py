@@ -87,4 +87,7 @@ class Subject(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of memory and connections; the subject is not asked again."""
+        """Let go of memory and connections; the subject is not asked again.
+
+        Once more does nothing.
+        """

@@ -27,7 +27,7 @@ class Opening(Protocol):
         """The model for as long as the block lasts, in the state that is meant."""
 
     def close(self) -> None:
-        """Not used again; memory may be let go of."""
+        """Not used again; memory may be let go of.  Once more does nothing."""
 
 
 class OneModel:
@@ -120,6 +120,7 @@ class _Worn:
     def __init__(self, rack: AdapterRack, adapter: Path | None) -> None:
         self._rack = rack
         self._adapter = adapter
+        self._returned = False
 
     def use(self) -> AbstractContextManager[LoadedModel]:
         """The base with this adapter on."""
@@ -127,7 +128,9 @@ class _Worn:
 
     def close(self) -> None:
         """Give it back to the rack."""
-        self._rack.returned()
+        if not self._returned:
+            self._returned = True
+            self._rack.returned()
 
 
 def leaves_base_alone(adapter: Path) -> bool:
