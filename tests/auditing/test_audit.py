@@ -12,6 +12,7 @@ from forgetless.auditing.audit import audit
 from forgetless.auditing.result import Audit
 from forgetless.errors import UsageError
 from tests.auditing.conftest import Damage
+from tests.tiny import write_rows
 from tests.training.build import fresh
 
 
@@ -113,3 +114,24 @@ def test_an_audit_without_a_model_after_is_refused(damage: Damage) -> None:
 def test_two_tasks_of_one_name_are_refused(damage: Damage) -> None:
     with pytest.raises(UsageError, match="two tasks are named 'colours'"):
         run(damage, tasks=[str(damage.items)] * 2)
+
+
+def test_how_a_task_was_put_to_the_models_is_kept(damage: Damage, tmp_path: Path) -> None:
+    found = run(damage).tasks[0].conditions
+    assert {"items", "prompts", "tokens", "generation", "chat template", "tokenizer"} <= set(found)
+    shorter = write_rows(tmp_path / "colours.jsonl", [{"prompt": "colour 0?", "completion": "red"}])
+    other = run(damage, tasks=[str(shorter)]).tasks[0].conditions
+    differing = {part for part in found if found[part] != other[part]}
+    assert differing == {"items", "prompts", "tokens"}
+
+
+def test_what_differs_without_effect_is_no_condition_that_was_kept(
+    damage: Damage, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(damage.after, other)
+    template = other / "chat_template.jinja"
+    template.write_text(template.read_text() + "{# the same in effect #}")
+    found = run(damage, str(other))
+    assert "chat template" not in found.tasks[0].conditions
+    assert any("another one" in note for note in found.afters[0].notes)

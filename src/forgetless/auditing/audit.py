@@ -5,7 +5,7 @@ Whatever can be refused is refused before a model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from forgetless.auditing.tasks import AskedTask, gather_tasks, split_tasks
 from forgetless.errors import UsageError
 from forgetless.evaluation.answers import AnswerStore
 from forgetless.evaluation.result import ItemResult
-from forgetless.evaluation.subject import Subject
+from forgetless.evaluation.subject import Conditions, Subject
 from forgetless.progress import Progress
 
 
@@ -88,7 +88,7 @@ def audit(
         subjects = find_subjects([before, *afters], config)
         for subject in subjects:
             leaving.callback(subject.close)
-        infos = _check(subjects, describe(subjects), asked)
+        infos, asked = _check(subjects, describe(subjects), asked)
         judge = find_judge(config, subjects, asked, stores, progress)
         if judge is not None:
             leaving.callback(judge.close)
@@ -117,18 +117,32 @@ def audit(
 
 def _check(
     subjects: Sequence[Subject], infos: Sequence[SubjectInfo], asked: Sequence[AskedTask]
-) -> list[SubjectInfo]:
-    """Refuse what is not asked alike; differences without effect become notes."""
-    conditions = [
+) -> tuple[list[SubjectInfo], list[AskedTask]]:
+    """Refuse what is not asked alike; differences without effect become notes.
+
+    Returns:
+        The models with their notes, and the tasks with how they are put to all of them.
+    """
+    before, *others = (
         {one.info.name: subject.conditions(one.task) for one in asked if one.task is not None}
         for subject in subjects
-    ]
-    first, *others = infos
+    )
+    first, *afters = infos
     checked = [first]
-    for info, own in zip(others, conditions[1:], strict=True):
-        notes = check_comparable(conditions[0], own, (first.name, info.name))
+    for info, own in zip(afters, others, strict=True):
+        notes = check_comparable(before, own, (first.name, info.name))
         checked.append(replace(info, notes=(*info.notes, *notes)))
-    return checked
+    return checked, [_put(one, [before, *others]) for one in asked]
+
+
+def _put(one: AskedTask, conditions: Sequence[Mapping[str, Conditions]]) -> AskedTask:
+    """A task with what was the same for all models in how it was put to them."""
+    if one.task is None:
+        return one
+    first, *others = (of_model[one.info.name] for of_model in conditions)
+    differing = {part for other in others for part in first.differences(other)}
+    same = {part: value for part, value in first.parts.items() if part not in differing}
+    return replace(one, info=replace(one.info, conditions=same))
 
 
 def _ask(

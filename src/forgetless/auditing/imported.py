@@ -88,7 +88,14 @@ def _column(run: Imported, label: str, common: dict[str, list[str]], left_out: i
 
 def asked_task(task: ImportedTask, items: Sequence[str]) -> AskedTask:
     """What the judgement of another tool's task needs, for some of its items."""
-    info = AuditTask(task.name, task.unit, task.scorer, len(items), warnings=task.warnings)
+    info = AuditTask(
+        name=task.name,
+        unit=task.unit,
+        scorer=task.scorer,
+        items=len(items),
+        warnings=task.warnings,
+        conditions=task.conditions.parts,
+    )
     wanted = set(items)
     chance = {
         result.item: 1 / len(result.choices)
