@@ -19,8 +19,11 @@ def found(
     budget: float | None = 0.05,
     unit: str = "accuracy",
     certain: bool = True,
+    groups: dict[str, str] | None = None,
 ) -> Finding:
-    return judge(column_of("law", unit), before, now, budget, certain=certain, level=0.95)
+    return judge(
+        column_of("law", unit), before, now, budget, certain=certain, level=0.95, groups=groups
+    )
 
 
 def test_a_loss_above_the_budget_that_is_certain_breaks_it() -> None:
@@ -96,3 +99,11 @@ def test_a_task_of_which_nothing_can_be_scored_is_broken_without_a_figure() -> N
     assert finding.broken
     assert finding.score is finding.change.value is None
     assert not found(cell(9, 10), Cell({}, {"q0": "nan"}), None).broken
+
+
+def test_items_of_one_passage_that_fall_together_are_one_piece_of_evidence() -> None:
+    # 10 of 100 lost: sure if they are ten accidents, not if they are one passage of ten
+    before, now = cell(90, 100), cell(80, 100)
+    assert found(before, now).broken
+    groups = {f"q{n}": f"passage {n // 10}" for n in range(100)}
+    assert not found(before, now, groups=groups).broken

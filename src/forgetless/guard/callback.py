@@ -246,6 +246,7 @@ class RetentionGuard(TrainerCallback):
                 self._budgets.get(task.name),
                 certain=self._certain,
                 level=self._level,
+                groups={row.id: row.group for row in task.test if row.group},
             )
             for task in self.tasks
         }

@@ -10,6 +10,7 @@ from forgetless.errors import NotMeasured
 from forgetless.metrics import (
     Cell,
     Figure,
+    Groups,
     ScoreMatrix,
     TaskColumn,
     Unit,
@@ -55,6 +56,7 @@ def judge(
     *,
     certain: bool,
     level: float,
+    groups: Groups | None = None,
 ) -> Finding:
     """Compare the items of one task, one by one.
 
@@ -68,6 +70,7 @@ def judge(
         budget: Largest loss accepted, in the unit of the task; None: never broken.
         certain: Whether the interval has a say.
         level: Confidence level of the interval.
+        groups: Item to its group, such as a passage; items of one group are drawn together.
     """
     missing = len(before.scores.keys() - now.scores.keys())
     found = partial(Finding, column.name, budget=budget, missing=missing)
@@ -82,7 +85,8 @@ def judge(
         broken = budget is not None
         return found(None, change, broken=broken, within=not broken, reason=absent.message)
     formula = partial(retention_change, task=column.name)
-    change = estimate(formula, matrix, draws=DRAWS, level=level, seed=0)
+    together = {column.name: groups or {}}
+    change = estimate(formula, matrix, draws=DRAWS, level=level, seed=0, groups=together)
     if budget is None:
         return found(score, change, broken=False, within=True, reason="watched, not judged")
     if missing > MOST_MISSING * len(before.scores):
