@@ -80,8 +80,10 @@ def rows(task: Task, results: Sequence[ItemResult], seconds: float) -> list[str]
     for part in (*sorted({part_of(result) for result in results}), "all"):
         scored = [r for r in results if part in ("all", part_of(r)) and r.score is not None]
         assert scored, f"{task.name}: nothing could be scored: {results[0].error}"
-        names = [name for name in scored[0].readings if name != "tokens"]
-        readings = {name: fmean(r.readings[name] for r in scored) for name in names}
+        names = dict.fromkeys(name for r in scored for name in r.readings if name != "tokens")
+        readings = {  # some are of one half of a task alone
+            name: fmean(r.readings[name] for r in scored if name in r.readings) for name in names
+        }
         other = ", ".join(f"{name} {mean:.2f}" for name, mean in readings.items())
         score = fmean(r.score for r in scored if r.score is not None)
         shown, spent = (f"**{task.name}**", f"{seconds:.0f}") if part == "all" else (task.name, "")
