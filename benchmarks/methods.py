@@ -24,15 +24,17 @@ import typer
 from rich.console import Console
 
 from benchmarks.comparison import overhead, page, tables
-from benchmarks.comparison.arms import ARMS, JOINT, OVERHEADS, SEQUENTIAL, Arm, available, peer
-from benchmarks.comparison.protocol import Trial, compare
+from benchmarks.comparison.arms import ARMS, OVERHEADS, available, peer
 from benchmarks.comparison.records import append_to_log, circumstances, log_section, save
-from benchmarks.comparison.runs import Job, Measured
-from benchmarks.comparison.settings import Setting
+from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
-from benchmarks.comparison.trials import TrialRunner, plan_of
-from benchmarks.comparison.workers import Workers
+from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm
+from forgetless.comparing.protocol import Trial, compare
+from forgetless.comparing.runs import Job, Measured
+from forgetless.comparing.settings import Setting
+from forgetless.comparing.trials import TrialRunner, plan_of
+from forgetless.comparing.workers import Workers
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
 from forgetless.plan import make_plan
@@ -100,7 +102,7 @@ def main(
                 rows = measure_overheads(chosen_setting, chosen_arms, turns, workers, console)
             else:
                 runner = TrialRunner(chosen_setting, workers, root, teller(console))
-                rows = compare(chosen_setting, chosen_arms, runner)
+                rows = told(chosen_setting, compare(chosen_setting, chosen_arms, runner))
             device = workers.device()
         results = {
             "setting": setting,

@@ -44,6 +44,10 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
         *("stagework", "result"),
     },
+    "comparing": {
+        *("errors", "plan", "storage", "progress", "methods", "training", "models"),
+        *("evaluation", "metrics", "sequence", "result"),
+    },
     "estimate": {
         "errors",
         "plan",
@@ -57,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing"),
+        *("plan_writer", "auditing", "comparing"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

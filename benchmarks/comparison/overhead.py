@@ -20,10 +20,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.comparison.arms import WANTED, Arm, Candidate, peer
-from benchmarks.comparison.runs import Measured
-from benchmarks.comparison.settings import Setting
+from benchmarks.comparison.arms import WANTED, peer
 from benchmarks.comparison.tiny import TEMPLATE, Size, build_model, chat_tokenizer
+from forgetless.comparing.arms import Arm, Candidate
+from forgetless.comparing.runs import Measured
+from forgetless.comparing.settings import Setting
 from forgetless.models.source import cache_folder
 from forgetless.storage import replace_folder
 from forgetless.tasks.bundled import bundled_rows

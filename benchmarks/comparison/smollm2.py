@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.comparison.settings import Setting
+from forgetless.comparing.settings import Setting
 
 
 def prepare(seed: int) -> dict[str, Any]:

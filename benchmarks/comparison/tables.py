@@ -8,8 +8,9 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.comparison import overhead
-from benchmarks.comparison.arms import COMBINATIONS, GROUPS, JOINT
-from benchmarks.comparison.protocol import mean_of
+from benchmarks.comparison.arms import COMBINATIONS, GROUPS
+from benchmarks.comparison.rows import mean_of
+from forgetless.comparing.arms import JOINT
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.settings import Setting
+from forgetless.comparing.settings import Setting
 from forgetless.models.source import cache_folder
 from forgetless.storage import replace_folder
 

@@ -11,28 +11,18 @@ from typing import Any
 
 import pytest
 from benchmarks.comparison import overhead, page, tables, tiny
-from benchmarks.comparison.arms import (
-    ARMS,
-    GROUPS,
-    JOINT,
-    LORA,
-    OVERHEADS,
-    SEQUENTIAL,
-    WANTED,
-    Arm,
-    Candidate,
-    available,
-    peer,
-)
-from benchmarks.comparison.clock import LEARNING, CostClock
-from benchmarks.comparison.protocol import Trial, choose, compare
-from benchmarks.comparison.runs import MEASURED, Job, Measured, StageCost, execute, finished, halves
-from benchmarks.comparison.settings import Setting
+from benchmarks.comparison.arms import ARMS, GROUPS, OVERHEADS, WANTED, available, peer
+from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
-from benchmarks.comparison.trials import job_name, plan_of
 from benchmarks.methods import adjusted, chosen, command
 
+from forgetless.comparing.arms import JOINT, LORA, SEQUENTIAL, Arm, Candidate
+from forgetless.comparing.clock import LEARNING, CostClock
+from forgetless.comparing.protocol import Trial, choose, compare
+from forgetless.comparing.runs import MEASURED, Job, Measured, StageCost, execute, finished, halves
+from forgetless.comparing.settings import Setting
+from forgetless.comparing.trials import job_name, plan_of
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
@@ -84,7 +74,7 @@ def test_best_mean_over_the_seeds_is_chosen_and_of_equals_the_first() -> None:
         high: [measured(0.6, 0.6), measured(0.6, 0.6)],
     }
     assert choose(found).candidate == middle
-    assert choose(found).accuracies == pytest.approx({low: 0.55, middle: 0.6, high: 0.6})
+    assert choose(found).values == pytest.approx({low: 0.55, middle: 0.6, high: 0.6})
 
 
 def test_rate_at_which_a_run_failed_is_never_chosen() -> None:
@@ -92,7 +82,7 @@ def test_rate_at_which_a_run_failed_is_never_chosen() -> None:
     broken = Measured(failed="the loss became nan")
     choice = choose({low: [measured(0.1, 0.1)], high: [measured(1.0, 1.0), broken]})
     assert choice.candidate == low
-    assert choice.accuracies[high] == "the loss became nan"
+    assert choice.values[high] == "the loss became nan"
     assert choose({high: [broken]}).candidate is None
 
 
@@ -125,7 +115,7 @@ class Fake:
 def test_what_chooses_a_rate_is_never_what_is_reported() -> None:
     best_where_searched = {("some", 100, 1e-2): 0.9, ("some", 0, 1e-3): 1.0, ("some", 1, 1e-3): 1.0}
     run = Fake(best_where_searched)
-    rows = compare(setting(), [PLAIN, BOTH, SOME], run)
+    rows = told(setting(), compare(setting(), [PLAIN, BOTH, SOME], run))
     assert rows[2]["rate"] == 1e-2
     assert [figure["final"]["a"] for figure in rows[2]["runs"]] == [0.2, 0.2]
     searched, reported = run.asked
@@ -161,7 +151,7 @@ def test_halves_of_the_items_share_none_and_leave_none_out() -> None:
 def test_gap_closed_is_0_for_plain_and_1_for_joint_training_and_a_share_between() -> None:
     finals = {SEQUENTIAL: 0.2, JOINT: 1.0, "some": 0.6}
     run = Fake({(name, seed, 1e-3): v for name, v in finals.items() for seed in (0, 1)})
-    rows = compare(setting(rates=(1e-3,)), [PLAIN, BOTH, SOME], run)
+    rows = told(setting(), compare(setting(rates=(1e-3,)), [PLAIN, BOTH, SOME], run))
     gaps = [[figure["gap_closed"] for figure in row["runs"]] for row in rows]
     assert gaps == [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]]
     assert rows[2]["runs"][0]["average_accuracy"] == 0.8
@@ -179,7 +169,7 @@ def test_cost_and_memory_are_relative_to_plain_training_with_the_same_seed() -> 
             for trial in trials
         }
 
-    rows = compare(setting(rates=(1e-3,)), [PLAIN, BOTH, SOME], run)
+    rows = told(setting(), compare(setting(rates=(1e-3,)), [PLAIN, BOTH, SOME], run))
     assert [figure["cost"] for figure in rows[2]["runs"]] == [1.5, 0.75]
     assert [figure["memory"] for figure in rows[2]["runs"]] == [1.0, 1.0]
 
@@ -193,7 +183,7 @@ def test_reported_run_that_failed_is_no_score_and_hides_its_arms_means() -> None
             for trial in trials
         }
 
-    rows = compare(setting(rates=(1e-3,)), [PLAIN, BOTH, SOME], run)
+    rows = told(setting(), compare(setting(rates=(1e-3,)), [PLAIN, BOTH, SOME], run))
     results = {"setting": "fake", "arms": rows}
     line = next(row for row in tables.comparison(results).rows if row[0] == "some")
     assert set(line[2:-1]) == {"–"}
@@ -331,7 +321,8 @@ def test_command_line_narrows_arms_rates_and_seeds() -> None:
 def test_untuned_arm_has_the_middle_rate_and_is_not_searched() -> None:
     untuned = Arm("untuned", {}, tuned=False)
     run = Fake({})
-    row = compare(setting(rates=(1e-4, 1e-3, 1e-2)), [PLAIN, BOTH, untuned], run)[2]
+    where = setting(rates=(1e-4, 1e-3, 1e-2))
+    row = told(where, compare(where, [PLAIN, BOTH, untuned], run))[2]
     assert (row["rate"], row["searched"]) == (1e-3, [])
     assert "untuned" not in {trial.arm.name for trial in run.asked[0]}
     assert len(row["runs"]) == 2
@@ -358,7 +349,7 @@ def test_clock_counts_all_of_a_stage_but_loading_and_scoring(
 ) -> None:
     now = 0.0
     for name in ("process_time", "perf_counter"):
-        monkeypatch.setattr(f"benchmarks.comparison.clock.time.{name}", lambda: now)
+        monkeypatch.setattr(f"forgetless.comparing.clock.time.{name}", lambda: now)
     clock = CostClock()
     events: list[tuple[float, str, tuple[Any, ...]]] = [
         (1, "stage", ("run", "1-a", 1, 2)),

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.arms import LORA, SEQUENTIAL, Arm, Candidate
-from benchmarks.comparison.protocol import Trial
-from benchmarks.comparison.runs import Job, Measured, finished
-from benchmarks.comparison.settings import Setting
-from benchmarks.comparison.workers import Workers
+from forgetless.comparing.arms import LORA, SEQUENTIAL, Arm, Candidate
+from forgetless.comparing.protocol import Trial
+from forgetless.comparing.runs import Job, Measured, finished
+from forgetless.comparing.settings import Setting
+from forgetless.comparing.workers import Workers
 
 # Runs whose first stage others may take, where it comes out the same.
 DONORS: Mapping[str, Mapping[str, Any]] = {SEQUENTIAL: {}, LORA: {"lora": {}}}

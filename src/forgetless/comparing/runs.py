@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from benchmarks.comparison.clock import LEARNING, CostClock
+from forgetless.comparing.clock import LEARNING, CostClock
 from forgetless.errors import ForgetlessError
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
 from forgetless.plan import make_plan

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from benchmarks.comparison.runs import Job, Measured, device, execute, finished
+from forgetless.comparing.runs import Job, Measured, device, execute, finished
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,0 +1,128 @@
+"""The protocol: every arm at its own best point of a small grid, chosen on data never reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from forgetless.comparing.arms import Arm, Candidate
+from forgetless.comparing.runs import Measured
+from forgetless.comparing.settings import Setting
+from forgetless.errors import NotMeasured
+from forgetless.metrics import ScoreMatrix, average_accuracy
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An arm at one point of its grid, with one seed."""
+
+    arm: Arm
+    candidate: Candidate
+    seed: int
+
+
+Run = Callable[[Sequence[Trial]], Mapping[Trial, Measured]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the search of an arm came to.
+
+    Attributes:
+        candidate: The best point; None if none could be scored.
+        values: What was searched for at every point, see :func:`searched_value`, or the reason why
+            there is none.
+    """
+
+    candidate: Candidate | None
+    values: Mapping[Candidate, float | str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an arm came to.
+
+    Attributes:
+        arm: The arm.
+        choice: At which point of its grid.
+        runs: Its runs there, by seed; empty if no point could be scored.
+    """
+
+    arm: Arm
+    choice: Choice
+    runs: Mapping[int, Measured] = field(default_factory=dict)
+
+
+def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[Outcome]:
+    """Choose each arm's rate and options, then measure it.
+
+    Args:
+        setting: Where.
+        arms: Sequential and joint training among them.
+        run: Carries trials out.
+    """
+    grids = {arm: list(arm.candidates(setting.rates_for(adapter=arm.adapter))) for arm in arms}
+    searched = run(
+        [
+            Trial(arm, candidate, seed)
+            for arm, grid in grids.items()
+            if len(grid) > 1
+            for candidate in grid
+            for seed in setting.search_seeds
+        ]
+    )
+    choices = {
+        arm: choose(
+            {
+                candidate: [searched[Trial(arm, candidate, seed)] for seed in setting.search_seeds]
+                for candidate in grid
+            }
+        )
+        if len(grid) > 1
+        else Choice(grid[0], {})
+        for arm, grid in grids.items()
+    }
+    chosen = {arm: choice.candidate for arm, choice in choices.items() if choice.candidate}
+    reported = run(
+        [Trial(arm, point, seed) for arm, point in chosen.items() for seed in setting.seeds]
+    )
+    return [
+        Outcome(
+            arm,
+            choices[arm],
+            {seed: reported[Trial(arm, chosen[arm], seed)] for seed in setting.seeds}
+            if arm in chosen
+            else {},
+        )
+        for arm in arms
+    ]
+
+
+def choose(found: Mapping[Candidate, Sequence[Measured]]) -> Choice:
+    """The point of the highest value, the mean over seeds; of equals, the first.
+
+    A point at which a run failed is out: a crash is no score.
+    """
+    values: dict[Candidate, float | str] = {}
+    for candidate, runs in found.items():
+        reasons = [run.failed for run in runs if run.failed is not None]
+        values[candidate] = (
+            reasons[0]
+            if reasons
+            else fmean(searched_value(run.search) for run in runs if run.search is not None)
+        )
+    scored = {c: value for c, value in values.items() if not isinstance(value, str)}
+    best = max(scored, key=lambda candidate: scored[candidate], default=None)
+    return Choice(best, values)
+
+
+def searched_value(matrix: ScoreMatrix) -> float:
+    """What a search maximises: average accuracy at the end.
+
+    Where no trained task is scored as an accuracy, the mean log-likelihood of the trained tasks.
+    """
+    try:
+        return float(average_accuracy(matrix))
+    except NotMeasured:
+        return fmean(matrix.score(matrix.last, task.name) for task in matrix.trained())
