@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "storage": {"errors"},
     "plan": {"errors"},
     "metrics": {"errors"},
-    "report": {"errors", "metrics", "storage", "auditing"},  # of auditing, the plain data alone
+    "report": {"errors", "metrics", "storage", "auditing", "comparing"},  # their plain data alone
     "tasks": {"errors", "plan"},
     "models": {"errors", "plan", "storage"},
     "methods": {"errors", "plan", "storage", "tasks", "models"},
@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("evaluation", "metrics", "sequence", "result"),
+        *("evaluation", "metrics", "sequence", "result", "preparation"),
     },
     "estimate": {
         "errors",
@@ -106,13 +106,14 @@ def test_imports_go_only_where_the_plan_allows(part: str) -> None:
                 assert target == part or target in ALLOWED[part], f"{file.name} imports {name}"
 
 
-def test_what_an_audit_found_is_plain_data_that_a_report_may_read() -> None:
-    of_ours = {name for name in imported(SOURCE / "auditing" / "result.py") if "forgetless" in name}
+@pytest.mark.parametrize("part", ["auditing", "comparing"])
+def test_what_was_found_is_plain_data_that_a_report_may_read(part: str) -> None:
+    of_ours = {name for name in imported(SOURCE / part / "result.py") if "forgetless" in name}
     assert of_ours == {"forgetless.metrics"}
     for owner, file in modules():
         if owner == "report":
-            taken = {name for name in imported(file) if name.startswith("forgetless.auditing")}
-            assert taken <= {"forgetless.auditing.result"}, file.name
+            taken = {name for name in imported(file) if name.startswith(f"forgetless.{part}")}
+            assert taken <= {f"forgetless.{part}.result"}, file.name
 
 
 @pytest.mark.parametrize("part", ["errors", "plan", "metrics", "report", "result", "progress"])

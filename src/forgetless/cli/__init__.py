@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 import typer
 
-from forgetless.cli import audit, demo, init, report, run
+from forgetless.cli import audit, compare, demo, init, report, run
 from forgetless.errors import ForgetlessError
 
 STOPPED = 130  # by Ctrl-C
@@ -22,6 +22,7 @@ Examples:
   forgetless audit BASE TUNED         see what a fine-tune lost
   forgetless init a.jsonl b.jsonl     write a plan for your own data
   forgetless run plan.yaml            carry it out
+  forgetless compare plan.yaml        measure which protection to take
 """
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ for name, command, example, summary in (
     ("audit", audit.audit, audit.EXAMPLE, "Say what a fine-tune lost; ends with a gate's code."),
     ("init", init.init, init.EXAMPLE, "Write a commented plan for data files."),
     ("run", run.run, run.EXAMPLE, "Carry a plan out: train, score, report."),
+    ("compare", compare.compare, compare.EXAMPLE, "Say which protection to take, by measuring."),
     ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),
 ):
     app.command(name, epilog=example, short_help=summary)(command)

@@ -84,9 +84,8 @@ def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[Outcome]:
         for arm, grid in grids.items()
     }
     chosen = {arm: choice.candidate for arm, choice in choices.items() if choice.candidate}
-    reported = run(
-        [Trial(arm, point, seed) for arm, point in chosen.items() for seed in setting.seeds]
-    )
+    wanted = [Trial(arm, point, seed) for arm, point in chosen.items() for seed in setting.seeds]
+    reported = {**searched, **run([trial for trial in wanted if trial not in searched])}
     return [
         Outcome(
             arm,

@@ -71,10 +71,16 @@ class Workers:
             jobs: Independent of one another.
             told: Called as each is finished.
         """
-        futures: dict[Future[None], Job] = {
-            self._pool.submit(execute, job, self._root, fresh=self._fresh): job for job in jobs
-        }
         found = {}
+        for job in jobs:
+            if (before := finished(job, self._root)) is not None:
+                found[job.name] = before
+                told(job, before)
+        futures: dict[Future[None], Job] = {
+            self._pool.submit(execute, job, self._root, fresh=self._fresh): job
+            for job in jobs
+            if job.name not in found
+        }
         for future in as_completed(futures):
             job = futures[future]
             future.result()

@@ -159,6 +159,11 @@ class TrainingConfig(Config):
     """How one stage is trained; the same for every stage."""
 
     epochs: float = Field(default=3, gt=0, description="passes over a stage's new rows")
+    equal_tokens: bool = Field(
+        default=False,
+        description="rehearsed rows take the place of new ones, so that a stage learns as many "
+        "tokens with rehearsal as without",
+    )
     steps: int | None = Field(default=None, ge=1, description="optimiser steps; replaces epochs")
     learning_rate: float = Field(default=1e-4, gt=0, description="peak learning rate of AdamW")
     batch_size: int = Field(default=8, ge=1, description="rows in one forward pass")

@@ -104,15 +104,16 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
         draws.append(Draws(pool.lengths, start, ratio / new_share, rng))
     examples = Examples.concatenated([new, *(pool for _, pool in pools)])
 
+    passes = config.epochs * (new_share if config.equal_tokens else 1)
     wanted = config.steps and config.steps * config.batch_size * config.accumulation
     order: list[Ints] = []
     epochs: list[Ints] = []
     rows = 0
     epoch = 0
-    while rows < wanted if wanted else epoch < math.ceil(config.epochs):
+    while rows < wanted if wanted else epoch < math.ceil(passes):
         epoch += 1
         fresh = stage.rng("order", epoch).permutation(len(new))
-        share = 1.0 if wanted else min(1.0, config.epochs - (epoch - 1))
+        share = 1.0 if wanted else min(1.0, passes - (epoch - 1))
         fresh = fresh[: max(1, round(len(fresh) * share))]
         old = [draw.epoch(int(new.lengths[fresh].sum())) for draw in draws]
         mixed = mix(fresh, old, examples.lengths, stage.rng("places", epoch))

@@ -1,0 +1,102 @@
+"""``forgetless compare``: which protection to take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLE = """\b
+Examples:
+  forgetless compare plan.yaml --methods "replay, ewc+replay, lora+replay+kl"
+  forgetless compare plan.yaml --methods "replay(ratio=0.05)" --rates 1e-4,3e-4 --pilot
+Killed? Run the same command again: it continues.
+"""
+
+
+def compare(
+    plan: Annotated[Path, typer.Argument(help="Plan file (YAML); see forgetless init.")],
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Arms between commas, methods joined by '+', options in brackets."),
+    ] = None,
+    rates: Annotated[
+        str, typer.Option(help="Learning rates to try, e.g. 1e-4,3e-4; around the plan's if none.")
+    ] = "",
+    rates_alone: Annotated[
+        bool, typer.Option("--rates-alone", help="Tune learning rates, no strengths.")
+    ] = False,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="A tenth of the training, rates alone.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the plan; repeatable."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print compare.json.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Run a plan under several methods, each at its best, between plain and joint training.
+
+    Writes compare.md, compare.json, report.html and recommended.yaml.
+    """
+    from rich.console import Console
+
+    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.comparing.compare import compare as carry_out
+    from forgetless.comparing.compare import recommended_plan
+    from forgetless.plan import load_plan
+    from forgetless.report import write_report
+    from forgetless.report.comparison import (
+        TerminalComparison,
+        render_comparison_json,
+        render_comparison_markdown,
+    )
+    from forgetless.storage import write_text
+
+    loaded = load_plan(plan, settings or [])
+    output = Path(loaded.output)
+    console = Console(stderr=as_json, highlight=False)
+    with TerminalProgress(console, quiet=quiet) as progress:
+        found = carry_out(
+            loaded,
+            methods,
+            rates=_numbers(rates),
+            rates_alone=rates_alone,
+            pilot=pilot,
+            jobs=jobs,
+            threads=threads,
+            progress=progress,
+        )
+    write_text(output / "compare.json", render_comparison_json(found))
+    write_text(output / "compare.md", render_comparison_markdown(found))
+    write_text(output / "recommended.yaml", recommended_plan(loaded, found).to_yaml())
+    files = write_report([output / arm.run for arm in found.arms if arm.run], output)
+    if as_json:
+        typer.echo((output / "compare.json").read_text(encoding="utf-8"))
+        return
+    console.print(TerminalComparison(found))
+    console.print(f"\nreport: {files.html}", markup=False, soft_wrap=True)
+    console.print(
+        f"to have the model: forgetless run {output / 'recommended.yaml'}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    from forgetless.errors import UsageError
+
+    try:
+        found = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        found = (0.0,)
+    if any(not 0 < rate < 1 for rate in found):
+        raise UsageError(
+            f"--rates {text}: needed numbers between 0 and 1, with commas",
+            fix="--rates 1e-4,3e-4",
+        )
+    return found

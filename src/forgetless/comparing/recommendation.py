@@ -1,0 +1,95 @@
+"""Which arm to take, in words that say what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.comparing.arms import JOINT, SEQUENTIAL
+from forgetless.comparing.result import ArmResult
+from forgetless.metrics import Figure
+
+ABOUT_AS_CHEAP = 1.02
+"""Arms that cost up to so many times as much as another cost the same."""
+
+
+def recommend(arms: Sequence[ArmResult], *, seeds: int = 1) -> tuple[str | None, list[str]]:
+    """Choose among the arms.
+
+    Of those that are no worse than the best one for certain, the cheapest; none, if it is not
+    better than plain training for certain.
+
+    Args:
+        arms: All arms, the bounds among them.
+        seeds: Training seeds that the figures rest on.
+
+    Returns:
+        Name of the arm, and why.
+    """
+    rest = [a for a in arms if a.name not in (SEQUENTIAL, JOINT) and a.accuracy.value is not None]
+    failed = [arm.name for arm in arms if arm.failed is not None]
+    told = [f"No figure exists of {', '.join(failed)}: every run failed."] if failed else []
+    if not rest:
+        return None, [*told, "No protection could be measured, so none can be recommended."]
+    best = max(rest, key=lambda arm: arm.accuracy.value or 0.0)
+    equals = [arm for arm in rest if arm is best or not _below(arm.to_best)]
+    chosen = min(equals, key=lambda arm: (_price(arm), -(arm.accuracy.value or 0.0)))
+    if not _above(chosen.gain) and _above(best.gain):
+        chosen = best  # cheap, and no better than nothing: that is no recommendation
+    why = [_better(chosen)]
+    if chosen is not best:
+        why.append(
+            f"{best.name} ended at {best.accuracy.value:.2f} against {chosen.accuracy.value:.2f}, "
+            "which these items cannot tell apart, and costs more."
+        )
+    useless = [arm.name for arm in rest if not _above(arm.gain)]
+    if useless and _above(chosen.gain):
+        why.append(f"Not better than plain training for certain: {', '.join(useless)}.")
+    if chosen.elsewhere.value is not None and _below(chosen.elsewhere):
+        why.append(f"It lost {-chosen.elsewhere.value:.2f} on the tasks that are only tested.")
+    edge = [arm.name for arm in arms if arm.at_edge]
+    if edge:
+        why.append(
+            f"The best learning rate of {', '.join(edge)} is at the edge of those tried; "
+            "a better one may lie beyond (--rates)."
+        )
+    why.append(
+        f"This rests on {seeds} training seed{'' if seeds == 1 else 's'}: the intervals are over "
+        "items, and say nothing of what another seed would give."
+    )
+    return (chosen.name if _above(chosen.gain) else None), [*told, *why]
+
+
+def _better(arm: ArmResult) -> str:
+    gain, closed = arm.gain, arm.gap_closed
+    if not _above(gain):
+        value = "" if gain.value is None else f" ({_signed(gain)})"
+        return (
+            f"No protection is better than plain training for certain; the nearest is {arm.name}"
+            f"{value}."
+        )
+    rate = "" if arm.rate is None else f" at learning rate {arm.rate:g}"
+    gap = "" if closed.value is None else f", {closed.value:.0%} of the way to joint training"
+    cost = "" if arm.cost is None else f", at {arm.cost:.2f} times its cost"
+    return (
+        f"Take {arm.name}{rate}: it ends {_signed(gain)} above plain training on average"
+        f"{gap}{cost}."
+    )
+
+
+def _signed(figure: Figure) -> str:
+    limits = figure.interval
+    ends = "" if limits is None else f" ({limits.low:+.2f} to {limits.high:+.2f})"
+    return f"{figure.value:+.2f}{ends}"
+
+
+def _above(figure: Figure) -> bool:
+    return figure.interval is not None and figure.interval.low > 0
+
+
+def _below(figure: Figure) -> bool:
+    return figure.interval is not None and figure.interval.high < 0
+
+
+def _price(arm: ArmResult) -> float:
+    """Cost in steps, so that noise in the timing decides nothing."""
+    return float("inf") if arm.cost is None else round(arm.cost / ABOUT_AS_CHEAP, 1)
