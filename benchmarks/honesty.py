@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -200,6 +200,12 @@ def at_floor(rng: np.random.Generator) -> Iterator[Line]:
             words[one(task).verdict] += 1
         label = "" if size == 1 else f", groups of {size}"
         yield _all(f"floor: guesses before and after{label}", words, "at floor")
+    words = Counter()
+    for _ in range(500):
+        task = simulate(rng, "x", items=320, accuracy=0.25, flips=0.2, size=1, chance=0.25)
+        levels = {item: f"level{number % 5}" for number, item in enumerate(task.ids)}
+        words[one(replace(task, parts=levels)).verdict] += 1
+    yield _all("floor: guesses before and after, 320 items in 5 levels", words, "at floor")
     words = Counter()
     for _ in range(200):
         items = int(rng.choice(SIZES))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from forgetless.metrics.floor import Floor, find_floor, mean_chance
+from forgetless.metrics.floor import Floor, find_floor, floor_of_parts, mean_chance
 from forgetless.metrics.scores import IntArray
 
 
@@ -82,3 +82,26 @@ def test_an_item_without_a_chance_is_refused() -> None:
         mean_chance({"a": 0.5}, ["a", "b"])
     with pytest.raises(ValueError, match="needed shares from 0 to below 1"):
         mean_chance(25.0, ["a"])
+
+
+def parts(*right: int, items: int = 64) -> Floor | None:
+    """Levels of so many items with so many right, chance a quarter."""
+    levels = [((np.arange(items) < few).astype(float), 0.25, None) for few in right]
+    return floor_of_parts(levels, budget=0.02)
+
+
+def test_a_level_that_is_known_leaves_a_task_something_to_lose_whatever_the_others_are() -> None:
+    assert parts(49, 16, 9, 6, 20) is None  # .31 on the whole, where 40 of 64 alone is no luck
+    assert floor(49 + 16 + 9 + 6 + 20, 320, 0.25) == "guessing"
+
+
+def test_what_the_known_levels_stand_above_chance_is_what_can_be_lost() -> None:
+    # 40 of 64 is three eighths above chance; in one of 20 levels, that is 1.9 points of the task
+    assert parts(40, *[16] * 19) == "little to lose"
+    assert parts(40, *[16] * 9) is None
+
+
+def test_guesses_are_at_floor_in_every_one_of_3000_graded_tasks() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(3000):
+        assert parts(*rng.binomial(64, 0.25, size=5)) == "guessing"

@@ -118,6 +118,7 @@ def _evidence(task: AskedTask, before: Column, after: Column) -> Evidence:
         readings_after=after.readings(name),
         null=tuple(as_cell(asked) for asked in before.others.get(name, ())),
         how=before.how.get(name, ""),
+        parts=task.parts,
     )
 
 

@@ -26,12 +26,14 @@ class AskedTask:
         task: The items; None where they were asked elsewhere.
         groups: Item id to the group it belongs to; absent if it stands alone.
         chance: Item id to the score of guessing; empty where there is no such thing.
+        parts: Item id to its level, where the items of a built-in task are graded.
     """
 
     info: AuditTask
     task: Task | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     chance: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 def split_tasks(tasks: Sequence[Any]) -> tuple[list[Any], list[str]]:
@@ -101,7 +103,15 @@ def _asked(task: Task, area: str = "") -> AskedTask:
         task,
         {row.id: row.group for row in task.test if row.group},
         {row.id: 1 / len(row.choices) for row in task.test} if by_choice else {},
+        _levels(task),
     )
+
+
+def _levels(task: Task) -> dict[str, str]:
+    """The level of every item of a graded built-in task, whose ids begin with it."""
+    if not (task.config.test or "").startswith(BUNDLED):
+        return {}
+    return {row.id: row.id.split("/")[0] for row in task.test if row.id.startswith("level")}
 
 
 def _least(*limits: int | None) -> int | None:

@@ -36,6 +36,8 @@ class Evidence:
         readings_after: The same of the answers after.
         null: The model before, asked the same items in other ways.
         how: What was changed for ``null``, e.g. ``choices permuted``.
+        parts: Item to the part of a graded task that it is of, such as a level; empty if it is not
+            graded.
     """
 
     task: str
@@ -48,6 +50,7 @@ class Evidence:
     readings_after: ItemReadings = field(default_factory=dict)
     null: Sequence[Cell] = ()
     how: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -73,6 +76,16 @@ class Evidence:
             np.array([self.before.scores[item] for item in self.ids], float),
             np.array([self.after.scores[item] for item in self.ids], float),
         )
+
+    def scores_of_parts(self) -> list[tuple[FloatArray, float, IntArray | None]]:
+        """Of each part the scores before, the score of guessing, and the items' groups."""
+        found = []
+        for part in sorted({self.parts[item] for item in self.ids if item in self.parts}):
+            ids = [item for item in self.ids if self.parts.get(item) == part]
+            before = np.array([self.before.scores[item] for item in ids], float)
+            chance = mean_chance(self.chance, ids) or 0.0
+            found.append((before, chance, number_groups(ids, self.groups)))
+        return found
 
     @cached_property
     def changes(self) -> FloatArray:

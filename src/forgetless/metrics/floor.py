@@ -92,6 +92,31 @@ def find_floor(
     return "little to lose" if above <= budget + _ROUNDING else None
 
 
+def floor_of_parts(
+    parts: Sequence[tuple[FloatArray, float, IntArray | None]], *, budget: float
+) -> Floor | None:
+    """Why a task of graded difficulty can show no loss, though as a whole it looks guessed.
+
+    A model that knows the easy part and guesses the rest scores near chance on the whole.  So each
+    part is tested, as strictly as if it were the whole: with k parts a guessing model passes in k
+    times fewer cases each.  To lose there is what the known parts stand above chance.
+
+    Args:
+        parts: Of each part its accuracies, shape (m,), m > 0, its score of guessing, and its
+            items' groups.
+        budget: Largest loss accepted, of the whole task.
+    """
+    items = sum(len(before) for before, _, _ in parts)
+    to_lose = 0.0
+    for before, chance, number in parts:
+        above = float(before.mean()) - chance
+        if above > 0 and _chance_of_so_many(before, chance, number) <= _STRICT / len(parts):
+            to_lose += above * len(before) / items
+    if to_lose == 0:
+        return "guessing"
+    return "little to lose" if to_lose <= budget + _ROUNDING else None
+
+
 def _groups_could_be_lucky(before: FloatArray, chance: float, number: IntArray | None) -> bool:
     """Whether a guess for each whole group would score as high too often; not if all is right."""
     if number is None or chance == 0 or (before == 1).all():

@@ -32,7 +32,7 @@ from scipy.stats import norm
 
 from forgetless.metrics.evidence import Evidence, count_null_flips
 from forgetless.metrics.flips import Flips, find_flips
-from forgetless.metrics.floor import Floor, find_floor
+from forgetless.metrics.floor import Floor, find_floor, floor_of_parts
 from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_of_loss
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
@@ -172,6 +172,8 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
     if task.unit == "accuracy":
         before, _ = evidence.scores
         floor = find_floor(before, task.chance, evidence.number, budget=task.budget, level=level)
+        if floor == "guessing" and evidence.parts:
+            floor = floor_of_parts(evidence.scores_of_parts(), budget=task.budget)
         if floor is not None and not (lost and floor == "little to lose"):
             return "at floor", floor
     if lost:

@@ -118,8 +118,9 @@ def _floor(task: TaskVerdict, floor: Floor, level: float) -> str:
     before = _number(task.before.value)
     if floor == "guessing":
         said = (
-            f"{before} before, where guessing scores {_number(task.chance)}: this is no more than "
-            f"guessing does on {_items(task.items)}, so no loss can be seen"
+            f"{before} before, where guessing scores {_number(task.chance)}: on "
+            f"{_items(task.items)} too near to it to be sure that anything was known, so no loss "
+            "can be seen"
         )
         assert task.change.value is not None
         assert task.p_value is not None
