@@ -31,7 +31,7 @@ MEANINGS: Mapping[Verdict, str] = {
     "failed": "Too many items have no answer for anything to be said.",
     "inconclusive": "The items cannot decide between kept and lost; more of them would.",
     "kept": "The limits rule out a loss larger than the budget, or the score rose for certain.",
-    "at floor": "The model before scores no better than guessing: this task cannot show a loss.",
+    "at floor": "The model before may have guessed: this task cannot show a loss.",
     "at ceiling": (
         "Kept, but both models answer nearly everything right: a small loss of ability need not "
         "show on items this easy."
