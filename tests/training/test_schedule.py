@@ -185,9 +185,9 @@ class Given(Method[NoConfig]):
         return self.rows
 
 
-def mixed(*rows: RehearsalRows) -> Schedule:
+def mixed(*rows: RehearsalRows, equal_tokens: bool = False) -> Schedule:
     (stage,) = one_stage_a_task([texts(*[10] * 30)])
-    wanted = settings(steps=None, epochs=2)
+    wanted = settings(steps=None, epochs=2, equal_tokens=equal_tokens)
     return stage_schedule(stage, Compose([Given(*rows)]), tokenizer(), wanted)
 
 
@@ -212,3 +212,14 @@ def test_rehearsal_that_leaves_no_room_for_new_rows_is_refused() -> None:
     own = Examples.of([Encoded([5, 6], [True, True])], [Origin("self", "1")])
     with pytest.raises(PlanError, match=r"ratios of rehearsal add up to 1\.1 and leave no room"):
         mixed(RehearsalRows(own, 0.6), RehearsalRows(own, 0.5))
+
+
+def test_with_equal_tokens_rehearsed_rows_take_the_place_of_new_ones() -> None:
+    encoded = [Encoded([300 + n, 5, 6, 7, 8], [True] * 5) for n in range(40)]
+    own = Examples.of(encoded, [Origin("self", str(n)) for n in range(40)])
+    plain = mixed(equal_tokens=True).tokens
+    assert plain == mixed().tokens == 2 * 30 * 10
+    equal = mixed(RehearsalRows(own, 0.2), equal_tokens=True)
+    assert abs(equal.tokens - plain) <= 10
+    assert equal.replayed_tokens / equal.tokens == pytest.approx(0.2, abs=0.01)
+    assert mixed(RehearsalRows(own, 0.2)).tokens == pytest.approx(plain / 0.8, abs=10)

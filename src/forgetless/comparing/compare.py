@@ -88,7 +88,9 @@ def compare(
         progress.note(f"{trial.arm.name}, {trial.candidate}: {came}; {left} left")
 
     with Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers:
-        outcomes = carry_out(setting, arms, TrialRunner(setting, workers, root, told))
+        prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
+        runner = TrialRunner(setting, workers, root, told, prepared)
+        outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, pilot=PILOT if pilot else 1.0)
 
 

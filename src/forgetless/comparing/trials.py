@@ -40,6 +40,7 @@ class TrialRunner:
         workers: Processes to use.
         root: Folder of all runs.
         told: Called with trial and outcome as each is finished, and with how many are left.
+        prepared: The plan's settings by seed, where they are known without a worker.
     """
 
     def __init__(
@@ -48,17 +49,19 @@ class TrialRunner:
         workers: Workers,
         root: Path,
         told: Callable[[Trial, Measured, int], None],
+        prepared: Mapping[int, dict[str, Any]] | None = None,
     ) -> None:
         self._setting = setting
         self._workers = workers
         self._root = root
         self._told = told
-        self._prepared: dict[int, dict[str, Any]] = {}
+        self._prepared = dict(prepared or {})
 
     def __call__(self, trials: Sequence[Trial]) -> dict[Trial, Measured]:
         """What each trial came to."""
         seeds = sorted({trial.seed for trial in trials} - self._prepared.keys())
-        self._prepared |= self._workers.call(self._setting.prepare, seeds)
+        if seeds:
+            self._prepared |= self._workers.call(self._setting.prepare, seeds)
         found: dict[Trial, Measured] = {}
         for wave in (
             [trial for trial in trials if trial.arm.name in DONORS],

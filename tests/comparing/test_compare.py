@@ -1,0 +1,90 @@
+"""A comparison from end to end: bounds, tuning, figures on other items, going on after a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forgetless.comparing.compare import chosen_arms, compare, recommended_plan, setting_of
+from forgetless.comparing.result import Comparison
+from forgetless.errors import UsageError
+from forgetless.plan import Plan
+from forgetless.report.comparison import render_comparison_json, render_comparison_markdown
+from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def found(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Comparison]:  # noqa: F811
+    from forgetless.plan import make_plan
+
+    made = make_plan(settings(data, tmp_path_factory.mktemp("compare") / "out"))
+    return made, compare(made, "replay(ratio=0.3)", rates=[3e-3])
+
+
+def test_both_bounds_stand_beside_the_arms(found: tuple[Plan, Comparison]) -> None:
+    _, result = found
+    assert [arm.name for arm in result.arms] == ["sequential", "joint", "replay(ratio=0.3)"]
+    plain = result.arm("sequential")
+    assert (plain.gain.value, plain.cost, plain.replay_share) == (0.0, 1.0, 0.0)
+    assert all(arm.failed is None for arm in result.arms)
+
+
+def test_all_arms_learn_as_many_tokens(found: tuple[Plan, Comparison]) -> None:
+    made, result = found
+    tokens = {}
+    for arm in result.arms:
+        manifest = json.loads((Path(made.output) / arm.run / "manifest.json").read_text())
+        tokens[arm.name] = sum(stage["training"]["tokens"] for stage in manifest["stages"][1:])
+    assert tokens["replay(ratio=0.3)"] == pytest.approx(tokens["sequential"], rel=0.05)
+    assert tokens["joint"] == pytest.approx(tokens["sequential"], rel=0.05)
+
+
+def test_figures_are_of_half_of_the_items(found: tuple[Plan, Comparison]) -> None:
+    _, result = found
+    assert result.items == {"first": 2, "second": 2, "choices": 3}
+
+
+def test_a_comparison_that_is_asked_again_runs_nothing(found: tuple[Plan, Comparison]) -> None:
+    made, result = found
+    files = {file: file.stat().st_mtime_ns for file in Path(made.output).rglob("measured.json")}
+    assert len(files) == 3
+    again = compare(made, "replay(ratio=0.3)", rates=[3e-3])
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+    assert again.arms == result.arms
+
+
+def test_it_can_be_shown(found: tuple[Plan, Comparison]) -> None:
+    made, result = found
+    shown = render_comparison_markdown(result)
+    assert "| replay(ratio=0.3) | 3.0e-3 |" in shown
+    assert json.loads(render_comparison_json(result))["arms"][0]["name"] == "sequential"
+    again = yaml.safe_load(recommended_plan(made, result).to_yaml())
+    assert again["training"]["learning_rate"] == 3e-3
+    assert again["output"].endswith("recommended")
+
+
+def test_rates_lie_around_the_plans_and_adapters_have_higher_ones(plan: MakePlan) -> None:  # noqa: F811
+    setting = setting_of(plan(training={"learning_rate": 3e-4}), (), pilot=False)
+    assert setting.rates == pytest.approx((1e-4, 3e-4, 9e-4))
+    assert setting.rates_for(adapter=True) == pytest.approx((3e-4, 9e-4, 27e-4))
+    adapters = plan(methods=["lora"], training={"learning_rate": 3e-4})
+    assert setting_of(adapters, (), pilot=False).rates_for(adapter=True)[1] == pytest.approx(3e-4)
+
+
+def test_a_pilot_trains_on_a_tenth_and_tunes_rates_alone(plan: MakePlan) -> None:  # noqa: F811
+    made = plan(training={"epochs": 5})
+    assert setting_of(made, (), pilot=True).prepare(0)["training"]["epochs"] == pytest.approx(0.5)
+    (*_, arm) = chosen_arms(made, "ewc", rates_alone=True)
+    assert len(list(arm.candidates([1e-4, 1e-3]))) == 2
+
+
+def test_what_cannot_be_run_is_refused_before_anything_is(
+    plan: MakePlan,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match="cannot be combined"):
+        compare(plan("never"), "lora+olora")
+    assert not (tmp_path / "never").exists()

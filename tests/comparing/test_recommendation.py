@@ -1,0 +1,80 @@
+"""What is recommended is better than plain training for certain, and no dearer than need be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from forgetless.comparing.recommendation import recommend
+from forgetless.comparing.result import ArmResult
+from forgetless.metrics import Figure, Interval
+
+NONE = Figure(None, None, "not measured")
+
+
+def figure(value: float, low: float, high: float) -> Figure:
+    return Figure(value, Interval(low, high, 0.95, "exact"), None)
+
+
+def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
+    gain = accuracy - 0.3
+    known: dict[str, Any] = {
+        "rate": 1e-3,
+        "failed": None,
+        "cost": 1.0,
+        "gain": figure(gain, gain - 0.1, gain + 0.1),
+        "to_best": figure(accuracy - 0.9, accuracy - 1.0, accuracy - 0.8),
+        "gap_closed": NONE,
+        "elsewhere": NONE,
+        "at_edge": False,
+    }
+    return ArmResult(
+        name=name, methods=(), options={}, tried=(), run="", learned=NONE, forgetting=NONE,
+        memory=None, replay_share=0.0, accuracy=figure(accuracy, 0, 1), **{**known, **more},
+    )  # fmt: skip
+
+
+PLAIN, JOINT = arm("sequential", 0.3), arm("joint", 1.0)
+
+
+def test_the_best_arm_is_taken_where_the_others_are_worse_for_certain() -> None:
+    name, why = recommend([PLAIN, JOINT, arm("ewc", 0.7), arm("replay", 0.9)])
+    assert name == "replay"
+    assert why[0].startswith("Take replay at learning rate 0.001: it ends +0.60 (+0.50 to +0.70)")
+
+
+def test_of_arms_that_cannot_be_told_apart_the_cheapest_is_taken() -> None:
+    near = arm("ewc", 0.85, cost=1.05, to_best=figure(-0.05, -0.1, 0.02))
+    name, why = recommend([PLAIN, JOINT, arm("replay", 0.9, cost=1.5), near])
+    assert name == "ewc"
+    assert any("replay ended at 0.90 against 0.85" in reason for reason in why)
+
+
+def test_a_cheap_arm_that_is_not_better_than_plain_is_no_choice() -> None:
+    cheap = arm("kl", 0.35, cost=0.9, to_best=figure(-0.5, -0.9, 0.1), gain=figure(0.05, -0.2, 0.3))
+    name, why = recommend([PLAIN, JOINT, arm("replay", 0.9, cost=1.5), cheap])
+    assert name == "replay"
+    assert "Not better than plain training for certain: kl." in why
+
+
+def test_nothing_is_recommended_that_is_not_better_than_plain_for_certain() -> None:
+    weak = arm("kl", 0.35, gain=figure(0.05, -0.1, 0.2), to_best=figure(0, 0, 0))
+    name, why = recommend([PLAIN, JOINT, weak])
+    assert name is None
+    assert why[0] == (
+        "No protection is better than plain training for certain; the nearest is kl "
+        "(+0.05 (-0.10 to +0.20))."
+    )
+
+
+def test_a_loss_elsewhere_an_edge_and_a_failure_are_told() -> None:
+    broken = replace(arm("si", 0.0), failed="the loss became nan", accuracy=NONE, gain=NONE)
+    taken = arm("replay", 0.9, elsewhere=figure(-0.2, -0.3, -0.1), at_edge=True)
+    _, why = recommend([PLAIN, JOINT, taken, broken])
+    assert why[0] == "No figure exists of si: every run failed."
+    assert "It lost 0.20 on the tasks that are only tested." in why
+    assert any("replay is at the edge" in reason for reason in why)
+
+
+def test_without_any_protection_measured_there_is_no_recommendation() -> None:
+    assert recommend([PLAIN, JOINT])[0] is None
