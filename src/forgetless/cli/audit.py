@@ -80,7 +80,7 @@ def audit(
     ] = None,
     lm_eval_output: Annotated[
         Path | None,
-        typer.Option(help="Folder for each model's answers in lm-evaluation-harness's layout too."),
+        typer.Option(help="Folder for the answers of each model as lm_eval would write them."),
     ] = None,
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Neither take nor keep stored answers.")
