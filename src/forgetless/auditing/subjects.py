@@ -62,7 +62,7 @@ def find_subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
 
 def describe(subjects: Sequence[Subject]) -> list[SubjectInfo]:
     """What the report says of each, under labels that tell them apart."""
-    names = ["before", *(_short(subject.name) for subject in subjects[1:])]
+    names = ["before", *_short([subject.name for subject in subjects[1:]])]
     if len(names) == 2:
         names[1] = "after"
     return [
@@ -78,8 +78,16 @@ def describe(subjects: Sequence[Subject]) -> list[SubjectInfo]:
     ]
 
 
-def _short(name: str) -> str:
-    return name.rstrip("/").split("/")[-1] or name
+def _short(names: Sequence[str]) -> list[str]:
+    """The part of each name in which it differs from the others.
+
+    >>> _short(["runs/plain/stages/2-law/model", "runs/replay/stages/2-law/model"])
+    ['plain', 'replay']
+    """
+    parts = [name.rstrip("/").split("/") for name in names]
+    while len(set(names)) > 1 and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    return [part[-1] or name for part, name in zip(parts, names, strict=True)]
 
 
 def _names_endpoint(model: Any) -> bool:

@@ -1,7 +1,7 @@
 """The command line: one file per command, one place for errors and exit codes.
 
 Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C; an
-audit ends with 3 if the budget is broken and with 4 if its items do not decide.
+audit or a repair ends with 3 if the budget is broken and with 4 if its items do not decide.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 import typer
 
-from forgetless.cli import audit, compare, demo, init, report, run
+from forgetless.cli import audit, compare, demo, init, repair, report, run
 from forgetless.errors import ForgetlessError
 
 STOPPED = 130  # by Ctrl-C
@@ -42,6 +42,7 @@ for name, command, example, summary in (
     ("init", init.init, init.EXAMPLE, "Write a commented plan for data files."),
     ("run", run.run, run.EXAMPLE, "Carry a plan out: train, score, report."),
     ("compare", compare.compare, compare.EXAMPLE, "Say which protection to take, by measuring."),
+    ("repair", repair.repair, repair.EXAMPLE, "Merge back what was lost; trains nothing."),
     ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),
 ):
     app.command(name, epilog=example, short_help=summary)(command)

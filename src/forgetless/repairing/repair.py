@@ -1,0 +1,295 @@
+"""THE REPAIR ON ONE PAGE: search between base and tuned model, certify on other items, write.
+
+Nothing is trained.  A full rollback to the base is no repair, and is never called one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forgetless.errors import ModelError, UsageError
+from forgetless.evaluation.result import ItemResult
+from forgetless.evaluation.scorer import score_task
+from forgetless.metrics import Cell, Evidence, judge
+from forgetless.models.load import LoadedModel, load_model, pick_device
+from forgetless.models.save import save_stage_model
+from forgetless.models.source import find_model, weights_hash
+from forgetless.plan import ModelConfig, TaskConfig
+from forgetless.progress import Progress
+from forgetless.repairing.points import BASE, TUNED, Between, Point
+from forgetless.repairing.result import PointScored, RepairResult, Status
+from forgetless.repairing.search import Found, Tried, frontier, search
+from forgetless.tasks.task import Task, load_task
+
+if TYPE_CHECKING:
+    import torch
+
+NEXT_TO_NOTHING = 0.1
+"""A point that keeps less of what was learned is a rollback, not a repair."""
+
+LEVEL = 0.95
+FEWEST_ITEMS = 8
+
+
+def repair(
+    base: str,
+    tuned: str,
+    tasks: Sequence[str | TaskConfig | Task],
+    *,
+    budget: float = 0.02,
+    output: Path | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> RepairResult:
+    """Find the model between two that keeps most of what was learned within a budget of loss.
+
+    Half of every task's items search, the other half certifies: on it the chosen point is judged
+    against the base as in an audit.
+
+    Args:
+        base: The model before tuning.
+        tuned: The model after, of the same shape; or a LoRA adapter of the base.
+        tasks: Old and new, at least one of each kind; which is which is found out by asking.
+        budget: Largest loss accepted on every task against the base: a share, or nats per token.
+        output: Where the repaired model is written; None writes none.
+        limit: Most items of each task.
+        device: Where to compute.
+        batch_size: Sequences in one pass.
+        progress: Is told how far it is.
+
+    Raises:
+        UsageError: for tasks or models that cannot be used.
+    """
+    if not tasks:
+        raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
+    progress = progress or Progress()
+    asked = [_task(task, limit) for task in tasks]
+    searching, certifying = zip(*map(_halves, asked), strict=True)
+    loaded, between = _between(base, tuned, pick_device(device))
+    asker = _Asker(loaded, between, batch_size, progress)
+    budgets = {task.name: budget for task in asked}
+
+    found = search(
+        lambda point, share: asker.means(point, searching, share),
+        budgets,
+        adapter=between.adapter,
+    )
+    items = {task.name: len(task.test) for task in searching}
+    said, reason = _said(found)
+    result = RepairResult(
+        said, reason, None, found.learned, found.lost, {}, (),
+        tuple(_scored(one) for one in frontier(found.tried)), found.asked, items,
+    )  # fmt: skip
+    if said != "repaired":
+        return result
+    chosen = found.best()
+    cells = {point: asker.cells(point, certifying) for point in (BASE, TUNED, chosen.point)}
+    verdicts = judge(
+        [_evidence(task, cells[BASE], cells[chosen.point]) for task in certifying],
+        budget=budget,
+        nats_budget=budget,
+        level=LEVEL,
+    )
+    words = {verdict.verdict for verdict in verdicts}
+    status: Status = "repaired"
+    if words & {"lost", "failed"}:
+        status = "not certified"
+    elif "inconclusive" in words:
+        status = "uncertain"
+    result = replace(
+        result,
+        status=status,
+        reason=_CERTIFIED[status],
+        point=_scored(chosen),
+        kept=_kept(found.learned, cells, chosen.point),
+        certificate=verdicts,
+    )
+    if output is None or status == "not certified":
+        return result
+    between.set(chosen.point)
+    place = save_stage_model(loaded.model, loaded.tokenizer, output)
+    return replace(result, model=str(place))
+
+
+_CERTIFIED: Mapping[Status, str] = {
+    "repaired": "on other items no task lost more than the budget, with all of its 95% limits",
+    "uncertain": "on other items no loss beyond the budget was seen, but they are too few to rule "
+    "one out",
+    "not certified": "on other items the point lost more than the budget; nothing was written",
+}
+
+
+def _said(found: Found) -> tuple[Status, str]:
+    """What is known before anything is certified."""
+    if not found.lost:
+        return "nothing lost", "the tuned model lost no more than the budget on any task"
+    if not found.learned:
+        return "no point", "the tuned model is better on no task: nothing speaks against the base"
+    best = found.best()
+    if best.over > 0 or best.learned < NEXT_TO_NOTHING or best.point == BASE:
+        return "no point", (
+            "every point within the budget keeps next to nothing of what was learned; the nearest "
+            "choices are on the frontier"
+        )
+    return "repaired", ""
+
+
+class _Asker:
+    """Puts tasks to points, each once."""
+
+    def __init__(
+        self, loaded: LoadedModel, between: Between, batch_size: int, progress: Progress
+    ) -> None:
+        self._loaded = loaded
+        self._between = between
+        self._batch_size = batch_size
+        self._progress = progress
+        self._known: dict[tuple[Point, str, str], ItemResult] = {}
+
+    def means(self, point: Point, tasks: Sequence[Task], share: float) -> dict[str, float]:
+        """Mean score of each task over the first share of its items.
+
+        Raises:
+            UsageError: if no item of a task can be scored.
+        """
+        found = {}
+        for task in tasks:
+            few = replace(task, test=task.test[: max(FEWEST_ITEMS, round(share * len(task.test)))])
+            results = self._ask(point, few)
+            scores = [r.score for r in results if r.score is not None]
+            if not scores:
+                raise UsageError(
+                    f"task {task.name!r}: no item can be scored at point {point}: "
+                    f"{results[0].error}"
+                )
+            found[task.name] = float(np.mean(scores))
+        return found
+
+    def cells(self, point: Point, tasks: Sequence[Task]) -> dict[str, Cell]:
+        """Every item of some tasks."""
+        found = {}
+        for task in tasks:
+            results = self._ask(point, task)
+            found[task.name] = Cell(
+                {r.item: r.score for r in results if r.score is not None},
+                {r.item: r.error for r in results if r.error is not None},
+            )
+        return found
+
+    def _ask(self, point: Point, task: Task) -> list[ItemResult]:
+        keys = {row.id: (point, task.name, row.id) for row in task.test}
+        left = [row for row in task.test if keys[row.id] not in self._known]
+        if left:
+            self._between.set(point)
+            self._progress.working(f"point {point}")
+            part = replace(task, test=left)
+            for batch in score_task(self._loaded, part, self._batch_size):
+                self._known.update((keys[result.item], result) for result in batch)
+        return [self._known[key] for key in keys.values()]
+
+
+def _task(given: str | TaskConfig | Task, limit: int | None) -> Task:
+    if isinstance(given, Task):
+        return given
+    config = TaskConfig(test=given) if isinstance(given, str) else given
+    return load_task(config.model_copy(update={} if limit is None else {"limit": limit}))
+
+
+def _halves(task: Task) -> tuple[Task, Task]:
+    """Every other item searches, the rest certifies; a group is never divided.
+
+    Raises:
+        UsageError: if there are too few items.
+    """
+    if len(task.test) < 2 * FEWEST_ITEMS:
+        raise UsageError(
+            f"task {task.name!r} has {len(task.test)} items; half search and half certify, so "
+            f"needed at least {2 * FEWEST_ITEMS}",
+            fix="name a task with more test items",
+        )
+    order = {
+        key: n for n, key in enumerate(dict.fromkeys(row.group or row.id for row in task.test))
+    }
+    parts = [
+        [row for row in task.test if order[row.group or row.id] % 2 == half] for half in (0, 1)
+    ]
+    return replace(task, test=parts[0]), replace(task, test=parts[1])
+
+
+def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
+    """The tuned model in memory, and what it takes to move it.
+
+    Raises:
+        ModelError: if the two are no two states of one model.
+    """
+    config = ModelConfig(name=tuned, dtype="auto")
+    source = find_model(config)
+    if source.kind == "adapter":
+        own = source.base
+        if own is not None and weights_hash(own) != weights_hash(
+            find_model(ModelConfig(name=base))
+        ):
+            raise ModelError(
+                f"{tuned} is an adapter of {own.location}, not of {base}",
+                fix=f"name its own base:  forgetless repair {own.location} {tuned}",
+            )
+        loaded = load_model(config, device)
+        return loaded, _changing(Between(loaded.model, None), base, tuned)
+    values = _values(load_model(ModelConfig(name=base), device))
+    loaded = load_model(config, device)
+    shapes = {name: tuple(value.shape) for name, value in loaded.model.named_parameters()}
+    if shapes != {name: tuple(value.shape) for name, value in values.items()}:
+        raise ModelError(
+            f"{base} and {tuned} are not two states of one model: their weights differ in name or "
+            "shape",
+            fix="name the model that was tuned as BASE",
+        )
+    return loaded, _changing(Between(loaded.model, values), base, tuned)
+
+
+def _changing(between: Between, base: str, tuned: str) -> Between:
+    if not between.changed:
+        raise ModelError(f"{tuned} has the weights of {base}: there is nothing between them")
+    return between
+
+
+def _values(loaded: LoadedModel) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu() for name, value in loaded.model.named_parameters()}
+
+
+def _evidence(task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell]) -> Evidence:
+    by_choice = task.config.score == "multiple_choice"
+    return Evidence(
+        task=task.name,
+        unit="nats" if task.unit == "nats" else "accuracy",
+        before=base[task.name],
+        after=chosen[task.name],
+        groups={row.id: row.group for row in task.test if row.group},
+        chance={row.id: 1 / len(row.choices) for row in task.test} if by_choice else None,
+    )
+
+
+def _kept(
+    learned: Sequence[str], cells: Mapping[Point, Mapping[str, Cell]], chosen: Point
+) -> dict[str, float]:
+    """What is kept of the gain on each learned task; those without a gain here are left out."""
+    kept: dict[str, Any] = {}
+    for task in learned:
+        low, high, now = (
+            float(np.mean(list(cells[point][task].scores.values())))
+            for point in (BASE, TUNED, chosen)
+        )
+        if high > low:
+            kept[task] = (now - low) / (high - low)
+    return kept
+
+
+def _scored(tried: Tried) -> PointScored:
+    return PointScored(str(tried.point), tried.learned, tried.over, dict(tried.scores))

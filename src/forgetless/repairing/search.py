@@ -1,0 +1,126 @@
+"""The search: many points on few items, few points on many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from forgetless.repairing.points import BASE, TUNED, Point, first_points, points_around
+
+RUNGS = (0.25, 0.5, 1.0)
+"""Shares of the items on which points are compared; after each rung a third goes on."""
+
+FEWEST = 3
+ROUNDING = 1e-9
+
+Scores = Mapping[str, float]
+"""Mean score of every task."""
+
+Ask = Callable[[Point, float], Scores]
+"""Scores of a point on a share of the items that search."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A point, scored on all items that search.
+
+    Attributes:
+        point: The point.
+        scores: Mean score of every task.
+        learned: Mean over the learned tasks of what is kept of what tuning gained; 0 base, 1 tuned.
+        over: Largest loss beyond the budget on any task; 0 if all are within it.
+    """
+
+    point: Point
+    scores: Scores
+    learned: float
+    over: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Within the budget first, then by what is kept of the new; larger is better."""
+        return (-self.over, self.learned)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search came to.
+
+    Attributes:
+        learned: Tasks on which the tuned model is better than the base.
+        lost: Tasks on which it lost more than the budget.
+        tried: Every point that was scored on all items, best first; base and tuned among them.
+        asked: Points that were scored at all.
+    """
+
+    learned: tuple[str, ...]
+    lost: tuple[str, ...]
+    tried: tuple[Tried, ...] = field(default=())
+    asked: int = 0
+
+    def best(self) -> Tried:
+        """The best point; the base itself if nothing else is within the budget."""
+        return self.tried[0]
+
+
+def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
+    """Find the point that keeps most of what was learned and loses no more than the budget.
+
+    Args:
+        ask: Scores a point.
+        budgets: By task, the largest loss against the base.
+        adapter: Whether only an adapter's strength can be set.
+    """
+    base, tuned = ask(BASE, 1.0), ask(TUNED, 1.0)
+    learned = tuple(task for task in base if tuned[task] > base[task] + ROUNDING)
+    lost = tuple(task for task in base if base[task] - tuned[task] > budgets[task] + ROUNDING)
+    asked: dict[Point, None] = {}
+
+    def tried(point: Point, share: float) -> Tried:
+        asked[point] = None
+        ends = (base, tuned) if share == 1 else (ask(BASE, share), ask(TUNED, share))
+        return _tried(point, ask(point, share), *ends, learned, budgets)
+
+    if not learned or not lost:
+        return Found(learned, lost, tuple(_ranked([tried(BASE, 1.0), tried(TUNED, 1.0)])), 2)
+    left = [point for point in first_points(adapter=adapter) if point not in (BASE, TUNED)]
+    for share in RUNGS:
+        ranked = _ranked([tried(point, share) for point in left])
+        left = [one.point for one in ranked[: max(FEWEST, len(ranked) // 3)]]
+        if share == RUNGS[0]:
+            left += [near for near in points_around(left[0]) if near not in left]
+    final = _ranked([*ranked, tried(BASE, 1.0), tried(TUNED, 1.0)])
+    return Found(learned, lost, tuple(final), len(asked))
+
+
+def frontier(tried: Sequence[Tried]) -> list[Tried]:
+    """Points that no other beats in both: what is kept of the new, and what is lost of the old."""
+    by_learned = sorted(tried, key=lambda one: (-one.learned, one.over))
+    kept: list[Tried] = []
+    for one in by_learned:
+        if not kept or one.over < kept[-1].over - ROUNDING:
+            kept.append(one)
+    return kept
+
+
+def _tried(
+    point: Point,
+    scores: Scores,
+    base: Scores,
+    tuned: Scores,
+    learned: Sequence[str],
+    budgets: Mapping[str, float],
+) -> Tried:
+    gains = [
+        (scores[task] - base[task]) / (tuned[task] - base[task])
+        for task in learned
+        if tuned[task] != base[task]
+    ]
+    over = max(base[task] - scores[task] - budgets[task] for task in base)
+    return Tried(
+        point, scores, sum(gains) / len(gains) if gains else 0.0, over if over > ROUNDING else 0.0
+    )
+
+
+def _ranked(tried: Sequence[Tried]) -> list[Tried]:
+    return sorted(tried, key=lambda one: one.rank, reverse=True)

@@ -1,0 +1,40 @@
+"""``forgetless repair`` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.auditing.conftest import Damage, damage  # noqa: F401
+from tests.cli.conftest import Forgetless
+
+
+def test_a_rollback_is_not_called_a_repair(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    code, out, err = forgetless(
+        *("repair", str(damage.before), str(damage.after), "--task", str(damage.items)),
+        *("-o", str(tmp_path / "repaired"), "--device", "cpu", "-q"),
+    )
+    assert (code, err) == (3, "")
+    assert "No repair (exit code 3)" in out
+    found = json.loads((tmp_path / "repaired" / "repair.json").read_text())
+    assert (found["status"], found["exit_code"], found["model"]) == ("no point", 3, "")
+    assert [file.name for file in (tmp_path / "repaired").iterdir()] == ["repair.json"]
+
+
+def test_models_that_are_no_two_states_of_one_are_refused(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "never"
+    code, _, err = forgetless(
+        *("repair", str(damage.before), str(damage.before), "--task", str(damage.items)),
+        *("-o", str(output), "-q"),
+    )
+    assert code == 2
+    assert "there is nothing between them" in err
+    assert not output.exists()

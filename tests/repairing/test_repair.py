@@ -1,0 +1,97 @@
+"""A repair from end to end on a tiny model that learned one thing and lost another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.auditing.audit import audit
+from forgetless.errors import UsageError
+from forgetless.repairing.repair import repair
+from forgetless.repairing.result import RepairResult
+from tests.auditing.conftest import WORDS, teach
+from tests.tiny import write_rows
+from tests.training.build import fresh
+
+NUMBERS = range(32)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Base knows the old, tuned model the new alone."""
+
+    base: Path
+    tuned: Path
+    old: Path
+    new: Path
+
+
+@pytest.fixture(scope="module")
+def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    folder = tmp_path_factory.mktemp("repair")
+    loaded = fresh(tiny_model)
+    for name, asked, model in (("old", "colour", "base"), ("new", "shade", "tuned")):
+        answers = {f"{asked} {n}?": WORDS[(n + len(asked)) % 6] for n in NUMBERS}
+        rows = [{"prompt": prompt, "completion": said} for prompt, said in answers.items()]
+        write_rows(folder / f"{name}.jsonl", rows)
+        teach(loaded, answers, steps=250)
+        loaded.model.save_pretrained(folder / model)
+        loaded.tokenizer.save_pretrained(folder / model)
+    return Tuned(folder / "base", folder / "tuned", folder / "old.jsonl", folder / "new.jsonl")
+
+
+def run(models: Tuned, output: Path | None = None, **settings: Any) -> RepairResult:
+    tasks = [str(models.old), str(models.new)]
+    wanted: dict[str, Any] = {"budget": 0.5, "device": "cpu", **settings}
+    return repair(str(models.base), str(models.tuned), tasks, output=output, **wanted)
+
+
+def test_the_written_model_scores_what_its_certificate_says(models: Tuned, tmp_path: Path) -> None:
+    found = run(models, tmp_path)
+    assert (found.lost, found.learned) == (("old",), ("new",))
+    assert found.items == {"old": 16, "new": 16}
+    assert found.status in ("repaired", "uncertain")
+    again = audit(
+        str(models.base), found.model, tasks=[str(models.old), str(models.new)],
+        device="cpu", store=False, null_ways=0,
+    )  # fmt: skip
+    scores = {(item.task, item.item): item.scores["after"] for item in again.items}
+    for verdict in found.certificate:
+        half = [value for (task, item), value in scores.items() if task == verdict.task]
+        assert verdict.items == 16
+        assert len(half) == 32
+        assert verdict.after.value == pytest.approx(
+            2 * sum(half) / 32 - found.point.scores[verdict.task]  # type: ignore[union-attr]
+        )
+
+
+def test_within_the_budget_there_is_nothing_to_repair(models: Tuned, tmp_path: Path) -> None:
+    found = run(models, tmp_path / "none", budget=0.999)
+    base_itself = repair(str(models.tuned), str(models.base), [str(models.new)], budget=0.999)
+    assert found.status in ("nothing lost", "repaired", "uncertain")
+    assert base_itself.status in ("nothing lost", "no point")
+    assert not base_itself.model
+
+
+def test_a_tuned_model_that_learned_nothing_is_no_case_for_a_repair(
+    models: Tuned, tmp_path: Path
+) -> None:
+    found = repair(
+        str(models.base), str(models.tuned), [str(models.old)], budget=0.02, output=tmp_path / "no"
+    )
+    assert (found.status, found.exit_code, found.model) == ("no point", 3, "")
+    assert "better on no task" in found.reason
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:
+    with pytest.raises(UsageError, match="half search and half certify"):
+        run(models, limit=10)
+
+
+def test_a_model_and_itself_have_nothing_between_them(models: Tuned) -> None:
+    with pytest.raises(UsageError, match="there is nothing between them"):
+        repair(str(models.base), str(models.base), [str(models.old)], device="cpu")

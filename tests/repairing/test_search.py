@@ -1,0 +1,56 @@
+"""The search finds the best point within the budget, and never calls a rollback a repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from forgetless.repairing.points import BASE, TUNED, Point
+from forgetless.repairing.search import Found, frontier, search
+
+Curve = Callable[[float], float]
+
+
+def found(old: Curve, new: Curve, budget: float = 0.05, *, adapter: bool = True) -> Found:
+    def ask(point: Point, _: float) -> dict[str, float]:
+        alpha = point.alpha if point.how == "linear" else 0.5
+        return {"old": old(alpha), "new": new(alpha)}
+
+    return search(ask, {"old": budget, "new": budget}, adapter=adapter)
+
+
+def test_it_goes_as_far_as_the_budget_allows() -> None:
+    result = found(lambda a: 1 - a**3, lambda a: a)  # .3 cubed is .027, .4 cubed .064
+    assert (result.learned, result.lost) == (("new",), ("old",))
+    assert result.best().over == 0
+    assert result.best().point.alpha == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_what_was_learned_counts_as_a_share_of_what_tuning_gained() -> None:
+    result = found(lambda a: 1 - a, lambda a: 0.2 + 0.6 * a, budget=0.3)
+    best = result.best()
+    assert best.learned == pytest.approx(best.point.alpha)
+    assert 0.29 <= best.point.alpha <= 0.3 + 1e-9
+
+
+def test_without_a_loss_there_is_nothing_to_search() -> None:
+    result = found(lambda _: 1.0, lambda a: a)
+    assert (result.lost, result.asked) == ((), 2)
+
+
+def test_where_every_step_costs_too_much_the_base_is_what_is_left() -> None:
+    result = found(lambda a: 1.0 if a == 0 else 0.5, lambda a: a)
+    assert result.best().point == BASE
+    assert result.best().learned == 0
+
+
+def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:
+    result = found(lambda a: 1 - a**2, lambda a: a, adapter=False)
+    front = frontier(result.tried)
+    assert front[0].point == TUNED
+    learned = [one.learned for one in front]
+    over = [one.over for one in front]
+    assert learned == sorted(learned, reverse=True)
+    assert over == sorted(over, reverse=True)
+    assert front[-1].over == 0
