@@ -85,7 +85,7 @@ def _short(names: Sequence[str]) -> list[str]:
     ['plain', 'replay']
     """
     parts = [name.rstrip("/").split("/") for name in names]
-    while len(set(names)) > 1 and len({part[-1] for part in parts}) == 1:
+    while len(set(names)) > 1 and min(map(len, parts)) > 1 and len({p[-1] for p in parts}) == 1:
         parts = [part[:-1] for part in parts]
     return [part[-1] or name for part, name in zip(parts, names, strict=True)]
 
