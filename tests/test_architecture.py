@@ -24,7 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"errors", "plan", "storage", "tasks", "models", "methods"},
     "evaluation": {"errors", "plan", "storage", "tasks", "models"},
     "result": {"metrics", "report"},
-    "preparation": {"errors", "plan", "tasks", "models", "methods"},
+    "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
+    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
     "runfolder": {"errors", "plan", "storage", "models", "tasks", "metrics", "result"},
     "stagework": {
         "tasks",

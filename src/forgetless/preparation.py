@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
@@ -17,6 +18,7 @@ from forgetless.models.load import pick_device
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
+from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
 # Settings of a task that decide what a test item looks like and how it is scored.
@@ -34,6 +36,7 @@ class Experiment:
         methods: The composition of the plan's methods.
         source: Where the model is.
         device: Where to compute: ``cpu``, ``cuda`` or ``mps``.
+        budget: The plan's budget, one of the methods; None without one.
     """
 
     plan: Plan
@@ -42,6 +45,7 @@ class Experiment:
     methods: Compose
     source: ModelSource
     device: str
+    budget: Budget | None = None
 
     @cached_property
     def weights(self) -> str:
@@ -143,15 +147,21 @@ def prepare(plan: Plan) -> Experiment:
             ),
         }
     )
-    stages = methods.stages(_one_stage_a_task(tasks, plan.training.seed))
+    held_back = frozenset(exchange_hash(row) for task in tasks for row in task.test)
+    budget = None
+    if plan.budget is not None:
+        guards, tasks = zip(*map(halves, tasks), strict=True)
+        named = {task.name: task for task in guards}
+        budget = Budget(plan.budget, named, methods.methods)
+        methods = Compose([*methods.methods, budget])
+    stages = methods.stages(_one_stage_a_task(tasks, held_back, plan.training.seed))
     if not stages:
         raise PlanError("the plan has no stage to train")
     device = pick_device(plan.training.device)  # imports torch, so it comes last
-    return Experiment(plan, tasks, tuple(stages), methods, source, device)
+    return Experiment(plan, tasks, tuple(stages), methods, source, device, budget)
 
 
-def _one_stage_a_task(tasks: Sequence[Task], seed: int) -> list[Stage]:
-    held_back = frozenset(exchange_hash(row) for task in tasks for row in task.test)
+def _one_stage_a_task(tasks: Sequence[Task], held_back: frozenset[bytes], seed: int) -> list[Stage]:
     trained = [task for task in tasks if task.trained_in is not None]
     return [
         Stage(

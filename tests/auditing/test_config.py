@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from forgetless.auditing.config import as_share, make_config, task_config
+from forgetless.auditing.config import make_config, task_config
 from forgetless.errors import UsageError
+from forgetless.plan import as_share
 
 
 @pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("0.02", 0.02), (" 7.5 % ", 0.075)])

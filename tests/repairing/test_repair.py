@@ -88,7 +88,7 @@ def test_a_tuned_model_that_learned_nothing_is_no_case_for_a_repair(
 
 
 def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:
-    with pytest.raises(UsageError, match="half search and half certify"):
+    with pytest.raises(UsageError, match="half choose and half certify"):
         run(models, limit=10)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from forgetless.errors import UsageError
-from forgetless.plan import TaskConfig
+from forgetless.plan import TaskConfig, as_share
 from forgetless.plan.config import Config
 
 
@@ -75,20 +75,6 @@ class AuditConfig(Config):
     @classmethod
     def _percent(cls, value: Any) -> Any:
         return as_share(value) if isinstance(value, str) else value
-
-
-def as_share(text: str) -> float:
-    """A share from ``2%`` or ``0.02``.
-
-    Raises:
-        ValueError: if it is neither.
-
-    Example:
-        >>> as_share("2%"), as_share("0.05")
-        (0.02, 0.05)
-    """
-    number = text.strip()
-    return round(float(number[:-1]) / 100, 12) if number.endswith("%") else float(number)
 
 
 def make_config(settings: Mapping[str, Any]) -> AuditConfig:

@@ -213,6 +213,8 @@ class Method(Generic[C]):
             may depend on the options.
         learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
             not load a model for nothing.
+        heeds_emphasis: Whether ``emphasis`` changes anything.
+        emphasis: Factor of its strength, set by a plan's budget while it steers; 1 without one.
 
     Raises:
         PlanError: for an unknown option, with the nearest valid one, or a bad value.
@@ -225,6 +227,8 @@ class Method(Generic[C]):
     must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
     learns_from_model: bool = True
+    heeds_emphasis: ClassVar[bool] = False
+    emphasis: float = 1.0
 
     def __init__(self, config: C | None = None, /, **options: Any) -> None:
         self.config: C = config if config is not None else self._configured(options)
@@ -329,8 +333,11 @@ class LooksAhead(Protocol):
 class WeighsTokens(Protocol):
     """Weighs the loss of each learned token."""
 
-    def weigh(self, batch: Batch) -> torch.Tensor:
-        """Weights, shape (batch, k), detached; the weights of several methods are multiplied."""
+    def weigh(self, batch: Batch) -> torch.Tensor | None:
+        """Weights, shape (batch, k), detached; None where all are 1.
+
+        The weights of several methods are multiplied.
+        """
 
 
 @runtime_checkable

@@ -171,7 +171,8 @@ class Compose:
 
     def weigh(self, batch: Batch) -> torch.Tensor | None:
         """Phase *loss*: the product of all token weights, or None where no method weighs."""
-        weights = [method.weigh(batch) for method in self._with(WeighsTokens)]
+        offered = [method.weigh(batch) for method in self._with(WeighsTokens)]
+        weights = [weight for weight in offered if weight is not None]
         return math.prod(weights[1:], start=weights[0]) if weights else None
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor | None:

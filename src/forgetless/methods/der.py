@@ -42,6 +42,7 @@ class DER(Method[DERConfig]):
 
     name = "der"
     Config = DERConfig
+    heeds_emphasis = True
     requires = {  # noqa: RUF012 - declared once, never changed
         "replay": "its predictions are those of old rows, which replay draws"
     }
@@ -61,7 +62,7 @@ class DER(Method[DERConfig]):
         if self._kept is None or self.config.alpha == 0:
             return torch.zeros((), device=batch.logits.device)
         summed = self._kept.divergence(batch, batch.replayed)
-        return self.config.alpha * summed / batch.learned_tokens
+        return self.emphasis * self.config.alpha * summed / batch.learned_tokens
 
     def end_stage(self, bench: Workbench) -> None:
         """Predict the stage's rows, or a part of them; of a row met again the newest are used."""

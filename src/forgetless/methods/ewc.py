@@ -75,6 +75,7 @@ class EWC(Method[EWCConfig]):
 
     name = "ewc"
     Config = EWCConfig
+    heeds_emphasis = True
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "olora": "every stage has an adapter of its own, and the old ones do not move",
@@ -103,7 +104,7 @@ class EWC(Method[EWCConfig]):
 
     def pull(self, model: Any) -> float:
         """Add strength * F * (w - a) to the gradient."""
-        strength, importances = self.config.strength, self._importances
+        strength, importances = self.emphasis * self.config.strength, self._importances
         return pull_towards(model, strength, self._anchors, importances) + pull_products(
             self._products, strength, self._former or self._anchors, importances
         )

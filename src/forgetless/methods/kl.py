@@ -73,6 +73,7 @@ class KL(Method[KLConfig]):
 
     name = "kl"
     Config = KLConfig
+    heeds_emphasis = True
 
     def __init__(self, config: KLConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
@@ -142,7 +143,9 @@ class KL(Method[KLConfig]):
             total = self._cached.divergence(batch, rows, config.temperature, forward=forward)
         else:
             total = self._from_copy(model, batch, rows, forward=forward)
-        return config.strength * config.temperature**2 * total / batch.learned_tokens
+        return (
+            self.emphasis * config.strength * config.temperature**2 * total / batch.learned_tokens
+        )
 
     def _from_copy(
         self, model: Any, batch: Batch, rows: torch.Tensor, *, forward: bool

@@ -46,6 +46,7 @@ class L2SP(Method[L2SPConfig]):
 
     name = "l2sp"
     Config = L2SPConfig
+    heeds_emphasis = True
 
     def __init__(self, config: L2SPConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
@@ -75,7 +76,7 @@ class L2SP(Method[L2SPConfig]):
 
     def pull(self, model: Any) -> float:
         """Add strength * (w - a) to the gradient."""
-        strength = self.config.strength
+        strength = self.emphasis * self.config.strength
         return pull_towards(model, strength, self._anchors) + pull_products(
             self._products, strength, self._former
         )

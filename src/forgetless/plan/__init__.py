@@ -12,6 +12,7 @@ from forgetless.plan.config import (
     BUNDLED,
     DATA_SUFFIXES,
     HUB,
+    BudgetConfig,
     Config,
     MethodSpec,
     ModelConfig,
@@ -22,12 +23,14 @@ from forgetless.plan.config import (
     TrainingConfig,
 )
 from forgetless.plan.file import load_plan
+from forgetless.plan.shares import as_share
 from forgetless.plan.validation import make_plan
 
 __all__ = [
     "BUNDLED",
     "DATA_SUFFIXES",
     "HUB",
+    "BudgetConfig",
     "Config",
     "MethodSpec",
     "ModelConfig",
@@ -36,6 +39,7 @@ __all__ = [
     "Scorer",
     "TaskConfig",
     "TrainingConfig",
+    "as_share",
     "load_plan",
     "make_plan",
 ]

@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from forgetless.plan.shares import as_share
+
 Scorer = Literal[
     "auto", "multiple_choice", "exact_match", "contains", "token_f1", "number", "nll", "rules"
 ]
@@ -224,6 +226,61 @@ class MethodSpec(Config):
         return value
 
 
+class BudgetConfig(Config):
+    """How much may be lost while something new is learned."""
+
+    loss: float = Field(
+        gt=0,
+        lt=1,
+        description="largest loss accepted on every older and every test-only task: 2% or 0.02 are "
+        "two points, or 0.02 nats per token",
+    )
+    relative: bool = Field(
+        default=False, description="count losses as shares of the score before, not in points"
+    )
+    tasks: dict[str, float] = Field(
+        default_factory=dict, description="another largest loss for single tasks, by name"
+    )
+    checks: int = Field(
+        default=4, ge=0, description="how often the kept tasks are asked while a stage is trained"
+    )
+    steer: bool = Field(
+        default=True,
+        description="let protections grow stronger, and steps shorter, while a task is over budget",
+    )
+    margin: float = Field(
+        default=1.0,
+        ge=0,
+        description="standard errors of the loss found that a merge stays below the budget",
+    )
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _percent(cls, value: Any) -> Any:
+        return as_share(value) if isinstance(value, str) else value
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _percents(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: as_share(loss) if isinstance(loss, str) else loss for name, loss in value.items()
+        }
+
+    @field_validator("tasks")
+    @classmethod
+    def _are_shares(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, loss in value.items():
+            if not 0 < loss < 1:
+                raise ValueError(f"{name} is {loss:g}, needed more than 0 and less than 1")
+        return value
+
+    def of(self, task: str) -> float:
+        """The largest loss of a task."""
+        return self.tasks.get(task, self.loss)
+
+
 class Plan(Config):
     """A whole experiment.
 
@@ -243,6 +300,9 @@ class Plan(Config):
     methods: tuple[MethodSpec, ...] = Field(
         default=(), description="ways of not forgetting; none: plain sequential fine-tuning"
     )
+    budget: BudgetConfig | None = Field(
+        default=None, description="the loss that is accepted, e.g. 2%; none: nothing is steered"
+    )
     training: TrainingConfig = Field(
         default=TrainingConfig(), description="how every stage is trained and scored"
     )
@@ -259,6 +319,8 @@ class Plan(Config):
             value = {key: inner for key, inner in value.items() if inner is not None}
             if isinstance(value.get("model"), str | Path):
                 value["model"] = {"name": value["model"]}
+            if isinstance(value.get("budget"), str | int | float):
+                value["budget"] = {"loss": value["budget"]}
             if isinstance(value.get("test_only"), list | tuple):
                 value["test_only"] = [
                     {"test": str(task)} if isinstance(task, str | Path) else task
@@ -280,6 +342,10 @@ class Plan(Config):
         for number, task in enumerate(sequence, start=1):
             if task.train is None:
                 raise ValueError(f"task {number} {task.name!r} of the sequence has no train source")
+        if self.budget is not None:
+            for name in self.budget.tasks:
+                if name not in {task.name for task in (*sequence, *test_only)}:
+                    raise ValueError(f"budget.tasks names {name!r}, and there is no such task")
         object.__setattr__(self, "sequence", sequence)
         object.__setattr__(self, "test_only", test_only)
         return self

@@ -95,6 +95,8 @@ def _write_out_short_forms(data: dict[str, Any]) -> None:
     """So that an override finds the keys it names."""
     if isinstance(data.get("model"), str):
         data["model"] = {"name": data["model"]}
+    if isinstance(data.get("budget"), str | float):
+        data["budget"] = {"loss": data["budget"]}
     for key, name in {"sequence": "train", "test_only": "test", "methods": None}.items():
         if isinstance(data.get(key), list):
             data[key] = [

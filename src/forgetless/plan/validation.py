@@ -9,7 +9,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from forgetless.errors import PlanError
-from forgetless.plan.config import MethodSpec, ModelConfig, Plan, TaskConfig, TrainingConfig
+from forgetless.plan.config import (
+    BudgetConfig,
+    MethodSpec,
+    ModelConfig,
+    Plan,
+    TaskConfig,
+    TrainingConfig,
+)
 
 
 def make_plan(data: Mapping[str, Any], where: str = "plan") -> Plan:
@@ -43,6 +50,7 @@ def _valid_keys(location: Sequence[int | str]) -> list[str]:
         "sequence": TaskConfig,
         "test_only": TaskConfig,
         "methods": MethodSpec,
+        "budget": BudgetConfig,
         "training": TrainingConfig,
     }
     if len(location) > 1 and location[0] in children:

@@ -24,6 +24,7 @@ from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import PointScored, RepairResult, Status
 from forgetless.repairing.search import Found, Tried, frontier, search
+from forgetless.tasks.halves import FEWEST_ITEMS, halves
 from forgetless.tasks.task import Task, load_task
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ NEXT_TO_NOTHING = 0.1
 """A point that keeps less of what was learned is a rollback, not a repair."""
 
 LEVEL = 0.95
-FEWEST_ITEMS = 8
 
 
 def repair(
@@ -71,7 +71,7 @@ def repair(
         raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
     progress = progress or Progress()
     asked = [_task(task, limit) for task in tasks]
-    searching, certifying = zip(*map(_halves, asked), strict=True)
+    searching, certifying = zip(*map(halves, asked), strict=True)
     loaded, between = _between(base, tuned, pick_device(device))
     asker = _Asker(loaded, between, batch_size, progress)
     budgets = {task.name: budget for task in asked}
@@ -200,27 +200,6 @@ def _task(given: str | TaskConfig | Task, limit: int | None) -> Task:
         return given
     config = TaskConfig(test=given) if isinstance(given, str) else given
     return load_task(config.model_copy(update={} if limit is None else {"limit": limit}))
-
-
-def _halves(task: Task) -> tuple[Task, Task]:
-    """Every other item searches, the rest certifies; a group is never divided.
-
-    Raises:
-        UsageError: if there are too few items.
-    """
-    if len(task.test) < 2 * FEWEST_ITEMS:
-        raise UsageError(
-            f"task {task.name!r} has {len(task.test)} items; half search and half certify, so "
-            f"needed at least {2 * FEWEST_ITEMS}",
-            fix="name a task with more test items",
-        )
-    order = {
-        key: n for n, key in enumerate(dict.fromkeys(row.group or row.id for row in task.test))
-    }
-    parts = [
-        [row for row in task.test if order[row.group or row.id] % 2 == half] for half in (0, 1)
-    ]
-    return replace(task, test=parts[0]), replace(task, test=parts[1])
 
 
 def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:

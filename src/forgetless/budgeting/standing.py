@@ -1,0 +1,71 @@
+"""How a model stands to a budget: the loss of every kept task, item by item, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from forgetless.plan import BudgetConfig
+
+Scores = Mapping[str, float]
+"""Item id to score."""
+
+FEWEST_ANSWERED = 0.9
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one task has lost.
+
+    Attributes:
+        found: Mean score before less mean score now, over the items answered both times; in points
+            or nats per token.  Positive = lost.
+        error: Its standard error; 0 where every item lost the same.
+        allowed: The budget, in the same unit.
+        answered: Share of the items that have an answer both times, in [0, 1].
+    """
+
+    found: float
+    error: float
+    allowed: float
+    answered: float
+
+    @property
+    def excess(self) -> float:
+        """What the loss is beyond the budget, in budgets; negative while it is within."""
+        return (self.found - self.allowed) / self.allowed
+
+    def within(self, margin: float, anyway: float) -> bool:
+        """Whether the loss and so many standard errors are within the budget.
+
+        Args:
+            margin: Standard errors.
+            anyway: A loss that is accepted whatever the budget: what was lost before.
+        """
+        if self.answered < FEWEST_ANSWERED:
+            return False
+        clearly = self.found + margin * self.error <= self.allowed + ROUNDING
+        return clearly or self.found <= anyway + ROUNDING
+
+
+def loss_of(before: Scores, now: Scores, budget: BudgetConfig, task: str) -> Loss:
+    """The loss of a task since it was learned, or since the untouched model.
+
+    Example:
+        >>> loss_of({"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 0.0}, BudgetConfig(loss=0.1), "law")
+        Loss(found=0.5, error=0.5, allowed=0.1, answered=1.0)
+    """
+    ids = [item for item in before if item in now]
+    if not ids:
+        return Loss(math.inf, 0.0, budget.of(task), 0.0)
+    first = np.array([before[item] for item in ids])
+    lost = first - np.array([now[item] for item in ids])
+    error = float(lost.std(ddof=1) / math.sqrt(len(ids))) if len(ids) > 1 else 0.0
+    allowed = budget.of(task)
+    if budget.relative:
+        allowed *= abs(float(first.mean()))
+    return Loss(float(lost.mean()), error, max(allowed, ROUNDING), len(ids) / len(before))

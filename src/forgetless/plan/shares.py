@@ -1,0 +1,17 @@
+"""Shares as people write them."""
+
+from __future__ import annotations
+
+
+def as_share(text: str) -> float:
+    """A share from ``2%`` or ``0.02``.
+
+    Raises:
+        ValueError: if it is neither.
+
+    Example:
+        >>> as_share("2%"), as_share("0.05")
+        (0.02, 0.05)
+    """
+    number = text.strip()
+    return round(float(number[:-1]) / 100, 12) if number.endswith("%") else float(number)
