@@ -1,0 +1,199 @@
+"""A plan with a budget on a tiny model: what is kept, what is given up, what is said of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from forgetless import run
+from forgetless.budgeting.budget import Budget
+from forgetless.errors import DataError, PlanError
+from forgetless.plan import BudgetConfig, Plan, make_plan
+from forgetless.preparation import prepare
+from forgetless.result import RunResult
+from forgetless.sequence import run_sequence
+from tests.integration.test_resume import Killer, fingerprints, in_child, run_watched
+from tests.tiny import build_model, colours, write_rows
+
+ITEMS = 16
+OTHER = {"red": "blue", "blue": "green", "green": "grey", "grey": "pink", "pink": "gold"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task, one that contradicts it, and one that asks what neither trains."""
+    folder = tmp_path_factory.mktemp("budget")
+    build_model(folder / "model")
+    first = colours(0, ITEMS)
+    against = [row | {"completion": OTHER.get(row["completion"], "red")} for row in first]
+    write_rows(
+        folder / "first.jsonl", [row | {"completion": row["completion"] + "."} for row in first]
+    )
+    write_rows(folder / "first_test.jsonl", first)
+    write_rows(
+        folder / "against.jsonl", [row | {"completion": row["completion"] + "!"} for row in against]
+    )
+    write_rows(folder / "against_test.jsonl", against)
+    return folder
+
+
+def settings(data: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    training = {"epochs": 40, "batch_size": 8, "learning_rate": 5e-3, "device": "cpu"}
+    return {
+        "model": str(data / "model"),
+        "sequence": [
+            {"train": str(data / f"{name}.jsonl"), "test": str(data / f"{name}_test.jsonl"),
+             "max_new_tokens": 8}
+            for name in ("first", "against")
+        ],
+        "methods": [],
+        "training": training | changes.pop("training", {}),
+        "output": str(output),
+    } | changes  # fmt: skip
+
+
+def weights(result: RunResult, stage: int) -> bytes:
+    return (result.model_path(stage) / "model.safetensors").read_bytes()
+
+
+def record(result: RunResult, stage: str = "2-against") -> dict[str, Any]:
+    file = result.path / "stages" / stage / "methods" / "budget.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["stages"][stage]
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run(**settings(data, tmp_path_factory.mktemp("plain") / "run"))
+
+
+def test_a_budget_that_nothing_breaks_changes_no_weight(
+    data: Path, tmp_path: Path, plain: RunResult
+) -> None:
+    held = run(**settings(data, tmp_path / "run", budget={"loss": 0.999, "margin": 0}))
+    assert weights(held, 1) == weights(plain, 1)
+    assert weights(held, 2) == weights(plain, 2)
+    found = record(held)
+    assert found["status"] == "held"
+    assert found["left"]["losses"]["first"] > 0.5, "the two tasks contradict one another"
+    assert len(found["checks"]) == 4
+
+
+def test_where_one_can_only_be_had_for_the_other_the_older_task_stays_and_this_is_said(
+    data: Path, tmp_path: Path
+) -> None:
+    kept = run(**settings(data, tmp_path / "run", budget={"loss": "1%", "steer": False}))
+    found = record(kept)
+    assert found["status"] in ("not both", "merged")
+    assert found["left"]["losses"]["first"] <= 0.01
+    assert found["given_up"]["against"] > 0.5
+    assert {point["from"] for point in found["asked"]} >= {"end", "start"}
+    matrix = kept.matrix
+    assert matrix.values[2][0] == pytest.approx(matrix.values[1][0], abs=0.2)
+    if found["left"]["alpha"] == 0 and found["left"]["from"] == "start":
+        assert weights(kept, 2) == weights(kept, 1)
+
+
+def test_what_guards_is_never_scored_in_the_matrix_and_never_rehearsed(
+    data: Path, tmp_path: Path
+) -> None:
+    given = settings(data, tmp_path / "run", budget="2%", methods=[{"replay": {"ratio": 0.2}}])
+    experiment = prepare(make_plan(given))
+    assert isinstance(experiment.budget, Budget)
+    for task in experiment.tasks:
+        guards = {row.id for row in experiment.budget._guards[task.name].test}
+        scored = {row.id for row in task.test}
+        assert len(guards) == len(scored) == ITEMS / 2
+        assert not guards & scored
+    assert len(experiment.stages[1].held_back) == 2 * ITEMS
+    assert experiment.methods.label == "replay + budget"
+    assert [spec.name for spec in experiment.plan.methods] == ["replay"]
+
+
+def test_a_price_above_one_weighs_rehearsed_rows_and_strengthens_what_heeds_it(
+    data: Path, tmp_path: Path
+) -> None:
+    given = settings(
+        data, tmp_path / "run", budget="2%", methods=[{"replay": {"ratio": 0.2}}, "kl", "ewc"]
+    )
+    experiment = prepare(make_plan(given))
+    budget = experiment.budget
+    assert budget is not None
+    state = budget.state()
+    budget.restore(type(state)({}, state.values | {"price": 4.0}))
+    found = {method.name: method.emphasis for method in experiment.methods.methods}
+    assert found["kl"] == found["ewc"] == 4.0
+    assert found["replay"] == 1.0
+
+
+def test_the_fingerprint_knows_the_budget_and_the_items_that_guard(
+    data: Path, tmp_path: Path
+) -> None:
+    def chain(**changes: Any) -> list[str]:
+        return prepare(make_plan(settings(data, tmp_path, **changes))).fingerprints()
+
+    none, two, three = chain(), chain(budget="2%"), chain(budget="3%")
+    assert none[:2] == two[:2] == three[:2], "nothing is kept in the first stage"
+    assert len({none[2], two[2], three[2]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ("0%", "greater than 0"),
+        ("much", "could not convert"),
+        (2, "less than 1"),
+        ({"loss": "2%", "tasks": {"frist": "3%"}}, "no such task"),
+        ({"loss": "2%", "tasks": {"first": "300%"}}, "less than 1"),
+        ({"los": "2%"}, "unknown key 'los'"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant_is_refused(data: Path, budget: Any, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        make_plan(settings(data, Path("run"), budget=budget))
+
+
+def test_too_few_test_items_for_two_halves_are_refused(data: Path, tmp_path: Path) -> None:
+    given = settings(data, tmp_path, budget="2%")
+    given["sequence"][0]["limit"] = 9
+    with pytest.raises(DataError, match="half choose and half certify"):
+        prepare(make_plan(given))
+
+
+def test_short_forms_of_a_budget_mean_the_same() -> None:
+    made = [
+        make_plan({"model": "m", "sequence": ["a.jsonl"], "budget": budget}).budget
+        for budget in ("2%", 0.02, {"loss": "2%"}, {"loss": 0.02})
+    ]
+    assert made == [BudgetConfig(loss=0.02)] * 4
+
+
+def test_tensors_of_a_snapshot_do_not_stay_behind(data: Path, tmp_path: Path) -> None:
+    kept = run(**settings(data, tmp_path / "run", budget="5%", training={"epochs": 4}))
+    folder = kept.path / "stages" / "2-against" / "methods"
+    assert not (folder / "budget.safetensors").exists()
+    assert load_file(kept.model_path() / "model.safetensors")
+
+
+def test_a_run_killed_between_two_checks_ends_in_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    def plan(name: str) -> Plan:
+        given = settings(
+            data, tmp_path / name, budget="2%", methods=[{"replay": {"ratio": 0.2}}, "ewc"],
+            training={"epochs": 10, "learning_rate": 2e-3, "checkpoint_every": 2},
+        )  # fmt: skip
+        return make_plan(given)
+
+    watcher = Killer(at=-1)
+    run_watched(plan("whole"), watcher)
+    steps = [number for number, what in enumerate(watcher.seen, start=1) if what == "training"]
+    second = steps[len(steps) // 2 + 1 :]
+    at = second[len(second) // 2]
+    assert in_child(lambda: run_watched(plan("killed"), Killer(at))) == -signal.SIGKILL
+    assert list((tmp_path / "killed" / "stages" / "2-against" / "checkpoints").glob("checkpoint-*"))
+    run_sequence(plan("killed"))
+    assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "whole")
