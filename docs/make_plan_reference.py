@@ -12,7 +12,15 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from forgetless.methods import METHODS
-from forgetless.plan import ModelConfig, Plan, TaskConfig, TrainingConfig
+from forgetless.plan import (
+    AUTO,
+    BudgetConfig,
+    MethodSpec,
+    ModelConfig,
+    Plan,
+    TaskConfig,
+    TrainingConfig,
+)
 
 HEAD = """# Plan reference
 
@@ -80,6 +88,8 @@ def _default(field: Any) -> str:
         return "none"
     if isinstance(value, BaseModel):
         return "{}"
+    if value == (MethodSpec(name=AUTO),):
+        return AUTO
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
@@ -101,6 +111,7 @@ def _kind(annotation: Any) -> str:
         "TaskConfig": "[task](#task)",
         "TrainingConfig": "[training](#training)",
         "MethodSpec": "[method](#methods)",
+        "BudgetConfig": "[budget](#budget)",
     }
     return (names | sections).get(annotation.__name__, annotation.__name__)  # fmt: skip
 
@@ -114,6 +125,8 @@ def reference() -> str:
     parts += ["\n## Task\n\nA training source alone is enough.\n\n", table(TaskConfig)]
     parts.append(DATA.replace("{bundled}", ", ".join(f"`{name}`" for name in BUNDLED_TASKS)))
     parts += ["\n## Training\n\n", table(TrainingConfig)]
+    parts += ["\n## Budget\n\nA share alone is enough: `budget: 2%`. [More](budget.md).\n\n"]
+    parts.append(table(BudgetConfig))
     parts.append("\n## Methods\n\nEach by name, or with options: `replay: {ratio: 0.1}`.\n")
     for name, method in METHODS.items():
         first = (method.__doc__ or "").splitlines()[0]

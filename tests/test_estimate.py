@@ -38,7 +38,7 @@ def plan(tiny_model: Path, tmp_path: Path) -> MakePlan:
     def make(**changes: Any) -> Plan:
         training = {"epochs": 2, "batch_size": 4, "max_length": 256, "device": "cpu"}
         training |= changes.pop("training", {})
-        keys = {"model": str(tiny_model), "sequence": [rows("a", 0), rows("b", 10)]}
+        keys = {"model": str(tiny_model), "sequence": [rows("a", 0), rows("b", 10)], "methods": []}
         return make_plan(keys | changes | {"training": training})
 
     return make

@@ -31,7 +31,7 @@ def test_the_plan_written_is_the_plan_read(data: Path) -> None:
     assert [task.train for task in plan.sequence] == [str(data / f"{name}.jsonl") for name in "ab"]
     assert [task.test for task in plan.test_only] == [str(data / "t.jsonl")]
     assert [task.score for task in plan.tasks] == ["exact_match", "exact_match", "multiple_choice"]
-    assert [(spec.name, spec.options) for spec in plan.methods] == [("replay", {"ratio": 0.1})]
+    assert [(spec.name, spec.options) for spec in plan.methods] == [("auto", {})]
     assert plan.training == TrainingConfig()
     assert plan.output == str(data / "runs" / "first")
 

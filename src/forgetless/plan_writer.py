@@ -54,9 +54,11 @@ def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder
             lines += _task(task, folder, trained=False)
     lines += [
         "",
-        "methods:             # remove all of them for plain sequential training",
-        "  - replay: {ratio: 0.1}     # a tenth of the tokens are rows of earlier tasks",
+        "methods: auto        # what measurements recommend; or a list of them, such as",
+        "# - replay: {ratio: 0.1}     # a tenth of the tokens are rows of earlier tasks",
         "# - lora: {rank: 16}         # train a low-rank adapter instead of all weights",
+        "                     # and  methods: []  for plain sequential training",
+        "# budget: 2%         # the loss of older tasks that is accepted: see docs/budget.md",
         "",
         "training:            # the same for every stage",
     ]

@@ -14,6 +14,7 @@ from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
+from forgetless.methods.recipe import resolved_methods
 from forgetless.models.load import pick_device
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.plan import MethodSpec, Plan
@@ -128,7 +129,7 @@ def prepare(plan: Plan) -> Experiment:
         UsageError: for whatever cannot work, before any model is loaded.
     """
     plan = anchored(plan, Path.cwd())  # what is saved with the results must mean the same later
-    methods = Compose.from_plan(plan.methods)
+    methods = Compose.from_plan(resolved_methods(plan))
     source = find_model(plan.model)
     if source.kind == "adapter" and methods.adapt_the_model:
         raise ModelError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from forgetless.metrics import ScoreMatrix, Summary
     from forgetless.report import ReportFiles, RunResults
+    from forgetless.report.budget import BudgetOutcome
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class RunResult:
     def forgetting(self) -> dict[str, float | None]:
         """Per task, best earlier score minus final score; positive is lost, None not measured."""
         return {task.name: task.forgetting.value for task in self.summary.tasks}
+
+    @property
+    def budget(self) -> BudgetOutcome | None:
+        """What came of the plan's budget; None where it has none."""
+        from forgetless.report.budget import budget_outcome
+
+        return budget_outcome(self.results)
 
     def model_path(self, stage: int = -1) -> Path:
         """Folder of the model (or adapter) after a stage; loads with plain transformers or peft.

@@ -204,6 +204,7 @@ class StageWork:
         ``bench`` is the one that the stage was trained on, if it was trained here.
         """
         path = self._folder.stage_path(stage.name)
+        budget = self._experiment.budget
         if stage.number > 0:
             self._methods.keep_rows(stage)
             more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
@@ -223,6 +224,7 @@ class StageWork:
                 "training": training,
                 "shared_from": shared_from,
                 "scoring": None,
+                "budget": budget.record(stage) if budget else None,
                 "files": hash_files(path, "model", "adapter"),
             }
         )

@@ -46,6 +46,7 @@ def settings(data: Path, output: Path, **changes: Any) -> dict[str, Any]:
         "model": str(data / "model"),
         "sequence": [task("first"), task("second")],
         "test_only": [{"test": str(data / "choices.jsonl")}],
+        "methods": [],
         "training": training,
         "output": str(output),
     } | changes

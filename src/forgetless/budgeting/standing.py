@@ -36,7 +36,12 @@ class Loss:
 
     @property
     def excess(self) -> float:
-        """What the loss is beyond the budget, in budgets; negative while it is within."""
+        """What the loss is beyond the budget, in budgets; negative while it is within.
+
+        A task without answers is as good as over budget.
+        """
+        if self.answered < FEWEST_ANSWERED:
+            return 1.0
         return (self.found - self.allowed) / self.allowed
 
     def within(self, margin: float, anyway: float) -> bool:
@@ -61,7 +66,7 @@ def loss_of(before: Scores, now: Scores, budget: BudgetConfig, task: str) -> Los
     """
     ids = [item for item in before if item in now]
     if not ids:
-        return Loss(math.inf, 0.0, budget.of(task), 0.0)
+        return Loss(0.0, 0.0, budget.of(task), 0.0)
     first = np.array([before[item] for item in ids])
     lost = first - np.array([now[item] for item in ids])
     error = float(lost.std(ddof=1) / math.sqrt(len(ids))) if len(ids) > 1 else 0.0

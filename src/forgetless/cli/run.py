@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+BUDGET_NOT_KEPT = 3
+
 EXAMPLE = """\b
 Example:
   forgetless run plan.yaml --set training.learning_rate=5e-5
 Killed? Run the same command again: it continues.
+Ends with 0 done, 3 a budget of the plan not kept, 1 failed, 2 wrong usage.
 """
 
 
@@ -56,3 +59,6 @@ def run(
     with TerminalProgress(console, quiet=quiet) as progress:
         result = run_sequence(loaded, progress, share_with or [])
     show_runs([result], result.path, as_json=as_json)
+    budget = result.budget
+    if budget is not None and not budget.kept:
+        raise typer.Exit(BUDGET_NOT_KEPT)

@@ -19,6 +19,7 @@ from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, job_name, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import NotMeasured, UsageError
+from forgetless.methods.recipe import resolved_methods
 from forgetless.metrics import (
     Figure,
     ScoreMatrix,
@@ -96,16 +97,16 @@ def compare(
 
 def chosen_arms(plan: Plan, methods: str | None, *, rates_alone: bool) -> list[Arm]:
     """The two bounds, the plan's own methods, and those named."""
-    own = arm_of_plan(plan.methods)
+    own = arm_of_plan(resolved_methods(plan))
     named = arms_named(methods or ",".join(DEFAULT), rates_alone=rates_alone)
     return [*bounds(), *([] if own is None else [own]), *named]
 
 
 def setting_of(plan: Plan, rates: Sequence[float], *, pilot: bool) -> Setting:
     """The plan as a setting: its items split, its seed, and rates around its own."""
-    trains_adapter = any(spec.name in ADAPTERS for spec in plan.methods)
+    trains_adapter = any(spec.name in ADAPTERS for spec in resolved_methods(plan))
     middle = plan.training.learning_rate / (ADAPTER_SCALE if trains_adapter else 1)
-    settings = plan.resolved() | {"methods": []}
+    settings = plan.resolved() | {"methods": [], "budget": None}  # methods alone are compared
     settings["training"] |= {"equal_tokens": True}
     if pilot:
         settings["training"] |= _tenth(plan)

@@ -9,6 +9,7 @@ with the results.
 from __future__ import annotations
 
 from forgetless.plan.config import (
+    AUTO,
     BUNDLED,
     DATA_SUFFIXES,
     HUB,
@@ -27,6 +28,7 @@ from forgetless.plan.shares import as_share
 from forgetless.plan.validation import make_plan
 
 __all__ = [
+    "AUTO",
     "BUNDLED",
     "DATA_SUFFIXES",
     "HUB",

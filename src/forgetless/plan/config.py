@@ -22,6 +22,7 @@ Rendering = Literal["auto", "chat", "plain"]
 BUNDLED = "bundled:"
 BUILTIN = "builtin:"  # another spelling of it, at home with --task
 HUB = "hub:"
+AUTO = "auto"  # among methods: what the measurements recommend
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 # Settings of training that change no weights: runs that differ in them alone share their work.
 _WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
@@ -251,7 +252,8 @@ class BudgetConfig(Config):
     margin: float = Field(
         default=1.0,
         ge=0,
-        description="standard errors of the loss found that a merge stays below the budget",
+        description="standard errors of the loss found that a merge stays below the budget, unless "
+        "that costs more than half of what can be learned",
     )
 
     @field_validator("loss", mode="before")
@@ -298,7 +300,9 @@ class Plan(Config):
         default=(), description="tasks that are only tested: what the model should keep anyway"
     )
     methods: tuple[MethodSpec, ...] = Field(
-        default=(), description="ways of not forgetting; none: plain sequential fine-tuning"
+        default=(MethodSpec(name=AUTO),),
+        description="ways of not forgetting; auto: what the measurements recommend; an empty list: "
+        "plain sequential fine-tuning",
     )
     budget: BudgetConfig | None = Field(
         default=None, description="the loss that is accepted, e.g. 2%; none: nothing is steered"
@@ -319,6 +323,8 @@ class Plan(Config):
             value = {key: inner for key, inner in value.items() if inner is not None}
             if isinstance(value.get("model"), str | Path):
                 value["model"] = {"name": value["model"]}
+            if value.get("methods") == AUTO:
+                value["methods"] = [AUTO]
             if isinstance(value.get("budget"), str | int | float):
                 value["budget"] = {"loss": value["budget"]}
             if isinstance(value.get("test_only"), list | tuple):

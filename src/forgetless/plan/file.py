@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from forgetless.errors import PlanError
-from forgetless.plan.config import Plan
+from forgetless.plan.config import AUTO, Plan
 from forgetless.plan.paths import anchored
 from forgetless.plan.validation import describe, make_plan
 
@@ -95,6 +95,8 @@ def _write_out_short_forms(data: dict[str, Any]) -> None:
     """So that an override finds the keys it names."""
     if isinstance(data.get("model"), str):
         data["model"] = {"name": data["model"]}
+    if data.get("methods") == AUTO:
+        data["methods"] = [AUTO]
     if isinstance(data.get("budget"), str | float):
         data["budget"] = {"loss": data["budget"]}
     for key, name in {"sequence": "train", "test_only": "test", "methods": None}.items():

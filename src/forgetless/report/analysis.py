@@ -21,6 +21,7 @@ from forgetless.metrics import (
     learned_score,
     summarise,
 )
+from forgetless.report.budget import BudgetOutcome, budget_outcome, told
 from forgetless.report.changes import ChangedItem, SharedWords, changed_items, shared_words
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.matrix import one_task
@@ -60,6 +61,7 @@ class Arm:
         outcomes: What became of each task, in the order of the columns.
         gap_closed: How far the arm goes from sequential (0) to joint training (1).
         against: By task, the arm against the sequential arm; empty without one.
+        budget: What came of its retention budget; ``None`` without one.
     """
 
     title: str
@@ -70,6 +72,7 @@ class Arm:
     outcomes: tuple[TaskOutcome, ...]
     gap_closed: Figure
     against: Mapping[str, Against]
+    budget: BudgetOutcome | None = None
 
     def outcome(self, task: str) -> TaskOutcome:
         """What became of one task."""
@@ -123,7 +126,7 @@ def analyse(
     Raises:
         RunFolderError: if there is no run, or the runs cannot stand side by side.
     """
-    warnings = check_side_by_side(runs)
+    warnings = list(check_side_by_side(runs))
     ordered = sorted(runs, key=lambda run: 2 if run.is_joint else 0 if run.is_sequential else 1)
     sequential = next((run for run in ordered if run.is_sequential and not run.is_joint), None)
     joint = next((run for run in ordered if run.is_joint), None)
@@ -144,9 +147,13 @@ def analyse(
             outcomes=judge_tasks(run, summary, find),
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
+            budget=budget_outcome(run, level=level),
         )
         for title, run in zip(arm_titles(ordered), ordered, strict=True)
     ]
+    for arm in arms:
+        about = f"{arm.title}: " if len(arms) > 1 else ""
+        warnings += [f"{about}{text}" for text in (told(arm.budget) if arm.budget else ())]
     shared = shared_words(ordered[0])
     by_run = {id(arm.run): arm for arm in arms}
     return Report(

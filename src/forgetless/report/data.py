@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from forgetless.metrics import ScoreMatrix, Unit
 
@@ -106,6 +106,7 @@ class StageInfo:
         training: What training took; ``None`` for stage 0.
         shared_from: Folder of the run whose identical work was reused.
         scoring: What scoring took, where it was done.
+        budget: What came of the plan's budget in it; ``None`` where nothing had to be kept.
     """
 
     index: int
@@ -115,6 +116,7 @@ class StageInfo:
     training: Training | None
     shared_from: str | None
     scoring: Scoring | None
+    budget: Mapping[str, Any] | None = None
 
     @property
     def done(self) -> bool:

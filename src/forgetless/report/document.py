@@ -96,6 +96,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
         "figures": {kind.key: asdict(kind.of(arm)) for kind in FIGURES},
         "tasks": {outcome.task.name: _outcome(outcome) for outcome in arm.outcomes},
         "against_sequential": {task: asdict(pair) for task, pair in arm.against.items()},
+        "budget": arm.budget.to_json() if arm.budget else None,
         "answers": [[asdict(answer) for answer in answers] for answers in run.answers],
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from forgetless.metrics import Figure
 from forgetless.report.analysis import Arm, Report
+from forgetless.report.budget import STAGE_HEAD, TASK_HEAD, headline, stage_rows, task_rows
 from forgetless.report.changes import CHANGED, Kind
 from forgetless.report.data import ItemScore
 from forgetless.report.figures import FIGURES
@@ -32,6 +33,7 @@ def render_markdown(report: Report, verdict: Verdict) -> str:
         table(*_tasks(report)),
         f"Right after learning → at the end; tasks only tested: untouched → at the end. "
         f"**Bold**: the {report.level:.0%} interval of the loss excludes 0.",
+        *_budgets(report),
         table(*_figures(report)),
         *(folded(f"Score matrix: {plain(arm.title)}", table(*_matrix(arm))) for arm in report.arms),
         *_items(report),
@@ -42,6 +44,17 @@ def render_markdown(report: Report, verdict: Verdict) -> str:
 def _warnings(report: Report) -> Iterator[str]:
     if report.warnings:
         yield "\n".join(["> [!WARNING]", *(f"> - {plain(text)}" for text in report.warnings)])
+
+
+def _budgets(report: Report) -> Iterator[str]:
+    for arm in report.arms:
+        if arm.budget is not None:
+            yield f"**{plain(arm.title)}**: {headline(arm.budget)}"
+            for head, rows in (
+                (TASK_HEAD, task_rows(arm.budget)),
+                (STAGE_HEAD, stage_rows(arm.budget)),
+            ):
+                yield table(head, [list(map(plain, row)) for row in rows])
 
 
 def _tasks(report: Report) -> tuple[list[str], list[list[str]]]:

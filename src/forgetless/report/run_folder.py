@@ -119,6 +119,7 @@ def _task(part: Record) -> TaskInfo:
 
 
 def _stage(part: Record) -> StageInfo:
+    budget = part.optional_record("budget")
     return StageInfo(
         index=part.integer("index"),
         name=part.text("name"),
@@ -127,6 +128,7 @@ def _stage(part: Record) -> StageInfo:
         training=_training(part.optional_record("training")),
         shared_from=part.optional_text("shared_from"),
         scoring=_scoring(part.optional_record("scoring")),
+        budget=None if budget is None else budget.values,
     )
 
 

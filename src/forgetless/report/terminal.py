@@ -14,6 +14,7 @@ from rich.text import Text
 
 from forgetless.metrics import Unit
 from forgetless.report.analysis import Arm, Report
+from forgetless.report.budget import STAGE_HEAD, TASK_HEAD, headline, stage_rows, task_rows
 from forgetless.report.data import TaskInfo
 from forgetless.report.figures import FIGURES
 from forgetless.report.outcome import TaskOutcome
@@ -55,6 +56,12 @@ class TerminalReport:
                 yield Columns([Padding(table, (0, 0, 1, 0)) for table in tables], padding=(0, 3))
         yield text("[ ] trained in this stage   * the interval of the loss excludes 0", "dim")
         yield Text()
+        for arm in self.report.arms:
+            if arm.budget is not None:
+                yield text(f"{arm.title}: {headline(arm.budget)}", "bold")
+                yield _plain_table(TASK_HEAD, task_rows(arm.budget), text)
+                yield _plain_table(STAGE_HEAD, stage_rows(arm.budget), text)
+                yield Text()
         yield from _figures(self.report.arms, text, options.max_width)
         if self.report.warnings:
             yield Text()
@@ -80,6 +87,15 @@ def writer(options: ConsoleOptions) -> Write:
         return Text(shown, style=style)
 
     return text
+
+
+def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], text: Write) -> Padding:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(text, row))
+    return Padding(table, (0, 0, 1, 0))
 
 
 def _matrix(arm: Arm, tasks: Sequence[TaskInfo], text: Write) -> RenderableType:

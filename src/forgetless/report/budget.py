@@ -1,0 +1,254 @@
+"""The retention budget of a run: what each stage left, and whether the end keeps the budget.
+
+A task is certified on the items of the score matrix, none of which guided the training: against the
+model that had just learned it, or against the untouched one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from forgetless.errors import NotMeasured
+from forgetless.metrics import Evidence, TaskVerdict, judge
+from forgetless.report.data import RunResults, StageInfo
+from forgetless.report.record import Record
+from forgetless.report.wording import ABSENT, count, listing, number
+
+Word = Literal["certified", "inconclusive", "not certified"]
+MOST_CHOICES = 4
+LEFT = {
+    "held": "its end",
+    "merged": "a point on the way",
+    "not both": "next to nothing of what it learned",
+}
+"""What a stage left, by status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A point that a stage could have left, on the items that guard.
+
+    Attributes:
+        origin: Where its way to the stage's end begins: ``start``, ``snapshot`` or ``end`` itself.
+        alpha: How far it goes, in [0, 1].
+        learned: Share of the stage's gain that it has.
+        losses: By kept task, what it lost; positive = lost.
+    """
+
+    origin: str
+    alpha: float
+    learned: float
+    losses: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The point in words."""
+        return "the end" if self.origin == "end" else f"{self.alpha:.0%} from {self.origin}"
+
+    def __str__(self) -> str:
+        lost = ", ".join(
+            f"{task} {number(-loss, signed=True)}" for task, loss in self.losses.items()
+        )
+        return f"{self.name}: {self.learned:.0%} learned, {lost}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageBudget:
+    """What came of one stage.
+
+    Attributes:
+        stage: Its title.
+        status: ``held``: its end is within the budget; ``merged``: a point on the way to it is;
+            ``not both``: what is within the budget has next to nothing of what was learned.
+        left: The point that it left.
+        clear: Whether it is within the budget by the plan's margin.
+        given_up: By task of the stage, the score that was given up.
+        gained: The score that training had gained.
+        price: Largest price of losses that the controller asked.
+        choices: All points that were asked.
+        allowed: By kept task, the budget.
+    """
+
+    stage: str
+    status: str
+    left: Choice
+    clear: bool
+    given_up: Mapping[str, float]
+    gained: Mapping[str, float]
+    price: float
+    choices: tuple[Choice, ...]
+    allowed: Mapping[str, float]
+
+    @property
+    def frontier(self) -> list[Choice]:
+        """The nearest choices: points that no other beats in what is learned and what is lost."""
+
+        def over(choice: Choice) -> float:
+            return max(loss - self.allowed[task] for task, loss in choice.losses.items())
+
+        kept: list[Choice] = []
+        for choice in sorted(self.choices, key=lambda one: (-one.learned, over(one))):
+            if not kept or over(choice) < over(kept[-1]):
+                kept.append(choice)
+        return kept[:MOST_CHOICES]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetOutcome:
+    """Whether a run kept its budget.
+
+    Attributes:
+        stages: The stages in which something had to be kept.
+        tasks: Each kept task at the end of the run, against the model that had learned it.
+    """
+
+    stages: tuple[StageBudget, ...]
+    tasks: tuple[TaskVerdict, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether nothing is known to have been broken, and every stage learned something."""
+        broken = any(word_for(task) == "not certified" for task in self.tasks)
+        return not broken and all(stage.status != "not both" for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "kept": self.kept,
+            "stages": [
+                asdict(stage) | {"frontier": [asdict(one) for one in stage.frontier]}
+                for stage in self.stages
+            ],
+            "tasks": [asdict(task) | {"word": word_for(task)} for task in self.tasks],
+        }
+
+
+def word_for(task: TaskVerdict) -> Word:
+    """What the items say of a task's budget."""
+    if task.verdict in ("kept", "at ceiling"):
+        return "certified"
+    return "not certified" if task.verdict in ("lost", "failed") else "inconclusive"
+
+
+def budget_outcome(run: RunResults, *, level: float = 0.95) -> BudgetOutcome | None:
+    """What came of a run's budget; None where it had none, or nothing had to be kept yet."""
+    steered = [stage for stage in run.stages if stage.budget is not None and stage.done]
+    if not steered:
+        return None
+    stages = tuple(_stage(stage, Record(stage.budget or {}, stage.name)) for stage in steered)
+    last = steered[-1].index
+    found: list[TaskVerdict] = []
+    for task in run.tasks:
+        allowed = stages[-1].allowed.get(task.name)
+        if allowed is None:
+            continue
+        try:
+            before, after = (
+                run.matrix.cell(row, task.name) for row in (task.trained_in or 0, last)
+            )
+        except NotMeasured:
+            continue
+        evidence = Evidence(task=task.name, unit=task.unit, before=before, after=after)
+        found += judge([evidence], budget=allowed, nats_budget=allowed, level=level)
+    return BudgetOutcome(stages, tuple(found))
+
+
+def _stage(info: StageInfo, record: Record) -> StageBudget:
+    prices = [check.optional_number("price") or 1.0 for check in record.records("checks")]
+    return StageBudget(
+        info.title,
+        record.one_of("status", tuple(LEFT)),
+        _choice(record.record("left")),
+        record.optional_flag("clear") is not False,
+        _known(record, "given_up"),
+        _known(record, "gained"),
+        max(prices, default=1.0),
+        tuple(_choice(part) for part in record.records("asked")),
+        _known(record, "allowed"),
+    )
+
+
+def _choice(record: Record) -> Choice:
+    return Choice(
+        record.text("from"),
+        record.optional_number("alpha", required=True) or 0.0,
+        record.optional_number("learned", required=True) or 0.0,
+        _known(record, "losses"),
+    )
+
+
+def _known(record: Record, key: str) -> dict[str, float]:
+    return {name: value for name, value in record.numbers(key).items() if value is not None}
+
+
+def told(outcome: BudgetOutcome) -> list[str]:
+    """Sentences on what could not be had; empty where all was."""
+    sentences = []
+    for stage in outcome.stages:
+        if stage.status == "not both":
+            choices = "; ".join(map(str, stage.frontier))
+            sentences.append(
+                f"stage {stage.stage}: its learning and the budget cannot both be had, and it left "
+                f"{LEFT[stage.status]}. Nearest choices: {choices}. Raise the budget, or protect "
+                "more"
+            )
+    broken = [task.task for task in outcome.tasks if word_for(task) == "not certified"]
+    if broken:
+        sentences.append(f"the budget of {listing(broken)} was not kept on items that certify")
+    return sentences
+
+
+TASK_HEAD = ("kept task", "budget", "learned", "end", "loss", "limits", "items", "verdict")
+STAGE_HEAD = ("stage", "left", "of its gain", "given up", "price")
+
+
+def task_rows(outcome: BudgetOutcome) -> list[list[str]]:
+    """One line per kept task, under ``TASK_HEAD``."""
+    rows = []
+    for task in outcome.tasks:
+        limits = task.change.interval
+        rows.append(
+            [
+                task.task,
+                number(task.budget),
+                _value(task.before.value),
+                _value(task.after.value),
+                ABSENT if task.change.value is None else number(-task.change.value, signed=True),
+                ABSENT
+                if limits is None
+                else f"{number(-limits.high, signed=True)} to {number(-limits.low, signed=True)}",
+                str(task.items),
+                word_for(task)
+                + (
+                    f", needs about {count(task.items_needed, 'item')}" if task.items_needed else ""
+                ),
+            ]
+        )
+    return rows
+
+
+def stage_rows(outcome: BudgetOutcome) -> list[list[str]]:
+    """One line per stage, under ``STAGE_HEAD``."""
+    return [
+        [
+            stage.stage,
+            stage.left.name + ("" if stage.clear else ", just within"),
+            f"{stage.left.learned:.0%}",
+            ", ".join(f"{task} {number(value)}" for task, value in stage.given_up.items()),
+            f"{number(stage.price)}×",
+        ]
+        for stage in outcome.stages
+    ]
+
+
+def headline(outcome: BudgetOutcome) -> str:
+    """The outcome in a few words."""
+    words: Sequence[Word] = [word_for(task) for task in outcome.tasks]
+    parts = [f"{words.count(word)} {word}" for word in get_args(Word) if word in words]
+    return f"retention budget: {', '.join(parts) or 'nothing to certify yet'}"
+
+
+def _value(value: float | None) -> str:
+    return ABSENT if value is None else number(value)
