@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from forgetless import run
 from forgetless.budgeting.budget import Budget
+from forgetless.cli import app
 from forgetless.errors import DataError, PlanError
 from forgetless.plan import BudgetConfig, Plan, make_plan
 from forgetless.preparation import prepare
+from forgetless.report import TerminalReport
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
 from tests.integration.test_resume import Killer, fingerprints, in_child, run_watched
@@ -197,3 +202,45 @@ def test_a_run_killed_between_two_checks_ends_in_the_same_bytes(data: Path, tmp_
     assert list((tmp_path / "killed" / "stages" / "2-against" / "checkpoints").glob("checkpoint-*"))
     run_sequence(plan("killed"))
     assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "whole")
+
+
+@pytest.fixture(scope="module")
+def not_both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    output = tmp_path_factory.mktemp("both") / "run"
+    return run(**settings(data, output, budget={"loss": "1%", "steer": False, "margin": 0}))
+
+
+def test_every_form_of_the_report_tells_of_the_budget(not_both: RunResult) -> None:
+    outcome = not_both.budget
+    assert outcome is not None
+    (task,) = outcome.tasks
+    (stage,) = outcome.stages
+    assert (task.task, task.items, stage.stage) == ("first", ITEMS // 2, "against")
+    files = not_both.report()
+    document = json.loads(files.json.read_text(encoding="utf-8"))
+    assert document["arms"][0]["budget"]["kept"] is outcome.kept
+    console = Console(width=100, file=StringIO())
+    console.print(TerminalReport(files.report, files.verdict))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (files.markdown.read_text("utf-8"), files.html.read_text("utf-8"), shown):
+        assert "retention budget" in text.lower()
+        assert "kept task" in text
+
+
+def test_the_certificate_is_of_the_items_that_certify(not_both: RunResult) -> None:
+    matrix, outcome = not_both.matrix, not_both.budget
+    assert outcome is not None
+    (task,) = outcome.tasks
+    before, after = (matrix.cell(row, "first").scores for row in (1, 2))
+    mean = sum(after.values()) / len(after) - sum(before.values()) / len(before)
+    assert task.change.value == pytest.approx(mean)
+
+
+def test_the_command_ends_with_3_if_the_budget_was_not_kept(
+    data: Path, tmp_path: Path, not_both: RunResult
+) -> None:
+    plan = not_both.path / "plan.yaml"
+    shown = CliRunner().invoke(app, ["run", str(plan), "--quiet"])
+    outcome = not_both.budget
+    assert outcome is not None
+    assert shown.exit_code == (0 if outcome.kept else 3), shown.output

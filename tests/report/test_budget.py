@@ -1,0 +1,91 @@
+"""The retention budget in reports: words, nearest choices, rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from forgetless.errors import RunFolderError
+from forgetless.metrics import Cell, Evidence, judge
+from forgetless.report.budget import (
+    BudgetOutcome,
+    Choice,
+    StageBudget,
+    headline,
+    stage_rows,
+    task_rows,
+    told,
+    word_for,
+)
+
+
+def choice(alpha: float, learned: float, lost: float, origin: str = "start") -> Choice:
+    return Choice(origin, alpha, learned, {"old": lost})
+
+
+def stage(status: str = "merged", *choices: Choice, **changes: Any) -> StageBudget:
+    known: dict[str, Any] = {
+        "stage": "new", "status": status, "left": choice(0.5, 0.6, 0.0), "clear": True,
+        "given_up": {"new": 0.3}, "gained": {"new": 0.8}, "price": 4.0, "choices": choices,
+        "allowed": {"old": 0.1},
+    }  # fmt: skip
+    return StageBudget(**(known | changes))
+
+
+def task(lost: int, items: int = 400, budget: float = 0.1) -> Any:
+    before = Cell({str(n): 1.0 for n in range(items)}, {})
+    after = Cell({str(n): float(n >= lost) for n in range(items)}, {})
+    (found,) = judge([Evidence("old", "accuracy", before, after)], budget=budget)
+    return found
+
+
+def test_no_loss_in_many_items_is_certified_and_a_large_one_is_not() -> None:
+    assert word_for(task(0)) == "certified"
+    assert word_for(task(200)) == "not certified"
+    assert word_for(task(1, items=8)) == "inconclusive"
+
+
+def test_the_frontier_has_what_nothing_else_beats_in_both() -> None:
+    points = (choice(1.0, 1.0, 0.5, "end"), choice(0.9, 0.7, 0.5), choice(0.5, 0.6, 0.2),
+              choice(0.2, 0.5, 0.3), choice(0.0, 0.0, 0.0))  # fmt: skip
+    assert [one.alpha for one in stage("merged", *points).frontier] == [1.0, 0.5, 0.0]
+
+
+def test_a_budget_is_kept_if_nothing_broke_it_and_every_stage_learned() -> None:
+    assert BudgetOutcome((stage(),), (task(0),)).kept
+    assert not BudgetOutcome((stage("not both"),), (task(0),)).kept
+    assert not BudgetOutcome((stage(),), (task(200),)).kept
+
+
+def test_what_cannot_both_be_had_is_said_with_the_nearest_choices() -> None:
+    end, start = choice(1.0, 1.0, 0.5, "end"), choice(0.0, 0.0, 0.0)
+    (sentence,) = told(BudgetOutcome((stage("not both", end, start),), ()))
+    assert "cannot both be had" in sentence
+    assert "the end: 100% learned, old −0.50" in sentence
+    assert "0% from start: 0% learned, old 0.00" in sentence
+    assert told(BudgetOutcome((stage(),), (task(0),))) == []
+    assert "budget of old was not kept" in told(BudgetOutcome((stage(),), (task(200),)))[0]
+
+
+def test_rows_count_a_loss_as_positive_and_turn_its_limits_with_it() -> None:
+    outcome = BudgetOutcome((stage(),), (task(200),))
+    (row,) = task_rows(outcome)
+    assert row[:5] == ["old", "0.10", "1.00", "0.50", "+0.50"]
+    low, high = row[5].split(" to ")
+    assert float(low) < 0.5 < float(high)
+    assert row[-1] == "not certified"
+    assert stage_rows(outcome) == [["new", "50% from start", "60%", "new 0.30", "4.00×"]]
+    (just,) = stage_rows(BudgetOutcome((stage(clear=False),), ()))
+    assert just[1] == "50% from start, just within"
+    assert headline(outcome) == "retention budget: 1 not certified"
+
+
+def test_a_damaged_record_is_refused_with_its_place() -> None:
+    from forgetless.report.budget import _stage
+    from forgetless.report.data import StageInfo
+    from forgetless.report.record import Record
+
+    info = StageInfo(2, "2-new", ("new",), "done", None, None, None, {})
+    with pytest.raises(RunFolderError, match="checks"):
+        _stage(info, Record({}, "manifest.json: 2-new"))
