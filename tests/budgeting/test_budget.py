@@ -170,6 +170,19 @@ def test_too_few_test_items_for_two_halves_are_refused(data: Path, tmp_path: Pat
         prepare(make_plan(given))
 
 
+def test_a_budget_is_given_out_in_equal_parts_over_the_stages_to_come(
+    data: Path, tmp_path: Path
+) -> None:
+    asked = [{"test": str(data / "first_test.jsonl"), "name": "known"}]
+    for spread, expected in ((True, [0.5, 1.0]), (False, [1.0, 1.0])):
+        given = settings(data, tmp_path, test_only=asked, budget={"loss": "2%", "spread": spread})
+        experiment = prepare(make_plan(given))
+        assert experiment.budget is not None
+        shares = [experiment.budget._share(stage, "known") for stage in experiment.stages]
+        assert shares == expected
+        assert experiment.budget._share(experiment.stages[1], "first") == 1.0
+
+
 def test_short_forms_of_a_budget_mean_the_same() -> None:
     made = [
         make_plan({"model": "m", "sequence": ["a.jsonl"], "budget": budget}).budget

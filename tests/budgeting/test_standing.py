@@ -28,6 +28,10 @@ def test_a_relative_budget_is_a_share_of_the_score_before() -> None:
     assert nats.found == pytest.approx(0.1)
 
 
+def test_a_part_of_a_budget_is_a_part_of_what_is_allowed() -> None:
+    assert loss_of(BEFORE, NOW, BudgetConfig(loss=0.3), "law", 1 / 3).allowed == pytest.approx(0.1)
+
+
 def test_a_task_may_have_a_budget_of_its_own() -> None:
     budget = BudgetConfig.model_validate({"loss": "2%", "tasks": {"law": "30%"}})
     assert loss_of(BEFORE, NOW, budget, "law").allowed == 0.3

@@ -33,7 +33,6 @@ ALPHAS = tuple(tenth / 10 for tenth in range(9, -1, -1))
 NEXT_TO_NOTHING = 0.1
 """A stage that leaves less of what it learned has not learned its task."""
 
-MARGIN_WORTH = 0.5
 BATCH = 32
 
 
@@ -79,6 +78,7 @@ class Budget(Method[BudgetConfig]):
         self._protected = False
         self._tokenizer: Any = None
         self._kept: tuple[str, ...] = ()
+        self._shares: dict[str, float] = {}
         self._aside: dict[str, torch.Tensor] = {}
 
     @property
@@ -112,6 +112,7 @@ class Budget(Method[BudgetConfig]):
         self._begin()
         stage = bench.stage
         self._tokenizer, self._kept = bench.tokenizer, self.kept_in(stage)
+        self._shares = {name: self._share(stage, name) for name in self._kept}
         if not self._kept:
             return
         self._before = trained_values(bench.model, "cpu")
@@ -218,7 +219,7 @@ class Budget(Method[BudgetConfig]):
     def _left(self, asked: Sequence[_Point]) -> tuple[_Point, bool]:
         """The point to leave, and whether its losses are clear of the budget by the margin.
 
-        The margin gives way where it alone would cost more than half of what can be learned.
+        The margin gives way where next to nothing can be learned with it.
         """
 
         def most(margin: float) -> _Point:
@@ -226,9 +227,9 @@ class Budget(Method[BudgetConfig]):
             return max(holding, key=lambda point: (point.learned, point.alpha))
 
         clear, just = most(self.config.margin), most(0.0)
-        if clear.learned >= MARGIN_WORTH * just.learned:
-            return clear, True
-        return just, False
+        if clear.learned < NEXT_TO_NOTHING <= just.learned:
+            return just, False
+        return clear, True
 
     def _holds(self, point: _Point, margin: float) -> bool:
         if point.origin == "start" and point.alpha == 0:
@@ -239,9 +240,19 @@ class Budget(Method[BudgetConfig]):
 
     def _losses(self, scores: Mapping[str, Scores]) -> dict[str, Loss]:
         return {
-            name: loss_of(self._references[name], scores[name], self.config, name)
+            name: loss_of(
+                self._references[name], scores[name], self.config, name, self._shares[name]
+            )
             for name in self._kept
         }
+
+    def _share(self, stage: Stage, name: str) -> float:
+        """The part of a task's budget that may be spent by the end of a stage."""
+        if stage.from_base or not self.config.spread:
+            return 1.0
+        learned_in = self._guards[name].trained_in or 0
+        last = max(task.trained_in or 0 for task in self._guards.values())
+        return (stage.number - learned_in) / (last - learned_in)
 
     def _learned(
         self, scores: Mapping[str, Scores], at_end: Mapping[str, Scores], new: Sequence[str]

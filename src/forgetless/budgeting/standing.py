@@ -57,8 +57,17 @@ class Loss:
         return clearly or self.found <= anyway + ROUNDING
 
 
-def loss_of(before: Scores, now: Scores, budget: BudgetConfig, task: str) -> Loss:
+def loss_of(
+    before: Scores, now: Scores, budget: BudgetConfig, task: str, share: float = 1.0
+) -> Loss:
     """The loss of a task since it was learned, or since the untouched model.
+
+    Args:
+        before: Its items as they were answered then.
+        now: As they are now.
+        budget: The plan's budget.
+        task: Its name.
+        share: Part of its budget that may be spent by now, in (0, 1].
 
     Example:
         >>> loss_of({"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 0.0}, BudgetConfig(loss=0.1), "law")
@@ -66,11 +75,11 @@ def loss_of(before: Scores, now: Scores, budget: BudgetConfig, task: str) -> Los
     """
     ids = [item for item in before if item in now]
     if not ids:
-        return Loss(0.0, 0.0, budget.of(task), 0.0)
+        return Loss(0.0, 0.0, share * budget.of(task), 0.0)
     first = np.array([before[item] for item in ids])
     lost = first - np.array([now[item] for item in ids])
     error = float(lost.std(ddof=1) / math.sqrt(len(ids))) if len(ids) > 1 else 0.0
-    allowed = budget.of(task)
+    allowed = share * budget.of(task)
     if budget.relative:
         allowed *= abs(float(first.mean()))
     return Loss(float(lost.mean()), error, max(allowed, ROUNDING), len(ids) / len(before))
