@@ -26,7 +26,7 @@ def choice(alpha: float, learned: float, lost: float, origin: str = "start") -> 
 
 def stage(status: str = "merged", *choices: Choice, **changes: Any) -> StageBudget:
     known: dict[str, Any] = {
-        "stage": "new", "status": status, "left": choice(0.5, 0.6, 0.0), "clear": True,
+        "stage": "new", "status": status, "left": choice(0.5, 0.6, 0.0),
         "given_up": {"new": 0.3}, "gained": {"new": 0.8}, "price": 4.0, "choices": choices,
         "allowed": {"old": 0.1},
     }  # fmt: skip
@@ -76,8 +76,6 @@ def test_rows_count_a_loss_as_positive_and_turn_its_limits_with_it() -> None:
     assert float(low) < 0.5 < float(high)
     assert row[-1] == "not certified"
     assert stage_rows(outcome) == [["new", "50% from start", "60%", "new 0.30", "4.00×"]]
-    (just,) = stage_rows(BudgetOutcome((stage(clear=False),), ()))
-    assert just[1] == "50% from start, just within"
     assert headline(outcome) == "retention budget: 1 not certified"
 
 

@@ -186,7 +186,7 @@ class Budget(Method[BudgetConfig]):
         """Move the model to the point that is left; the scores there."""
         asked = [_Point("end", 1.0, self._learned(at_end, at_end, new), self._losses(at_end))]
         scores = {("end", 1.0): at_end}
-        if not self._holds(asked[0], self.config.margin):
+        if not self._holds(asked[0]):
             after = trained_values(bench.model, "cpu")
             origins = {"start": self._before, "snapshot": self._snapshot}
             for origin, values in origins.items():
@@ -196,14 +196,13 @@ class Budget(Method[BudgetConfig]):
                     learned = self._learned(found, at_end, new)
                     asked.append(_Point(origin, alpha, learned, self._losses(found)))
                     scores[origin, alpha] = found
-                    if self._holds(asked[-1], self.config.margin):
+                    if self._holds(asked[-1]):
                         break
-        left, clear = self._left(asked)
+        left = max(filter(self._holds, asked), key=lambda point: (point.learned, point.alpha))
         if left is not asked[0]:
             move_between(bench.model, origins[left.origin], after, left.alpha)
         self._records[bench.stage.name] = {
             "status": _status(left, asked[0]),
-            "clear": clear,
             "left": left.plain(),
             "asked": [point.plain() for point in asked],
             "checks": self._checks,
@@ -216,26 +215,12 @@ class Budget(Method[BudgetConfig]):
         }
         return scores[left.origin, left.alpha]
 
-    def _left(self, asked: Sequence[_Point]) -> tuple[_Point, bool]:
-        """The point to leave, and whether its losses are clear of the budget by the margin.
-
-        The margin gives way where next to nothing can be learned with it.
-        """
-
-        def most(margin: float) -> _Point:
-            holding = [point for point in asked if self._holds(point, margin)]
-            return max(holding, key=lambda point: (point.learned, point.alpha))
-
-        clear, just = most(self.config.margin), most(0.0)
-        if clear.learned < NEXT_TO_NOTHING <= just.learned:
-            return just, False
-        return clear, True
-
-    def _holds(self, point: _Point, margin: float) -> bool:
+    def _holds(self, point: _Point) -> bool:
         if point.origin == "start" and point.alpha == 0:
             return True  # nothing is lost there that had not been lost before
         return all(
-            loss.within(margin, self._lost.get(name, 0.0)) for name, loss in point.losses.items()
+            loss.within(self.config.margin, self._lost.get(name, 0.0))
+            for name, loss in point.losses.items()
         )
 
     def _losses(self, scores: Mapping[str, Scores]) -> dict[str, Loss]:

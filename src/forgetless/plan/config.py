@@ -256,8 +256,8 @@ class BudgetConfig(Config):
     margin: float = Field(
         default=1.645,
         ge=0,
-        description="standard errors of the loss found that a merge stays below the budget, unless "
-        "next to nothing can be learned so; 1.645: 19 times in 20 the true loss is within",
+        description="standard errors of the loss found that a merge stays below the budget; 1.645: "
+        "19 times in 20 the true loss is within it",
     )
 
     @field_validator("loss", mode="before")

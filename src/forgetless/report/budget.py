@@ -63,7 +63,6 @@ class StageBudget:
         status: ``held``: its end is within the budget; ``merged``: a point on the way to it is;
             ``not both``: what is within the budget has next to nothing of what was learned.
         left: The point that it left.
-        clear: Whether it is within the budget by the plan's margin.
         given_up: By task of the stage, the score that was given up.
         gained: The score that training had gained.
         price: Largest price of losses that the controller asked.
@@ -74,7 +73,6 @@ class StageBudget:
     stage: str
     status: str
     left: Choice
-    clear: bool
     given_up: Mapping[str, float]
     gained: Mapping[str, float]
     price: float
@@ -161,7 +159,6 @@ def _stage(info: StageInfo, record: Record) -> StageBudget:
         info.title,
         record.one_of("status", tuple(LEFT)),
         _choice(record.record("left")),
-        record.optional_flag("clear") is not False,
         _known(record, "given_up"),
         _known(record, "gained"),
         max(prices, default=1.0),
@@ -234,7 +231,7 @@ def stage_rows(outcome: BudgetOutcome) -> list[list[str]]:
     return [
         [
             stage.stage,
-            stage.left.name + ("" if stage.clear else ", just within"),
+            stage.left.name,
             f"{stage.left.learned:.0%}",
             ", ".join(f"{task} {number(value)}" for task, value in stage.given_up.items()),
             f"{number(stage.price)}×",
