@@ -76,7 +76,7 @@ def test_rows_count_a_loss_as_positive_and_turn_its_limits_with_it() -> None:
     assert float(low) < 0.5 < float(high)
     assert row[-1] == "not certified"
     assert stage_rows(outcome) == [["new", "50% from start", "60%", "new 0.30", "4.00×"]]
-    assert headline(outcome) == "retention budget: 1 not certified"
+    assert headline(outcome) == "1 not certified"
 
 
 def test_a_damaged_record_is_refused_with_its_place() -> None:

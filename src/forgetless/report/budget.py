@@ -188,8 +188,8 @@ def told(outcome: BudgetOutcome) -> list[str]:
             choices = "; ".join(map(str, stage.frontier))
             sentences.append(
                 f"stage {stage.stage}: its learning and the budget cannot both be had, and it left "
-                f"{LEFT[stage.status]}. Nearest choices: {choices}. Raise the budget, or protect "
-                "more"
+                f"{LEFT[stage.status]}. Nearest choices: {choices}. Raise the budget, protect "
+                "more, or give the kept tasks more test items"
             )
     broken = [task.task for task in outcome.tasks if word_for(task) == "not certified"]
     if broken:
@@ -241,10 +241,10 @@ def stage_rows(outcome: BudgetOutcome) -> list[list[str]]:
 
 
 def headline(outcome: BudgetOutcome) -> str:
-    """The outcome in a few words."""
+    """The verdicts, counted."""
     words: Sequence[Word] = [word_for(task) for task in outcome.tasks]
     parts = [f"{words.count(word)} {word}" for word in get_args(Word) if word in words]
-    return f"retention budget: {', '.join(parts) or 'nothing to certify yet'}"
+    return ", ".join(parts) or "nothing to certify yet"
 
 
 def _value(value: float | None) -> str:

@@ -49,7 +49,7 @@ def _warnings(report: Report) -> Iterator[str]:
 def _budgets(report: Report) -> Iterator[str]:
     for arm in report.arms:
         if arm.budget is not None:
-            yield f"**{plain(arm.title)}**: {headline(arm.budget)}"
+            yield f"Retention budget of **{plain(arm.title)}**: {headline(arm.budget)}"
             for head, rows in (
                 (TASK_HEAD, task_rows(arm.budget)),
                 (STAGE_HEAD, stage_rows(arm.budget)),

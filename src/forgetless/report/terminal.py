@@ -58,7 +58,7 @@ class TerminalReport:
         yield Text()
         for arm in self.report.arms:
             if arm.budget is not None:
-                yield text(f"{arm.title}: {headline(arm.budget)}", "bold")
+                yield text(f"retention budget of {arm.title}: {headline(arm.budget)}", "bold")
                 yield _plain_table(TASK_HEAD, task_rows(arm.budget), text)
                 yield _plain_table(STAGE_HEAD, stage_rows(arm.budget), text)
                 yield Text()
