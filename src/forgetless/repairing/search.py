@@ -1,4 +1,4 @@
-"""The search: many points on few items, few points on many."""
+"""The search: the straight line on all items; of other points many on few, and few on many."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ class Tried:
     over: float
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """Within the budget first, then by what is kept of the new; larger is better."""
-        return (-self.over, self.learned)
+    def rank(self) -> tuple[float, float, float]:
+        """Within the budget first, then by what is kept of the new; larger is better.
+
+        Of points that the items cannot tell apart, the one nearest to the tuned model.
+        """
+        return (-self.over, self.learned, self.point.alpha)
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,14 @@ def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
     if not learned or not lost:
         return Found(learned, lost, tuple(_ranked([tried(BASE, 1.0), tried(TUNED, 1.0)])), 2)
     left = [point for point in first_points(adapter=adapter) if point not in (BASE, TUNED)]
+    # On few items one lost item can put a good point over budget; the straight line is asked whole.
+    line = [point for point in left if point.how == "linear"]
     for share in RUNGS:
         ranked = _ranked([tried(point, share) for point in left])
-        left = [one.point for one in ranked[: max(FEWEST, len(ranked) // 3)]]
+        best = [one.point for one in ranked[: max(FEWEST, len(ranked) // 3)]]
         if share == RUNGS[0]:
-            left += [near for near in points_around(left[0]) if near not in left]
+            best += points_around(best[0])
+        left = list(dict.fromkeys([*line, *best]))
     final = _ranked([*ranked, tried(BASE, 1.0), tried(TUNED, 1.0)])
     return Found(learned, lost, tuple(final), len(asked))
 
