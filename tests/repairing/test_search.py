@@ -54,3 +54,18 @@ def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:
     assert learned == sorted(learned, reverse=True)
     assert over == sorted(over, reverse=True)
     assert front[-1].over == 0
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_one_lost_item_among_the_first_few_does_not_hide_a_point_on_the_line(
+    adapter: bool,
+) -> None:
+    def ask(point: Point, share: float) -> dict[str, float]:
+        if point.how != "linear":
+            return {"old": 0.9, "new": 0.0}
+        unlucky = share < 1 and point == Point.even(0.8)
+        old = 1.0 if point.alpha <= 0.8 and not unlucky else 0.5
+        return {"old": old, "new": point.alpha}
+
+    result = search(ask, {"old": 0.05, "new": 0.05}, adapter=adapter)
+    assert result.best().point == Point.even(0.8)
