@@ -64,7 +64,7 @@ def test_one_lost_item_among_the_first_few_does_not_hide_a_point_on_the_line(
         if point.how != "linear":
             return {"old": 0.9, "new": 0.0}
         unlucky = share < 1 and point == Point.even(0.8)
-        old = 1.0 if point.alpha <= 0.8 and not unlucky else 0.5
+        old = 1.0 if point.alpha < 0.81 and not unlucky else 0.5
         return {"old": old, "new": point.alpha}
 
     result = search(ask, {"old": 0.05, "new": 0.05}, adapter=adapter)
