@@ -32,6 +32,25 @@ def test_a_part_of_a_budget_is_a_part_of_what_is_allowed() -> None:
     assert loss_of(BEFORE, NOW, BudgetConfig(loss=0.3), "law", 1 / 3).allowed == pytest.approx(0.1)
 
 
+def test_what_a_group_loses_together_is_one_loss() -> None:
+    before = dict.fromkeys("abcd", 1.0)
+    now = {"a": 0.0, "b": 0.0, "c": 1.0, "d": 1.0}
+    budget = BudgetConfig(loss=0.1)
+    alone = loss_of(before, now, budget, "law")
+    groups = {"a": "1", "b": "1", "c": "2", "d": "2"}
+    together = loss_of(before, now, budget, "law", groups=groups)
+    assert alone.error == pytest.approx(math.sqrt(4 * 0.25 / 3 / 4))
+    assert together.error == pytest.approx(math.sqrt(2 * (1 + 1)) / 4)  # of +-1 by group
+    assert together.found == alone.found == 0.5
+
+
+def test_one_group_alone_is_never_clear_of_a_budget() -> None:
+    groups = dict.fromkeys("abcd", "1")
+    loss = loss_of(BEFORE, BEFORE, BudgetConfig(loss=0.1), "law", groups=groups)
+    assert not loss.within(1.0, anyway=-1.0)
+    assert loss.within(0.0, anyway=-1.0)
+
+
 def test_a_task_may_have_a_budget_of_its_own() -> None:
     budget = BudgetConfig.model_validate({"loss": "2%", "tasks": {"law": "30%"}})
     assert loss_of(BEFORE, NOW, budget, "law").allowed == 0.3

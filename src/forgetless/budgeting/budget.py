@@ -226,7 +226,12 @@ class Budget(Method[BudgetConfig]):
     def _losses(self, scores: Mapping[str, Scores]) -> dict[str, Loss]:
         return {
             name: loss_of(
-                self._references[name], scores[name], self.config, name, self._shares[name]
+                self._references[name],
+                scores[name],
+                self.config,
+                name,
+                self._shares[name],
+                {row.id: row.group for row in self._guards[name].test if row.group},
             )
             for name in self._kept
         }

@@ -24,7 +24,8 @@ class Loss:
     Attributes:
         found: Mean score before less mean score now, over the items answered both times; in points
             or nats per token.  Positive = lost.
-        error: Its standard error; 0 where every item lost the same.
+        error: Its standard error; 0 where every item lost the same, infinite where there
+            is but one item or group.
         allowed: The budget, in the same unit.
         answered: Share of the items that have an answer both times, in [0, 1].
     """
@@ -53,12 +54,18 @@ class Loss:
         """
         if self.answered < FEWEST_ANSWERED:
             return False
-        clearly = self.found + margin * self.error <= self.allowed + ROUNDING
+        caution = margin * self.error if margin else 0.0
+        clearly = self.found + caution <= self.allowed + ROUNDING
         return clearly or self.found <= anyway + ROUNDING
 
 
 def loss_of(
-    before: Scores, now: Scores, budget: BudgetConfig, task: str, share: float = 1.0
+    before: Scores,
+    now: Scores,
+    budget: BudgetConfig,
+    task: str,
+    share: float = 1.0,
+    groups: Mapping[str, str] | None = None,
 ) -> Loss:
     """The loss of a task since it was learned, or since the untouched model.
 
@@ -68,6 +75,8 @@ def loss_of(
         budget: The plan's budget.
         task: Its name.
         share: Part of its budget that may be spent by now, in (0, 1].
+        groups: Item to its group, of those that do not stand alone: what a group loses together
+            counts as one thing lost.
 
     Example:
         >>> loss_of({"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 0.0}, BudgetConfig(loss=0.1), "law")
@@ -78,7 +87,12 @@ def loss_of(
         return Loss(0.0, 0.0, share * budget.of(task), 0.0)
     first = np.array([before[item] for item in ids])
     lost = first - np.array([now[item] for item in ids])
-    error = float(lost.std(ddof=1) / math.sqrt(len(ids))) if len(ids) > 1 else 0.0
+    _, number = np.unique([(groups or {}).get(item, item) for item in ids], return_inverse=True)
+    spread = np.bincount(number, lost - lost.mean())
+    error = math.inf
+    if len(spread) > 1:
+        more = len(spread) / (len(spread) - 1)
+        error = math.sqrt(more * float((spread**2).sum())) / len(ids)
     allowed = share * budget.of(task)
     if budget.relative:
         allowed *= abs(float(first.mean()))

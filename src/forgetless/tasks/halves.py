@@ -28,6 +28,12 @@ def halves(task: Task) -> tuple[Task, Task]:
         )
     groups = [row.group or row.id for row in task.test]
     order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    if len(order) < 2:
+        raise DataError(
+            f"task {task.name!r}: all test items are of group {groups[0]!r}; half choose and half "
+            "certify, and a group is never divided",
+            fix="name a task whose items are of two groups or more",
+        )
     first, second = (
         replace(
             task,
