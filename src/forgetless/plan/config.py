@@ -353,9 +353,12 @@ class Plan(Config):
             if task.train is None:
                 raise ValueError(f"task {number} {task.name!r} of the sequence has no train source")
         if self.budget is not None:
+            names = [task.name for task in (*sequence, *test_only)]
             for name in self.budget.tasks:
-                if name not in {task.name for task in (*sequence, *test_only)}:
-                    raise ValueError(f"budget.tasks names {name!r}, and there is no such task")
+                if name not in names:
+                    raise ValueError(
+                        f"budget.tasks names {name!r}; the tasks are {', '.join(names)}"
+                    )
         object.__setattr__(self, "sequence", sequence)
         object.__setattr__(self, "test_only", test_only)
         return self

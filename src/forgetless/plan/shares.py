@@ -14,4 +14,7 @@ def as_share(text: str) -> float:
         (0.02, 0.05)
     """
     number = text.strip()
-    return round(float(number[:-1]) / 100, 12) if number.endswith("%") else float(number)
+    try:
+        return round(float(number[:-1]) / 100, 12) if number.endswith("%") else float(number)
+    except ValueError:
+        raise ValueError(f"needed a share such as 2% or 0.02, found {text!r}") from None
