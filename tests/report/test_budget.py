@@ -12,6 +12,7 @@ from forgetless.report.budget import (
     BudgetOutcome,
     Choice,
     StageBudget,
+    choice_lines,
     headline,
     stage_rows,
     task_rows,
@@ -62,8 +63,9 @@ def test_what_cannot_both_be_had_is_said_with_the_nearest_choices() -> None:
     end, start = choice(1.0, 1.0, 0.5, "end"), choice(0.0, 0.0, 0.0)
     (sentence,) = told(BudgetOutcome((stage("not both", end, start),), ()))
     assert "cannot both be had" in sentence
-    assert "the end: 100% learned, old −0.50" in sentence
-    assert "0% from start: 0% learned, old 0.00" in sentence
+    (choices,) = choice_lines(BudgetOutcome((stage("not both", end, start),), ()))
+    assert "the end: 100% learned, old −0.50; 0% from start: 0% learned, old 0.00" in choices
+    assert choice_lines(BudgetOutcome((stage("held", end),), ())) == []
     assert told(BudgetOutcome((stage(),), (task(0),))) == []
     assert "budget of old was not kept" in told(BudgetOutcome((stage(),), (task(200),)))[0]
 

@@ -182,15 +182,13 @@ def _known(record: Record, key: str) -> dict[str, float]:
 
 def told(outcome: BudgetOutcome) -> list[str]:
     """Sentences on what could not be had; empty where all was."""
-    sentences = []
-    for stage in outcome.stages:
-        if stage.status == "not both":
-            choices = "; ".join(map(str, stage.frontier))
-            sentences.append(
-                f"stage {stage.stage}: its learning and the budget cannot both be had, and it left "
-                f"{LEFT[stage.status]}. Nearest choices: {choices}. Raise the budget, protect "
-                "more, or give the kept tasks more test items"
-            )
+    sentences = [
+        f"stage {stage.stage}: its learning and the budget cannot both be had, and it left "
+        f"{LEFT[stage.status]}. Raise the budget, protect more, or give the kept tasks more test "
+        "items; the nearest choices are told beside the budget"
+        for stage in outcome.stages
+        if stage.status == "not both"
+    ]
     broken = [task.task for task in outcome.tasks if word_for(task) == "not certified"]
     if broken:
         sentences.append(f"the budget of {listing(broken)} was not kept on items that certify")
@@ -237,6 +235,15 @@ def stage_rows(outcome: BudgetOutcome) -> list[list[str]]:
             f"{number(stage.price)}×",
         ]
         for stage in outcome.stages
+    ]
+
+
+def choice_lines(outcome: BudgetOutcome) -> list[str]:
+    """For each stage that did not leave its end, the nearest choices on the items that guard."""
+    return [
+        f"{stage.stage} could have left: {'; '.join(map(str, stage.frontier))}"
+        for stage in outcome.stages
+        if stage.status != "held"
     ]
 
 

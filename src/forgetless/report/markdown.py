@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from forgetless.metrics import Figure
 from forgetless.report.analysis import Arm, Report
-from forgetless.report.budget import STAGE_HEAD, TASK_HEAD, headline, stage_rows, task_rows
+from forgetless.report.budget import (
+    STAGE_HEAD,
+    TASK_HEAD,
+    choice_lines,
+    headline,
+    stage_rows,
+    task_rows,
+)
 from forgetless.report.changes import CHANGED, Kind
 from forgetless.report.data import ItemScore
 from forgetless.report.figures import FIGURES
@@ -55,6 +62,7 @@ def _budgets(report: Report) -> Iterator[str]:
                 (STAGE_HEAD, stage_rows(arm.budget)),
             ):
                 yield table(head, [list(map(plain, row)) for row in rows])
+            yield from map(plain, choice_lines(arm.budget))
 
 
 def _tasks(report: Report) -> tuple[list[str], list[list[str]]]:

@@ -14,7 +14,14 @@ from rich.text import Text
 
 from forgetless.metrics import Unit
 from forgetless.report.analysis import Arm, Report
-from forgetless.report.budget import STAGE_HEAD, TASK_HEAD, headline, stage_rows, task_rows
+from forgetless.report.budget import (
+    STAGE_HEAD,
+    TASK_HEAD,
+    choice_lines,
+    headline,
+    stage_rows,
+    task_rows,
+)
 from forgetless.report.data import TaskInfo
 from forgetless.report.figures import FIGURES
 from forgetless.report.outcome import TaskOutcome
@@ -61,6 +68,8 @@ class TerminalReport:
                 yield text(f"retention budget of {arm.title}: {headline(arm.budget)}", "bold")
                 yield _plain_table(TASK_HEAD, task_rows(arm.budget), text)
                 yield _plain_table(STAGE_HEAD, stage_rows(arm.budget), text)
+                for line in choice_lines(arm.budget):
+                    yield text(line, "dim")
                 yield Text()
         yield from _figures(self.report.arms, text, options.max_width)
         if self.report.warnings:
