@@ -24,6 +24,7 @@ from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
 from tests.integration.test_resume import Killer, fingerprints, in_child, run_watched
 from tests.tiny import build_model, colours, write_rows
+from tests.training.build import fresh, workbench
 
 ITEMS = 16
 OTHER = {"red": "blue", "blue": "green", "green": "grey", "grey": "pink", "pink": "gold"}
@@ -134,6 +135,19 @@ def test_a_price_above_one_weighs_rehearsed_rows_and_strengthens_what_heeds_it(
     found = {method.name: method.emphasis for method in experiment.methods.methods}
     assert found["kl"] == found["ewc"] == 4.0
     assert found["replay"] == 1.0
+
+
+def test_a_protection_that_does_not_act_in_a_stage_buys_nothing_there(
+    data: Path, tmp_path: Path
+) -> None:
+    asked = [{"test": str(data / "first_test.jsonl"), "name": "known", "max_new_tokens": 8}]
+    for methods, expected in ((["ewc"], False), (["l2sp"], True)):
+        given = settings(data, tmp_path, budget="2%", methods=methods, test_only=asked)
+        experiment = prepare(make_plan(given))
+        bench = workbench(fresh(data / "model"), experiment.stages[0])
+        assert experiment.budget is not None
+        experiment.budget.start_stage(bench, bench.new)
+        assert experiment.budget._protected is expected
 
 
 def test_the_fingerprint_knows_the_budget_and_the_items_that_guard(

@@ -116,7 +116,8 @@ class Budget(Method[BudgetConfig]):
         if not self._kept:
             return
         self._before = trained_values(bench.model, "cpu")
-        self._protected = len(examples) > len(bench.new) or bool(self._protections)
+        acting = any(method.acts_in(stage) for method in self._protections)
+        self._protected = acting or len(examples) > len(bench.new)
         checks = self.config.checks
         self._due = frozenset(
             round(number * bench.steps / (checks + 1)) for number in range(1, checks + 1)
