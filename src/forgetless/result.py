@@ -47,7 +47,7 @@ class RunResult:
         """Per task, best earlier score minus final score; positive is lost, None not measured."""
         return {task.name: task.forgetting.value for task in self.summary.tasks}
 
-    @property
+    @cached_property
     def budget(self) -> BudgetOutcome | None:
         """What came of the plan's budget; None where it has none."""
         from forgetless.report.budget import budget_outcome

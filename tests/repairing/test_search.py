@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from forgetless.repairing.points import BASE, TUNED, Point
-from forgetless.repairing.search import Found, frontier, search
+from forgetless.repairing.search import Found, search
 
 Curve = Callable[[float], float]
 
@@ -47,7 +47,7 @@ def test_where_every_step_costs_too_much_the_base_is_what_is_left() -> None:
 
 def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:
     result = found(lambda a: 1 - a**2, lambda a: a, adapter=False)
-    front = frontier(result.tried)
+    front = result.frontier()
     assert front[0].point == TUNED
     learned = [one.learned for one in front]
     over = [one.over for one in front]

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from forgetless.errors import UsageError
-from forgetless.plan import TaskConfig, as_share
+from forgetless.plan import TaskConfig
 from forgetless.plan.config import Config
+from forgetless.plan.shares import Share
 
 
 class AuditConfig(Config):
     """Settings of an audit; what the models are is said apart."""
 
-    budget: float = Field(
+    budget: Share = Field(
         default=0.05, gt=0, lt=1, description="largest loss accepted on each task, as a share"
     )
     nats_budget: float = Field(
@@ -70,11 +71,6 @@ class AuditConfig(Config):
         default=False, description="run code that a model folder brings"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of resampling and rewording")
-
-    @field_validator("budget", mode="before")
-    @classmethod
-    def _percent(cls, value: Any) -> Any:
-        return as_share(value) if isinstance(value, str) else value
 
 
 def make_config(settings: Mapping[str, Any]) -> AuditConfig:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,8 +78,7 @@ class Budget(Method[BudgetConfig]):
         self._price = 1.0
         self._protected = False
         self._tokenizer: Any = None
-        self._kept: tuple[str, ...] = ()
-        self._shares: dict[str, float] = {}
+        self._shares: dict[str, float] = {}  # by kept task
         self._aside: dict[str, torch.Tensor] = {}
 
     @property
@@ -111,9 +111,9 @@ class Budget(Method[BudgetConfig]):
         """Ask what there is to be lost and to be learned; keep the model before the stage."""
         self._begin()
         stage = bench.stage
-        self._tokenizer, self._kept = bench.tokenizer, self.kept_in(stage)
-        self._shares = {name: self._share(stage, name) for name in self._kept}
-        if not self._kept:
+        self._tokenizer = bench.tokenizer
+        self._shares = {name: self._share(stage, name) for name in self.kept_in(stage)}
+        if not self._shares:
             return
         self._before = trained_values(bench.model, "cpu")
         acting = any(method.acts_in(stage) for method in self._protections)
@@ -122,7 +122,7 @@ class Budget(Method[BudgetConfig]):
         self._due = frozenset(
             round(number * bench.steps / (checks + 1)) for number in range(1, checks + 1)
         ) - {0, bench.steps}
-        unknown = [name for name in self._kept if name not in self._references]
+        unknown = [name for name in self._shares if name not in self._references]
         found = self._ask(bench.model, [*unknown, *(task.name for task in stage.tasks)])
         self._references |= {name: found[name] for name in unknown}
         self._at_start = {task.name: found[task.name] for task in stage.tasks}
@@ -159,7 +159,7 @@ class Budget(Method[BudgetConfig]):
             self._check(model)
 
     def _check(self, model: Any) -> None:
-        losses = self._losses(self._ask(model, self._kept))
+        losses = self._losses(self._ask(model, [*self._shares]))
         worst = max(loss.excess for loss in losses.values())
         self._checks.append({"step": self._step, "price": self._price, "losses": _plain(losses)})
         if worst <= 0:
@@ -172,8 +172,8 @@ class Budget(Method[BudgetConfig]):
         """Leave the point that holds the budget and learned most; remember what was learned."""
         new = tuple(task.name for task in bench.stage.tasks)
         self._tokenizer = bench.tokenizer
-        scores: Mapping[str, Scores] = self._ask(bench.model, [*self._kept, *new])
-        if self._kept:
+        scores: Mapping[str, Scores] = self._ask(bench.model, [*self._shares, *new])
+        if self._shares:
             scores = self._within(bench, new, scores)
             self._lost = {name: loss.found for name, loss in self._losses(scores).items()}
         self._references |= {name: scores[name] for name in new}
@@ -185,36 +185,37 @@ class Budget(Method[BudgetConfig]):
         self, bench: Workbench, new: Sequence[str], at_end: Mapping[str, Scores]
     ) -> Mapping[str, Scores]:
         """Move the model to the point that is left; the scores there."""
-        asked = [_Point("end", 1.0, self._learned(at_end, at_end, new), self._losses(at_end))]
-        scores = {("end", 1.0): at_end}
-        if not self._holds(asked[0]):
+
+        def point(origin: str, alpha: float, scores: Mapping[str, Scores]) -> _Point:
+            learned = self._learned(scores, at_end, new)
+            return _Point(origin, alpha, scores, learned, self._losses(scores))
+
+        end = point("end", 1.0, at_end)
+        asked = [end]
+        if not self._holds(end):
             after = trained_values(bench.model, "cpu")
             origins = {"start": self._before, "snapshot": self._snapshot}
             for origin, values in origins.items():
                 for alpha in ALPHAS if values else ():
                     move_between(bench.model, values, after, alpha)
-                    found = self._ask(bench.model, [*self._kept, *new])
-                    learned = self._learned(found, at_end, new)
-                    asked.append(_Point(origin, alpha, learned, self._losses(found)))
-                    scores[origin, alpha] = found
+                    asked.append(
+                        point(origin, alpha, self._ask(bench.model, [*self._shares, *new]))
+                    )
                     if self._holds(asked[-1]):
                         break
         left = max(filter(self._holds, asked), key=lambda point: (point.learned, point.alpha))
-        if left is not asked[0]:
+        if left is not end:
             move_between(bench.model, origins[left.origin], after, left.alpha)
         self._records[bench.stage.name] = {
-            "status": _status(left, asked[0]),
+            "status": _status(left, end),
             "left": left.plain(),
             "asked": [point.plain() for point in asked],
             "checks": self._checks,
             "allowed": {name: loss.allowed for name, loss in left.losses.items()},
-            "given_up": {
-                name: _mean(at_end[name]) - _mean(scores[left.origin, left.alpha][name])
-                for name in new
-            },
+            "given_up": {name: _mean(at_end[name]) - _mean(left.scores[name]) for name in new},
             "gained": {name: _mean(at_end[name]) - _mean(self._at_start[name]) for name in new},
         }
-        return scores[left.origin, left.alpha]
+        return left.scores
 
     def _holds(self, point: _Point) -> bool:
         if point.origin == "start" and point.alpha == 0:
@@ -231,10 +232,10 @@ class Budget(Method[BudgetConfig]):
                 scores[name],
                 self.config,
                 name,
-                self._shares[name],
+                share,
                 {row.id: row.group for row in self._guards[name].test if row.group},
             )
-            for name in self._kept
+            for name, share in self._shares.items()
         }
 
     def _share(self, stage: Stage, name: str) -> float:
@@ -298,14 +299,15 @@ class Budget(Method[BudgetConfig]):
         self._emphasise()
 
 
+@dataclass(frozen=True)
 class _Point:
     """A point on the way from ``origin`` to the stage's end, as it was asked."""
 
-    def __init__(
-        self, origin: str, alpha: float, learned: float, losses: Mapping[str, Loss]
-    ) -> None:
-        self.origin, self.alpha = origin, alpha
-        self.learned, self.losses = learned, losses
+    origin: str
+    alpha: float
+    scores: Mapping[str, Scores]
+    learned: float
+    losses: Mapping[str, Loss]
 
     def plain(self) -> dict[str, Any]:
         return {

@@ -58,7 +58,6 @@ def run(
     console = Console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
         result = run_sequence(loaded, progress, share_with or [])
-    show_runs([result], result.path, as_json=as_json)
-    budget = result.budget
-    if budget is not None and not budget.kept:
+    (arm,) = show_runs([result], result.path, as_json=as_json).arms
+    if arm.budget is not None and not arm.budget.kept:
         raise typer.Exit(BUDGET_NOT_KEPT)

@@ -11,11 +11,12 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from forgetless.report import Report
     from forgetless.result import RunResult
 
 
-def show_runs(runs: Sequence[RunResult], to: Path, *, as_json: bool = False) -> None:
-    """Write the report of some runs and print it.
+def show_runs(runs: Sequence[RunResult], to: Path, *, as_json: bool = False) -> Report:
+    """Write the report of some runs, print it and return it.
 
     Args:
         runs: Shown side by side.
@@ -30,10 +31,11 @@ def show_runs(runs: Sequence[RunResult], to: Path, *, as_json: bool = False) -> 
     files = first.report(*others, to=to)
     if as_json:
         typer.echo(files.json.read_text(encoding="utf-8"))
-        return
+        return files.report
     console = Console(highlight=False)
     console.print(TerminalReport(files.report, files.verdict))
     console.print(f"report: {files.html}", markup=False, soft_wrap=True)
+    return files.report
 
 
 def show_answers(runs: Sequence[RunResult], console: Console) -> None:

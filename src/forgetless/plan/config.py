@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from forgetless.plan.shares import as_share
+from forgetless.plan.shares import Share
 
 Scorer = Literal[
     "auto", "multiple_choice", "exact_match", "contains", "token_f1", "number", "nll", "rules"
@@ -230,7 +230,7 @@ class MethodSpec(Config):
 class BudgetConfig(Config):
     """How much may be lost while something new is learned."""
 
-    loss: float = Field(
+    loss: Share = Field(
         gt=0,
         lt=1,
         description="largest loss accepted on every older and every test-only task: 2% or 0.02 are "
@@ -239,7 +239,7 @@ class BudgetConfig(Config):
     relative: bool = Field(
         default=False, description="count losses as shares of the score before, not in points"
     )
-    tasks: dict[str, float] = Field(
+    tasks: dict[str, Annotated[Share, Field(gt=0, lt=1)]] = Field(
         default_factory=dict, description="another largest loss for single tasks, by name"
     )
     checks: int = Field(
@@ -259,28 +259,6 @@ class BudgetConfig(Config):
         description="standard errors of the loss found that a merge stays below the budget; 1.645: "
         "19 times in 20 the true loss is within it",
     )
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _percent(cls, value: Any) -> Any:
-        return as_share(value) if isinstance(value, str) else value
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _percents(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        return {
-            name: as_share(loss) if isinstance(loss, str) else loss for name, loss in value.items()
-        }
-
-    @field_validator("tasks")
-    @classmethod
-    def _are_shares(cls, value: dict[str, float]) -> dict[str, float]:
-        for name, loss in value.items():
-            if not 0 < loss < 1:
-                raise ValueError(f"{name} is {loss:g}, needed more than 0 and less than 1")
-        return value
 
     def of(self, task: str) -> float:
         """The largest loss of a task."""

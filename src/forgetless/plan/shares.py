@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
 
 def as_share(text: str) -> float:
     """A share from ``2%`` or ``0.02``.
@@ -18,3 +22,11 @@ def as_share(text: str) -> float:
         return round(float(number[:-1]) / 100, 12) if number.endswith("%") else float(number)
     except ValueError:
         raise ValueError(f"needed a share such as 2% or 0.02, found {text!r}") from None
+
+
+def _read(value: Any) -> Any:
+    return as_share(value) if isinstance(value, str) else value
+
+
+Share = Annotated[float, BeforeValidator(_read)]
+"""A number that may be written as text: ``2%`` or ``0.02``."""

@@ -23,7 +23,7 @@ from forgetless.plan import ModelConfig, TaskConfig
 from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import PointScored, RepairResult, Status
-from forgetless.repairing.search import Found, Tried, frontier, search
+from forgetless.repairing.search import Found, Tried, search
 from forgetless.tasks.halves import FEWEST_ITEMS, halves
 from forgetless.tasks.task import Task, load_task
 
@@ -85,7 +85,7 @@ def repair(
     said, reason = _said(found)
     result = RepairResult(
         said, reason, None, found.learned, found.lost, {}, (),
-        tuple(_scored(one) for one in frontier(found.tried)), found.asked, items,
+        tuple(_scored(one) for one in found.frontier()), found.asked, items,
     )  # fmt: skip
     if said != "repaired":
         return result

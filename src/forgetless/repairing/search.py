@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from forgetless.metrics.frontier import frontier
 from forgetless.repairing.points import BASE, TUNED, Point, first_points, points_around
 
 RUNGS = (0.25, 0.5, 1.0)
@@ -61,6 +62,10 @@ class Found:
     tried: tuple[Tried, ...] = field(default=())
     asked: int = 0
 
+    def frontier(self) -> list[Tried]:
+        """Points that no other beats in both: what is kept of the new, what is lost of the old."""
+        return frontier(self.tried, lambda one: one.learned, lambda one: one.over)
+
     def best(self) -> Tried:
         """The best point; the base itself if nothing else is within the budget."""
         return self.tried[0]
@@ -97,16 +102,6 @@ def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
         left = list(dict.fromkeys([*line, *best]))
     final = _ranked([*ranked, tried(BASE, 1.0), tried(TUNED, 1.0)])
     return Found(learned, lost, tuple(final), len(asked))
-
-
-def frontier(tried: Sequence[Tried]) -> list[Tried]:
-    """Points that no other beats in both: what is kept of the new, and what is lost of the old."""
-    by_learned = sorted(tried, key=lambda one: (-one.learned, one.over))
-    kept: list[Tried] = []
-    for one in by_learned:
-        if not kept or one.over < kept[-1].over - ROUNDING:
-            kept.append(one)
-    return kept
 
 
 def _tried(

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from forgetless.errors import NotMeasured
 from forgetless.metrics import Evidence, TaskVerdict, judge
+from forgetless.metrics.frontier import frontier
 from forgetless.report.data import RunResults, StageInfo
 from forgetless.report.record import Record
 from forgetless.report.wording import ABSENT, count, listing, number
@@ -86,11 +87,7 @@ class StageBudget:
         def over(choice: Choice) -> float:
             return max(loss - self.allowed[task] for task, loss in choice.losses.items())
 
-        kept: list[Choice] = []
-        for choice in sorted(self.choices, key=lambda one: (-one.learned, over(one))):
-            if not kept or over(choice) < over(kept[-1]):
-                kept.append(choice)
-        return kept[:MOST_CHOICES]
+        return frontier(self.choices, lambda one: one.learned, over)[:MOST_CHOICES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +192,9 @@ def told(outcome: BudgetOutcome) -> list[str]:
     return sentences
 
 
+Table = tuple[Sequence[str], list[list[str]]]
+"""Names of the columns, and the lines."""
+
 TASK_HEAD = ("kept task", "budget", "learned", "end", "loss", "limits", "items", "verdict")
 STAGE_HEAD = ("stage", "left", "of its gain", "given up", "price")
 
@@ -236,6 +236,12 @@ def stage_rows(outcome: BudgetOutcome) -> list[list[str]]:
         ]
         for stage in outcome.stages
     ]
+
+
+def budget_tables(outcome: BudgetOutcome) -> list[Table]:
+    """What is shown of a budget: by kept task, then by stage; those that have a line."""
+    both: list[Table] = [(TASK_HEAD, task_rows(outcome)), (STAGE_HEAD, stage_rows(outcome))]
+    return [(head, rows) for head, rows in both if rows]
 
 
 def choice_lines(outcome: BudgetOutcome) -> list[str]:

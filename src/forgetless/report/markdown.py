@@ -6,14 +6,7 @@ from collections.abc import Iterator
 
 from forgetless.metrics import Figure
 from forgetless.report.analysis import Arm, Report
-from forgetless.report.budget import (
-    STAGE_HEAD,
-    TASK_HEAD,
-    choice_lines,
-    headline,
-    stage_rows,
-    task_rows,
-)
+from forgetless.report.budget import budget_tables, choice_lines, headline
 from forgetless.report.changes import CHANGED, Kind
 from forgetless.report.data import ItemScore
 from forgetless.report.figures import FIGURES
@@ -57,10 +50,7 @@ def _budgets(report: Report) -> Iterator[str]:
     for arm in report.arms:
         if arm.budget is not None:
             yield f"Retention budget of **{plain(arm.title)}**: {headline(arm.budget)}"
-            for head, rows in (
-                (TASK_HEAD, task_rows(arm.budget)),
-                (STAGE_HEAD, stage_rows(arm.budget)),
-            ):
+            for head, rows in budget_tables(arm.budget):
                 yield table(head, [list(map(plain, row)) for row in rows])
             yield from map(plain, choice_lines(arm.budget))
 

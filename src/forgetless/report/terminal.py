@@ -14,14 +14,7 @@ from rich.text import Text
 
 from forgetless.metrics import Unit
 from forgetless.report.analysis import Arm, Report
-from forgetless.report.budget import (
-    STAGE_HEAD,
-    TASK_HEAD,
-    choice_lines,
-    headline,
-    stage_rows,
-    task_rows,
-)
+from forgetless.report.budget import budget_tables, choice_lines, headline
 from forgetless.report.data import TaskInfo
 from forgetless.report.figures import FIGURES
 from forgetless.report.outcome import TaskOutcome
@@ -66,8 +59,8 @@ class TerminalReport:
         for arm in self.report.arms:
             if arm.budget is not None:
                 yield text(f"retention budget of {arm.title}: {headline(arm.budget)}", "bold")
-                yield _plain_table(TASK_HEAD, task_rows(arm.budget), text)
-                yield _plain_table(STAGE_HEAD, stage_rows(arm.budget), text)
+                for head, rows in budget_tables(arm.budget):
+                    yield _plain_table(head, rows, text)
                 for line in choice_lines(arm.budget):
                     yield text(line, "dim")
                 yield Text()

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.analysis import Report
-from forgetless.report.budget import (
-    STAGE_HEAD,
-    TASK_HEAD,
-    choice_lines,
-    headline,
-    stage_rows,
-    task_rows,
-)
+from forgetless.report.budget import budget_tables, choice_lines, headline
 from forgetless.report.html import heat, items, pictures, settings, tables
 from forgetless.report.html.rendering import render_page
 from forgetless.report.outcome import MARGIN
@@ -55,18 +48,10 @@ def render_html(report: Report, verdict: Verdict) -> str:
         "questions": items.free_questions(report, styles),
         "figures": tables.figure_rows(report),
         "budgets": [
-            (
-                arm.title,
-                headline(arm.budget),
-                task_rows(arm.budget),
-                stage_rows(arm.budget),
-                choice_lines(arm.budget),
-            )
+            (arm.title, headline(arm.budget), budget_tables(arm.budget), choice_lines(arm.budget))
             for arm in report.arms
             if arm.budget is not None
         ],
-        "task_head": TASK_HEAD,
-        "stage_head": STAGE_HEAD,
         "readings": other_readings(report),
         "lower_is_better": LOWER_IS_BETTER,
         "styles": styles,
