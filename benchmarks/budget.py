@@ -10,7 +10,6 @@ guided nothing.  With --output a comparison can be killed and run again.
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ import numpy as np
 import typer
 
 from benchmarks.comparison import smollm2, tiny
-from benchmarks.comparison.records import append_to_log, circumstances
+from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
 from forgetless import run
 from forgetless.errors import NotMeasured
 from forgetless.models.load import pick_device
@@ -242,19 +241,12 @@ def main(
     shown = "\n".join(lines) + "\n"
     typer.echo(shown)
     if log:
-        facts = circumstances(command(sys.argv[1:]), 1, pick_device("auto"))
+        facts = circumstances(command("budget", sys.argv[1:]), 1, pick_device("auto"))
         append_to_log(
-            f"\n## {facts['date']} · budget, setting {setting}\n\n`{facts['command']}`; "
-            f"{facts['machine']}; "
-            + ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
-            + f". Seeds {', '.join(map(str, numbers))}; gap closed is the mean (lowest to highest "
-            "seed), against plain training at its own best rate and joint training.\n\n" + shown
+            f"\n## {facts['date']} · budget, setting {setting}\n\n{in_a_line(facts)} "
+            f"Seeds {', '.join(map(str, numbers))}; gap closed is the mean (lowest to highest "
+            f"seed), against plain training at its own best rate and joint training.\n\n{shown}"
         )
-
-
-def command(arguments: Sequence[str]) -> str:
-    """The command that gives the results again."""
-    return shlex.join(["python", "-m", "benchmarks.budget", *arguments])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ repository changes without --log or --docs.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from rich.console import Console
 
 from benchmarks.comparison import overhead, page, tables
 from benchmarks.comparison.arms import ARMS, OVERHEADS, available, peer
-from benchmarks.comparison.records import append_to_log, circumstances, log_section, save
+from benchmarks.comparison.records import append_to_log, circumstances, command, log_section, save
 from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
@@ -107,7 +106,7 @@ def main(
         results = {
             "setting": setting,
             "title": chosen_setting.title,
-            **circumstances(command(sys.argv[1:]), threads, device),
+            **circumstances(command("methods", sys.argv[1:]), threads, device),
             "rates": chosen_setting.rates,
             "adapter_scale": chosen_setting.adapter_scale,
             "search_seeds": chosen_setting.search_seeds,
@@ -124,19 +123,6 @@ def main(
     if docs:
         console.print(f"results: {save(results)}")
         page.write()
-
-
-def command(arguments: Sequence[str]) -> str:
-    """The command that gives the results again: what does not decide them is left out."""
-    with_value, alone = {"--output", "--jobs"}, {"--log", "--docs"}
-    kept: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in with_value:
-            next(rest, None)
-        elif argument not in alone and argument.split("=")[0] not in with_value:
-            kept.append(argument)
-    return shlex.join(["python", "-m", "benchmarks.methods", *kept])
 
 
 def numbers(text: str) -> tuple[float, ...]:

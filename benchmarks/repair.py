@@ -9,7 +9,6 @@ choose, the figures are of the other half.
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 import typer
 
 from benchmarks.budget import tiny_knowing_much
-from benchmarks.comparison.records import append_to_log, circumstances
+from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
 from forgetless import run
 from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import load_model
@@ -141,12 +140,10 @@ def main(
     shown = "\n".join(lines) + "\n"
     typer.echo(shown)
     if log:
-        command = shlex.join(["python", "-m", "benchmarks.repair", *sys.argv[1:]])
-        facts = circumstances(command, 1, "cpu")
+        facts = circumstances(command("repair", sys.argv[1:]), 1, "cpu")
         append_to_log(
-            f"\n## {facts['date']} · repair, setting tiny\n\n`{command}`; {facts['machine']}; "
-            + ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
-            + f". Budget {budget:g}; means over damaged models.\n\n{shown}"
+            f"\n## {facts['date']} · repair, setting tiny\n\n{in_a_line(facts)} "
+            f"Budget {budget:g}; means over damaged models.\n\n{shown}"
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,25 @@ def circumstances(command: str, threads: int, device: str) -> dict[str, Any]:
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in packages},
     }
+
+
+def command(benchmark: str, arguments: Sequence[str]) -> str:
+    """The command that gives the results again: what does not decide them is left out."""
+    with_value, alone = {"--output", "--jobs"}, {"--log", "--docs"}
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in with_value:
+            next(rest, None)
+        elif argument not in alone and argument.split("=")[0] not in with_value:
+            kept.append(argument)
+    return shlex.join(["python", "-m", f"benchmarks.{benchmark}", *kept])
+
+
+def in_a_line(facts: Mapping[str, Any]) -> str:
+    """The circumstances in a line of Markdown."""
+    versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
+    return f"`{facts['command']}`; {facts['machine']}; {versions}."
 
 
 def processor() -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from benchmarks.comparison import overhead, page, tables, tiny
 from benchmarks.comparison.arms import ARMS, GROUPS, OVERHEADS, WANTED, available, peer
+from benchmarks.comparison.records import command
 from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
-from benchmarks.methods import adjusted, chosen, command
+from benchmarks.methods import adjusted, chosen
 
 from forgetless.comparing.arms import JOINT, LORA, SEQUENTIAL, Arm, Candidate
 from forgetless.comparing.clock import LEARNING, CostClock
@@ -336,7 +337,7 @@ def test_middle_of_an_arms_grid_is_one_point() -> None:
 
 def test_command_on_record_is_what_decides_the_results_and_names_no_folder() -> None:
     given = "--setting tiny --output there --arms 'replay 8%,lora' --jobs 2 --docs --log --quick"
-    assert command([*shlex.split(given), "--output=x"]) == (
+    assert command("methods", [*shlex.split(given), "--output=x"]) == (
         "python -m benchmarks.methods --setting tiny --arms 'replay 8%,lora' --quick"
     )
 
