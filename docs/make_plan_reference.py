@@ -66,8 +66,10 @@ their field names; `fields` maps other names to ours.
 | `question`, `answer` | one exchange |
 | `text` | plain text, all of it learned |
 
-`aliases` (further right answers, a list or separated by `|`), `system` and `id` are read where
-present. Bundled tasks: {bundled}.
+`aliases` (further right answers, a list or separated by `|`), `system`, `id` and `group` are read
+where present. Rows of one `group`, such as the questions on one passage, are not independent: they
+are held out together, never divided between the items that choose and those that certify, and
+drawn together in every interval and test. Bundled tasks: {bundled}.
 """
 
 

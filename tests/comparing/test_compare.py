@@ -10,7 +10,7 @@ import yaml
 
 from forgetless.comparing.compare import chosen_arms, compare, recommended_plan, setting_of
 from forgetless.comparing.result import Comparison
-from forgetless.errors import UsageError
+from forgetless.errors import DataError, UsageError
 from forgetless.plan import Plan
 from forgetless.report.comparison import render_comparison_json, render_comparison_markdown
 from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
@@ -88,3 +88,13 @@ def test_what_cannot_be_run_is_refused_before_anything_is(
     with pytest.raises(UsageError, match="cannot be combined"):
         compare(plan("never"), "lora+olora")
     assert not (tmp_path / "never").exists()
+
+
+def test_a_task_of_one_passage_is_refused_before_anything_runs(plan: MakePlan, data: Path) -> None:  # noqa: F811
+    rows = [json.loads(line) for line in (data / "first.jsonl").read_text().splitlines()]
+    file = data / "passage.jsonl"
+    file.write_text("".join(json.dumps(row | {"group": "p"}) + "\n" for row in rows))
+    made = plan(test_only=[{"name": "passage", "test": str(file)}])
+    with pytest.raises(DataError, match="all test items are of group 'p'"):
+        compare(made, "replay", rates=[3e-3])
+    assert not Path(made.output).exists()

@@ -21,9 +21,7 @@ def found(
     certain: bool = True,
     groups: dict[str, str] | None = None,
 ) -> Finding:
-    return judge(
-        column_of("law", unit), before, now, budget, certain=certain, level=0.95, groups=groups
-    )
+    return judge(column_of("law", unit, groups), before, now, budget, certain=certain, level=0.95)
 
 
 def test_a_loss_above_the_budget_that_is_certain_breaks_it() -> None:

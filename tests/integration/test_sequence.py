@@ -563,3 +563,14 @@ def test_a_shared_stage_whose_scores_were_lost_is_scored_anew(plan: MakePlan) ->
     shared = run_sequence(plan("shared", ask=[]), watcher, share_with=[plain.path])
     assert watcher.trained_stages == []
     assert all(value is not None for row in shared.matrix.values for value in row)
+
+
+def test_groups_of_test_items_reach_every_interval(plan: MakePlan, tmp_path: Path) -> None:
+    rows = [
+        {"question": f"pick {i}", "choices": ["a", "b"], "answer": 0, "group": f"p{i // 3}"}
+        for i in range(6)
+    ]
+    write_rows(tmp_path / "passages.jsonl", rows)
+    made = plan(test_only=[{"name": "passages", "test": str(tmp_path / "passages.jsonl")}])
+    column = forgetless.run(made).matrix.column("passages")
+    assert sorted(column.groups.values()) == ["p0", "p0", "p0", "p1", "p1", "p1"]

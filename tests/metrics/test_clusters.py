@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,12 @@ def change(scores: ScoreStack) -> FloatArray:
 
 
 def limits(matrix: ScoreMatrix, groups: Groups | None = None, draws: int = 2000) -> Interval:
-    return interval(change, matrix, draws=draws, groups={"law": groups} if groups else None)
+    return interval(change, in_groups(matrix, {"law": groups or {}}), draws=draws)
+
+
+def in_groups(matrix: ScoreMatrix, groups: dict[str, Groups]) -> ScoreMatrix:
+    tasks = [replace(task, groups=groups.get(task.name, {})) for task in matrix.tasks]
+    return ScoreMatrix(matrix.stages, tasks, matrix.cells)
 
 
 def groups_of(size: int, items: int) -> dict[str, str]:
@@ -53,7 +59,7 @@ def test_a_single_cell_of_identical_groups_keeps_its_exact_interval() -> None:
     many = itemised({"law": ["1111" * 6 + "0000" * 4]})
     few = itemised({"law": ["1" * 6 + "0" * 4]})
     score = partial(ScoreStack.score, stage=0, task="law")
-    grouped = interval(score, many, groups={"law": groups_of(4, 40)})
+    grouped = interval(score, in_groups(many, {"law": groups_of(4, 40)}))
     assert grouped == interval(score, few)
     assert grouped.method == "Clopper-Pearson"
 
@@ -79,7 +85,7 @@ def test_unequal_groups_are_weighted_by_their_items() -> None:
 def test_tasks_may_be_grouped_apart() -> None:
     matrix = itemised({"law": [m * 4 for m in MARKS], "tax": [m * 4 for m in MARKS]})
     plain = limits(matrix)
-    other = interval(change, matrix, groups={"tax": groups_of(4, 40)})
+    other = interval(change, in_groups(matrix, {"tax": groups_of(4, 40)}))
     assert other == plain
 
 

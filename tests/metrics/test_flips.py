@@ -18,6 +18,15 @@ def test_flips_name_what_was_lost_and_what_was_gained() -> None:
     assert found.p_value == mcnemar(2, 1)
 
 
+def test_groups_that_flip_whole_count_once_each() -> None:
+    """12 items lost in 6 groups of two: as 6 of 6, twice 1/2^6."""
+    groups = {f"q{i}": f"passage {i // 2}" for i in range(12)}
+    found = find_flips(cell("1" * 12), cell("0" * 12), groups)
+    assert len(found.lost) == 12
+    assert found.p_value == pytest.approx(2 / 2**6)
+    assert find_flips(cell("1" * 12), cell("0" * 12)).p_value == pytest.approx(2 / 2**12)
+
+
 def test_items_that_failed_on_either_side_cannot_flip() -> None:
     found = find_flips(cell("1x11"), cell("11x0"))
     assert found.lost == ("q3",)

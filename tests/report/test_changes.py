@@ -30,7 +30,8 @@ def test_the_listed_items_are_the_flips_of_metrics(report: Report) -> None:
         for task, rows in (("medical", (1, 2)), ("general", (0, arm.run.matrix.last))):
             if rows[1] > arm.run.matrix.last or (task == "medical" and arm is report.joint):
                 continue
-            flips = find_flips(*(arm.run.matrix.cell(row, task) for row in rows))
+            before, after = (arm.run.matrix.cell(row, task) for row in rows)
+            flips = find_flips(before, after)
             for kind, ids in (("lost", flips.lost), ("gained", flips.gained)):
                 listed = [
                     item.item

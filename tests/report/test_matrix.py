@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+from scipy.stats import binomtest
+
+from forgetless.metrics import cell_intervals
 from forgetless.report import read_run
 
 from .fake_runs import FakeTask, write_run
@@ -44,3 +49,22 @@ def test_items_that_a_stage_lacks_are_told(tmp_path: Path) -> None:
         "task 'law': the results of some stages lack 2 items, which all its scores leave out",
         "task 'law': 8 items are in the results of stage 1, the run announced 10",
     )
+
+
+def test_items_of_one_passage_are_drawn_together(tmp_path: Path) -> None:
+    """40 of 100 items right, whole passages of ten: the limits of 4 in 10."""
+    tasks = [FakeTask("law", [0.4, 1.0], 1, items=100)]
+    alone = read_run(write_run(tmp_path / "alone", tasks))
+    folder = write_run(tmp_path / "grouped", tasks)
+    for path in sorted(folder.glob("stages/*/scores.jsonl")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        if path.parent.name.startswith("0"):
+            asked = [line["item"] for line in sorted(lines, key=lambda line: line["score"])]
+        for line in lines:
+            line["group"] = f"passage {asked.index(line['item']) // 10}"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    grouped = read_run(folder)
+    limits = cell_intervals(grouped.matrix)[0, "law"]
+    exact = binomtest(4, 10).proportion_ci(0.95, "exact")
+    assert (limits.low, limits.high) == pytest.approx((exact.low, exact.high))
+    assert cell_intervals(alone.matrix)[0, "law"].low > limits.low

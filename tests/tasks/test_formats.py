@@ -213,3 +213,19 @@ def test_an_empty_record_is_refused_in_every_shape(shape: Format) -> None:
         "'choices' has 0 entries, needed at least 2",
         "no 'answer' (found: nothing)",
     }
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": CHAT},
+        {"question": "?", "choices": ["a", "b"], "answer": 0},
+        {"prompt": "?", "completion": "a"},
+        {"question": "?", "answer": "a"},
+        {"text": "a"},
+    ],
+)
+def test_rows_of_every_shape_may_belong_to_a_group(record: dict[str, Any]) -> None:
+    assert row(record).group == ""
+    assert row(record | {"group": 3}).group == "3"
+    assert "'group' is list, needed text" in fault(record | {"group": ["a"]})

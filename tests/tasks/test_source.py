@@ -184,7 +184,7 @@ def test_a_mapping_of_a_name_that_is_not_ours_is_refused(write: Write) -> None:
     assert error.message == f"{source}: fields maps 'promt', which is not one of our field names"
     assert error.fix == (
         "write {ours: theirs}; ours are messages, question, choices, answer, prompt, completion, "
-        "text, aliases, id, system"
+        "text, aliases, id, group, system"
     )
 
 

@@ -109,7 +109,9 @@ def test_a_share_that_leaves_one_side_empty_is_refused(
 
 def test_rows_that_are_all_alike_are_refused(write: Write) -> None:
     error = refusal(write("same.jsonl", lines([1] * 10)))
-    assert error.message == "task 'same': all rows are alike, none is left to train on"
+    assert (
+        error.message == "task 'same': all rows are alike or of one group, none is left to train on"
+    )
 
 
 # Sources
@@ -129,6 +131,16 @@ def test_a_task_that_is_only_tested_has_no_training_rows(write: Write) -> None:
     )
     assert (first.trained_in, second.trained_in) == (1, None)
     assert (len(second.train), answers(second.test)) == (0, ["say x", "say y", "say z"])
+
+
+def test_questions_on_one_passage_are_held_out_together(write: Write) -> None:
+    rows = [{"prompt": f"{n}?", "completion": "a", "group": f"p{n // 5}"} for n in range(40)]
+    file = write("p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task = only({"train": file, "hold_out": 0.25})
+    held, kept = ({row.group for row in side} for side in (task.test, task.train))
+    assert (len(held), len(task.test), len(task.train)) == (2, 10, 30)
+    assert not held & kept
+    assert set(task.groups.values()) == held
 
 
 def test_a_task_that_is_only_tested_drops_what_it_does_not_hold_out(write: Write) -> None:

@@ -233,7 +233,7 @@ class Budget(Method[BudgetConfig]):
                 self.config,
                 name,
                 share,
-                {row.id: row.group for row in self._guards[name].test if row.group},
+                self._guards[name].groups,
             )
             for name, share in self._shares.items()
         }

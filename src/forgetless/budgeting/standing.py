@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forgetless.metrics import Groups
 from forgetless.plan import BudgetConfig
 
 Scores = Mapping[str, float]
@@ -65,7 +66,7 @@ def loss_of(
     budget: BudgetConfig,
     task: str,
     share: float = 1.0,
-    groups: Mapping[str, str] | None = None,
+    groups: Groups | None = None,
 ) -> Loss:
     """The loss of a task since it was learned, or since the untouched model.
 

@@ -35,6 +35,7 @@ from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
 from forgetless.result import RunResult
+from forgetless.tasks.halves import groups_to_divide
 
 AROUND = (1 / 3, 1.0, 3.0)
 """Learning rates that are tried where none are named: the plan's times these."""
@@ -251,8 +252,10 @@ def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:
     settings = setting.prepare(plan.training.seed)
     for arm in arms:
         point = next(arm.candidates(setting.rates))
-        prepare(make_plan({**plan_of(Trial(arm, point, plan.training.seed), setting, settings),
-                           "output": plan.output}, arm.name))  # fmt: skip
+        trial = plan_of(Trial(arm, point, plan.training.seed), setting, settings)
+        experiment = prepare(make_plan({**trial, "output": plan.output}, arm.name))
+        for task in experiment.tasks:
+            groups_to_divide(task)
 
 
 def _with_seed(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -14,9 +14,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from forgetless.comparing.clock import LEARNING, CostClock
 from forgetless.errors import ForgetlessError
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
+from forgetless.metrics.pairing import number_groups
 from forgetless.plan import make_plan
 from forgetless.storage import write_json
 
@@ -186,14 +189,20 @@ def _measured(
 
 
 def halves(matrix: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
-    """The matrix over every other item of each task, and the one over the rest."""
+    """The matrix over every other item of each task, and the one over the rest.
+
+    A group of items is never divided.
+    """
     first: dict[tuple[int, str], Cell] = {}
     second: dict[tuple[int, str], Cell] = {}
-    for place, cell in matrix.cells.items():
+    for (row, task), cell in matrix.cells.items():
         assert isinstance(cell, Cell)
         items = sorted({*cell.scores, *cell.errors})
-        for cells, chosen in ((first, items[::2]), (second, items[1::2])):
-            cells[place] = Cell(
+        number = number_groups(items, matrix.column(task).groups)
+        numbers = np.arange(len(items)) if number is None else number
+        for cells, half in ((first, 0), (second, 1)):
+            chosen = [item for item, at in zip(items, numbers, strict=True) if at % 2 == half]
+            cells[row, task] = Cell(
                 {item: cell.scores[item] for item in chosen if item in cell.scores},
                 {item: cell.errors[item] for item in chosen if item in cell.errors},
             )

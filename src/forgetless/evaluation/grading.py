@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from forgetless.evaluation.result import ItemResult
 from forgetless.tasks.matching import MATCHERS, READINGS, normalise
@@ -38,11 +39,7 @@ def score_generated(task: Task, row: Row, prompt: str, output: str | None) -> It
         names = dict.fromkeys((*READINGS, task.config.score))
         readings = {name: MATCHERS[name](output, golds) for name in names}
         score = readings[task.config.score]
-    return ItemResult(
-        task=task.name,
-        item=row.id,
-        prompt=prompt,
-        gold=row.answer,
+    return _about(task, row, prompt)(
         output=output,
         answer=normalise(output),
         score=score,
@@ -65,12 +62,7 @@ def score_choices(
     per_character = [total / len(choice) for total, choice in zip(totals, row.choices, strict=True)]
     by_sum, by_character = totals.index(max(totals)), per_character.index(max(per_character))
     picked = by_character if task.config.normalise else by_sum
-    return ItemResult(
-        task=task.name,
-        item=row.id,
-        prompt=prompt,
-        gold=row.answer,
-        choices=row.choices,
+    return _about(task, row, prompt)(
         output=row.choices[picked],
         answer=row.choices[picked],
         score=float(picked == gold),
@@ -104,12 +96,7 @@ def score_picked(
     """
     right = picked == row.gold
     choice = "" if picked is None else row.choices[picked]
-    return ItemResult(
-        task=task.name,
-        item=row.id,
-        prompt=prompt,
-        gold=row.answer,
-        choices=row.choices,
+    return _about(task, row, prompt)(
         output=choice if output is None else output,
         answer=choice,
         score=float(right),
@@ -123,11 +110,7 @@ def score_text(task: Task, row: Row, prompt: str, likelihood: Likelihood) -> Ite
     per_token = likelihood.total / likelihood.tokens
     if not math.isfinite(per_token):
         return failure(task, row, prompt, NOT_A_NUMBER)
-    return ItemResult(
-        task=task.name,
-        item=row.id,
-        prompt=prompt,
-        gold=row.answer,
+    return _about(task, row, prompt)(
         score=per_token,
         readings={"nll": -per_token, "tokens": float(likelihood.tokens)},
     )
@@ -135,7 +118,17 @@ def score_text(task: Task, row: Row, prompt: str, likelihood: Likelihood) -> Ite
 
 def failure(task: Task, row: Row, prompt: str, reason: str) -> ItemResult:
     """An item that could not be scored, and why."""
-    return ItemResult(
-        task=task.name, item=row.id, prompt=prompt, gold=row.answer,
-        choices=row.choices or None, error=reason,
-    )  # fmt: skip
+    return _about(task, row, prompt)(error=reason)
+
+
+def _about(task: Task, row: Row, prompt: str) -> partial[ItemResult]:
+    """A result that lacks what the model said."""
+    return partial(
+        ItemResult,
+        task=task.name,
+        item=row.id,
+        prompt=prompt,
+        gold=row.answer,
+        choices=row.choices or None,
+        group=row.group,
+    )

@@ -23,6 +23,8 @@ class ItemResult:
         correct: Right or wrong, for scorers that are about that.
         readings: Other readings of the same answer, by name.
         error: Why it could not be scored.
+        group: Items of one group, such as the questions on a passage, are not independent; empty
+            if it stands alone.
     """
 
     task: str
@@ -36,10 +38,14 @@ class ItemResult:
     correct: bool | None = None
     readings: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
+    group: str = ""
 
     def to_line(self) -> str:
         """The result as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+        fields = asdict(self)
+        if not self.group:
+            del fields["group"]
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_line(cls, line: str) -> ItemResult:

@@ -240,13 +240,12 @@ class RetentionGuard(TrainerCallback):
         first = self.history[0].cells
         findings = {
             task.name: judge(
-                column_of(task.name, task.unit),
+                column_of(task.name, task.unit, task.groups),
                 first[task.name],
                 cells[task.name],
                 self._budgets.get(task.name),
                 certain=self._certain,
                 level=self._level,
-                groups={row.id: row.group for row in task.test if row.group},
             )
             for task in self.tasks
         }

@@ -56,7 +56,6 @@ def judge(
     *,
     certain: bool,
     level: float,
-    groups: Groups | None = None,
 ) -> Finding:
     """Compare the items of one task, one by one.
 
@@ -70,7 +69,6 @@ def judge(
         budget: Largest loss accepted, in the unit of the task; None: never broken.
         certain: Whether the interval has a say.
         level: Confidence level of the interval.
-        groups: Item to its group, such as a passage; items of one group are drawn together.
     """
     missing = len(before.scores.keys() - now.scores.keys())
     found = partial(Finding, column.name, budget=budget, missing=missing)
@@ -85,8 +83,7 @@ def judge(
         broken = budget is not None
         return found(None, change, broken=broken, within=not broken, reason=absent.message)
     formula = partial(retention_change, task=column.name)
-    together = {column.name: groups or {}}
-    change = estimate(formula, matrix, draws=DRAWS, level=level, seed=0, groups=together)
+    change = estimate(formula, matrix, draws=DRAWS, level=level, seed=0)
     if budget is None:
         return found(score, change, broken=False, within=True, reason="watched, not judged")
     if missing > MOST_MISSING * len(before.scores):
@@ -105,6 +102,6 @@ def judge(
     return found(score, change, broken=broken, within=within, reason=reason)
 
 
-def column_of(name: str, unit: str) -> TaskColumn:
+def column_of(name: str, unit: str, groups: Groups | None = None) -> TaskColumn:
     """A task as the metrics know it."""
-    return TaskColumn(name, cast("Unit", unit))
+    return TaskColumn(name, cast("Unit", unit), groups=groups or {})

@@ -26,7 +26,7 @@ from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
 from forgetless.metrics.multiplicity import holm
-from forgetless.metrics.pairing import Formula, Groups, restrict_to_common_items
+from forgetless.metrics.pairing import Formula, restrict_to_common_items
 from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.retention import (
     average_forgetting,
@@ -35,7 +35,7 @@ from forgetless.metrics.retention import (
     forgetting,
     retention_change,
 )
-from forgetless.metrics.scores import Scores, ScoreStack, TaskColumn, Unit
+from forgetless.metrics.scores import Groups, Scores, ScoreStack, TaskColumn, Unit
 from forgetless.metrics.sign_flip import sign_flip
 from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, summarise
 from forgetless.metrics.verdict import Nature, NullFlips, Reading, TaskVerdict, Verdict

@@ -39,12 +39,11 @@ def mean_change(
         return Figure(None, None, "no task is scored as an accuracy; nats are not averaged")
     matrix = ScoreMatrix(
         ["before", "after"],
-        [TaskColumn(e.task) for e in tasks],
+        [TaskColumn(e.task, groups=e.groups) for e in tasks],
         {(row, e.task): cell for e in tasks for row, cell in enumerate((e.before, e.after))},
     )
     formula = partial(_mean_change, tasks=[e.task for e in tasks])
-    groups = {e.task: e.groups for e in tasks}
-    return estimate(formula, matrix, draws=draws, level=level, seed=seed, groups=groups)
+    return estimate(formula, matrix, draws=draws, level=level, seed=seed)
 
 
 def _mean_change(scores: Any, tasks: Sequence[str]) -> Any:

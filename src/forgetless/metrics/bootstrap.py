@@ -41,7 +41,6 @@ nonparametric one-sided hypothesis on the mean of a nonnegative variable; Learne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -50,7 +49,7 @@ import numpy as np
 from forgetless.errors import NotMeasured
 from forgetless.metrics.limits import IntervalMethod, limit_lines
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.pairing import Formula, Groups, PairedRuns
+from forgetless.metrics.pairing import Formula, PairedRuns
 from forgetless.metrics.scores import FloatArray, Scores, V
 
 _BIAS_WEIGHT = 3.0
@@ -85,7 +84,6 @@ def interval(
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
-    groups: Mapping[str, Groups] | None = None,
 ) -> Interval:
     """Confidence limits of a figure over the test items; see the module for the reasons.
 
@@ -98,11 +96,11 @@ def interval(
     Args:
         figure: Any figure of this package, or a function of it; it takes one stack per run, and
             moves in one direction when a single cell grows.
-        runs: One matrix, or as many as the figure takes; their items are paired.
+        runs: One matrix, or as many as the figure takes; their items are paired, and those of one
+            group are drawn together.
         draws: Number of resampled matrices.
         level: Confidence level, above 0 and below 1.
         seed: The same seed gives the same interval.
-        groups: Task to the groups of its items, which are drawn together.
 
     Returns:
         The limits, in the unit of the figure, and how they were found.
@@ -126,7 +124,7 @@ def interval(
     """
     if not 0 < level < 1 or draws < 1:
         raise ValueError(f"level is {level:g}, draws is {draws}; needed 0 < level < 1, draws >= 1")
-    paired = PairedRuns(runs, groups)
+    paired = PairedRuns(runs)
     point = paired.means()
     (value,) = paired.evaluate(figure, point[np.newaxis])
     if np.isnan(value):

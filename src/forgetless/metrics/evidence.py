@@ -11,8 +11,8 @@ import numpy as np
 from forgetless.metrics.cells import Cell
 from forgetless.metrics.floor import Chance, mean_chance
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.pairing import Groups, number_groups
-from forgetless.metrics.scores import FloatArray, IntArray, TaskColumn, Unit
+from forgetless.metrics.pairing import number_groups
+from forgetless.metrics.scores import FloatArray, Groups, IntArray, TaskColumn, Unit
 from forgetless.metrics.sign_flip import group_sums
 from forgetless.metrics.verdict import NullFlips
 
@@ -128,7 +128,7 @@ class Evidence:
         """Both rows as a score matrix, which figures and intervals are made from."""
         return ScoreMatrix(
             ["before", "after"],
-            [TaskColumn(self.task, self.unit)],
+            [TaskColumn(self.task, self.unit, groups=self.groups)],
             {(0, self.task): self.before, (1, self.task): self.after},
         )
 

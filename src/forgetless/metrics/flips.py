@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import binomtest
 
 from forgetless.errors import NotMeasured
 from forgetless.metrics.cells import Cell
+from forgetless.metrics.pairing import number_groups
+from forgetless.metrics.scores import Groups
+from forgetless.metrics.sign_flip import group_sums, sign_flip
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Flips:
         gained: Ids of the items that went from wrong to right.
         items: Number of items compared: those scored in both rows.
         excluded: Number of items left out because one of the rows could not score them.
-        p_value: Exact McNemar test of lost against gained; see :func:`mcnemar`.
+        p_value: Of lost against gained: McNemar's exact test (:func:`mcnemar`), or by groups.
     """
 
     lost: tuple[str, ...]
@@ -53,12 +57,14 @@ class Drop:
         return self.before - self.after
 
 
-def find_flips(before: Cell, after: Cell) -> Flips:
+def find_flips(before: Cell, after: Cell, groups: Groups | None = None) -> Flips:
     """Name the items that went from right to wrong, and from wrong to right.
 
     Args:
         before: A task's items in one row, each scored 0 or 1.
         after: The same items in a later row.
+        groups: Of the items; those of one group flip together, and swap signs together in the test
+            (:func:`~forgetless.metrics.sign_flip`).
 
     Returns:
         The flips, in the order of ``before``.
@@ -81,13 +87,15 @@ def find_flips(before: Cell, after: Cell) -> Flips:
                 )
     lost = tuple(item for item in shared if before.scores[item] > after.scores[item])
     gained = tuple(item for item in shared if before.scores[item] < after.scores[item])
+    changes = np.array([after.scores[item] - before.scores[item] for item in shared])
+    number = number_groups(shared, groups or {})
     seen = {*before.scores, *before.errors, *after.scores, *after.errors}
     return Flips(
         lost=lost,
         gained=gained,
         items=len(shared),
         excluded=len(seen) - len(shared),
-        p_value=mcnemar(len(lost), len(gained)),
+        p_value=sign_flip(group_sums(changes, number)),
     )
 
 

@@ -103,7 +103,7 @@ def _measure(evidence: Evidence, budget: float, how: Draws) -> TaskVerdict:
     before, after, change = figures(evidence, how)
     flips = None
     if evidence.ids and evidence.right_or_wrong:
-        flips = find_flips(evidence.before, evidence.after)
+        flips = find_flips(evidence.before, evidence.after, evidence.groups)
     return TaskVerdict(
         task=evidence.task,
         unit=evidence.unit,
@@ -123,7 +123,7 @@ def _measure(evidence: Evidence, budget: float, how: Draws) -> TaskVerdict:
 
 
 def _p_value(evidence: Evidence, flips: Flips | None, swaps: int, seed: int) -> float:
-    if flips is not None and evidence.number is None:
+    if flips is not None:
         return flips.p_value
     return sign_flip(evidence.changes, draws=swaps, seed=seed)
 

@@ -42,8 +42,7 @@ class Draws(NamedTuple):
 def figures(evidence: Evidence, how: Draws) -> tuple[Figure, Figure, Figure]:
     """Mean before, mean after, and after less before, each with its interval."""
     matrix = evidence.matrix()
-    groups = {evidence.task: evidence.groups}
-    options: dict[str, Any] = {**how._asdict(), "groups": groups}
+    options = how._asdict()
     score = partial(_score, task=evidence.task)
     return (
         estimate(partial(score, row=0), matrix, **options),

@@ -13,13 +13,10 @@ import numpy as np
 
 from forgetless.metrics.cells import Cell
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.scores import FloatArray, IntArray, ScoreStack, Unit
+from forgetless.metrics.scores import FloatArray, Groups, IntArray, ScoreStack, Unit
 
 Formula = Callable[..., FloatArray]
 """A figure: takes one stack of matrices per run, gives one value per matrix of the stack."""
-
-Groups = Mapping[str, str]
-"""Item id to the group it belongs to; an item that is absent, or whose group is '', is alone."""
 
 _LEFT_OUT = "not scored in every row of every run"
 
@@ -81,14 +78,13 @@ class PairedRuns:
 
     Args:
         runs: The matrices, in the order in which the figure takes them.
-        groups: Task to the groups of its items; they are drawn together.
     """
 
-    def __init__(
-        self, runs: Sequence[ScoreMatrix], groups: Mapping[str, Groups] | None = None
-    ) -> None:
+    def __init__(self, runs: Sequence[ScoreMatrix]) -> None:
         self.runs = restrict_to_common_items(*runs)
-        self.groups = groups or {}
+        self.groups: dict[str, dict[str, str]] = {}
+        for task in (task for run in runs for task in run.tasks):
+            self.groups.setdefault(task.name, {}).update(task.groups)
         self.places = [
             Place(index, row, task.name)
             for index, run in enumerate(self.runs)
@@ -124,7 +120,7 @@ class PairedRuns:
                 where.append(index)
                 ids = [paired.ids[at] for at in order]
         scores = np.stack(columns, axis=1)  # (n, k)
-        number = number_groups(ids, self.groups.get(task, {}))
+        number = number_groups(ids, self.groups[task])
         if number is None:
             return Drawn(scores, None, np.array(where))
         sizes = np.bincount(number).astype(float)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, Literal, TypeVar, cast
 
@@ -29,6 +29,9 @@ per token, at most 0.  Higher is better in both.  Only accuracies are averaged o
 
 UNITS: tuple[Unit, ...] = ("accuracy", "nats")
 
+Groups = Mapping[str, str]
+"""Item id to the group it belongs to; an item that is absent, or whose group is '', is alone."""
+
 V = TypeVar("V", float, FloatArray)
 """What a cell holds: a number, or an array with one entry per resampled matrix."""
 
@@ -42,11 +45,13 @@ class TaskColumn:
         unit: What its scores are.
         trained_in: Stage in which it is trained, counted from 1; ``None`` if it is only tested.
             A joint run trains several tasks in one stage.
+        groups: Of its items; those of one group are drawn together in every interval.
     """
 
     name: str
     unit: Unit = "accuracy"
     trained_in: int | None = None
+    groups: Groups = field(default_factory=dict, compare=False, repr=False)
 
 
 class Scores(ABC, Generic[V]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.matrix import ScoreMatrix
-from forgetless.metrics.pairing import Groups, restrict_to_common_items
+from forgetless.metrics.pairing import restrict_to_common_items
 from forgetless.metrics.retention import (
     average_forgetting,
     average_retention_change,
@@ -213,7 +213,6 @@ def estimate(
     draws: int,
     level: float,
     seed: int,
-    groups: Mapping[str, Groups] | None = None,
 ) -> Figure:
     """A figure with its interval, or the reason why there is none.
 
@@ -223,7 +222,6 @@ def estimate(
         draws: Bootstrap draws.
         level: Confidence level, in (0, 1).
         seed: Seed of the draws.
-        groups: Task to the groups of its items, which are drawn together.
     """
     try:
         runs = restrict_to_common_items(*runs) if len(runs) > 1 else runs
@@ -231,7 +229,7 @@ def estimate(
     except NotMeasured as absent:
         return Figure(None, None, absent.message)
     try:
-        limits = interval(formula, *runs, draws=draws, level=level, seed=seed, groups=groups)
+        limits = interval(formula, *runs, draws=draws, level=level, seed=seed)
     except NotMeasured as unsure:
         return Figure(value, None, unsure.message)
     return Figure(value, limits, None)

@@ -250,7 +250,7 @@ def _evidence(task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell]) 
         unit="nats" if task.unit == "nats" else "accuracy",
         before=base[task.name],
         after=chosen[task.name],
-        groups={row.id: row.group for row in task.test if row.group},
+        groups=task.groups,
         chance={row.id: 1 / len(row.choices) for row in task.test} if by_choice else None,
     )
 

@@ -145,7 +145,8 @@ def budget_outcome(run: RunResults, *, level: float = 0.95) -> BudgetOutcome | N
             )
         except NotMeasured:
             continue
-        evidence = Evidence(task=task.name, unit=task.unit, before=before, after=after)
+        groups = run.matrix.column(task.name).groups
+        evidence = Evidence(task.name, task.unit, before, after, groups)
         found += judge([evidence], budget=allowed, nats_budget=allowed, level=level)
     return BudgetOutcome(stages, tuple(found))
 

@@ -146,6 +146,7 @@ class ItemScore:
         correct: Right or wrong; ``None`` where the task has no such notion.
         readings: Every reading taken, by name; one of them is the score.
         error: Why it could not be scored.
+        group: What it shares with others, such as a passage; empty if it stands alone.
     """
 
     task: str
@@ -159,6 +160,7 @@ class ItemScore:
     correct: bool | None
     readings: Mapping[str, float | None]
     error: str | None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def _item(line: Record) -> ItemScore:
         correct=line.optional_flag("correct"),
         readings=line.numbers("readings"),
         error=line.optional_text("error"),
+        group=line.optional_text("group") or "",
     )
     if row.score is None and row.error is None:
         raise RunFolderError(f"{line.where}: found neither 'score' nor 'error'", fix=line.fix)

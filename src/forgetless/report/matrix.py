@@ -25,6 +25,7 @@ def build_matrix(
         The matrix, and a warning for each task whose figures rest on fewer items than it has.
     """
     cells: dict[tuple[int, str], Cell] = {}
+    groups: dict[str, dict[str, str]] = {task.name: {} for task in tasks}
     missing: dict[tuple[int, str], str] = {}
     for stage, items in zip(stages, scores, strict=True):
         for task in tasks:
@@ -39,7 +40,10 @@ def build_matrix(
                 {item.item: item.score for item in own if item.score is not None},
                 {item.item: item.error for item in own if item.error is not None},
             )
-    columns = [TaskColumn(task.name, task.unit, task.trained_in) for task in tasks]
+            groups[task.name].update({item.item: item.group for item in own if item.group})
+    columns = [
+        TaskColumn(task.name, task.unit, task.trained_in, groups[task.name]) for task in tasks
+    ]
     matrix = ScoreMatrix([stage.name for stage in stages], columns, cells, missing)
     return matrix, [text for task in tasks for text in _warnings(task, cells, matrix)]
 

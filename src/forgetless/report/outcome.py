@@ -166,7 +166,8 @@ def _flips(run: RunResults, task: TaskInfo) -> tuple[Flips | None, str | None]:
     if rows is None:
         return None, "nothing came after it was learned"
     try:
-        return find_flips(*(run.matrix.cell(row, task.name) for row in rows)), None
+        before, after = (run.matrix.cell(row, task.name) for row in rows)
+        return find_flips(before, after, run.matrix.column(task.name).groups), None
     except NotMeasured as absent:
         return None, absent.message
 

@@ -12,8 +12,9 @@ question, answer          one exchange
 text                      plain text, all of it learned
 ========================  ===========================================================
 
-``aliases`` (further right answers) and ``id`` are read where present.  A number as the answer is an
-index unless the choices are numbers too; text that is one of the choices is that choice.
+``aliases`` (further right answers), ``id`` and ``group`` (rows that are not independent, such as
+the questions on one passage) are read where present.  A number as the answer is an index unless the
+choices are numbers too; text that is one of the choices is that choice.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Format = Literal["messages", "multiple_choice", "prompt_completion", "question_a
 
 FIELDS = (
     *("messages", "question", "choices", "answer", "prompt", "completion", "text"),
-    *("aliases", "id", "system"),
+    *("aliases", "id", "group", "system"),
 )
 _SHAPES: tuple[tuple[tuple[str, ...], Format], ...] = (
     (("messages",), "messages"),
@@ -65,12 +66,15 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
     """
     record = {key: value for key, value in record.items() if value is not None}
     identity = _text(record["id"], "id") if "id" in record else str(number)
-    aliases = tuple(_text(alias, "aliases") for alias in _list(record, "aliases"))
+    about: dict[str, Any] = {
+        "aliases": tuple(_text(alias, "aliases") for alias in _list(record, "aliases")),
+        "group": _text(record["group"], "group") if "group" in record else "",
+    }
     if shape == "text":
-        return Row(identity, (), _text(_need(record, "text"), "text"), aliases)
+        return Row(identity, (), _text(_need(record, "text"), "text"), **about)
     if shape == "messages":
         prompt, answer = _conversation(_messages(_need(record, "messages"), "messages"))
-        return Row(identity, prompt, answer, aliases)
+        return Row(identity, prompt, answer, **about)
     system = (Turn("system", _text(record["system"], "system")),) if "system" in record else ()
     if shape == "multiple_choice":
         raw = _list(record, "choices")
@@ -78,12 +82,12 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
         numbers = any(isinstance(choice, int | float) for choice in raw)
         answer = _choice(_need(record, "answer"), choices, numbers=numbers)
         question = _text(_need(record, "question"), "question")
-        return Row(identity, (*system, Turn("user", question)), answer, aliases, choices)
+        return Row(identity, (*system, Turn("user", question)), answer, choices=choices, **about)
     asked, answered = shape.split("_")
     prompt = _turns(_need(record, asked), asked, "user")
     completion = _turns(_need(record, answered), answered, "assistant")
     prompt, answer = _conversation((*system, *prompt, *completion))
-    return Row(identity, prompt, answer, aliases)
+    return Row(identity, prompt, answer, **about)
 
 
 def _need(record: Mapping[str, Any], field: str) -> Any:

@@ -26,14 +26,8 @@ def halves(task: Task) -> tuple[Task, Task]:
             f"needed at least {2 * FEWEST_ITEMS}",
             fix="name a task with more test items",
         )
-    groups = [row.group or row.id for row in task.test]
+    groups = groups_to_divide(task)
     order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    if len(order) < 2:
-        raise DataError(
-            f"task {task.name!r}: all test items are of group {groups[0]!r}; half choose and half "
-            "certify, and a group is never divided",
-            fix="name a task whose items are of two groups or more",
-        )
     first, second = (
         replace(
             task,
@@ -44,3 +38,19 @@ def halves(task: Task) -> tuple[Task, Task]:
         for half in (0, 1)
     )
     return first, second
+
+
+def groups_to_divide(task: Task) -> list[str]:
+    """The group of each test item; its own id if it stands alone.
+
+    Raises:
+        DataError: if there is but one group, so that one half would be empty.
+    """
+    groups = [row.group or row.id for row in task.test]
+    if len(set(groups)) < 2:
+        raise DataError(
+            f"task {task.name!r}: all test items are of group {groups[0]!r}; half choose and half "
+            "certify, and a group is never divided",
+            fix="name a task whose items are of two groups or more",
+        )
+    return groups

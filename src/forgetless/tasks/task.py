@@ -79,6 +79,11 @@ class Task:
                 )
         return "plain"
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """Test item to its group, of those that do not stand alone."""
+        return {row.id: row.group for row in self.test if row.group}
+
     def train_hash(self) -> str:
         """SHA-256 over the training rows, in order."""
         return _hash(self.train)
@@ -173,7 +178,7 @@ def _with_bundled_defaults(config: TaskConfig) -> tuple[TaskConfig, str, str]:
 def _hold_out(
     config: TaskConfig, rows: Sequence[Row], seed: int
 ) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Split rows into training and test; rows with the same content stay on the same side."""
+    """Split rows into training and test; those alike, or of one group, stay together."""
     total = len(rows)
     wanted = round(total * config.hold_out)
     if wanted < 1 or wanted >= total:
@@ -186,7 +191,15 @@ def _hold_out(
         )
     order = list(range(total))
     random.Random(f"{seed}/hold_out/{config.name}").shuffle(order)  # noqa: S311
-    held = set(order[:wanted])
+    members: dict[str, list[int]] = {}
+    for index in range(total):
+        members.setdefault(rows[index].group, []).append(index)
+    held: set[int] = set()
+    for index in order:
+        if len(held) >= wanted:
+            break
+        group = rows[index].group
+        held.update(members[group] if group else [index])
     twins = {rows[index].content_hash() for index in held}
     train = [
         index
@@ -194,7 +207,9 @@ def _hold_out(
         if index not in held and rows[index].content_hash() not in twins
     ]
     if not train:
-        raise DataError(f"task {config.name!r}: all rows are alike, none is left to train on")
+        raise DataError(
+            f"task {config.name!r}: all rows are alike or of one group, none is left to train on"
+        )
     return Selected(rows, train), Selected(rows, sorted(held))
 
 
