@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("evaluation", "metrics", "sequence", "result", "preparation"),
+        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation"),
     },
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),
@@ -113,7 +113,7 @@ def test_imports_go_only_where_the_plan_allows(part: str) -> None:
 @pytest.mark.parametrize("part", ["auditing", "comparing", "repairing"])
 def test_what_was_found_is_plain_data_that_a_report_may_read(part: str) -> None:
     of_ours = {name for name in imported(SOURCE / part / "result.py") if "forgetless" in name}
-    assert of_ours == {"forgetless.metrics"}
+    assert all(name.startswith("forgetless.metrics") for name in of_ours)
     for owner, file in modules():
         if owner == "report":
             taken = {name for name in imported(file) if name.startswith(f"forgetless.{part}")}

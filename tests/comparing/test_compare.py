@@ -98,3 +98,22 @@ def test_a_task_of_one_passage_is_refused_before_anything_runs(plan: MakePlan, d
     with pytest.raises(DataError, match="all test items are of group 'p'"):
         compare(made, "replay", rates=[3e-3])
     assert not Path(made.output).exists()
+
+
+def test_seeds_that_are_reported_chose_nothing_and_ask_the_same_items(plan: MakePlan) -> None:  # noqa: F811
+    files = [task["train"] for task in plan().resolved()["sequence"]]
+    tasks = [{"train": file, "hold_out": 0.5} for file in files]
+    made = plan(sequence=tasks, training={"seed": 7})
+    setting = setting_of(made, (), seeds=2)
+    assert (setting.search_seeds, setting.seeds) == ((7,), (8, 9))
+    found = compare(made, "replay(ratio=0.3)", rates=[3e-3], seeds=2)
+    arm = found.arm("replay(ratio=0.3)")
+    assert sorted(arm.by_seed) == [8, 9]
+    assert arm.accuracy.value == pytest.approx(sum(arm.by_seed.values()) / 2)
+    asked = [
+        {(line["task"], line["item"]) for line in map(json.loads, file.read_text().splitlines())}
+        for file in Path(made.output).glob("runs/*/stages/0-base/scores.jsonl")
+    ]
+    assert len(asked) == 6
+    assert all(items == asked[0] for items in asked)
+    assert "2 training seeds, none of which chose" in found.reasons[-1]

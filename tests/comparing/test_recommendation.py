@@ -27,6 +27,7 @@ def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
         "gap_closed": NONE,
         "elsewhere": NONE,
         "at_edge": False,
+        "by_seed": {},
     }
     return ArmResult(
         name=name, methods=(), options={}, tried=(), run="", learned=NONE, forgetting=NONE,
@@ -78,3 +79,9 @@ def test_a_loss_elsewhere_an_edge_and_a_failure_are_told() -> None:
 
 def test_without_any_protection_measured_there_is_no_recommendation() -> None:
     assert recommend([PLAIN, JOINT])[0] is None
+
+
+def test_several_seeds_are_told_with_what_came_of_them() -> None:
+    best = arm("replay", 0.9, by_seed={1: 0.85, 2: 0.95})
+    *_, last = recommend([PLAIN, JOINT, best], seeds=2)[1]
+    assert last.startswith("This rests on 2 training seeds, none of which chose, from 0.85 to 0.95")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forgetless.metrics import Groups
 from forgetless.plan import BudgetConfig
 
 Scores = Mapping[str, float]
@@ -66,7 +65,7 @@ def loss_of(
     budget: BudgetConfig,
     task: str,
     share: float = 1.0,
-    groups: Groups | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> Loss:
     """The loss of a task since it was learned, or since the untouched model.
 

@@ -30,6 +30,10 @@ def compare(
     pilot: Annotated[
         bool, typer.Option("--pilot", help="A tenth of the training, rates alone.")
     ] = False,
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, help="Training seeds; with several, none of those reported chose."),
+    ] = 1,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the plan; repeatable."),
@@ -41,7 +45,7 @@ def compare(
 ) -> None:
     """Run a plan under several methods, each at its best, between plain and joint training.
 
-    Writes compare.md, compare.json, report.html and recommended.yaml.
+    Writes compare.html, compare.md, compare.json, report.html and recommended.yaml.
     """
     from rich.console import Console
 
@@ -55,6 +59,7 @@ def compare(
         render_comparison_json,
         render_comparison_markdown,
     )
+    from forgetless.report.html.comparison import render_comparison_html
     from forgetless.storage import write_text
 
     loaded = load_plan(plan, settings or [])
@@ -67,19 +72,21 @@ def compare(
             rates=_numbers(rates),
             rates_alone=rates_alone,
             pilot=pilot,
+            seeds=seeds,
             jobs=jobs,
             threads=threads,
             progress=progress,
         )
     write_text(output / "compare.json", render_comparison_json(found))
     write_text(output / "compare.md", render_comparison_markdown(found))
+    write_text(output / "compare.html", render_comparison_html(found))
     write_text(output / "recommended.yaml", recommended_plan(loaded, found).to_yaml())
-    files = write_report([output / arm.run for arm in found.arms if arm.run], output)
+    write_report([output / arm.run for arm in found.arms if arm.run], output)
     if as_json:
         typer.echo((output / "compare.json").read_text(encoding="utf-8"))
         return
     console.print(TerminalComparison(found))
-    console.print(f"\nreport: {files.html}", markup=False, soft_wrap=True)
+    console.print(f"\nreport: {output / 'compare.html'}", markup=False, soft_wrap=True)
     console.print(
         f"to have the model: forgetless run {output / 'recommended.yaml'}",
         markup=False,

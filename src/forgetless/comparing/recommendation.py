@@ -52,11 +52,22 @@ def recommend(arms: Sequence[ArmResult], *, seeds: int = 1) -> tuple[str | None,
             f"The best learning rate of {', '.join(edge)} is at the edge of those tried; "
             "a better one may lie beyond (--rates)."
         )
-    why.append(
-        f"This rests on {seeds} training seed{'' if seeds == 1 else 's'}: the intervals are over "
-        "items, and say nothing of what another seed would give."
-    )
+    why.append(_rests_on(chosen, seeds))
     return (chosen.name if _above(chosen.gain) else None), [*told, *why]
+
+
+def _rests_on(arm: ArmResult, seeds: int) -> str:
+    if seeds == 1:
+        return (
+            "This rests on 1 training seed: the intervals are over items, and say nothing of what "
+            "another seed would give."
+        )
+    ends = sorted(arm.by_seed.values())
+    between = f", from {ends[0]:.2f} to {ends[-1]:.2f} for {arm.name}" if ends else ""
+    return (
+        f"This rests on {seeds} training seeds, none of which chose{between}: the intervals are "
+        "over items, of the mean over these seeds."
+    )
 
 
 def _better(arm: ArmResult) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.metrics import Figure
+from forgetless.metrics.frontier import frontier
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class ArmResult:
         run: Folder of the run, relative to the comparison's; empty if there is none.
         failed: Why nothing is known of it; None otherwise.
         accuracy: Average accuracy at the end.
+        by_seed: The same with each training seed.
         learned: Learning accuracy: each task right after it was learned.
         forgetting: Average forgetting; positive = lost.
         gap_closed: 0 as plain, 1 as joint training.
@@ -60,6 +62,7 @@ class ArmResult:
     run: str
     failed: str | None
     accuracy: Figure
+    by_seed: Mapping[int, float]
     learned: Figure
     forgetting: Figure
     gap_closed: Figure
@@ -84,7 +87,7 @@ class Comparison:
         items: Items per task that the figures rest on; as many others chose.
         level: Confidence level of the intervals.
         pilot: Share of the training that was carried out; 1 for all of it.
-        seed: Seed of training.
+        seeds: Training seeds that the figures are means over.
         created: When, in UTC, as ISO 8601.
     """
 
@@ -96,8 +99,25 @@ class Comparison:
     items: Mapping[str, int]
     level: float
     pilot: float
-    seed: int
+    seeds: tuple[int, ...]
     created: str
+
+    @property
+    def frontier(self) -> tuple[ArmResult, ...]:
+        """Arms that no other beats in both what was learned and what of it was forgotten.
+
+        The one that learned most first; joint training has nothing to forget, and is none of them.
+        """
+        return tuple(frontier(self.traded, lambda arm: arm.learned.value or 0.0, _forgotten))
+
+    @property
+    def traded(self) -> list[ArmResult]:
+        """Arms of which both is known."""
+        return [
+            arm
+            for arm in self.arms
+            if arm.learned.value is not None and arm.forgetting.value is not None
+        ]
 
     def arm(self, name: str) -> ArmResult:
         """The arm of a name.
@@ -106,3 +126,7 @@ class Comparison:
             KeyError: if there is none.
         """
         return {arm.name: arm for arm in self.arms}[name]
+
+
+def _forgotten(arm: ArmResult) -> float:
+    return arm.forgetting.value or 0.0

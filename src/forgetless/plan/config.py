@@ -200,6 +200,17 @@ class TrainingConfig(Config):
         default="auto", description="where to compute"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of everything that is drawn")
+    hold_out_seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**32,
+        description="seed of the rows that are held out as test items; none: as seed",
+    )
+
+    @property
+    def split_seed(self) -> int:
+        """Decides which rows are held out."""
+        return self.seed if self.hold_out_seed is None else self.hold_out_seed
 
     def in_bfloat16(self, device: str) -> bool:
         """Whether the forward pass computes in bfloat16 on a device."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
@@ -19,7 +18,15 @@ from forgetless.report.terminal import writer
 from forgetless.report.wording import ABSENT, interval, number
 
 FORMAT = 1
-COLUMNS = ("method", "rate", "end", "learned", "forgot", "gap closed", "cost", "memory")
+SHORT = ("method", "rate", "end", "learned", "forgot", "gap closed", "cost", "memory")
+"""Columns that a terminal has room for."""
+
+LEGEND = (
+    "end: average accuracy after the last stage; learned: right after each was learned; forgot: "
+    "what was lost since; gap closed: 0% as plain, 100% as joint training; elsewhere: change on "
+    "the tasks that are only tested; cost and memory relative to plain training. Half of the items "
+    "chose rates and strengths, these figures are of the other half."
+)
 
 
 class TerminalComparison:
@@ -37,14 +44,15 @@ class TerminalComparison:
         found, text = self.comparison, writer(options)
         yield text(heading(found), "bold")
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        for name in COLUMNS:
+        for name in SHORT:
             right = name != "method"
             table.add_column(
                 text(name), justify="right" if right else "left", no_wrap=right, overflow="fold"
             )
         for arm in found.arms:
             style = "bold green" if arm.name == found.recommended else ""
-            table.add_row(*(text(cell, style) for cell in cells(arm)))
+            row = cells(arm)
+            table.add_row(*(text(row[name][0], style) for name in SHORT))
         yield table
         for failure in failures(found):
             yield Padding(text(failure, "red"), (0, 0, 0, 2))
@@ -56,14 +64,18 @@ class TerminalComparison:
 def render_comparison_markdown(found: Comparison) -> str:
     """The same as Markdown, with the intervals of every figure."""
     lines = [f"# {plain(heading(found))}", "", *(plain(reason) for reason in found.reasons), ""]
-    lines += [table(COLUMNS, [[plain(cell) for cell in _with_limits(arm)] for arm in found.arms])]
+    rows = [cells(arm) for arm in found.arms]
+    shown = [[f"{cell} ({more})" if more else cell for cell, more in row.values()] for row in rows]
+    lines += [table(list(rows[0]), [[plain(cell) for cell in row] for row in shown])]
+    if len(found.seeds) > 1:
+        lines += ["", *(f"- {plain(line)}" for line in seed_lines(found))]
     lines += ["", *(f"- {plain(failure)}" for failure in failures(found))]
+    names = ", ".join(arm.name for arm in found.frontier)
     lines += [
         "",
-        f"*end*: average accuracy after the last stage; *learned*: right after each was learned; "
-        f"*forgot*: what was lost since; *gap closed*: 0% as plain, 100% as joint training; *cost* "
-        f"and *memory* relative to plain training. {found.level:.0%} intervals over items. Half of "
-        "the items chose rates and strengths, these figures are of the other half.",
+        plain(f"On the frontier, where no other learned more and forgot less: {names}."),
+        "",
+        f"{LEGEND} {found.level:.0%} intervals over items.",
         "",
     ]
     return "\n".join(lines)
@@ -71,7 +83,14 @@ def render_comparison_markdown(found: Comparison) -> str:
 
 def render_comparison_json(found: Comparison) -> str:
     """Everything, for a program; what was not measured is null with the reason beside it."""
-    return json.dumps({"format": FORMAT, **asdict(found)}, indent=1, allow_nan=False) + "\n"
+    return (
+        json.dumps(
+            {"format": FORMAT, **asdict(found), "frontier": [arm.name for arm in found.frontier]},
+            indent=1,
+            allow_nan=False,
+        )
+        + "\n"
+    )
 
 
 def heading(found: Comparison) -> str:
@@ -85,43 +104,38 @@ def failures(found: Comparison) -> list[str]:
     return [f"{arm.name}: {arm.failed}" for arm in found.arms if arm.failed is not None]
 
 
-def cells(arm: ArmResult) -> tuple[str, ...]:
-    """A row of the table."""
-    closed = arm.gap_closed.value
-    return (
-        arm.name,
-        ABSENT if arm.rate is None else f"{arm.rate:.1e}".replace("e-0", "e-"),
-        _value(arm.accuracy),
-        _value(arm.learned),
-        _value(arm.forgetting, signed=True),
-        ABSENT if closed is None else f"{closed:.0%}",
-        _times(arm.cost),
-        _times(arm.memory),
-    )
+def seed_lines(found: Comparison) -> list[str]:
+    """What each arm came to with every training seed."""
+    return [
+        f"{arm.name}: {', '.join(f'{number(value)} (seed {seed})' for seed, value in told)}"
+        for arm in found.arms
+        if (told := list(arm.by_seed.items()))
+    ]
 
 
-def _with_limits(arm: ArmResult) -> Iterator[str]:
-    name, rate, _, _, _, closed, cost, memory = cells(arm)
-    options = ", ".join(f"{key} {value}" for key, value in arm.options.items())
-    yield f"{name} ({options})" if options else name
-    yield rate
-    yield _ends(arm.accuracy)
-    yield _ends(arm.learned)
-    yield _ends(arm.forgetting, signed=True)
-    limits = arm.gap_closed.interval
-    yield closed if limits is None else f"{closed} ({limits.low:.0%} to {limits.high:.0%})"
-    yield cost
-    yield memory
+def cells(arm: ArmResult) -> dict[str, tuple[str, str]]:
+    """A row of the table: by column what it says, and its limits or what more there is to say."""
+    closed, limits = arm.gap_closed.value, arm.gap_closed.interval
+    return {
+        "method": (arm.name, ", ".join(f"{key} {value}" for key, value in arm.options.items())),
+        "rate": (ABSENT if arm.rate is None else f"{arm.rate:.1e}".replace("e-0", "e-"), ""),
+        "end": _ends(arm.accuracy),
+        "learned": _ends(arm.learned),
+        "forgot": _ends(arm.forgetting, signed=True),
+        "gap closed": (
+            ABSENT if closed is None else f"{closed:.0%}",
+            "" if limits is None else f"{limits.low:.0%} to {limits.high:.0%}",
+        ),
+        "elsewhere": _ends(arm.elsewhere, signed=True),
+        "cost": (_times(arm.cost), ""),
+        "memory": (_times(arm.memory), ""),
+    }
 
 
-def _value(figure: Figure, *, signed: bool = False) -> str:
-    return ABSENT if figure.value is None else number(figure.value, signed=signed)
-
-
-def _ends(figure: Figure, *, signed: bool = False) -> str:
+def _ends(figure: Figure, *, signed: bool = False) -> tuple[str, str]:
     limits = figure.interval
-    ends = "" if limits is None else f" ({interval(limits.low, limits.high, signed=signed)})"
-    return _value(figure, signed=signed) + ends
+    ends = "" if limits is None else interval(limits.low, limits.high, signed=signed)
+    return ABSENT if figure.value is None else number(figure.value, signed=signed), ends
 
 
 def _times(value: float | None) -> str:

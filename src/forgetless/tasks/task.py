@@ -100,10 +100,10 @@ def load_tasks(plan: Plan) -> tuple[Task, ...]:
         DataError: for a source that cannot be used; nothing is downloaded or loaded but data.
     """
     tasks = [
-        _load(config, plan.training.seed, number)
+        _load(config, plan.training.split_seed, number)
         for number, config in enumerate(plan.sequence, start=1)
     ]
-    tasks += [_load(config, plan.training.seed, None) for config in plan.test_only]
+    tasks += [_load(config, plan.training.split_seed, None) for config in plan.test_only]
     return tuple(_with_overlap_warnings(tasks))
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from forgetless.metrics import Unit
 from forgetless.report.charts.axis import Axis, axis
 from forgetless.report.charts.curves import Measured
-from forgetless.report.charts.labels import Box, place_around
-from forgetless.report.charts.marks import ArmStyle, add_mark, text_width
+from forgetless.report.charts.labels import Box
+from forgetless.report.charts.marks import ArmStyle, add_mark
+from forgetless.report.charts.names import add_names
 from forgetless.report.charts.svg import Node, path, picture
-from forgetless.report.wording import clipped, number
+from forgetless.report.wording import number
 
 WIDTH, HEIGHT = 340.0, 344.0
 LEFT, TOP, RIGHT, BOTTOM = 36.0, 30.0, 14.0, 42.0
-LABEL, LINE = 12.0, 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,13 @@ def draw_kept(what: KeptPicture) -> Node:
             "title",
             f"{point.task}: {number(point.learned.value)} learned, {number(point.kept.value)} kept",
         )
-    _draw_names(group, what, places, [up(point.learned.value) for point in what.points])
+    stems = [
+        Box(x - 4, min(y, top), 8, abs(y - top))
+        for (x, y), top in zip(places, (up(p.learned.value) for p in what.points), strict=True)
+    ]
+    frame = Box(LEFT + 2, TOP - 8, WIDTH - LEFT - 4, HEIGHT - TOP - BOTTOM + 4)
+    names = [point.task for point in what.points]
+    add_names([group] * len(names), names, places, frame, most=18, obstacles=stems)
     return root
 
 
@@ -110,32 +116,6 @@ def _draw_frame(root: Node, across: Axis, up: Axis) -> None:
     root.add("path", d=path(corner[:2]), class_="diagonal")
     root.add("text", "score when learned →", x=WIDTH - RIGHT, y=HEIGHT - 8, class_="note end")
     root.add("text", "↑ score at the end", x=0, y=TOP - 15, class_="note")
-
-
-def _draw_names(
-    group: Node,
-    what: KeptPicture,
-    places: Sequence[tuple[float, float]],
-    tops: Sequence[float],
-) -> None:
-    names = [clipped(point.task, 18) for point in what.points]
-    sizes = [(text_width(name, LABEL), LINE) for name in names]
-    frame = Box(LEFT + 2, TOP - 8, WIDTH - LEFT - 4, HEIGHT - TOP - BOTTOM + 4)
-    stems = [
-        Box(x - 4, min(y, top), 8, abs(y - top)) for (x, y), top in zip(places, tops, strict=True)
-    ]
-    labels = place_around(places, sizes, frame, obstacles=stems)
-    for name, (x, y), put in zip(names, places, labels, strict=True):
-        box = put.box
-        if put.far:
-            near_x = min(max(x, box.x), box.x + box.width)
-            near_y = min(max(y, box.y), box.y + box.height)
-            group.add("line", x1=x, y1=y, x2=near_x, y2=near_y, class_="leader")
-        # Anchor on the side that faces the point: the true width of the text is not known.
-        side, edge = ("start", box.x) if box.x >= x else ("end", box.x + box.width)
-        if box.x < x < box.x + box.width:
-            side, edge = "middle", box.x + box.width / 2
-        group.add("text", name, x=edge, y=box.y + LINE - 3.8, class_=f"name {side}")
 
 
 def _description(what: KeptPicture) -> str:
