@@ -11,7 +11,8 @@ ends with 2, what broke while working ends with 1.
     │   ├── ModelError       a model that cannot be found, read or used for what was asked
     │   └── RunFolderError   a folder of another plan, or in use by a live process
     ├── RunFailed            exit code 1: stopped while working; what was finished is kept
-    │   └── TrainingFailed   a loss that is not a number
+    │   ├── TrainingFailed   a loss that is not a number
+    │   └── FailedElsewhere  another process of the same run failed, and says why
     └── NotMeasured          a figure that does not exist for these results, with the reason
 """
 
@@ -68,6 +69,10 @@ class RunFailed(ForgetlessError):
 
 class TrainingFailed(RunFailed):
     """Optimisation broke down; the last good state is kept."""
+
+
+class FailedElsewhere(RunFailed):
+    """Another process of the same run failed; it has told the reason."""
 
 
 class NotMeasured(ForgetlessError):

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import distributed
 
+from forgetless import processes
 from forgetless.errors import RunFailed
+from forgetless.guard import asking
 from forgetless.guard.asking import ask_tasks
 from tests.guard.build import known_task
 from tests.training.build import exchange, fresh, make_task
@@ -22,24 +23,25 @@ def test_processes_together_score_what_one_scores(
         known_task(tiny_model),
         make_task("one", test=[exchange("t", "one?", "1")]),
     ]  # of the second only one process asks
-    alone = ask_tasks(fresh(tiny_model), tasks, 8, 0, 1)
+    alone = ask_tasks(fresh(tiny_model), tasks, 8)
     shares: list[Any] = []
 
-    def alone_in(found: list[Any], mine: Any) -> None:
-        shares.append(mine)
-        found[:] = [mine] * 3
+    def alone_in(value: Any) -> list[Any]:
+        shares.append(value)
+        return [value] * 3
 
-    monkeypatch.setattr(distributed, "all_gather_object", alone_in)
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    monkeypatch.setattr(asking, "gathered", alone_in)
     for rank in range(3):
-        ask_tasks(fresh(tiny_model), tasks, 8, rank, 3)
-    assert sorted(len(answers["known"][0]) for answers, _ in shares) == [13, 13, 14]
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        ask_tasks(fresh(tiny_model), tasks, 8)
+    known = [{*answers["known"][0]} for answers, _ in shares]
+    assert sum(map(len, known)) == len(set().union(*known)) == len(tasks[0].test)
+    assert all(known)
     assert sorted(len(answers["one"][0]) for answers, _ in shares) == [0, 0, 1]
 
-    def gathered(found: list[Any], mine: Any) -> None:
-        found[:] = shares
-
-    monkeypatch.setattr(distributed, "all_gather_object", gathered)
-    together = ask_tasks(fresh(tiny_model), tasks, 8, 1, 3)
+    monkeypatch.setattr(asking, "gathered", lambda _: shares)
+    together = ask_tasks(fresh(tiny_model), tasks, 8)
     assert {n: dict(c.scores) for n, c in together.items()} == {
         n: dict(c.scores) for n, c in alone.items()
     }
@@ -49,12 +51,9 @@ def test_processes_together_score_what_one_scores(
 def test_a_fault_of_one_process_is_told_in_all(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gathered(found: list[Any], mine: Any) -> None:
-        found[:] = [mine, ({}, "OutOfMemoryError()")]
-
-    monkeypatch.setattr(distributed, "all_gather_object", gathered)
+    monkeypatch.setattr(asking, "gathered", lambda own: [own, ({}, "OutOfMemoryError()")])
     with pytest.raises(RunFailed, match="process 1 could not ask: OutOfMemoryError"):
-        ask_tasks(fresh(tiny_model), [known_task(tiny_model)], 8, 0, 2)
+        ask_tasks(fresh(tiny_model), [known_task(tiny_model)], 8)
 
 
 def test_what_a_model_caches_while_asked_lets_gradients_through_afterwards(
@@ -71,7 +70,7 @@ def test_what_a_model_caches_while_asked_lets_gradients_through_afterwards(
         return scaled
 
     norm.forward = caching
-    ask_tasks(loaded, [known_task(tiny_model)], 8, 0, 1)
+    ask_tasks(loaded, [known_task(tiny_model)], 8)
     ids = torch.tensor([[1, 2, 3]])
     loaded.model.train()
     loaded.model(input_ids=ids, labels=ids).loss.backward()

@@ -262,7 +262,7 @@ class Budget(Method[BudgetConfig]):
         from forgetless.models.load import LoadedModel
 
         tasks = [self._guards[name] for name in names]
-        cells = ask_tasks(LoadedModel(model, self._tokenizer), tasks, BATCH, rank=0, ranks=1)
+        cells = ask_tasks(LoadedModel(model, self._tokenizer), tasks, BATCH)
         for name, cell in cells.items():
             if not cell.scores:
                 reason = next(iter(cell.errors.values()), "it has no items")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 from forgetless.errors import DataError
@@ -50,7 +51,11 @@ class _Prepared:
 
 
 def score_task(
-    loaded: LoadedModel, task: Task, batch_size: int, done: Collection[str] = ()
+    loaded: LoadedModel,
+    task: Task,
+    batch_size: int,
+    done: Collection[str] = (),
+    turns: Iterator[bool] | None = None,
 ) -> Iterator[list[ItemResult]]:
     """Score every item of a task.
 
@@ -60,13 +65,16 @@ def score_task(
         batch_size: Most sequences in one padded pass; packs of trees are in proportion to it.
         done: Ids of items scored before; a batch is skipped only as a whole, so that what is
             scored now goes through the model in the same company as without interruption.
+        turns: Of each batch, whether to score it here; none: all.  Processes that share a task
+            batch by batch score its items in the same company as one process.
 
     Yields:
         The results of one batch at a time.
     """
     renderer = task.renderer(loaded.tokenizer)
     prepared, failed = _prepare_all(task, renderer, context_length(loaded.model))
-    if any(result.item not in done for result in failed):
+    turns = turns or repeat(True)
+    if next(turns) and any(result.item not in done for result in failed):
         yield failed
     if task.config.score in MATCHERS:
         passes, trunk = _generation_batches(loaded, prepared, batch_size), Trunk()
@@ -75,7 +83,7 @@ def score_task(
         passes, trunk = together.batches, together.trunk
     for indices in passes:
         batch = [prepared[index] for index in indices]
-        if not all(item.row.id in done for item in batch):
+        if next(turns) and not all(item.row.id in done for item in batch):
             yield _score_batch(loaded, task, renderer, batch, trunk)
 
 

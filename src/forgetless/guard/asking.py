@@ -5,35 +5,29 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
 
 from forgetless.errors import RunFailed
 from forgetless.evaluation.scorer import score_task
 from forgetless.metrics import Cell
 from forgetless.models.forward import evaluation_mode
 from forgetless.models.load import LoadedModel
-from forgetless.tasks.source import Selected
+from forgetless.processes import gathered, turns
 from forgetless.tasks.task import Task
 
 Answers = tuple[dict[str, float], dict[str, str]]  # score by item, and reason by item
 
 
-def ask_tasks(
-    loaded: LoadedModel, tasks: Sequence[Task], batch_size: int, rank: int, ranks: int
-) -> dict[str, Cell]:
+def ask_tasks(loaded: LoadedModel, tasks: Sequence[Task], batch_size: int) -> dict[str, Cell]:
     """Score every item of all tasks; each process scores its share, and all get everything.
 
     Args:
         loaded: The model as it is, not wrapped for several processes, and its tokenizer.
         tasks: What to ask.
         batch_size: Most sequences in one forward pass.
-        rank: Number of this process, from 0.
-        ranks: Number of processes.
 
     Returns:
         The items by task name, the same in every process.
@@ -49,18 +43,12 @@ def ask_tasks(
             _own_precision(loaded.model),
             _same_chances(loaded.model),
         ):
-            answers = {
-                task.name: _ask(loaded, _share(task, loaded.tokenizer, rank, ranks), batch_size)
-                for task in tasks
-            }
+            mine = turns()
+            answers = {task.name: _ask(loaded, task, batch_size, mine) for task in tasks}
         _make_trainable_again(loaded.model)
     except Exception as error:  # the others wait for the answers, and would wait for ever
         fault = error
-    if ranks > 1:
-        shares: list[Any] = [None] * ranks
-        distributed.all_gather_object(shares, (answers, fault and repr(fault)))
-    else:
-        shares = [(answers, None)]
+    shares = gathered((answers, fault and repr(fault)))
     if fault is not None:
         raise fault
     for number, (_, failed) in enumerate(shares):
@@ -69,19 +57,10 @@ def ask_tasks(
     return {task.name: _merged(task, [share for share, _ in shares]) for task in tasks}
 
 
-def _share(task: Task, tokenizer: Any, rank: int, ranks: int) -> Task:
-    """The items of one process, put as they would be among all."""
-    style = task.config.model_copy(update={"render": task.style(tokenizer)})
-    mine = Selected(task.test, list(range(rank, len(task.test), ranks)))
-    return replace(task, config=style, test=mine)
-
-
-def _ask(loaded: LoadedModel, task: Task, batch_size: int) -> Answers:
+def _ask(loaded: LoadedModel, task: Task, batch_size: int, mine: Iterator[bool]) -> Answers:
     scores: dict[str, float] = {}
     errors: dict[str, str] = {}
-    if not len(task.test):
-        return scores, errors
-    for results in score_task(loaded, task, batch_size):
+    for results in score_task(loaded, task, batch_size, turns=mine):
         for result in results:
             if result.score is None:
                 errors[result.item] = result.error or "it has no score"

@@ -233,7 +233,7 @@ class RetentionGuard(TrainerCallback):
         args = trainer.args
         loaded = LoadedModel(_bare(trainer), tokenizer_of(trainer, self._tokenizer))
         size = self._batch_size or args.per_device_eval_batch_size
-        cells = ask_tasks(loaded, self.tasks, size, args.process_index, args.world_size)
+        cells = ask_tasks(loaded, self.tasks, size)
         return cells, time.perf_counter() - started
 
     def _judged(self, step: int, cells: dict[str, Cell], seconds: float) -> Check:

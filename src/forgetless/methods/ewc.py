@@ -133,16 +133,12 @@ class EWC(Method[EWCConfig]):
         self, bench: Workbench, weights: dict[str, torch.nn.Parameter]
     ) -> dict[str, torch.Tensor]:
         """The Fisher information of some of the stage's rows."""
-        import torch
-
         rng = bench.stage.rng("ewc")
         chosen = rng.permutation(len(bench.new))[: self.config.samples]
-        draw = None
-        if self.config.fisher == "sampled":
-            draw = torch.Generator(next(bench.model.parameters()).device)
-            draw.manual_seed(int(rng.integers(2**31)))
-        examples = (bench.new[index] for index in chosen.tolist())
-        found = fisher_diagonal(bench.model, weights, examples, bench.pad_id, draw)
+        sampled = self.config.fisher == "sampled"
+        seeds = rng.integers(2**31, size=len(chosen)).tolist() if sampled else []
+        examples = [bench.new[index] for index in chosen.tolist()]
+        found = fisher_diagonal(bench.model, weights, examples, bench.pad_id, seeds)
         if self.config.normalise:
             total = math.fsum(float(f.sum()) for f in found.values())
             count = sum(f.numel() for f in found.values())

@@ -18,7 +18,7 @@ token's input counts with length 1, for a few tokens of a language model have mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -28,6 +28,7 @@ from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.methods.parts.passes import batch_of
 from forgetless.plan import Config
+from forgetless.processes import sums_over
 from forgetless.tasks.examples import Examples
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class OGD(Method[OGDConfig]):
         """Protect the inputs that the stage's rows give each layer."""
         self._starts = {}
         order = bench.stage.rng("ogd").permutation(len(bench.new))
-        chosen = (bench.new[index] for index in order[: self.config.samples].tolist())
+        chosen = [bench.new[index] for index in order[: self.config.samples].tolist()]
         moments, self._shared = input_moments(bench.model, chosen, bench.pad_id)
         for path, moment in moments.items():
             old = self._bases.get(path, moment[:, :0]).to(moment.device)
@@ -166,25 +167,37 @@ def _linear_layers(
 
 
 def input_moments(
-    model: Any, examples: Iterable[Encoded], pad_id: int
+    model: Any, examples: Sequence[Encoded], pad_id: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Sum of x x^T over the inputs x of linear layers, each x brought to length 1.
 
     Args:
         model: In evaluation mode.
-        examples: Go through the model one by one; every token counts, prompts included, but for a
-            head, which sees what stands before learned tokens only.
+        examples: At least one; processes share them.  They go through the model one by one; every
+            token counts, prompts included, but for a head, which sees what stands before learned
+            tokens only.
         pad_id: Token id used for padding.
 
     Returns:
         For layers by path, a matrix (inputs, inputs), float32; and for every linear layer, the
         one of them that reads the very same tensor, often itself.
     """
+    shared: dict[str, str] = {}
+
+    def moments_of(some: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+        return _moments(model, some, pad_id, shared)
+
+    return sums_over(examples, moments_of), shared
+
+
+def _moments(
+    model: Any, examples: Sequence[Encoded], pad_id: int, shared: dict[str, str]
+) -> dict[str, torch.Tensor]:
+    """The sums over some examples; ``shared`` is filled in."""
     import torch
     from torch.nn.functional import normalize
 
     moments: dict[str, torch.Tensor] = {}
-    shared: dict[str, str] = {}
     last: tuple[torch.Tensor | None, str] = (None, "")
 
     def look(path: str, inputs: torch.Tensor) -> None:
@@ -212,7 +225,7 @@ def input_moments(
     finally:
         for hook in hooks:
             hook.remove()
-    return moments, shared
+    return moments
 
 
 def extended(basis: torch.Tensor, moment: torch.Tensor, energy: float, most: int) -> torch.Tensor:

@@ -70,14 +70,15 @@ class TokenWeights(Method[TokenWeightsConfig]):
 
         if self.config.kind == "dft":
             return
-        keys, counts, losses = [], [], []
-        for _, batch in passes(bench.model, bench.new, bench.pad_id):
+
+        def look(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             learned = batch.targets != IGNORED
-            keys.append(batch.keys.cpu())
-            counts.append(learned.sum(1).cpu())
-            losses.append(batch.losses[learned].cpu())
-        self._positions = Positions.of(torch.cat(keys), torch.cat(counts))
-        self._weights = self._weighed(torch.cat(losses), torch.cat(counts))
+            return batch.keys.cpu(), learned.sum(1).cpu(), batch.losses[learned].cpu()
+
+        found = [seen for _, seen in passes(bench.model, bench.new, bench.pad_id, look)]
+        keys, counts, losses = (torch.cat(parts) for parts in zip(*found, strict=True))
+        self._positions = Positions.of(keys, counts)
+        self._weights = self._weighed(losses, counts)
 
     def _weighed(self, losses: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Weights of tokens, shape (tokens,), of rows with so many learned tokens each."""

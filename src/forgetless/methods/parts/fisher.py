@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from forgetless.methods.base import IGNORED
 from forgetless.methods.parts.passes import batch_of
 from forgetless.models.forward import evaluation_mode
+from forgetless.processes import sums_over
 from forgetless.tasks.render import Encoded
 
 if TYPE_CHECKING:
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 def fisher_diagonal(
     model: Any,
     weights: Mapping[str, torch.nn.Parameter],
-    examples: Iterable[Encoded],
+    examples: Sequence[Encoded],
     pad_id: int,
-    draw: torch.Generator | None = None,
+    seeds: Sequence[int] = (),
 ) -> dict[str, torch.Tensor]:
     """Mean over examples of the squared gradient of each example's negative log-likelihood.
 
@@ -32,15 +33,34 @@ def fisher_diagonal(
         model: A causal language model; left as it was, its gradients cleared.
         weights: Parameters of it by name, trained or not.  That of an adapter's base layer stands
             for the product: a change of either changes the layer alike, so their gradients agree.
-        examples: At least one.
+        examples: At least one; processes share them.
         pad_id: Token id used for padding.
-        draw: Draws the targets from the model's own predictions (the true Fisher), given the
-            example's tokens before them; without, targets are those of the data (the empirical
-            Fisher).
+        seeds: Of each example.  Its targets are drawn from the model's own predictions (the true
+            Fisher), given the example's tokens before them; without seeds, they are those of the
+            data (the empirical Fisher).
 
     Returns:
         For each weight, a tensor of its shape, float32, >= 0.
     """
+    chosen = range(len(examples))
+
+    def squares_of(some: Sequence[int]) -> dict[str, torch.Tensor]:
+        drawn = [(examples[index], seeds[index] if seeds else None) for index in some]
+        return _summed_squares(model, weights, drawn, pad_id)
+
+    squares = sums_over(chosen, squares_of)
+    for square in squares.values():
+        square /= len(examples)
+    return squares
+
+
+def _summed_squares(
+    model: Any,
+    weights: Mapping[str, torch.nn.Parameter],
+    examples: Iterable[tuple[Encoded, int | None]],
+    pad_id: int,
+) -> dict[str, torch.Tensor]:
+    """Sum of the squared gradients of examples, each with the seed that draws its targets."""
     import torch
 
     squares = {name: torch.zeros_like(w, dtype=torch.float32) for name, w in weights.items()}
@@ -48,26 +68,22 @@ def fisher_diagonal(
     model.zero_grad(set_to_none=True)
     model.requires_grad_(False)
     hooks = []
-    count = 0
     try:
         for name, weight in weights.items():
             weight.requires_grad_(True)
             add: Any = weight.register_post_accumulate_grad_hook
             hooks.append(add(_squared_into(squares[name])))
         with evaluation_mode(model):
-            for example in examples:
+            for example, seed in examples:
                 batch = batch_of(model, [example], pad_id)
-                if draw is not None:
-                    batch = replace(batch, targets=_drawn(batch.logits, batch.targets, draw))
+                if seed is not None:
+                    batch = replace(batch, targets=_drawn(batch.logits, batch.targets, seed))
                 batch.losses.sum().backward()  # type: ignore[no-untyped-call]
-                count += 1
     finally:
         for hook in hooks:
             hook.remove()
         for parameter, was in trained:
             parameter.requires_grad_(was)
-    for square in squares.values():
-        square /= count
     return squares
 
 
@@ -81,10 +97,11 @@ def _squared_into(squares: torch.Tensor) -> Callable[[torch.Tensor], None]:
     return add
 
 
-def _drawn(logits: torch.Tensor, targets: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+def _drawn(logits: torch.Tensor, targets: torch.Tensor, seed: int) -> torch.Tensor:
     """Tokens drawn from the predictions, where one is learned; shape (1, k)."""
     import torch
 
+    draw = torch.Generator(logits.device).manual_seed(seed)
     chances = logits.detach().float().softmax(-1).flatten(0, 1)
     tokens = torch.multinomial(chances, 1, generator=draw).view_as(targets)
     return tokens.where(targets != IGNORED, targets)

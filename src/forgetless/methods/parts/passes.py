@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from forgetless.models.forward import (
     pad_left,
     pad_like,
 )
+from forgetless.processes import shared_out
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
+
+T = TypeVar("T")
 
 TOKENS_IN_A_PASS = 4096  # padding included; bounds the memory of a pass, not its result
 
@@ -67,29 +70,44 @@ def in_batches(
         start += size
 
 
-def passes(model: Any, examples: Examples, pad_id: int) -> Iterator[tuple[list[int], Batch]]:
+def passes(
+    model: Any, examples: Examples, pad_id: int, look: Callable[[Batch], T]
+) -> Iterator[tuple[list[int], T]]:
     """Every example through the model once, without gradients and without dropout.
 
+    Args:
+        model: A causal language model.
+        examples: Each has a learned token after its first.
+        pad_id: Token id used for padding.
+        look: What is wanted of a batch, on the CPU; processes share the batches.
+
     Yields:
-        Indices of some examples, and their batch, row by row.
+        Indices of some examples, and what was found of their batch, row by row.
     """
     import torch
 
+    def seen(chosen: list[int]) -> T:
+        with torch.no_grad():
+            return look(batch_of(model, [examples[index] for index in chosen], pad_id))
+
+    batches = [chosen.tolist() for chosen in in_batches(examples)]
     with evaluation_mode(model):
-        for chosen in in_batches(examples):
-            indices = chosen.tolist()
-            with torch.no_grad():
-                batch = batch_of(model, [examples[index] for index in indices], pad_id)
-            yield indices, batch
+        yield from zip(batches, shared_out(batches, seen), strict=True)
 
 
 def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
     """Mean cross-entropy of the learned tokens of each example in nats, shape (examples,)."""
-    means = np.zeros(len(examples))
-    for indices, batch in passes(model, examples, pad_id):
-        learned = (batch.targets != IGNORED).sum(1)
-        means[indices] = (batch.losses.sum(1) / learned).cpu().numpy()
-    return means
+
+    def look(batch: Batch) -> np.ndarray[Any, Any]:
+        means: np.ndarray[Any, Any] = (
+            (batch.losses.sum(1) / (batch.targets != IGNORED).sum(1)).cpu().numpy()
+        )
+        return means
+
+    found = np.zeros(len(examples))
+    for indices, means in passes(model, examples, pad_id, look):
+        found[indices] = means
+    return found
 
 
 def embeddings(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
@@ -97,16 +115,16 @@ def embeddings(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, A
     import torch
 
     device = next(model.parameters()).device
-    means: list[np.ndarray[Any, Any]] = [np.zeros(0)] * len(examples)
+
+    def pooled(chosen: list[int]) -> np.ndarray[Any, Any]:
+        padded = pad_left([examples[index].ids for index in chosen], pad_id)
+        ids, mask, positions = (t.to(device) for t in (padded.ids, padded.mask, padded.positions))
+        states = last_hidden_states(model, ids, mask, positions).float()
+        share = (mask / mask.sum(1, keepdim=True)).to(states)
+        means: np.ndarray[Any, Any] = torch.einsum("blw,bl->bw", states, share).cpu().numpy()
+        return means
+
+    batches = [chosen.tolist() for chosen in in_batches(examples)]
     with evaluation_mode(model), torch.no_grad():
-        for chosen in in_batches(examples):
-            padded = pad_left([examples[index].ids for index in chosen.tolist()], pad_id)
-            ids, mask, positions = (
-                t.to(device) for t in (padded.ids, padded.mask, padded.positions)
-            )
-            states = last_hidden_states(model, ids, mask, positions).float()
-            share = (mask / mask.sum(1, keepdim=True)).to(states)
-            pooled = torch.einsum("blw,bl->bw", states, share).cpu().numpy()
-            for index, mean in zip(chosen.tolist(), pooled, strict=True):
-                means[index] = mean
-    return np.stack(means)
+        means = np.concatenate([*shared_out(batches, pooled)])
+    return means[np.argsort(np.concatenate(batches))]

@@ -11,6 +11,7 @@ import numpy as np
 from forgetless.methods.base import Workbench
 from forgetless.models.forward import evaluation_mode
 from forgetless.models.generation import continuations
+from forgetless.processes import shared_out
 from forgetless.tasks.examples import Examples, Origin
 
 if TYPE_CHECKING:
@@ -82,21 +83,28 @@ def sample(
     rooms = [min(max_new_tokens, bench.encoder.longest - len(prompt)) for prompt in prompts]
     left = [index for index, prompt in enumerate(prompts) if prompt and rooms[index] > 0]
     left.sort(key=lambda index: -len(prompts[index]))
+    batches: list[tuple[list[int], int]] = []  # each with the seed of its draws
+    while left:
+        first = left[0]
+        size = max(1, TOKENS_AT_ONCE // (len(prompts[first]) + rooms[first]))
+        batch = [index for index in left[:size] if rooms[index] == rooms[first]]
+        left = left[len(batch) :]
+        batches.append((batch, int(rng.integers(2**63))))
+
+    def drawn(batch: tuple[list[int], int]) -> list[list[int]]:
+        indices, seed = batch
+        return continuations(
+            bench.model,
+            [prompts[index] for index in indices],
+            rooms[indices[0]],
+            sorted(stop_ids),
+            bench.pad_id,
+            temperature=temperature,
+            seed=seed,
+        )
+
     with evaluation_mode(bench.model):
-        while left:
-            first = left[0]
-            size = max(1, TOKENS_AT_ONCE // (len(prompts[first]) + rooms[first]))
-            batch = [index for index in left[:size] if rooms[index] == rooms[first]]
-            left = left[len(batch) :]
-            found = continuations(
-                bench.model,
-                [prompts[index] for index in batch],
-                rooms[first],
-                sorted(stop_ids),
-                bench.pad_id,
-                temperature=temperature,
-                seed=int(rng.integers(2**63)),
-            )
-            for index, tokens in zip(batch, found, strict=True):
+        for (indices, _), found in zip(batches, shared_out(batches, drawn), strict=True):
+            for index, tokens in zip(indices, found, strict=True):
                 new[index] = tokens
     return new

@@ -182,17 +182,17 @@ class SoftTargets:
 
         once = {int(examples.keys[index]): index for index in chosen}.values()
         different = Examples.of([examples[i] for i in once], [examples.origins[i] for i in once])
-        keys, counts, indices, values = [], [], [], []
-        for _, batch in passes(model, different, pad_id):
+
+        def look(batch: Batch) -> tuple[torch.Tensor, ...]:
             learned = batch.targets != IGNORED
             logits = batch.logits[learned].float().div_(temperature)
             top = logits.topk(min(top_k, logits.shape[-1] - 1)).indices
-            keys.append(batch.keys.cpu())
-            counts.append(learned.sum(1).cpu())
-            indices.append(top.int().cpu())
-            values.append(_in_bins(logits, top)[0].log_softmax(-1).cpu())
-        positions = Positions.of(torch.cat(keys), torch.cat(counts))
-        return cls(positions, torch.cat(indices), torch.cat(values))
+            values = _in_bins(logits, top)[0].log_softmax(-1)
+            return tuple(t.cpu() for t in (batch.keys, learned.sum(1), top.int(), values))
+
+        found = [seen for _, seen in passes(model, different, pad_id, look)]
+        keys, counts, indices, values = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return cls(Positions.of(keys, counts), indices, values)
 
     def divergence(
         self, batch: Batch, rows: torch.Tensor, temperature: float = 1.0, *, forward: bool = True
