@@ -69,3 +69,16 @@ def test_one_lost_item_among_the_first_few_does_not_hide_a_point_on_the_line(
 
     result = search(ask, {"old": 0.05, "new": 0.05}, adapter=adapter)
     assert result.best().point == Point.even(0.8)
+
+
+def test_a_gain_too_small_to_count_as_a_loss_decides_nothing() -> None:
+    """Tuning gained 0.01 on a third task, and half way there 0.04: four times as much."""
+
+    def ask(point: Point, _: float) -> dict[str, float]:
+        alpha = point.alpha
+        third = 0.04 if alpha == 0.5 else 0.01 * alpha
+        return {"old": 1 - alpha**3, "new": alpha, "third": 0.5 + third}
+
+    result = search(ask, dict.fromkeys(("old", "new", "third"), 0.25), adapter=True)
+    assert result.learned == ("new",)
+    assert result.best().point.alpha == pytest.approx(0.63, abs=0.04)  # 0.63 cubed is 0.25

@@ -51,7 +51,8 @@ class Found:
     """What the search came to.
 
     Attributes:
-        learned: Tasks on which the tuned model is better than the base.
+        learned: Tasks on which tuning gained more than would be accepted as a loss; where there
+            are none, those on which it gained at all.
         lost: Tasks on which it lost more than the budget.
         tried: Every point that was scored on all items, best first; base and tuned among them.
         asked: Points that were scored at all.
@@ -80,14 +81,18 @@ def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
         adapter: Whether only an adapter's strength can be set.
     """
     base, tuned = ask(BASE, 1.0), ask(TUNED, 1.0)
-    learned = tuple(task for task in base if tuned[task] > base[task] + ROUNDING)
+    gains = {task: tuned[task] - base[task] for task in base}
+    gains = {task: gain for task, gain in gains.items() if gain > ROUNDING}
+    clear = {task: gain for task, gain in gains.items() if gain > budgets[task]}
+    gains = clear or gains
+    learned = tuple(gains)
     lost = tuple(task for task in base if base[task] - tuned[task] > budgets[task] + ROUNDING)
     asked: dict[Point, None] = {}
 
     def tried(point: Point, share: float) -> Tried:
         asked[point] = None
-        ends = (base, tuned) if share == 1 else (ask(BASE, share), ask(TUNED, share))
-        return _tried(point, ask(point, share), *ends, learned, budgets)
+        start = base if share == 1 else ask(BASE, share)
+        return _tried(point, ask(point, share), start, gains, budgets)
 
     if not learned or not lost:
         return Found(learned, lost, tuple(_ranked([tried(BASE, 1.0), tried(TUNED, 1.0)])), 2)
@@ -108,18 +113,13 @@ def _tried(
     point: Point,
     scores: Scores,
     base: Scores,
-    tuned: Scores,
-    learned: Sequence[str],
+    gains: Scores,
     budgets: Mapping[str, float],
 ) -> Tried:
-    gains = [
-        (scores[task] - base[task]) / (tuned[task] - base[task])
-        for task in learned
-        if tuned[task] != base[task]
-    ]
+    kept = [(scores[task] - base[task]) / gain for task, gain in gains.items()]
     over = max(base[task] - scores[task] - budgets[task] for task in base)
     return Tried(
-        point, scores, sum(gains) / len(gains) if gains else 0.0, over if over > ROUNDING else 0.0
+        point, scores, sum(kept) / len(kept) if kept else 0.0, over if over > ROUNDING else 0.0
     )
 
 
