@@ -15,20 +15,23 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
     "storage": {"errors"},
+    "processes": {"errors"},
     "plan": {"errors"},
     "metrics": {"errors"},
     "report": {"errors", "metrics", "storage", "auditing", "comparing", "repairing"},  # plain data
     "tasks": {"errors", "plan"},
     "models": {"errors", "plan", "storage"},
-    "methods": {"errors", "plan", "storage", "tasks", "models"},
-    "training": {"errors", "plan", "storage", "tasks", "models", "methods"},
-    "evaluation": {"errors", "plan", "storage", "tasks", "models"},
+    "methods": {"errors", "plan", "storage", "processes", "tasks", "models"},
+    "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
+    "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "result": {"metrics", "report"},
     "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
     "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
-    "runfolder": {"errors", "plan", "storage", "models", "tasks", "metrics", "result"},
+    "runfolder": {
+        *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
+    },
     "stagework": {
-        "tasks",
+        *("tasks", "processes"),
         *("errors", "plan", "storage", "progress", "models", "methods", "training"),
         *("evaluation", "preparation", "runfolder"),
     },
@@ -40,9 +43,19 @@ ALLOWED: dict[str, set[str]] = {
     "exchange": {"errors", "storage", "tasks", "models", "evaluation", "metrics"},
     "guard": {
         *("errors", "plan", "storage", "tasks", "models", "methods", "evaluation", "metrics"),
+        "processes",
     },
     "sequence": {
-        *("errors", "plan", "storage", "progress", "methods", "preparation", "runfolder"),
+        *(
+            "errors",
+            "plan",
+            "processes",
+            "storage",
+            "progress",
+            "methods",
+            "preparation",
+            "runfolder",
+        ),
         *("stagework", "result"),
     },
     "comparing": {
@@ -65,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

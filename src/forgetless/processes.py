@@ -8,10 +8,10 @@ this does nothing.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import count as number_from
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,24 +49,19 @@ def first() -> bool:
     return rank() == 0
 
 
-@contextmanager
-def together(device: str) -> Iterator[None]:
-    """Join the processes that were launched with this one, for as long as the block lasts.
+def join(device: str) -> None:
+    """Work together with the processes that were launched with this one, from now on.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; with several GPUs each process takes its own.
     """
     if launched() == 1 or _group() is not None:
-        yield
         return
     from accelerate import PartialState
     from torch import distributed
 
     PartialState(cpu=device == "cpu")
-    yield
-    distributed.barrier()
-    distributed.destroy_process_group()
-    PartialState._reset_state()  # another block begins from nothing
+    atexit.register(distributed.destroy_process_group)  # a group cannot be left and made again
 
 
 def mine(parts: Iterable[T]) -> Iterator[T]:

@@ -12,7 +12,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.errors import RunFolderError
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
+from forgetless.processes import first_does
 from forgetless.storage import replace_folder, write_json, write_text
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ class RunFolder:
         self.manifest = manifest
 
     def save(self) -> None:
-        """Replace the manifest on disk."""
-        write_json(self.path / "manifest.json", self.manifest)
+        """Replace the manifest on disk; what the first process says holds for all."""
+
+        def written() -> dict[str, Any]:
+            write_json(self.path / "manifest.json", self.manifest)
+            return self.manifest
+
+        self.manifest = first_does(written)
 
     def stage_path(self, name: str) -> Path:
         """Folder of a stage, made if absent."""
@@ -94,7 +100,11 @@ class RunFolder:
         from forgetless.metrics import matrix_to_json
         from forgetless.result import RunResult
 
-        write_json(self.path / "matrix.json", matrix_to_json(RunResult(self.path).matrix))
+        first_does(
+            lambda: write_json(
+                self.path / "matrix.json", matrix_to_json(RunResult(self.path).matrix)
+            )
+        )
 
     def verify(self, name: str) -> Path:
         """The folder of a trained stage, its files found to be those that were written.
@@ -103,13 +113,17 @@ class RunFolder:
             RunFolderError: naming the damaged file.
         """
         path = self.path / "stages" / name
-        entry = self.entry(name)
-        for file, expected in (entry or {}).get("files", {}).items():
-            if not (path / file).is_file() or file_hash(path / file) != expected:
-                raise RunFolderError(
-                    f"{path / file}: not the file that was written when the stage was trained",
-                    fix=f"delete {self.path} and run again",
-                )
+        files = (self.entry(name) or {}).get("files", {})
+
+        def check() -> None:
+            for file, expected in files.items():
+                if not (path / file).is_file() or file_hash(path / file) != expected:
+                    raise RunFolderError(
+                        f"{path / file}: not the file that was written when the stage was trained",
+                        fix=f"delete {self.path} and run again",
+                    )
+
+        first_does(check)
         return path
 
 
@@ -125,7 +139,7 @@ def hash_files(folder: Path, *parts: str) -> dict[str, str]:
 
 @contextmanager
 def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFolder]:
-    """Open the folder of a plan's run, new or unfinished, for this process alone.
+    """Open the folder of a plan's run, new or unfinished, for this process and its like alone.
 
     Args:
         path: The folder.
@@ -135,15 +149,23 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
     Raises:
         RunFolderError: if it holds results of another plan or is in use.
     """
+    with ExitStack() as held:
+
+        def opened() -> dict[str, Any]:
+            _make(path)
+            held.enter_context(_locked(path))
+            return _manifest(path, plan, facts)
+
+        yield RunFolder(path, first_does(opened))
+
+
+def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise RunFolderError(f"{path}: a file stands where the run folder should be") from None
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be made: {error.strerror}") from None
-    with _locked(path):
-        folder = RunFolder(path, _manifest(path, plan, facts))
-        yield folder
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from forgetless.errors import PlanError
 from forgetless.methods.base import Stage
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
+from forgetless.processes import join, launched
 from forgetless.progress import Progress
 from forgetless.result import RunResult
 from forgetless.runfolder import open_run
@@ -44,10 +45,12 @@ def run_sequence(
         RunFailed: if work stopped part-way; what was finished is kept.
     """
     experiment = prepare(plan)
+    experiment.plan.training.batch_of(launched())  # refuses what processes cannot share
     progress = progress or Progress()
     for warning in experiment.warnings:
         progress.note(f"warning: {warning}")
     path = Path(experiment.plan.output)
+    join(experiment.device)
     with disk_faults_explained(path), open_run(path, experiment.plan, experiment.facts()) as folder:
         work = StageWork(experiment, folder, progress, share_with)
         previous = UNTOUCHED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from forgetless.errors import RunFailed
 from forgetless.methods.base import Stage, Workbench
 from forgetless.plan import TrainingConfig
 from forgetless.preparation import Experiment
+from forgetless.processes import first, first_does
 from forgetless.progress import Progress
 from forgetless.runfolder import RunFolder, hash_files, share_files, trained_stage
 from forgetless.storage import write_text
@@ -94,13 +96,13 @@ class StageWork:
             entry = next(e for e in manifest["stages"] if e["name"] == stage.name)
             self._folder.describe_as(manifest)
             path = self._folder.stage_path(stage.name)
-            share_files(other / "stages" / stage.name, path)
+            first_does(partial(share_files, other / "stages" / stage.name, path))
             self._record_trained(stage, entry["training"], shared_from=str(other.name))
             scores = path / "scores.jsonl"
             if entry["scoring_fingerprint"] == self._scoring and scores.is_file():
                 self._record_scored(stage, entry["scoring"])
             else:
-                scores.unlink(missing_ok=True)
+                first_does(partial(scores.unlink, missing_ok=True))
             self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
             return True
         return False
@@ -124,8 +126,7 @@ class StageWork:
         self._methods.adapt(bench)
         schedule = build_schedule(bench, self._methods, self._config)
         self._warn_of_length(stage, schedule)
-        (path / "checkpoints").mkdir(exist_ok=True)
-        write_text(path / "checkpoints" / "fingerprint", self._fingerprints[stage.number])
+        first_does(partial(_begin, path / "checkpoints", self._fingerprints[stage.number]))
         doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
         with _out_of_memory_explained(doing, _smaller_batches(self._config)):
             training = train_stage(
@@ -140,8 +141,12 @@ class StageWork:
             ).to_json()
         loaded.model = bench.model
         self._progress.working("saving the model")
-        save_stage_model(loaded.model, loaded.tokenizer, path)
-        write_text(path / "train.jsonl", schedule.lines())
+
+        def saved() -> None:
+            save_stage_model(loaded.model, loaded.tokenizer, path)
+            write_text(path / "train.jsonl", schedule.lines())
+
+        first_does(saved)
         self._in_memory = (stage.name, loaded)
         self._record_trained(stage, training, bench)
 
@@ -212,7 +217,7 @@ class StageWork:
                 bench = bench or self._bench(stage, self._model(stage))
                 self._progress.working("learning what must be kept")
                 self._methods.end_stage(bench)
-        self._methods.save(path / "methods")
+        first_does(partial(self._methods.save, path / "methods"))
         self._folder.record(
             {
                 "index": stage.number,
@@ -225,10 +230,11 @@ class StageWork:
                 "shared_from": shared_from,
                 "scoring": None,
                 "budget": budget.record(stage) if budget else None,
-                "files": hash_files(path, "model", "adapter"),
+                "files": first_does(partial(hash_files, path, "model", "adapter")),
             }
         )
-        shutil.rmtree(path / "checkpoints", ignore_errors=True)
+        if first():
+            shutil.rmtree(path / "checkpoints", ignore_errors=True)
 
     def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
         entry = self._folder.entry(stage.name)
@@ -237,6 +243,12 @@ class StageWork:
             entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
         )
         self._folder.write_matrix()
+
+
+def _begin(checkpoints: Path, fingerprint: str) -> None:
+    """Note what a stage is trained on, before its first checkpoint."""
+    checkpoints.mkdir(exist_ok=True)
+    write_text(checkpoints / "fingerprint", fingerprint)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def killed_after(batches: int, loaded: LoadedModel, folder: Path) -> Path:
     with pytest.raises(Killed):
         store_scores(loaded, folder, on_scored=on_scored)
     assert not (folder / "scores.jsonl").exists()
-    return folder / "scores.part.jsonl"
+    return folder / "scores.part-0.jsonl"
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,8 @@ from io import TextIOWrapper
 import typer
 
 from forgetless.cli import audit, compare, demo, init, repair, report, run
-from forgetless.errors import ForgetlessError
+from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
+from forgetless.processes import first
 
 STOPPED = 130  # by Ctrl-C
 
@@ -70,6 +71,10 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, standalone_mode=False)
+    except FailedElsewhere as error:
+        return error.exit_code  # the process that failed says why
+    except UsageError as error:  # every process finds the same fault
+        return _fail(error.message, error.fix, error.exit_code) if first() else error.exit_code
     except ForgetlessError as error:
         return _fail(error.message, error.fix, error.exit_code)
     except typer.TyperException as error:  # wrong usage; typer exports no nearer name for it

@@ -53,11 +53,14 @@ def run(
 
     from forgetless.cli.show import show_runs
     from forgetless.cli.terminal import TerminalProgress
+    from forgetless.processes import first
     from forgetless.sequence import run_sequence
 
     console = Console(stderr=as_json)
-    with TerminalProgress(console, quiet=quiet) as progress:
+    with TerminalProgress(console, quiet=quiet or not first()) as progress:
         result = run_sequence(loaded, progress, share_with or [])
+    if not first():
+        return
     (arm,) = show_runs([result], result.path, as_json=as_json).arms
     if arm.budget is not None and not arm.budget.kept:
         raise typer.Exit(BUDGET_NOT_KEPT)

@@ -1,8 +1,8 @@
 """Scores on disk: one line per item, written as batches finish, whole at the end.
 
-``scores.part.jsonl`` grows while a stage is scored; a kill loses the batch under way and no more.
-Its first line says what is asked; lines of other questions are not gone on with.  ``scores.jsonl``
-appears when every item has a line, in the order of tasks and items.
+``scores.part-0.jsonl`` grows while a stage is scored, one file for each process; a kill loses the
+batch under way and no more.  Its first line says what is asked; lines of other questions are not
+gone on with.  ``scores.jsonl`` appears when every item has a line, in the order of tasks and items.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from forgetless.evaluation.scorer import ask, score_task
 from forgetless.models.load import LoadedModel
+from forgetless.processes import first_does, gathered, rank, turns
 from forgetless.storage import write_text
 from forgetless.tasks.task import Task
+
+PART = "scores.part-{}.jsonl"
 
 OnScored = Callable[[str, int, int], None]
 
@@ -45,16 +49,16 @@ def score_stage(
         What it took: seconds, CPU seconds, items and errors.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
-    part = folder / "scores.part.jsonl"
     heading = _heading(tasks, batch_size)
-    lines = _intact_lines(part, heading)
-    with part.open("a", encoding="utf-8", newline="\n") as file:
-        if not part.stat().st_size:
+    lines = first_does(partial(_lines_of, folder, heading))
+    mine = turns()
+    with (folder / PART.format(rank())).open("a", encoding="utf-8", newline="\n") as file:
+        if not file.tell():
             file.write(heading + "\n")
         for task in tasks:
             done = {item for name, item in lines if name == task.name}
             on_scored(task.name, len(done), len(task.test))
-            for results in score_task(loaded, task, batch_size, done):
+            for results in score_task(loaded, task, batch_size, done, mine):
                 for result in results:
                     lines[task.name, result.item] = result.to_line()
                     file.write(lines[task.name, result.item] + "\n")
@@ -62,7 +66,26 @@ def score_stage(
                 file.flush()
                 os.fsync(file.fileno())
                 on_scored(task.name, len(done), len(task.test))
-    answers = ask(loaded, questions)
+    cpu_elsewhere = sum(gathered(time.process_time() - cpu_started)[1:])
+
+    def put_together() -> dict[str, Any]:
+        _write_answers(folder, questions, ask(loaded, questions))
+        found = _lines_of(folder, heading)
+        ordered = [found[task.name, row.id] for task in tasks for row in task.test]
+        write_text(folder / "scores.jsonl", "".join(line + "\n" for line in ordered))
+        for part in folder.glob(PART.format("*")):
+            part.unlink()
+        return {
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu_started + cpu_elsewhere,
+            "items": len(ordered),
+            "errors": sum(json.loads(line)["error"] is not None for line in ordered),
+        }
+
+    return first_does(put_together)
+
+
+def _write_answers(folder: Path, questions: Sequence[str], answers: Sequence[str]) -> None:
     write_text(
         folder / "answers.jsonl",
         "".join(
@@ -70,15 +93,6 @@ def score_stage(
             for question, answer in zip(questions, answers, strict=True)
         ),
     )
-    ordered = [lines[task.name, row.id] for task in tasks for row in task.test]
-    write_text(folder / "scores.jsonl", "".join(line + "\n" for line in ordered))
-    part.unlink()
-    return {
-        "seconds": time.perf_counter() - started,
-        "cpu_seconds": time.process_time() - cpu_started,
-        "items": len(ordered),
-        "errors": sum(json.loads(line)["error"] is not None for line in ordered),
-    }
 
 
 def _heading(tasks: Sequence[Task], batch_size: int) -> str:
@@ -90,10 +104,16 @@ def _heading(tasks: Sequence[Task], batch_size: int) -> str:
     return json.dumps({"asked": hashlib.sha256(json.dumps(asked).encode()).hexdigest()})
 
 
+def _lines_of(folder: Path, heading: str) -> dict[tuple[str, str], str]:
+    """Lines of all processes, however many there were."""
+    lines: dict[tuple[str, str], str] = {}
+    for part in sorted(folder.glob(PART.format("*"))):
+        lines |= _intact_lines(part, heading)
+    return lines
+
+
 def _intact_lines(part: Path, heading: str) -> dict[tuple[str, str], str]:
     """Lines written before a kill, by task and item; a torn last line is cut off the file."""
-    if not part.is_file():
-        return {}
     first, *rest = part.read_bytes().splitlines(keepends=True) or [b""]
     lines: dict[tuple[str, str], str] = {}
     intact = len(first) if first == heading.encode() + b"\n" else 0

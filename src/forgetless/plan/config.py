@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from forgetless.errors import PlanError
 from forgetless.plan.shares import Share
 
 Scorer = Literal[
@@ -206,6 +207,33 @@ class TrainingConfig(Config):
         lt=2**32,
         description="seed of the rows that are held out as test items; none: as seed",
     )
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that an optimiser step learns from, over all processes."""
+        return self.batch_size * self.accumulation
+
+    def batch_of(self, processes: int) -> tuple[int, int]:
+        """Rows in one forward pass of each process, and its passes in one optimiser step.
+
+        As few passes as there can be with no more rows at a time than in one process.
+
+        Raises:
+            PlanError: if so many processes cannot share the rows of a step.
+
+        Example:
+            >>> TrainingConfig(batch_size=4, accumulation=4).batch_of(2)
+            (4, 2)
+        """
+        rows, odd = divmod(self.rows_per_step, processes)
+        if odd or not rows:
+            raise PlanError(
+                f"training: a step has {self.rows_per_step} rows (batch_size x accumulation), "
+                f"which {processes} processes cannot share equally",
+                fix=f"--set training.accumulation={processes}",
+            )
+        size = next(size for size in range(min(rows, self.batch_size), 0, -1) if not rows % size)
+        return size, rows // size
 
     @property
     def split_seed(self) -> int:

@@ -6,12 +6,14 @@ import math
 import resource
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
+from forgetless.processes import count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.schedule import Schedule
 
@@ -59,7 +61,7 @@ class TrainingReport:
 
 def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
     """The newest sound checkpoint; the methods take back what they knew at it."""
-    resumed = latest_complete(checkpoints)
+    resumed = first_does(partial(latest_complete, checkpoints))
     if resumed is not None:
         methods.restore(resumed[0] / "methods")
     return resumed
@@ -93,8 +95,7 @@ def train_stage(
     from forgetless.training.phases import unprepare
     from forgetless.training.trainer import StageTrainer
 
-    rows_per_step = config.batch_size * config.accumulation
-    steps = math.ceil(len(schedule) / rows_per_step)
+    steps = math.ceil(len(schedule) / config.rows_per_step)
     bench.steps = steps
     methods.start_stage(bench, schedule.examples)
     spent = (0.0, 0.0)
@@ -124,7 +125,7 @@ def train_stage(
         replayed_tokens=schedule.replayed_tokens,
         replay_share=schedule.replayed_tokens / schedule.tokens,
         learning_rate=config.learning_rate,
-        batch_size=rows_per_step,
+        batch_size=config.rows_per_step,
         first_loss=losses[0],
         final_loss=sum(tail) / len(tail),
         seconds=seconds,
@@ -142,14 +143,18 @@ def train_stage(
 def training_arguments(
     config: TrainingConfig, steps: int, folder: Path, device: str, seed: int
 ) -> Any:
-    """What the settings of a stage are in the Trainer's words."""
+    """What the settings of a stage are in the Trainer's words.
+
+    A plan's batch is what an optimiser step learns from; processes share its rows.
+    """
     from transformers import TrainingArguments
 
+    batch_size, accumulation = config.batch_of(count())
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.accumulation,
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=accumulation,
         learning_rate=config.learning_rate,
         # the Trainer's plain constant has no warm-up
         lr_scheduler_type=config.schedule.replace("constant", "constant_with_warmup"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
+from forgetless.processes import count, first_does, gathered
 from forgetless.training.checkpoints import seal
 from forgetless.training.phases import StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
@@ -32,16 +33,27 @@ OnStep = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class ScheduledRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """The schedule as a map-style dataset: item k is the k-th row learned."""
+    """The schedule as a map-style dataset: item k is the k-th row learned.
+
+    Attributes:
+        schedule: The rows.
+        multiple: The length is a multiple of it, so that processes get batches of equal number and
+            size; rows beyond the last teach nothing.
+    """
 
     schedule: Schedule
+    multiple: int = 1
 
     def __len__(self) -> int:
-        return len(self.schedule)
+        return -(-len(self.schedule) // self.multiple) * self.multiple
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        example = self.schedule.examples[int(self.schedule.order[position])]
-        return {"example": example, "replayed": self.schedule.replayed(position)}
+        beyond = position >= len(self.schedule)
+        place = min(position, len(self.schedule) - 1)
+        example = self.schedule.examples[int(self.schedule.order[place])]
+        if beyond:
+            example = replace(example, learned=[False] * len(example))
+        return {"example": example, "replayed": self.schedule.replayed(place)}
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,9 @@ class StageTrainer(StepPhases, Trainer):
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        self._rows = ScheduledRows(schedule)
+        several = count()
+        shared = arguments.per_device_train_batch_size * several if several > 1 else 1
+        self._rows = ScheduledRows(schedule, shared)
         super().__init__(
             model=model,
             args=arguments,
@@ -144,7 +158,8 @@ class StageTrainer(StepPhases, Trainer):
         assert not return_outputs
         marks = inputs["replayed"], inputs["keys"]
         batch = forward_pass(model, inputs, *marks, num_items_in_batch)
-        return step_loss(self.methods, self.model, batch)
+        # DDP takes the mean over processes; the loss is a sum over all their tokens.
+        return step_loss(self.methods, self.model, batch) * count()
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass; a loss that is not a number stops before any damage."""
@@ -178,9 +193,14 @@ class StageTrainer(StepPhases, Trainer):
         with quiet():
             super()._save_checkpoint(model, trial)
         checkpoint = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        self.methods.save(checkpoint / "methods")
-        seconds, cpu_seconds = self.spent()
-        seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
+
+        def sealed() -> None:
+            self.methods.save(checkpoint / "methods")
+            seconds, cpu_seconds = self.spent()
+            seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
+
+        gathered(None)  # every process has written its part
+        first_does(sealed)
 
     def _broken(self, what: str, value: float) -> TrainingFailed:
         return TrainingFailed(
@@ -200,5 +220,6 @@ class _ReportsSteps(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control, kwargs
-        self._on_step(state.global_step, state.max_steps, self._trainer.step_loss)
+        loss = sum(gathered(self._trainer.step_loss)) / count()
+        self._on_step(state.global_step, state.max_steps, loss)
         self._trainer.step_loss = 0.0
