@@ -16,10 +16,12 @@ from itertools import count as number_from
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from forgetless.errors import FailedElsewhere
+from forgetless.errors import FailedElsewhere, UsageError
 
 if TYPE_CHECKING:
     import torch
+
+SHARDING = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -54,9 +56,19 @@ def join(device: str) -> None:
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; with several GPUs each process takes its own.
+
+    Raises:
+        UsageError: if the launcher is told to shard the weights.
     """
     if launched() == 1 or _group() is not None:
         return
+    for name, what in SHARDING.items():
+        if os.environ.get(name, "false").lower() == "true":
+            raise UsageError(
+                f"launched with {what}, which gives each process a part of the weights; a run "
+                "needs them whole",
+                fix="accelerate launch --multi_gpu, or torchrun, without it",
+            )
     from accelerate import PartialState
     from torch import distributed
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 import forgetless
-from forgetless.errors import PlanError
+from forgetless.errors import PlanError, UsageError
 from forgetless.plan import TrainingConfig
 from forgetless.result import RunResult
 from tests.integration.conftest import settings
@@ -39,17 +41,11 @@ ARMS: dict[str, list[Any]] = {
 }
 
 
-def launch(plans: Path, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    command = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--standalone"]
-    return subprocess.run(
-        [sys.executable, *command, "-m", "tests.integration.launched", str(plans)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+LAUNCH = [
+    *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"),
+    *("-m", "tests.integration.launched"),
+]
+QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +81,15 @@ def together(
     folder = tmp_path_factory.mktemp("together")
     mine = {name: plan | {"output": str(folder / name)} for name, plan in plans.items()}
     (folder / "plans.json").write_text(json.dumps([*mine.values()]))
-    done = launch(folder / "plans.json")
+    done = subprocess.run(
+        [*LAUNCH, str(folder / "plans.json")],
+        cwd=ROOT,
+        env=os.environ | QUIET,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return {name: RunResult(Path(plan["output"])) for name, plan in mine.items()}
 
@@ -140,3 +144,52 @@ def test_a_step_learns_from_as_many_rows_however_many_share_them(
     assert config.batch_of(processes) == shared
     assert shared[0] * shared[1] * processes == config.rows_per_step
     assert shared[0] <= batch
+
+
+def test_a_run_that_two_processes_began_is_finished_by_one(
+    plans: Mapping[str, dict[str, Any]], together: Mapping[str, RunResult], tmp_path: Path
+) -> None:
+    plan = plans["plain"] | {"output": str(tmp_path / "run")}
+    (tmp_path / "plans.json").write_text(json.dumps([plan]))
+    with subprocess.Popen(
+        [*LAUNCH, str(tmp_path / "plans.json")],
+        cwd=ROOT,
+        env=os.environ | QUIET,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as begun:
+        stages, deadline = tmp_path / "run" / "stages", time.monotonic() + 120
+        while not [*stages.glob("1-*/checkpoints")] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        first = json.loads((tmp_path / "run" / ".lock.json").read_text())["pid"]
+        os.kill(first, signal.SIGKILL)  # the launcher then stops the other
+        assert begun.wait(60) != 0
+    killed = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert killed["state"] == "running"
+    finished = forgetless.run(**plan)
+    for one, two in zip(finished.results.scores, together["plain"].results.scores, strict=True):
+        assert one == two
+
+
+def test_only_a_run_is_carried_out_by_several_processes(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "forgetless", "report", str(tmp_path)],
+        env=os.environ | QUIET | {"WORLD_SIZE": "2", "RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "2 processes were launched, and only  forgetless run  shares its work" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_weights_in_parts_are_refused_before_loading(
+    name: str, plans: Mapping[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in {"WORLD_SIZE": "2", "RANK": "0", name: "true"}.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match="gives each process a part of the weights"):
+        forgetless.run(**plans["plain"] | {"output": str(tmp_path / "run")})
+    assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ import typer
 
 from forgetless.cli import audit, compare, demo, init, repair, report, run
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
-from forgetless.processes import first
+from forgetless.processes import first, launched
 
 STOPPED = 130  # by Ctrl-C
 
@@ -70,6 +70,11 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
+        if launched() > 1 and arguments[:1] != ["run"]:
+            raise UsageError(
+                f"{launched()} processes were launched, and only  forgetless run  shares its work",
+                fix="start it without a launcher",
+            )
         code = app(arguments, standalone_mode=False)
     except FailedElsewhere as error:
         return error.exit_code  # the process that failed says why
