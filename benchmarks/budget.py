@@ -89,6 +89,15 @@ def tiny_knowing_much(seed: int) -> dict[str, Any]:
     return settings | {"test_only": [{"name": "known", "test": str(file), "max_new_tokens": 4}]}
 
 
+def smollm2_three(seed: int) -> dict[str, Any]:
+    """SmolLM2-135M: medical shorthand, legal prose, finance facts; general knowledge tested."""
+    settings = smollm2.prepare(seed)
+    finance = {"train": "bundled:finance_facts", "train_limit": 160, "limit": 80, "system": ""}
+    settings["sequence"].append({"name": "finance"} | finance)
+    settings["test_only"] = [task for task in settings["test_only"] if task["name"] == "general"]
+    return settings
+
+
 SETTINGS = {
     "tiny": Setting(
         tiny_knowing_much,
@@ -97,7 +106,7 @@ SETTINGS = {
         {"rows": 300, "max_overlap": 1.0, "max_new_tokens": 16},
         "0,1,2,3,4",
     ),
-    "smollm2": Setting(smollm2.prepare, (2.5e-4, 5e-4), ("5%",), {"max_new_tokens": 96}, "0"),
+    "smollm2": Setting(smollm2_three, (2.5e-4, 5e-4), ("5%",), {"max_new_tokens": 96}, "0"),
 }
 
 
