@@ -16,7 +16,7 @@ from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
 from forgetless.runfolder import RunFolder, hash_files, share_files, trained_stage
-from forgetless.storage import write_text
+from forgetless.storage import write_lines, write_text
 from forgetless.tasks.examples import Encoder
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class StageWork:
 
         def saved() -> None:
             save_stage_model(loaded.model, loaded.tokenizer, path)
-            write_text(path / "train.jsonl", schedule.lines())
+            write_lines(path / "train.jsonl", schedule.lines())
 
         first_does(saved)
         self._in_memory = (stage.name, loaded)
@@ -194,7 +194,8 @@ class StageWork:
         """A stage's model and rows, as methods see them."""
         from forgetless.models.forward import context_length
 
-        encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model))
+        scratch = self._folder.stage_path(stage.name)
+        encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
 
     def _record_trained(

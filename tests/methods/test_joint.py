@@ -31,7 +31,7 @@ def test_joint_epoch_holds_every_row_of_every_task_once() -> None:
     joint = Compose.from_plan([MethodSpec(name="joint")])
     (stage,) = joint.stages(one_stage_a_task(TASKS))
     schedule = stage_schedule(stage, joint, build_tokenizer(), settings(steps=None, epochs=1))
-    found = [json.loads(line) for line in schedule.lines().splitlines()]
+    found = [json.loads(line) for line in schedule.lines()]
     assert sorted((line["task"], line["row"]) for line in found) == sorted(
         (task.name, row.id) for task in TASKS for row in task.train
     )

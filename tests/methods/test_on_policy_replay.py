@@ -191,7 +191,7 @@ def test_share_of_tokens_is_what_was_asked_to_within_a_point(
     bench = workbench(taught, second(), config)
     schedule = build_schedule(bench, Compose([method]), config)
     assert schedule.replayed_tokens / schedule.tokens == pytest.approx(ratio, abs=0.01)
-    tasks = {json.loads(line)["task"] for line in schedule.lines().splitlines()}
+    tasks = {json.loads(line)["task"] for line in schedule.lines()}
     assert tasks == {"old", "new"}
 
 

@@ -87,7 +87,7 @@ def test_old_rows_are_never_looked_at(tiny_model: Path, tmp_path: Path) -> None:
     methods.keep_rows(stage)
     methods.end_stage(workbench(fresh(tiny_model), stage))
     methods.save(tmp_path / "state")
-    origins = {json.loads(line)["task"] for line in trained.schedule.lines().splitlines()}
+    origins = {json.loads(line)["task"] for line in trained.schedule.lines()}
     assert origins == {"new", "self_replay"}
 
 

@@ -167,7 +167,7 @@ def test_losses_and_weights_are_those_of_a_plain_loop(
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     rows = {row.id: by_hand(row, tokenizer) for row in EVERYTHING.train}
-    order = [rows[json.loads(line)["row"]] for line in trained.schedule.lines().splitlines()]
+    order = [rows[json.loads(line)["row"]] for line in trained.schedule.lines()]
     losses, expected = plain_loop(tiny_model, in_steps(order, config), config)
 
     assert trained.losses == pytest.approx(losses, rel=1e-5)

@@ -37,7 +37,7 @@ from pydantic import ValidationError
 
 from forgetless.errors import PlanError
 from forgetless.plan import Config
-from forgetless.tasks.examples import Encoder, Examples
+from forgetless.tasks.examples import Encoder, Examples, TaskRows
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
 
@@ -114,7 +114,7 @@ class Workbench:
     @cached_property
     def new(self) -> Examples:
         """The stage's own rows, tokenised."""
-        return self.encoder.encode([(t, row) for t in self.stage.tasks for row in t.train])
+        return self.encoder.encode(TaskRows.of(self.stage.tasks))
 
     @property
     def dry(self) -> bool:

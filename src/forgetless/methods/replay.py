@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -25,8 +26,7 @@ from forgetless.methods.parts.buffer import Buffer, Policy, untested
 from forgetless.methods.parts.passes import embeddings, mean_losses
 from forgetless.methods.parts.selection import by_row, herded, surprising_first
 from forgetless.plan import Config
-from forgetless.tasks.examples import Examples
-from forgetless.tasks.row import Row
+from forgetless.tasks.examples import Examples, TaskRows
 from forgetless.tasks.source import read_source
 from forgetless.tasks.task import Task
 
@@ -77,6 +77,7 @@ class Replay(Method[ReplayConfig]):
     def __init__(self, config: ReplayConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._buffer = Buffer(self.config.buffer, self.config.size)
+        self._digests: dict[str, str] = {}  # of the rows of a task that may be rehearsed
         self.learns_from_model = self.config.select != "random" and self.config.ratio > 0
         if self.config.general is not None:
             self.only_in_runs = (
@@ -96,14 +97,14 @@ class Replay(Method[ReplayConfig]):
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options, the general rows, and which rows are left out because they are tested."""
-        old = [(task, row) for task in stage.earlier for row in task.train]
-        general = [(stage.tasks[0], row) for row in self._general()]
+        sources = {task.name: task for task in stage.earlier}
+        if general := self._general(stage):
+            sources[""] = general[0]
         digest = hashlib.sha256()
-        for _, row in general:
-            digest.update(row.content_hash().encode())
-        for rows in (old, general):
-            for task, row in untested(rows, stage):
-                digest.update(f"{task.name}\x00{row.id}\n".encode())
+        for name, task in sources.items():
+            if name not in self._digests:  # every stage holds back the same
+                self._digests[name] = _digest(task, stage)
+            digest.update(f"{name}\x00{self._digests[name]}\n".encode())
         options = super().identity(stage)
         if self.config.select != "surprise":
             del options["random_share"]
@@ -118,14 +119,17 @@ class Replay(Method[ReplayConfig]):
         if stage.earlier and self.config.ratio > 0:
             found.append(RehearsalRows(self._buffer.rows(stage), self.config.ratio))
         if self.config.general is not None and self.config.general_ratio > 0:
-            rows = [(stage.tasks[0], row) for row in self._general()]
-            found.append(RehearsalRows(untested(rows, stage), self.config.general_ratio))
+            rows = untested(TaskRows.of(self._general(stage)), stage)
+            found.append(RehearsalRows(rows, self.config.general_ratio))
         return found
 
-    def _general(self) -> Sequence[Row]:
-        """The general rows, none without a source."""
+    def _general(self, stage: Stage) -> list[Task]:
+        """The general rows in the form of the stage's task; none without a source."""
         source = self.config.general
-        return () if source is None else read_source(source, fields={}, split="train")
+        if source is None:
+            return []
+        rows = read_source(source, fields={}, split="train")
+        return [replace(stage.tasks[0], train=rows)]
 
     def keep_rows(self, stage: Stage) -> None:
         """Take the stage's rows into the buffer, chosen at random."""
@@ -164,3 +168,11 @@ class Replay(Method[ReplayConfig]):
     def restore(self, state: State) -> None:
         """Take the buffer back."""
         self._buffer.restore(state.values)
+
+
+def _digest(task: Task, stage: Stage) -> str:
+    """SHA-256 over the rows of a task that may be rehearsed."""
+    digest = hashlib.sha256()
+    for _, row in untested(TaskRows.of([task]), stage):
+        digest.update(f"{row.id}\x00{row.content_hash()}\n".encode())
+    return digest.hexdigest()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from forgetless.errors import DataError
 from forgetless.plan import TrainingConfig
+from forgetless.tasks.packing import AT_MOST, Growing
 from forgetless.tasks.render import Encoded, Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
@@ -27,9 +30,112 @@ class Origin(NamedTuple):
     row: str
 
 
+class TaskRows(Sequence[tuple[Task, Row]]):
+    """Training rows, each with its task, read when asked for.
+
+    Args:
+        tasks: The tasks.
+        task_of: Which of them each row is of, shape (rows,).
+        index_of: Its index among that task's training rows, shape (rows,).
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], task_of: np.ndarray[Any, Any], index_of: np.ndarray[Any, Any]
+    ) -> None:
+        self._tasks = tasks
+        self._task_of = task_of
+        self._index_of = index_of
+        self._all = False
+
+    @classmethod
+    def of(cls, tasks: Sequence[Task]) -> TaskRows:
+        """All training rows of some tasks."""
+        counts = [len(task.train) for task in tasks]
+        task_of = np.repeat(np.arange(len(tasks), dtype=np.int16), counts)
+        index_of = [np.arange(count, dtype=np.int32) for count in counts]
+        rows = cls(tasks, task_of, np.concatenate([np.empty(0, np.int32), *index_of]))
+        rows._all = True
+        return rows
+
+    def __len__(self) -> int:
+        return len(self._task_of)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[Task, Row]: ...
+    @overload
+    def __getitem__(self, place: slice) -> TaskRows: ...
+    def __getitem__(self, place: int | slice) -> tuple[Task, Row] | TaskRows:
+        if isinstance(place, slice):
+            return TaskRows(self._tasks, self._task_of[place], self._index_of[place])
+        task = self._tasks[self._task_of[place]]
+        return task, task.train[int(self._index_of[place])]
+
+    def __iter__(self) -> Iterator[tuple[Task, Row]]:
+        if self._all:  # one after another they are read several times faster
+            for task in self._tasks:
+                yield from ((task, row) for row in task.train)
+        else:
+            yield from (self[place] for place in range(len(self)))
+
+    def only(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> TaskRows:
+        """Those that are kept, shape (rows,); the same object if all are."""
+        if kept.all():
+            return self
+        return TaskRows(self._tasks, self._task_of[kept], self._index_of[kept])
+
+
+class Origins(Sequence[Origin]):
+    """Where examples came from, looked up when asked for.
+
+    Args:
+        rows: The rows.
+        places: Which of them each example came from, shape (examples,).
+    """
+
+    def __init__(self, rows: Sequence[tuple[Task, Row]], places: np.ndarray[Any, Any]) -> None:
+        self._rows = rows
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Origin: ...
+    @overload
+    def __getitem__(self, index: slice) -> Origins: ...
+    def __getitem__(self, index: int | slice) -> Origin | Origins:
+        if isinstance(index, slice):
+            return Origins(self._rows, self._places[index])
+        task, row = self._rows[int(self._places[index])]
+        return Origin(task.name, row.id)
+
+
+class Joined(Sequence[Origin]):
+    """Origins of several sets of examples, one after another."""
+
+    def __init__(self, parts: Sequence[Sequence[Origin]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> Origin: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Origin]: ...
+    def __getitem__(self, index: int | slice) -> Origin | list[Origin]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        return self._parts[part][index - (int(self._ends[part - 1]) if part else 0)]
+
+
 @dataclass
 class Examples:
-    """Tokenised examples, packed end to end.
+    """Tokenised examples, packed end to end; memory-mapped where they are many.
 
     Attributes:
         ids: All token ids, shape (tokens,), int32.
@@ -41,49 +147,70 @@ class Examples:
     ids: np.ndarray[Any, np.dtype[np.int32]]
     learned: np.ndarray[Any, np.dtype[np.bool_]]
     offsets: Ints
-    origins: list[Origin]
+    origins: Sequence[Origin]
 
     def __len__(self) -> int:
-        return len(self.origins)
+        return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
         """Tokens of each example, shape (examples,)."""
-        return np.diff(self.offsets)
+        return np.diff(self.offsets).astype(np.int32)
 
     @cached_property
     def keys(self) -> Ints:
         """What tells the examples apart wherever they turn up again, shape (examples,)."""
-        return np.array([self[index].key for index in range(len(self))], dtype=np.int64)
+        found = (self[index].key for index in range(len(self)))
+        return np.fromiter(found, np.int64, len(self))
 
     def __getitem__(self, index: int) -> Encoded:
         span = slice(self.offsets[index], self.offsets[index + 1])
         return Encoded(self.ids[span].tolist(), self.learned[span].tolist())
 
     @classmethod
-    def of(cls, encoded: Sequence[Encoded], origins: Sequence[Origin]) -> Examples:
+    def of(cls, encoded: Iterable[Encoded], origins: Sequence[Origin]) -> Examples:
         """Pack encoded rows; one origin each."""
-        lengths = [len(example) for example in encoded]
-        return cls(
-            np.array([token for example in encoded for token in example.ids], dtype=np.int32),
-            np.array([flag for example in encoded for flag in example.learned], dtype=bool),
-            np.cumsum([0, *lengths]).astype(np.int64),
-            list(origins),
-        )
+        packed = _Packed(None)
+        for example in encoded:
+            packed.add(example)
+        return packed.done(origins)
 
     @classmethod
-    def concatenated(cls, parts: Sequence[Examples]) -> Examples:
-        """Several sets of examples, one after another."""
+    def concatenated(cls, parts: Sequence[Examples], scratch: Path | None = None) -> Examples:
+        """Several sets of examples, one after another.
+
+        Args:
+            parts: At least one; a single one is given back as it is.
+            scratch: Folder for what is too large for memory.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        ids, learned = Growing(np.int32, scratch), Growing(np.bool_, scratch)
+        for part in parts:
+            for start in range(0, len(part.ids), AT_MOST):
+                ids.add(part.ids[start : start + AT_MOST])
+                learned.add(part.learned[start : start + AT_MOST])
         shifts = np.cumsum([0, *(len(part.ids) for part in parts)])
-        return cls(
-            np.concatenate([part.ids for part in parts]),
-            np.concatenate([part.learned for part in parts]),
-            np.concatenate(
-                [np.zeros(1, dtype=np.int64)]
-                + [part.offsets[1:] + shift for part, shift in zip(parts, shifts, strict=False)]
-            ),
-            [origin for part in parts for origin in part.origins],
-        )
+        starts = [part.offsets[1:] + shift for part, shift in zip(parts, shifts, strict=False)]
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), *starts])
+        return cls(ids.done(), learned.done(), offsets, Joined([p.origins for p in parts]))
+
+
+class _Packed:
+    """Examples as they come in."""
+
+    def __init__(self, scratch: Path | None) -> None:
+        self._ids, self._learned = Growing(np.int32, scratch), Growing(np.bool_, scratch)
+        self._offsets = array("q", [0])
+
+    def add(self, example: Encoded) -> None:
+        self._ids.add(example.ids)
+        self._learned.add(example.learned)
+        self._offsets.append(self._offsets[-1] + len(example))
+
+    def done(self, origins: Sequence[Origin]) -> Examples:
+        offsets = np.frombuffer(self._offsets, np.int64)
+        return Examples(self._ids.done(), self._learned.done(), offsets, origins)
 
 
 class Encoder:
@@ -93,9 +220,17 @@ class Encoder:
         tokenizer: The model's tokenizer.
         config: Training settings; says how long a row may be and what happens to longer ones.
         context: The model's context, in tokens; rows longer than it are too long, too.
+        scratch: Folder for tokens that are too many for memory; they are gone with the process.
     """
 
-    def __init__(self, tokenizer: Any, config: TrainingConfig, context: int = ENDLESS) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        config: TrainingConfig,
+        context: int = ENDLESS,
+        scratch: Path | None = None,
+    ) -> None:
+        self.scratch = scratch
         self._tokenizer = tokenizer
         self._config = config
         self._context = context
@@ -121,9 +256,9 @@ class Encoder:
         Raises:
             DataError: for a row that is too long, unless such rows are dropped or truncated.
         """
-        encoded: list[Encoded] = []
-        origins: list[Origin] = []
-        for task, row in rows:
+        packed = _Packed(self.scratch)
+        places = array("i")
+        for place, (task, row) in enumerate(rows):
             if task.name not in self._renderers:
                 self._renderers[task.name] = task.renderer(self._tokenizer)
             for example in self._renderers[task.name].encode(row):
@@ -131,9 +266,9 @@ class Encoder:
                 if fitted is None or not any(fitted.learned[1:]):
                     self.dropped += not rehearsal
                     continue
-                encoded.append(fitted)
-                origins.append(Origin(task.name, row.id))
-        return Examples.of(encoded, origins)
+                packed.add(fitted)
+                places.append(place)
+        return packed.done(Origins(rows, np.frombuffer(places, np.int32)))
 
     def _fit(self, example: Encoded, task: Task, row: Row, rehearsal: bool) -> Encoded | None:
         if len(example) <= self.longest:

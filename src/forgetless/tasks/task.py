@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -189,23 +190,26 @@ def _hold_out(
             f"{config.hold_out:g} of them held out)",
             fix="raise hold_out, or name a test source",
         )
-    order = list(range(total))
+    order = array("i", range(total))
     random.Random(f"{seed}/hold_out/{config.name}").shuffle(order)  # noqa: S311
     members: dict[str, list[int]] = {}
-    for index in range(total):
-        members.setdefault(rows[index].group, []).append(index)
+    for index, row in enumerate(rows):
+        if row.group:
+            members.setdefault(row.group, []).append(index)
     held: set[int] = set()
     for index in order:
         if len(held) >= wanted:
             break
-        group = rows[index].group
-        held.update(members[group] if group else [index])
+        held.update(members.get(rows[index].group, [index]))
     twins = {rows[index].content_hash() for index in held}
-    train = [
-        index
-        for index in range(total)
-        if index not in held and rows[index].content_hash() not in twins
-    ]
+    train = array(
+        "i",
+        (
+            index
+            for index, row in enumerate(rows)
+            if index not in held and row.content_hash() not in twins
+        ),
+    )
     if not train:
         raise DataError(
             f"task {config.name!r}: all rows are alike or of one group, none is left to train on"
@@ -280,9 +284,10 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
 
 def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
     """Count test items that also occur among the training rows of any task."""
+    asked = {exchange_hash(row) for task in tasks for row in task.test}
     taught: set[bytes] = set()
     for task in tasks:  # reads every row, so a malformed one is found before any training
-        taught.update(exchange_hash(row) for row in task.train)
+        taught.update(found for row in task.train if (found := exchange_hash(row)) in asked)
     checked = []
     for task in tasks:
         shared = sum(exchange_hash(row) in taught for row in task.test)

@@ -47,6 +47,8 @@ def mix(new: Ints, old: Sequence[Ints], lengths: Ints, rng: np.random.Generator)
     New rows keep their own order.  Any part of the epoch has the share of old tokens that the whole
     has, to within a row of each pool, so that stopping after some steps does not change it.
     """
+    if not any(map(len, old)):
+        return new
     ends = [np.cumsum(lengths[rows]) for rows in (new, *old)]
     draws = [np.full(len(new), 0.5), *(rng.random(len(rows)) for rows in old)]
     places = [

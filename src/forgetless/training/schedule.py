@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,23 +59,18 @@ class Schedule:
         """Whether the row at this position of the order is rehearsal."""
         return bool(self.order[position] >= self.new)
 
-    def lines(self) -> str:
+    def lines(self) -> Iterator[str]:
         """``train.jsonl``: one line per row learned, in order."""
-        lengths = self.examples.lengths
-        return "".join(
-            json.dumps(
-                {
-                    "epoch": int(epoch),
-                    "task": self.examples.origins[index][0],
-                    "row": self.examples.origins[index][1],
-                    "replayed": bool(index >= self.new),
-                    "tokens": int(lengths[index]),
-                },
-                ensure_ascii=False,
-            )
-            + "\n"
-            for index, epoch in zip(self.order.tolist(), self.epochs.tolist(), strict=True)
-        )
+        for index, epoch in zip(self.order, self.epochs, strict=True):
+            origin = self.examples.origins[int(index)]
+            line = {
+                "epoch": int(epoch),
+                "task": origin.task,
+                "row": origin.row,
+                "replayed": bool(index >= self.new),
+                "tokens": int(self.examples.lengths[index]),
+            }
+            yield json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -> Schedule:
@@ -102,7 +98,7 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
         start = len(new) + sum(len(earlier) for _, earlier in pools[:number])
         rng = stage.rng("rehearsal", number)
         draws.append(Draws(pool.lengths, start, ratio / new_share, rng))
-    examples = Examples.concatenated([new, *(pool for _, pool in pools)])
+    examples = Examples.concatenated([new, *(pool for _, pool in pools)], encoder.scratch)
 
     passes = config.epochs * (new_share if config.equal_tokens else 1)
     wanted = config.steps and config.steps * config.batch_size * config.accumulation
@@ -115,10 +111,12 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
         fresh = stage.rng("order", epoch).permutation(len(new))
         share = 1.0 if wanted else min(1.0, passes - (epoch - 1))
         fresh = fresh[: max(1, round(len(fresh) * share))]
+        if wanted:
+            fresh = fresh[: wanted - rows]  # what comes later would not be learned
         old = [draw.epoch(int(new.lengths[fresh].sum())) for draw in draws]
         mixed = mix(fresh, old, examples.lengths, stage.rng("places", epoch))
         order.append(mixed)
-        epochs.append(np.full(len(mixed), epoch))
+        epochs.append(np.full(len(mixed), epoch, np.int32))
         rows += len(mixed)
     limit = wanted or rows
     return Schedule(

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from forgetless.methods.base import Stage
+from forgetless.tasks.examples import TaskRows
 from forgetless.tasks.row import Row
-from forgetless.tasks.task import Task, exchange_hash
+from forgetless.tasks.task import exchange_hash
 
 Policy = Literal["all", "reservoir", "balanced"]
 
@@ -31,30 +32,31 @@ class Buffer:
         self._policy = policy
         self._size = size
         self._kept: list[tuple[str, int]] = []  # (task, index of its training row)
+        self._whole: dict[str, int] = {}  # where all is kept: rows of each task
         self._seen = 0
 
     def add(self, task: str, rows: int, rng: np.random.Generator) -> None:
         """Take in a task of so many rows; which of them stay is left to chance."""
-        arrived = [(task, index) for index in range(rows)]
         if self._policy == "all":
-            self._kept += arrived
+            self._whole[task] = rows
         elif self._policy == "reservoir":
-            for row in arrived:
+            for index in range(rows):
                 self._seen += 1
                 if len(self._kept) < self._size:
-                    self._kept.append(row)
+                    self._kept.append((task, index))
                 elif (place := int(rng.integers(self._seen))) < self._size:
-                    self._kept[place] = row
+                    self._kept[place] = task, index
         else:
             groups: dict[str, list[tuple[str, int]]] = {}
             for kept in self._kept:
                 groups.setdefault(kept[0], []).append(kept)
-            groups[task] = [arrived[i] for i in rng.permutation(rows)]
+            order = rng.permutation(rows)
+            groups[task] = [(task, int(index)) for index in order[: self._size]]
             self._kept = _balanced(list(groups.values()), self._size)
 
     def count(self, task: str) -> int:
         """How many rows of a task are kept."""
-        return sum(name == task for name, _ in self._kept)
+        return self._whole.get(task, 0) + sum(name == task for name, _ in self._kept)
 
     def replace(self, task: str, indices: Sequence[int]) -> None:
         """Keep these rows of a task instead, as many as are kept; the first ones stay longest."""
@@ -63,19 +65,25 @@ class Buffer:
             (name, next(better)) if name == task else (name, index) for name, index in self._kept
         ]
 
-    def rows(self, stage: Stage) -> list[tuple[Task, Row]]:
+    def rows(self, stage: Stage) -> TaskRows:
         """The kept rows that a stage may rehearse."""
         tasks = {task.name: task for task in stage.earlier}
-        rows = ((tasks[name], tasks[name].train[index]) for name, index in self._kept)
-        return untested(rows, stage)
+        if self._policy == "all":
+            return untested(TaskRows.of([tasks[name] for name in self._whole]), stage)
+        number = {name: place for place, name in enumerate(tasks)}
+        task_of = np.array([number[name] for name, _ in self._kept], np.int16)
+        index_of = np.array([index for _, index in self._kept], np.int32)
+        return untested(TaskRows([*tasks.values()], task_of, index_of), stage)
 
     def values(self) -> dict[str, Any]:
         """What is kept, as plain data."""
-        return {"kept": [list(row) for row in self._kept], "seen": self._seen}
+        kept = [list(row) for row in self._kept]
+        return {"kept": kept, "whole": self._whole, "seen": self._seen}
 
     def restore(self, values: Mapping[str, Any]) -> None:
         """Take back what :meth:`values` gave."""
         self._kept = [(str(name), int(index)) for name, index in values["kept"]]
+        self._whole = {str(name): int(rows) for name, rows in values["whole"].items()}
         self._seen = int(values["seen"])
 
 
@@ -87,9 +95,10 @@ def is_tested(row: Row, stage: Stage) -> bool:
     )
 
 
-def untested(rows: Iterable[tuple[Task, Row]], stage: Stage) -> list[tuple[Task, Row]]:
+def untested(rows: TaskRows, stage: Stage) -> TaskRows:
     """The rows that a stage may rehearse."""
-    return [(task, row) for task, row in rows if not is_tested(row, stage)]
+    allowed = (not is_tested(row, stage) for _, row in rows)
+    return rows.only(np.fromiter(allowed, np.bool_, len(rows)))
 
 
 def held_back_hash(stage: Stage) -> str:
