@@ -190,9 +190,12 @@ class Examples:
             for start in range(0, len(part.ids), AT_MOST):
                 ids.add(part.ids[start : start + AT_MOST])
                 learned.add(part.learned[start : start + AT_MOST])
-        shifts = np.cumsum([0, *(len(part.ids) for part in parts)])
-        starts = [part.offsets[1:] + shift for part, shift in zip(parts, shifts, strict=False)]
-        offsets = np.concatenate([np.zeros(1, dtype=np.int64), *starts])
+        offsets = np.zeros(1 + sum(map(len, parts)), np.int64)
+        examples = tokens = 0
+        for part in parts:
+            place = slice(examples + 1, examples + 1 + len(part))
+            np.add(part.offsets[1:], tokens, out=offsets[place])
+            examples, tokens = examples + len(part), tokens + len(part.ids)
         return cls(ids.done(), learned.done(), offsets, Joined([p.origins for p in parts]))
 
 

@@ -24,7 +24,8 @@ class Draws:
         self._start = start
         self._share = share
         self._rng = rng
-        self._left: list[int] = []
+        self._order = np.empty(0, np.int64)
+        self._left = 0  # rows of the order that are not drawn yet: its first ones
         self._owed = 0.0
 
     def epoch(self, new_tokens: int) -> Ints:
@@ -33,11 +34,14 @@ class Draws:
         taken: list[int] = []
         while True:
             if not self._left:
-                self._left = self._rng.permutation(len(self._lengths)).tolist()
-            length = float(self._lengths[self._left[-1]])
+                self._order = self._rng.permutation(len(self._lengths))
+                self._left = len(self._order)
+            row = int(self._order[self._left - 1])
+            length = float(self._lengths[row])
             if length > 2 * self._owed:  # taking it would miss by more than leaving it
                 return np.array(taken, dtype=np.int64) + self._start
-            taken.append(self._left.pop())
+            taken.append(row)
+            self._left -= 1
             self._owed -= length
 
 
