@@ -29,7 +29,7 @@ class Forest:
     paths: list[list[int]]
 
 
-def forest(sequences: Sequence[Sequence[int]], skip: int = 0) -> Forest:
+def forest(sequences: Sequence[list[int]], skip: int = 0) -> Forest:
     """Make one forest of sequences.
 
     Args:
@@ -45,7 +45,7 @@ def forest(sequences: Sequence[Sequence[int]], skip: int = 0) -> Forest:
     ends: list[int] = []
     depths: list[int] = []
     paths: list[list[int]] = [[]] * len(sequences)
-    before: Sequence[int] = ()  # the sequence laid last, and its nodes
+    before: list[int] = []  # the sequence laid last, and its nodes
     nodes: list[int] = []
     # In the order of their tokens, a sequence shares with all earlier ones what it shares with the
     # last one: there is nothing to look up, and nodes come in preorder.
@@ -85,7 +85,7 @@ class Cost:
         return self.again + rows * (length + length**2 / self.pairs)
 
 
-def groves(sequences: Sequence[Sequence[int]], cost: Cost) -> tuple[float, list[list[int]]]:
+def groves(sequences: Sequence[list[int]], cost: Cost) -> tuple[float, list[list[int]]]:
     """Divide sequences among forests so that they cost least together.
 
     In the order of their tokens, so that those with most in common stand side by side, they are cut
