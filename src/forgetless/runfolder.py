@@ -139,7 +139,7 @@ class RunFolder:
         return self.path / "stages" / name
 
     def damaged(self, name: str, *parts: str) -> Iterator[Path]:
-        """Files of a stage, or of subfolders of it, that are gone or not those that were written."""
+        """Files of a stage and of subfolders of it that are not, or no more, what was written."""
         for file, expected in (self.entry(name) or {}).get("files", {}).items():
             path = self.path / "stages" / name / file
             if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):

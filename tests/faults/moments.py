@@ -99,6 +99,7 @@ def in_child(work: Callable[[], None], seconds: float | None = None) -> int:
         child = os.fork()
     if child == 0:
         code = 1
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf to it in the background
         try:
             work()
             code = 0

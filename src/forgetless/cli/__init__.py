@@ -70,7 +70,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     stop = Stop()
     try:
-        stop.listen()
+        if launched() == 1:  # a launcher ends its processes itself, which may be waiting
+            stop.listen()
         code = _run(sys.argv[1:])
         if code == STOPPED:
             code = _stopped(stop)
