@@ -27,9 +27,9 @@ def test_a_command_on_a_folder_in_use_is_refused_and_says_by_whom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = small_plan(small_data, tmp_path / "out")
+    plan = small_plan(small_data, tmp_path / "work")
     (tmp_path / "plan.yaml").write_text(plan.to_yaml())
-    held = tmp_path / "out" / ("runs" if command == "compare" else "")
+    held = tmp_path / "work" / ("runs" if command == "compare" else "")
     held.mkdir(parents=True)
     with locked(held, "elsewhere"):
         code = in_child(commanded(command, "plan.yaml", "-q"))
