@@ -39,7 +39,7 @@ def killed(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Killed
     (folder / "plan.yaml").write_text(plan.to_yaml())
     seen = moments_of(folder / "run", lambda watch: carried_out(plan, watch))
     files = contents(folder / "run")
-    copies = []
+    copies: list[Path] = []
     for moment in (
         "open stages/1-first/.answers.jsonl.part",
         "open stages/2-second/.model.part/config.json",

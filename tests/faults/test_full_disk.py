@@ -55,7 +55,7 @@ def test_a_report_that_has_no_room_says_so(
     assert in_child(lambda: carried_out(plan)) == 0
     os.chdir(tmp_path)
     fill(disk, 0)
-    assert in_child(commanded("report", "run", "--output", disk / "page")) == 1
+    assert in_child(commanded("report", "run", "--to", disk / "page")) == 1
     said = (tmp_path / "err").read_text()
     assert "the disk is full" in said
     assert "Traceback" not in said
