@@ -22,7 +22,7 @@ from tests.report.test_comparison import arm
 
 LOOK = (  # besides its own script, a page links to the report beside it at most
     OPEN_ALL
-    + """
+    + r"""
   await rest(500);
   const own = [...page.querySelectorAll("script")].map((node) => node.textContent.length);
   return {

@@ -18,6 +18,7 @@ from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import UsageError
+from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
@@ -79,7 +80,10 @@ def compare(
         seed = "" if seeds == 1 else f", seed {trial.seed}"
         progress.note(f"{trial.arm.name}, {trial.candidate}{seed}: {came}; {left} left")
 
-    with Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers:
+    with (
+        locked(root, "--set output=compare/other"),
+        Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers,
+    ):
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
         runner = TrialRunner(setting, workers, root, told, prepared)
         outcomes = carry_out(setting, arms, runner)
