@@ -13,9 +13,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "forgetless"
 # Each part and the parts that it may import; docs/architecture.md draws the same picture.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "secrets": set(),
     "progress": set(),
     "storage": {"errors"},
     "processes": {"errors"},
+    "locking": {"errors", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
     "report": {"errors", "metrics", "storage", "auditing", "comparing", "repairing"},  # plain data
@@ -29,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
+        "locking",
     },
     "stagework": {
         *("tasks", "processes"),
@@ -60,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation"),
+        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
     },
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),
@@ -78,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "secrets"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),
