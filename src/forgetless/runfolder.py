@@ -152,14 +152,19 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
     with ExitStack() as held:
 
         def opened() -> dict[str, Any]:
-            _make(path)
-            held.enter_context(_locked(path))
+            make_folder(path)
+            held.enter_context(locked(path))
             return _manifest(path, plan, facts)
 
         yield RunFolder(path, first_does(opened))
 
 
-def _make(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make a folder for runs.
+
+    Raises:
+        RunFolderError: if it cannot be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -169,7 +174,12 @@ def _make(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a folder for this process alone.
+
+    Raises:
+        RunFolderError: if another process holds it.
+    """
     from filelock import FileLock, Timeout
 
     holder = path / ".lock.json"

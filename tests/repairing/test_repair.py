@@ -10,6 +10,7 @@ import pytest
 
 from forgetless.auditing.audit import audit
 from forgetless.errors import UsageError
+from forgetless.plan import BudgetConfig
 from forgetless.repairing.repair import repair
 from forgetless.repairing.result import RepairResult
 from tests.auditing.conftest import WORDS, teach
@@ -66,6 +67,29 @@ def test_the_written_model_scores_what_its_certificate_says(models: Tuned, tmp_p
         assert verdict.after.value == pytest.approx(
             2 * sum(half) / 32 - found.point.scores[verdict.task]  # type: ignore[union-attr]
         )
+
+
+def test_a_budget_may_be_a_share_of_the_score_before_and_another_for_a_single_task(
+    models: Tuned,
+) -> None:
+    found = run(models, budget=BudgetConfig(loss=0.02, relative=True, tasks={"old": 0.5}))
+    assert (found.lost, found.learned) == (("old",), ("new",))
+    assert {verdict.task: verdict.budget for verdict in found.certificate} == {
+        verdict.task: pytest.approx({"old": 0.5, "new": 0.02}[verdict.task] * verdict.before.value)
+        for verdict in found.certificate
+    }
+    least = found.frontier[-1]
+    base = next(point for point in found.frontier if point.name == "0")
+    assert least.over == 0
+    assert found.point is not None
+    assert base.scores["old"] - found.point.scores["old"] <= 0.5 * base.scores["old"]
+
+
+def test_a_budget_for_a_task_that_is_not_there_is_refused(models: Tuned) -> None:
+    with pytest.raises(
+        UsageError, match="there is a budget for task 'law'; the tasks are old, new"
+    ):
+        run(models, budget=BudgetConfig(loss=0.02, tasks={"law": 0.5}))
 
 
 def test_within_the_budget_there_is_nothing_to_repair(models: Tuned, tmp_path: Path) -> None:

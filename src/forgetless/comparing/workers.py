@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.comparing.runs import Job, Measured, device, execute, finished
+from forgetless.errors import RunFailed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +27,9 @@ class Workers:
         jobs: Runs at a time.
         threads: Threads of each.
         fresh: A new process for every run.
+
+    Raises:
+        RunFailed: on leaving the block, if a process was ended from outside.
     """
 
     def __init__(self, root: Path, *, jobs: int, threads: int, fresh: bool) -> None:
@@ -52,6 +58,12 @@ class Workers:
         traceback: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if kind is not None and issubclass(kind, BrokenProcessPool):
+            raise RunFailed(
+                f"{self._root}: a process that carries runs out was ended from outside, as happens "
+                "where memory is short",
+                fix="run the same command to continue, with fewer --jobs",
+            ) from None
 
     def call(self, function: Callable[[int], Any], numbers: Sequence[int]) -> dict[int, Any]:
         """A function's values, each found in a process of ours."""
@@ -67,13 +79,16 @@ class Workers:
     ) -> dict[str, Measured]:
         """What each job came to, by name; it is read from disk.
 
+        What failed when it was run before is tried again.
+
         Args:
             jobs: Independent of one another.
             told: Called as each is finished.
         """
         found = {}
         for job in jobs:
-            if (before := finished(job, self._root)) is not None:
+            before = finished(job, self._root)
+            if before is not None and before.failed is None:
                 found[job.name] = before
                 told(job, before)
         futures: dict[Future[None], Job] = {
@@ -92,7 +107,8 @@ class Workers:
 
 
 def _start(threads: int) -> None:
-    """Load what every run needs, so that no run pays for it."""
+    """End with the process that gives the work; load what every run needs, so that none pays."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import logging
 
     import peft  # noqa: F401
@@ -110,3 +126,14 @@ def _start(threads: int) -> None:
     # accelerate looks through all objects of all libraries for garbage after every training
     gc.collect()
     gc.freeze()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that gives it work is gone, killed or not.
+
+    A run that went on alone would write into the folder of the one that takes its place.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

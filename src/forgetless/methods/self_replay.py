@@ -54,13 +54,17 @@ class SelfReplayConfig(Config):
         "every_stage", description="when rows are written: before each stage, or before the first"
     )
     temperature: float = Field(1.0, gt=0, description="logits are divided by it; 1: as they are")
-    max_new_tokens: int = Field(128, ge=1, description="longest turn or text, in tokens")
+    max_new_tokens: int = Field(96, ge=1, description="longest turn or text, in tokens")
     min_tokens: int = Field(4, ge=1, description="shortest row, in tokens that the model wrote")
     min_distinct: float = Field(
         0.5, ge=0, le=1, description="least share of different ones among a turn's 3-token runs"
     )
     max_overlap: float = Field(
-        0.7, ge=0, le=1, description="largest share of 3-token runs in common with another row"
+        0.7,
+        ge=0,
+        le=1,
+        description="largest share of 3-token runs in common with another row; rows of fewer than "
+        "16 such runs are left out only where they are the same",
     )
 
 
