@@ -15,7 +15,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +27,12 @@ from benchmarks.comparison import tiny
 from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
 from benchmarks.repair import scored
 from forgetless import run
-from forgetless.models.load import LoadedModel
-from forgetless.plan import make_plan
+from forgetless.models.load import LoadedModel, load_model
+from forgetless.plan import ModelConfig, make_plan
 from forgetless.preparation import prepare
 from forgetless.storage import write_text
 from forgetless.tasks.matching import MATCHERS
+from forgetless.tasks.render import Encoded
 from forgetless.tasks.task import Task
 
 WHOLE, ADAPTER = 7e-4, 2.1e-3
@@ -120,6 +121,82 @@ def avr(rate: float, epochs: int, context: int, accumulation: int) -> Arm:
     return carried_out
 
 
+def peft_osf(rate: float, ending: str) -> Arm:
+    """OSF of peft under `transformers.Trainer`, task after task, with our batches and schedule.
+
+    Args:
+        rate: Learning rate.
+        ending: How the model of the next task is made of this one: the name of a method of peft.
+    """
+
+    def carried_out(settings: dict[str, Any], tasks: tuple[Task, ...], folder: Path) -> Scores:
+        from peft import OSFConfig, get_peft_model
+        from transformers import Trainer, TrainingArguments
+
+        loaded = load_model(ModelConfig(name=settings["model"]), "cpu")
+        model, training = loaded.model, settings["training"]
+        for task in tasks:
+            if task.trained_in is None:
+                continue
+            renderer = task.renderer(loaded.tokenizer)
+            rows = [example for row in task.train for example in renderer.encode(row)]
+            model.requires_grad_(True)
+            adapted = get_peft_model(model, OSFConfig(target_modules="all-linear"))
+            Trainer(
+                adapted,
+                TrainingArguments(
+                    str(folder / task.name),
+                    num_train_epochs=training["epochs"],
+                    per_device_train_batch_size=training["batch_size"],
+                    learning_rate=rate,
+                    warmup_ratio=0.1,
+                    weight_decay=0.0,
+                    seed=training["seed"],
+                    save_strategy="no",
+                    report_to="none",
+                    disable_tqdm=True,
+                    use_cpu=True,
+                    dataloader_pin_memory=False,
+                ),
+                train_dataset=rows,  # type: ignore[arg-type]
+                data_collator=_padded(loaded.tokenizer.pad_token_id),
+            ).train()
+            model = getattr(adapted, ending)()
+        return scored(LoadedModel(model, loaded.tokenizer), tasks)
+
+    return carried_out
+
+
+def _padded(pad: int) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
+    """Puts rows together, padded on the right; only learned tokens are labels."""
+
+    def collate(rows: Sequence[Encoded]) -> dict[str, Any]:
+        import torch
+
+        longest = max(map(len, rows))
+        spare = [longest - len(row) for row in rows]
+        labels = [
+            [
+                token if learned else -100
+                for token, learned in zip(row.ids, row.learned, strict=True)
+            ]
+            for row in rows
+        ]
+        return {
+            "input_ids": torch.tensor(
+                [row.ids + [pad] * more for row, more in zip(rows, spare, strict=True)]
+            ),
+            "attention_mask": torch.tensor(
+                [[1] * len(row) + [0] * more for row, more in zip(rows, spare, strict=True)]
+            ),
+            "labels": torch.tensor(
+                [own + [-100] * more for own, more in zip(labels, spare, strict=True)]
+            ),
+        }
+
+    return collate
+
+
 EPOCHS = 44  # as the setting's own
 ARMS: dict[str, tuple[str, Arm]] = {
     "plain": ("", ours([], WHOLE)),
@@ -129,6 +206,9 @@ ARMS: dict[str, tuple[str, Arm]] = {
     "soup-cli's replay 10%, trained plainly": ("soup_cli", soup_replay),
     "forgetless, lora": ("", ours(["lora"], ADAPTER)),
     "forgetless, lora + replay 30%": ("", ours(["lora", {"replay": {"ratio": 0.3}}], ADAPTER)),
+    "forgetless, osf": ("", ours(["osf"], WHOLE)),
+    "peft's OSF, merge_and_unload after each task": ("", peft_osf(WHOLE, "merge_and_unload")),
+    "peft's OSF, unload after each task": ("", peft_osf(WHOLE, "unload")),
     "pyrecall, its defaults": ("pyrecall", pyrecall(2e-4, 3)),
     "pyrecall, rate and epochs as ours": ("pyrecall", pyrecall(ADAPTER, EPOCHS)),
     "avr-cl, its defaults": ("avr", avr(2e-4, 3, 512, 4)),

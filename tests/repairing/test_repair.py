@@ -74,15 +74,10 @@ def test_a_budget_may_be_a_share_of_the_score_before_and_another_for_a_single_ta
 ) -> None:
     found = run(models, budget=BudgetConfig(loss=0.02, relative=True, tasks={"old": 0.5}))
     assert (found.lost, found.learned) == (("old",), ("new",))
-    assert {verdict.task: verdict.budget for verdict in found.certificate} == {
-        verdict.task: pytest.approx({"old": 0.5, "new": 0.02}[verdict.task] * verdict.before.value)
-        for verdict in found.certificate
-    }
-    least = found.frontier[-1]
-    base = next(point for point in found.frontier if point.name == "0")
-    assert least.over == 0
-    assert found.point is not None
-    assert base.scores["old"] - found.point.scores["old"] <= 0.5 * base.scores["old"]
+    for verdict in found.certificate:
+        share = {"old": 0.5, "new": 0.02}[verdict.task]
+        assert verdict.before.value is not None
+        assert verdict.budget == pytest.approx(share * verdict.before.value)
 
 
 def test_a_budget_for_a_task_that_is_not_there_is_refused(models: Tuned) -> None:

@@ -83,13 +83,13 @@ def test_a_budget_is_told_with_what_each_arm_lost_beyond_it(found: Comparison) -
         (render_comparison_markdown(with_budget), "| +0.07 ("),
     ):
         assert ", budget 2%" in page
-        assert "over budget" in page
+        assert " Over: the largest loss" in page
         assert told in page
     shown.print(TerminalComparison(with_budget))
     terminal = shown.file.getvalue()  # type: ignore[attr-defined]
-    assert "over budget" in terminal
+    assert " over " in terminal
     assert "elsewhere" not in terminal
-    assert "over budget" not in render_comparison_markdown(found)
+    assert "| over |" not in render_comparison_markdown(found)
 
 
 def test_the_page_shows_each_arm_and_the_frontier(found: Comparison) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from forgetless.comparing.arms import Arm, Candidate
+from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm, Candidate
 from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.within import ROUNDING, over_budget
@@ -82,7 +82,7 @@ def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[Outcome]:
                 candidate: [searched[Trial(arm, candidate, seed)] for seed in setting.search_seeds]
                 for candidate in grid
             },
-            setting.budget,
+            None if arm.name in (SEQUENTIAL, JOINT) else setting.budget,  # bounds are no choices
         )
         if len(grid) > 1
         else Choice(grid[0], {})

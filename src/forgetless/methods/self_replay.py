@@ -91,6 +91,17 @@ class SelfReplay(Method[SelfReplayConfig]):
         """The options, and the test items that are never rehearsed."""
         return super().identity(stage) | {"held_back": held_back_hash(stage)}
 
+    def written_tokens(self, bench: Workbench) -> int:
+        """A question and an answer, or a text, of the greatest length for every row."""
+        config = self.config
+        if not self.acts_in(bench.stage):
+            return 0
+        if config.refresh == "first_stage" and bench.stage.number > 1:
+            return 0
+        longest = min(config.max_new_tokens, bench.encoder.longest)
+        shares = _shares(bench.tokenizer, config)
+        return longest * sum(count * (1 + (kind == "chat")) for kind, count in shares.items())
+
     def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Rows of this stage, or of the first; none in a dry run."""
         if self.config.ratio == 0 or bench.dry:

@@ -97,8 +97,8 @@ def render_comparison_json(found: Comparison) -> str:
 def legend(found: Comparison) -> str:
     """What the columns mean."""
     over = (
-        " Over budget: the largest loss of an older task or of one that is only tested, less what "
-        "is accepted; of the points of a grid that are within the budget the best is taken."
+        " Over: the largest loss of an older task or of one that is only tested, less the budget; "
+        "of an arm's points the best within the budget is taken, but for the two bounds."
     )
     return LEGEND + (over if found.budget else "")
 
@@ -126,7 +126,7 @@ def seed_lines(found: Comparison) -> list[str]:
 
 def cells(found: Comparison, arm: ArmResult) -> dict[str, tuple[str, str]]:
     """A row of the table: by column what it says, and its limits or what more there is to say."""
-    over = {"over budget": _ends(arm.over_budget, signed=True)} if found.budget else {}
+    over = {"over": _ends(arm.over_budget, signed=True)} if found.budget else {}
     closed, limits = arm.gap_closed.value, arm.gap_closed.interval
     return {
         "method": (arm.name, ", ".join(f"{key} {value}" for key, value in arm.options.items())),
