@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import sys
@@ -140,16 +141,17 @@ def peft_osf(rate: float, ending: str) -> Arm:
                 continue
             renderer = task.renderer(loaded.tokenizer)
             rows = [example for row in task.train for example in renderer.encode(row)]
+            steps = training["epochs"] * math.ceil(len(rows) / training["batch_size"])
             model.requires_grad_(True)
             adapted = get_peft_model(model, OSFConfig(target_modules="all-linear"))
             Trainer(
                 adapted,
                 TrainingArguments(
                     str(folder / task.name),
-                    num_train_epochs=training["epochs"],
+                    max_steps=steps,
                     per_device_train_batch_size=training["batch_size"],
                     learning_rate=rate,
-                    warmup_ratio=0.1,
+                    warmup_steps=round(0.1 * steps),
                     weight_decay=0.0,
                     seed=training["seed"],
                     save_strategy="no",

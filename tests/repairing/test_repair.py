@@ -114,3 +114,36 @@ def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:
 def test_a_model_and_itself_have_nothing_between_them(models: Tuned) -> None:
     with pytest.raises(UsageError, match="there is nothing between them"):
         repair(str(models.base), str(models.base), [str(models.old)], device="cpu")
+
+
+def test_an_adapter_is_repaired_as_an_adapter(models: Tuned, tmp_path: Path) -> None:
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    loaded = fresh(models.base)
+    answers = {f"shade {n}?": WORDS[(n + 5) % 6] for n in NUMBERS}
+    plain, loaded.model = (
+        loaded.model,
+        get_peft_model(loaded.model, LoraConfig(r=16, lora_alpha=64)),
+    )
+    plain.config.name_or_path = loaded.model.peft_config["default"].base_model_name_or_path = str(
+        models.base
+    )
+    teach(loaded, answers, steps=200)
+    tuned = tmp_path / "adapter"
+    loaded.model.save_pretrained(tuned)
+    loaded.tokenizer.save_pretrained(tuned)
+    found = repair(
+        str(models.base), str(tuned), [str(models.old), str(models.new)], budget=0.7,
+        output=tmp_path / "out", device="cpu",
+    )  # fmt: skip
+    assert found.status in ("repaired", "uncertain")
+    assert found.point is not None
+    alpha = float(found.point.name)
+    written = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(models.base), found.model
+    )
+    live, made = dict(loaded.model.named_parameters()), dict(written.named_parameters())
+    for name, value in made.items():
+        scale = alpha if ".lora_B." in name else 1.0
+        assert (value - scale * live[name]).abs().max() < 1e-6, name

@@ -164,7 +164,8 @@ class _Asker:
             if not scores:
                 raise UsageError(
                     f"task {task.name!r}: no item can be scored at point {point}: "
-                    f"{results[0].error}"
+                    f"{results[0].error}",
+                    fix="name a task with shorter items; in Python, lower its  max_new_tokens",
                 )
             found[task.name] = float(np.mean(scores))
         return found

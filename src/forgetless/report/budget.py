@@ -22,7 +22,7 @@ MOST_CHOICES = 4
 LEFT = {
     "held": "its end",
     "merged": "a point on the way",
-    "not both": "next to nothing of what it learned",
+    "not both": "next to nothing of what was to be learned",
 }
 """What a stage left, by status."""
 
@@ -186,6 +186,11 @@ def told(outcome: BudgetOutcome) -> list[str]:
         "items; the nearest choices are told beside the budget"
         for stage in outcome.stages
         if stage.status == "not both"
+    ]
+    sentences += [
+        f"stage {stage.stage}: gained nothing on the items that guard"
+        for stage in outcome.stages
+        if stage.status != "not both" and not any(gain > 0 for gain in stage.gained.values())
     ]
     broken = [task.task for task in outcome.tasks if word_for(task) == "not certified"]
     if broken:
