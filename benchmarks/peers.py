@@ -73,7 +73,7 @@ def soup_replay(settings: dict[str, Any], tasks: tuple[Task, ...], folder: Path)
     return ours([], WHOLE)(settings | {"sequence": sequence}, tasks, folder / "run")
 
 
-def pyrecall(rate: float, epochs: int) -> Arm:
+def pyrecall(rate: float, epochs: int, batch: int | None = None) -> Arm:
     """Its ``learn`` on one task after the other: LoRA, with its replay buffer (30%)."""
 
     def carried_out(settings: dict[str, Any], tasks: tuple[Task, ...], folder: Path) -> Scores:
@@ -87,7 +87,7 @@ def pyrecall(rate: float, epochs: int) -> Arm:
             texts = [made.tokenizer.decode(renderer.encode(row)[-1].ids) for row in task.train]
             file = folder / f"{task.name}.jsonl"
             write_text(file, "".join(json.dumps({"text": text}) + "\n" for text in texts))
-            made.learn(str(file), epochs=epochs)
+            made.learn(str(file), epochs=epochs, batch_size=batch)
         return scored(LoadedModel(made.model, made.tokenizer), tasks)
 
     return carried_out
@@ -212,7 +212,7 @@ ARMS: dict[str, tuple[str, Arm]] = {
     "peft's OSF, merge_and_unload after each task": ("", peft_osf(WHOLE, "merge_and_unload")),
     "peft's OSF, unload after each task": ("", peft_osf(WHOLE, "unload")),
     "pyrecall, its defaults": ("pyrecall", pyrecall(2e-4, 3)),
-    "pyrecall, rate and epochs as ours": ("pyrecall", pyrecall(ADAPTER, EPOCHS)),
+    "pyrecall, rate, epochs and batches as ours": ("pyrecall", pyrecall(ADAPTER, EPOCHS, 16)),
     "avr-cl, its defaults": ("avr", avr(2e-4, 3, 512, 4)),
     "avr-cl, rate, epochs and steps as ours": ("avr", avr(ADAPTER, EPOCHS, 64, 1)),
 }

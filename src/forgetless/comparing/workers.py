@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -40,6 +41,7 @@ class Workers:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         os.environ.setdefault("HF_DATASETS_CACHE", str(root / "datasets"))
+        self._others = multiprocessing.active_children()
         self._pool = ProcessPoolExecutor(
             jobs,
             mp_context=multiprocessing.get_context("spawn"),
@@ -57,6 +59,10 @@ class Workers:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is not None:  # whoever gives up does not wait for the runs in progress
+            for child in multiprocessing.active_children():
+                if child not in self._others:
+                    child.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
         if kind is not None and issubclass(kind, BrokenProcessPool):
             raise RunFailed(
@@ -108,6 +114,7 @@ class Workers:
 
 def _start(threads: int) -> None:
     """End with the process that gives the work; load what every run needs, so that none pays."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import logging
 
