@@ -16,7 +16,13 @@ from forgetless.errors import ModelError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.metrics import ONE_SIDED, Cell, Evidence, TaskVerdict, judge
-from forgetless.models.load import LoadedModel, load_model, pick_device
+from forgetless.models.load import (
+    LoadedModel,
+    adapted,
+    load_model,
+    load_tokenizer,
+    pick_device,
+)
 from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
 from forgetless.plan import BudgetConfig, ModelConfig, TaskConfig
@@ -203,6 +209,8 @@ def _task(given: str | TaskConfig | Task, limit: int | None) -> Task:
 def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
     """The tuned model in memory, and what it takes to move it.
 
+    An adapter stays one if it has nothing but LoRA's factors; any other is merged into its base.
+
     Raises:
         ModelError: if the two are no two states of one model.
     """
@@ -217,8 +225,11 @@ def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
                 f"{tuned} is an adapter of {own.location}, not of {base}",
                 fix=f"name its own base:  forgetless repair {own.location} {tuned}",
             )
-        loaded = load_model(config, device)
-        return loaded, _changing(Between(loaded.model, None), base, tuned)
+        plain = load_model(ModelConfig(name=base, dtype="auto"), device)
+        model = adapted(plain.model, source).to(device).eval()
+        if _only_factors(model):
+            loaded = LoadedModel(model, load_tokenizer(config))
+            return loaded, _changing(Between(model, None), base, tuned)
     values = _values(load_model(ModelConfig(name=base), device))
     loaded = load_model(config, device)
     shapes = {name: tuple(value.shape) for name, value in loaded.model.named_parameters()}
@@ -229,6 +240,14 @@ def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
             fix="name the model that was tuned as BASE",
         )
     return loaded, _changing(Between(loaded.model, values), base, tuned)
+
+
+def _only_factors(model: Any) -> bool:
+    """Whether an adapter is all products B A: no magnitudes, no whole weights beside them."""
+    from peft import get_peft_model_state_dict
+
+    names = get_peft_model_state_dict(model)
+    return all(".lora_A." in name or ".lora_B." in name for name in names)
 
 
 def _changing(between: Between, base: str, tuned: str) -> Between:
