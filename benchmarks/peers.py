@@ -39,6 +39,9 @@ from forgetless.tasks.task import Task
 WHOLE, ADAPTER = 7e-4, 2.1e-3
 """Learning rates: the usual one of the whole model here, and the best one of an adapter."""
 
+OSF, SHARE = 2e-3, 0.25
+"""What our osf was best with here (docs/methods)."""
+
 Scores = Mapping[str, float]
 Arm = Callable[[dict[str, Any], tuple[Task, ...], Path], Scores]
 
@@ -122,11 +125,12 @@ def avr(rate: float, epochs: int, context: int, accumulation: int) -> Arm:
     return carried_out
 
 
-def peft_osf(rate: float, ending: str) -> Arm:
+def peft_osf(rate: float, share: float, ending: str) -> Arm:
     """OSF of peft under `transformers.Trainer`, task after task, with our batches and schedule.
 
     Args:
         rate: Learning rate.
+        share: Share of each weight's singular directions that is protected.
         ending: How the model of the next task is made of this one: the name of a method of peft.
     """
 
@@ -143,7 +147,9 @@ def peft_osf(rate: float, ending: str) -> Arm:
             rows = [example for row in task.train for example in renderer.encode(row)]
             steps = training["epochs"] * math.ceil(len(rows) / training["batch_size"])
             model.requires_grad_(True)
-            adapted = get_peft_model(model, OSFConfig(target_modules="all-linear"))
+            adapted = get_peft_model(
+                model, OSFConfig(effective_rank=share, target_modules="all-linear")
+            )
             Trainer(
                 adapted,
                 TrainingArguments(
@@ -208,9 +214,9 @@ ARMS: dict[str, tuple[str, Arm]] = {
     "soup-cli's replay 10%, trained plainly": ("soup_cli", soup_replay),
     "forgetless, lora": ("", ours(["lora"], ADAPTER)),
     "forgetless, lora + replay 30%": ("", ours(["lora", {"replay": {"ratio": 0.3}}], ADAPTER)),
-    "forgetless, osf": ("", ours(["osf"], WHOLE)),
-    "peft's OSF, merge_and_unload after each task": ("", peft_osf(WHOLE, "merge_and_unload")),
-    "peft's OSF, unload after each task": ("", peft_osf(WHOLE, "unload")),
+    "forgetless, osf": ("", ours([{"osf": {"share": SHARE}}], OSF)),
+    "peft's OSF, merge_and_unload after each task": ("", peft_osf(OSF, SHARE, "merge_and_unload")),
+    "peft's OSF, unload after each task": ("", peft_osf(OSF, SHARE, "unload")),
     "pyrecall, its defaults": ("pyrecall", pyrecall(2e-4, 3)),
     "pyrecall, rate, epochs and batches as ours": ("pyrecall", pyrecall(ADAPTER, EPOCHS, 16)),
     "avr-cl, its defaults": ("avr", avr(2e-4, 3, 512, 4)),

@@ -60,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation"),
+        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "runfolder"),
     },
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from forgetless.evaluation.scorer import unscorable
+from forgetless.evaluation.scorer import asked_tokens, unscorable
 from forgetless.methods.base import MixesData, Workbench
 from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton
@@ -123,8 +123,10 @@ def estimate(plan: Plan) -> Estimate:
         trainable = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
         written = sum(method.written_tokens(bench) for method in methods.methods)
         own = _own_tokens(experiment, bench, schedule) if written else 0
-        budget = experiment.budget
-        asked = budget.asked_tokens(stage, tokenizer, context) if budget is not None else 0
+        asked = sum(
+            times * asked_tokens(task, tokenizer, context)
+            for task, times in (experiment.budget.questions(stage) if experiment.budget else ())
+        )
         operations = (4 * parameters + 2 * trainable) * (schedule.tokens + own)
         stages.append(
             StageEstimate(

@@ -106,24 +106,12 @@ class Budget(Method[BudgetConfig]):
         tested = [name for name, task in self._guards.items() if task.trained_in is None]
         return (*earlier, *tested)
 
-    def questions(self, stage: Stage) -> dict[str, int]:
-        """How often each task's guard items are asked in a stage whose end is within budget."""
+    def questions(self, stage: Stage) -> list[tuple[Task, int]]:
+        """The guard items, and how often they are asked in a stage whose end is within budget."""
         new, kept = [task.name for task in stage.tasks], self.kept_in(stage)
-        if not kept:
-            return dict.fromkeys(new, 1)
-        asked = dict.fromkeys(kept, self.config.checks + 1) | dict.fromkeys(new, 2)
-        if stage.number == 1:
-            asked |= dict.fromkeys(kept, self.config.checks + 2)  # as they were before anything
-        return asked
-
-    def asked_tokens(self, stage: Stage, tokenizer: Any, context: int) -> int:
-        """The most tokens that :meth:`questions` takes."""
-        from forgetless.evaluation.scorer import asked_tokens
-
-        return sum(
-            times * asked_tokens(self._guards[name], tokenizer, context)
-            for name, times in self.questions(stage).items()
-        )
+        checks = self.config.checks + (2 if stage.number == 1 else 1)  # the first asks before, too
+        asked = dict.fromkeys(kept, checks) | dict.fromkeys(new, 2 if kept else 1)
+        return [(self._guards[name], times) for name, times in asked.items()]
 
     def record(self, stage: Stage) -> Mapping[str, Any] | None:
         """What came of a stage, as plain data; None where nothing had to be kept."""
