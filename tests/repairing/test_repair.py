@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from forgetless.auditing.audit import audit
 from forgetless.errors import UsageError
+from forgetless.models.save import save_stage_model
 from forgetless.plan import BudgetConfig
-from forgetless.repairing.repair import repair
+from forgetless.repairing.points import BASE, Point
+from forgetless.repairing.repair import _between, repair
 from forgetless.repairing.result import RepairResult
 from tests.auditing.conftest import WORDS, teach
 from tests.tiny import write_rows
@@ -116,34 +119,30 @@ def test_a_model_and_itself_have_nothing_between_them(models: Tuned) -> None:
         repair(str(models.base), str(models.base), [str(models.old)], device="cpu")
 
 
-def test_an_adapter_is_repaired_as_an_adapter(models: Tuned, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dora", [False, True])
+def test_an_adapter_stays_one_unless_it_has_more_than_two_factors(
+    tiny_model: Path, tmp_path: Path, dora: bool
+) -> None:
     from peft import LoraConfig, PeftModel, get_peft_model
-    from transformers import AutoModelForCausalLM
 
-    loaded = fresh(models.base)
-    answers = {f"shade {n}?": WORDS[(n + 5) % 6] for n in NUMBERS}
-    plain, loaded.model = (
-        loaded.model,
-        get_peft_model(loaded.model, LoraConfig(r=16, lora_alpha=64)),
-    )
-    plain.config.name_or_path = loaded.model.peft_config["default"].base_model_name_or_path = str(
-        models.base
-    )
-    teach(loaded, answers, steps=200)
-    tuned = tmp_path / "adapter"
-    loaded.model.save_pretrained(tuned)
-    loaded.tokenizer.save_pretrained(tuned)
-    found = repair(
-        str(models.base), str(tuned), [str(models.old), str(models.new)], budget=0.7,
-        output=tmp_path / "out", device="cpu",
-    )  # fmt: skip
-    assert found.status in ("repaired", "uncertain")
-    assert found.point is not None
-    alpha = float(found.point.name)
-    written = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(models.base), found.model
-    )
-    live, made = dict(loaded.model.named_parameters()), dict(written.named_parameters())
-    for name, value in made.items():
-        scale = alpha if ".lora_B." in name else 1.0
-        assert (value - scale * live[name]).abs().max() < 1e-6, name
+    base, tuned = fresh(tiny_model), tmp_path / "tuned"
+    config = LoraConfig(r=4, use_dora=dora, init_lora_weights=False, task_type="CAUSAL_LM")
+    made = get_peft_model(fresh(tiny_model).model, config)
+    made.peft_config["default"].base_model_name_or_path = str(tiny_model)
+    made.save_pretrained(tuned)
+    loaded, between = _between(str(tiny_model), str(tuned), "cpu")
+    assert between.adapter is not dora
+    between.set(Point.even(0.5))
+    written = save_stage_model(loaded.model, loaded.tokenizer, tmp_path / "out")
+    if dora:
+        assert written.name == "model"
+        between.set(BASE)
+        for name, value in base.model.named_parameters():
+            assert torch.equal(loaded.model.get_parameter(name), value)
+        return
+    again = PeftModel.from_pretrained(base.model, written)
+    factors = [name for name, _ in again.named_parameters() if ".lora_" in name]
+    assert factors
+    for name in factors:
+        share = 0.5 if ".lora_B." in name else 1.0
+        assert torch.equal(again.get_parameter(name), share * made.get_parameter(name))
