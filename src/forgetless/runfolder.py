@@ -22,7 +22,7 @@ from forgetless.errors import RunFolderError
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
 from forgetless.processes import first_does
-from forgetless.storage import replace_folder, write_json, write_text
+from forgetless.storage import make_folder, replace_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
@@ -56,7 +56,11 @@ class RunFolder:
     def stage_path(self, name: str) -> Path:
         """Folder of a stage, made if absent."""
         path = self.path / "stages" / name
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise RunFolderError(
+                f"{path}: a link that leads out of the run folder", fix="delete the link"
+            )
+        make_folder(path)
         return path
 
     def entry(self, name: str) -> dict[str, Any] | None:
@@ -159,20 +163,6 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
         yield RunFolder(path, first_does(opened))
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder for runs.
-
-    Raises:
-        RunFolderError: if it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RunFolderError(f"{path}: a file stands where the run folder should be") from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be made: {error.strerror}") from None
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a folder for this process alone.
@@ -195,6 +185,11 @@ def locked(path: Path) -> Iterator[None]:
         raise RunFolderError(
             f"{path}: in use by {by}",
             fix="wait for it, stop it, or name another folder:  --set output=runs/other",
+        ) from None
+    except OSError as error:
+        raise RunFolderError(
+            f"{path / '.lock'}: cannot be opened: {error.strerror}",
+            fix="delete it, or name another folder:  --set output=runs/other",
         ) from None
     try:
         write_json(holder, {"pid": os.getpid(), "host": platform.node(), "since": _now()})
@@ -274,9 +269,10 @@ def _read_manifest(file: Path) -> dict[str, Any]:
             manifest[key]
     except FileNotFoundError:
         raise RunFolderError(
-            f"{file.parent}: not a run folder, it holds no manifest.json"
+            f"{file.parent}: not a run folder, it holds no manifest.json",
+            fix="name a folder written by  forgetless run",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise RunFolderError(
             f"{file}: damaged", fix="restore it, or delete the folder and run again"
         ) from None

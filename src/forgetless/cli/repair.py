@@ -57,13 +57,15 @@ def repair(
     """
     from rich.console import Console
 
-    from forgetless.auditing.config import task_config
+    from forgetless.auditing.config import make_config, task_config
     from forgetless.cli.terminal import TerminalProgress
     from forgetless.repairing.repair import repair as carry_out
     from forgetless.report.repair import TerminalRepair, render_repair_json
-    from forgetless.storage import write_text
+    from forgetless.storage import check_folder, make_folder, write_text
 
     accepted = _accepted(budget or [], relative=relative)
+    make_config({"device": device}, "repair")
+    check_folder(output)
     console = Console(stderr=as_json, highlight=False)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
@@ -76,7 +78,7 @@ def repair(
             device=device,
             progress=progress,
         )
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_text(output / "repair.json", render_repair_json(found))
     if as_json:
         typer.echo((output / "repair.json").read_text(encoding="utf-8"))

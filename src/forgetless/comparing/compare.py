@@ -23,8 +23,8 @@ from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
-from forgetless.runfolder import locked, make_folder
-from forgetless.storage import disk_faults_explained
+from forgetless.runfolder import locked
+from forgetless.storage import disk_faults_explained, make_folder
 from forgetless.tasks.halves import groups_to_divide
 
 AROUND = (1 / 3, 1.0, 3.0)
