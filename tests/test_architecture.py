@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "progress": set(),
     "storage": {"errors"},
     "processes": {"errors"},
+    "locking": {"errors", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
     "report": {"errors", "metrics", "storage", "auditing", "comparing", "repairing"},  # plain data
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
+        "locking",
     },
     "stagework": {
         *("tasks", "processes"),
@@ -61,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "runfolder"),
+        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
     },
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),

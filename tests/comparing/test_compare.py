@@ -11,9 +11,9 @@ import yaml
 from forgetless.comparing.compare import chosen_arms, compare, recommended_plan, setting_of
 from forgetless.comparing.result import Comparison
 from forgetless.errors import DataError, RunFolderError, UsageError
+from forgetless.locking import locked
 from forgetless.plan import Plan
 from forgetless.report.comparison import render_comparison_json, render_comparison_markdown
-from forgetless.runfolder import locked
 from forgetless.sequence import run_sequence
 from forgetless.storage import write_json
 from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
@@ -70,7 +70,10 @@ def test_what_failed_is_tried_again(found: tuple[Plan, Comparison]) -> None:
 
 def test_two_comparisons_never_share_a_folder(found: tuple[Plan, Comparison]) -> None:
     made, _ = found
-    with locked(Path(made.output)), pytest.raises(RunFolderError, match="in use by process"):
+    with (
+        locked(Path(made.output) / "runs", "another"),
+        pytest.raises(RunFolderError, match="in use by process"),
+    ):
         compare(made, "replay(ratio=0.3)", rates=[3e-3])
 
 

@@ -19,11 +19,11 @@ from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFolderError, UsageError
+from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
-from forgetless.runfolder import locked
 from forgetless.storage import disk_faults_explained, make_folder
 from forgetless.tasks.halves import groups_to_divide
 
@@ -153,7 +153,7 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
             fix=f"--set output={output}-compared",
         )
     make_folder(root)
-    with disk_faults_explained(output), locked(output):
+    with disk_faults_explained(output), locked(root, "--set output=compare/other"):
         yield
 
 

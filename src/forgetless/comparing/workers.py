@@ -59,10 +59,10 @@ class Workers:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:  # whoever gives up does not wait for the runs in progress
-            for child in multiprocessing.active_children():
-                if child not in self._others:
-                    child.terminate()
+        if kind is not None:  # a stop must not wait for runs under way; they leave what they can
+            for worker in multiprocessing.active_children():
+                if worker not in self._others:
+                    worker.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
         if kind is not None and issubclass(kind, BrokenProcessPool):
             raise RunFailed(
@@ -113,10 +113,11 @@ class Workers:
 
 
 def _start(threads: int) -> None:
-    """End with the process that gives the work; load what every run needs, so that none pays."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Load what every run needs, so that no run pays for it."""
     import logging
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us all; the one above decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
     import peft  # noqa: F401
     import torch
@@ -136,10 +137,7 @@ def _start(threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that gives it work is gone, killed or not.
-
-    A run that went on alone would write into the folder of the one that takes its place.
-    """
+    """End this process once the one that started it is gone, lest two write to one folder."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
