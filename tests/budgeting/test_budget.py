@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from forgetless import run
-from forgetless.budgeting.budget import Budget
+from forgetless.budgeting.budget import Budget, _Point, _status
 from forgetless.cli import app
 from forgetless.errors import DataError, PlanError
 from forgetless.plan import BudgetConfig, make_plan
@@ -105,6 +105,20 @@ def test_where_one_can_only_be_had_for_the_other_the_older_task_stays_and_this_i
     assert matrix.values[2][0] == pytest.approx(matrix.values[1][0], abs=0.2)
     if found["left"]["alpha"] == 0 and found["left"]["from"] == "start":
         assert weights(kept, 2) == weights(kept, 1)
+
+
+def test_a_stage_that_was_slowed_until_it_learned_nothing_is_not_said_to_have_held() -> None:
+    def point(origin: str, learned: float) -> _Point:
+        return _Point(origin, 1.0, {}, learned, {})
+
+    idle, end, back = point("end", 0.0), point("end", 1.0), point("start", 0.0)
+    assert _status(idle, idle, slowed=True) == "not both"
+    assert _status(idle, idle, slowed=False) == "held"  # training itself had nothing to give
+    assert _status(end, end, slowed=True) == "held"
+    assert _status(back, end, slowed=False) == "not both"
+    assert _status(back, idle, slowed=False) == "merged"
+    assert _status(back, idle, slowed=True) == "not both"
+    assert _status(point("start", 0.5), end, slowed=True) == "merged"
 
 
 def test_what_guards_is_never_scored_in_the_matrix_and_never_rehearsed(

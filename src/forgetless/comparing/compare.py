@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
-from forgetless.errors import UsageError
+from forgetless.errors import RunFolderError, UsageError
 from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
-from forgetless.storage import make_folder
+from forgetless.storage import disk_faults_explained, make_folder
 from forgetless.tasks.halves import groups_to_divide
 
 AROUND = (1 / 3, 1.0, 3.0)
@@ -51,7 +52,8 @@ def compare(
 
     Half of every task's test items choose an arm's rate and strength, the other half gives all
     figures.  All arms learn as many tokens as plain training: rehearsed rows take the place of new
-    ones.  A comparison that was killed goes on where it was.
+    ones.  A plan's budget steers no run here; points and arms within it go before others.  A
+    comparison that was killed goes on where it was.
 
     Args:
         plan: Model, tasks and training; its own methods are one arm.  ``output`` gets all runs.
@@ -73,7 +75,6 @@ def compare(
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
     _check(plan, setting, arms)
     root = Path(plan.output).resolve() / "runs"
-    make_folder(root)
 
     def told(trial: Trial, measured: Measured, left: int) -> None:
         came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s"
@@ -81,7 +82,7 @@ def compare(
         progress.note(f"{trial.arm.name}, {trial.candidate}{seed}: {came}; {left} left")
 
     with (
-        locked(root, "--set output=compare/other"),
+        _alone_in(Path(plan.output), root),
         Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers,
     ):
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
@@ -103,7 +104,7 @@ def setting_of(
     """The plan as a setting: its items split, seeds from its own on, and rates around its own."""
     trains_adapter = any(spec.name in ADAPTERS for spec in resolved_methods(plan))
     middle = plan.training.learning_rate / (ADAPTER_SCALE if trains_adapter else 1)
-    settings = plan.resolved() | {"methods": [], "budget": None}  # methods alone are compared
+    settings = plan.resolved() | {"methods": [], "budget": None}  # no run is steered by it
     seed = plan.training.seed
     settings["training"] |= {"equal_tokens": True, "hold_out_seed": plan.training.split_seed}
     if pilot:
@@ -118,6 +119,7 @@ def setting_of(
         seeds=(seed,) if seeds == 1 else tuple(range(seed + 1, seed + 1 + seeds)),
         split_items=True,
         adapter_scale=ADAPTER_SCALE,
+        budget=plan.budget,
         fresh=True,
     )
 
@@ -136,6 +138,23 @@ def recommended_plan(plan: Plan, comparison: Comparison) -> Plan:
     settings["training"] |= {"learning_rate": arm.rate, "equal_tokens": True}
     settings["output"] = str(Path(plan.output) / "recommended")
     return make_plan(settings, "recommended")
+
+
+@contextmanager
+def _alone_in(output: Path, root: Path) -> Iterator[None]:
+    """Hold the folder of a comparison for this process alone.
+
+    Raises:
+        RunFolderError: if it is that of a run, or in use.
+    """
+    if (output / "manifest.json").is_file():
+        raise RunFolderError(
+            f"{output}: holds a run, and a comparison needs a folder of its own",
+            fix=f"--set output={output}-compared",
+        )
+    make_folder(root)
+    with disk_faults_explained(output), locked(root, "--set output=compare/other"):
+        yield
 
 
 def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:

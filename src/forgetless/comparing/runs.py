@@ -123,7 +123,9 @@ class Measured:
 
 
 def execute(job: Job, root: Path, *, fresh: bool) -> None:
-    """Carry a run out, unless that was done before; :func:`finished` tells what it came to.
+    """Carry a run out, unless that was done before and went well.
+
+    :func:`finished` tells what it came to.
 
     Args:
         job: The run.
@@ -132,7 +134,8 @@ def execute(job: Job, root: Path, *, fresh: bool) -> None:
     """
     folder = root / job.name
     plan = make_plan({**job.plan, "output": str(folder)}, job.name)
-    if finished(job, root) is not None:
+    before = finished(job, root)
+    if before is not None and before.failed is None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     clock, idle = CostClock(), resident_mb()

@@ -9,10 +9,12 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.comparing.runs import Job, Measured, device, execute, finished
+from forgetless.errors import RunFailed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,17 +28,20 @@ class Workers:
         jobs: Runs at a time.
         threads: Threads of each.
         fresh: A new process for every run.
+
+    Raises:
+        RunFailed: on leaving the block, if a process was ended from outside.
     """
 
     def __init__(self, root: Path, *, jobs: int, threads: int, fresh: bool) -> None:
         self._root = root
         self._fresh = fresh
-        self._others = multiprocessing.active_children()
         # Read by the children before they load torch.
         os.environ["OMP_NUM_THREADS"] = str(threads)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         os.environ.setdefault("HF_DATASETS_CACHE", str(root / "datasets"))
+        self._others = multiprocessing.active_children()
         self._pool = ProcessPoolExecutor(
             jobs,
             mp_context=multiprocessing.get_context("spawn"),
@@ -59,6 +64,12 @@ class Workers:
                 if worker not in self._others:
                     worker.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if kind is not None and issubclass(kind, BrokenProcessPool):
+            raise RunFailed(
+                f"{self._root}: a process that carries runs out was ended from outside, as happens "
+                "where memory is short",
+                fix="run the same command to continue, with fewer --jobs",
+            ) from None
 
     def call(self, function: Callable[[int], Any], numbers: Sequence[int]) -> dict[int, Any]:
         """A function's values, each found in a process of ours."""
@@ -74,13 +85,16 @@ class Workers:
     ) -> dict[str, Measured]:
         """What each job came to, by name; it is read from disk.
 
+        What failed when it was run before is tried again.
+
         Args:
             jobs: Independent of one another.
             told: Called as each is finished.
         """
         found = {}
         for job in jobs:
-            if (before := finished(job, self._root)) is not None:
+            before = finished(job, self._root)
+            if before is not None and before.failed is None:
                 found[job.name] = before
                 told(job, before)
         futures: dict[Future[None], Job] = {

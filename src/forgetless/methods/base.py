@@ -268,6 +268,10 @@ class Method(Generic[C]):
         """The most that its rehearsal may make up of a mixture's tokens, in [0, 1)."""
         return float(getattr(self.config, "ratio", 0.0))
 
+    def written_tokens(self, bench: Workbench) -> int:
+        """The most tokens that it lets the model write before a stage; for estimates."""
+        return 0
+
     def acts_in(self, stage: Stage) -> bool:
         """Whether training this stage differs from training it without the method."""
         return True

@@ -335,8 +335,17 @@ class BudgetConfig(Config):
     )
 
     def of(self, task: str) -> float:
-        """The largest loss of a task."""
+        """The largest loss of a task, as it is written: points, nats per token or a share."""
         return self.tasks.get(task, self.loss)
+
+    def allowed(self, task: str, before: float) -> float:
+        """The largest loss of a task in points or nats per token.
+
+        Args:
+            task: Its name.
+            before: Its score before; of it a relative budget is a share.
+        """
+        return self.of(task) * (abs(before) if self.relative else 1.0)
 
 
 class Plan(Config):
