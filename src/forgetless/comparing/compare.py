@@ -135,6 +135,12 @@ def recommended_plan(plan: Plan, comparison: Comparison) -> Plan:
 
 def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:
     """Refuse what cannot be run, before anything is."""
+    if plan.model.quantization is not None:
+        raise UsageError(
+            "compare trains the model itself as lower and upper bound, which needs its weights in "
+            f"full precision; model.quantization is {plan.model.quantization}",
+            fix="--set model.quantization=null",
+        )
     settings = setting.prepare(plan.training.seed)
     for arm in arms:
         point = next(arm.candidates(setting.rates))
