@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from forgetless.comparing.arms import ADAPTERS, SEQUENTIAL, Arm
+from forgetless.comparing.cluster import RayCluster
 from forgetless.comparing.conclusion import conclude
 from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds
+from forgetless.comparing.pool import LocalProcesses, Pool
 from forgetless.comparing.protocol import Trial
 from forgetless.comparing.protocol import compare as carry_out
 from forgetless.comparing.result import Comparison
@@ -32,6 +34,9 @@ ADAPTER_SCALE = 3.0
 
 PILOT = 0.1
 
+On = Literal["here", "ray"]
+"""Where runs are carried out."""
+
 
 def compare(
     plan: Plan,
@@ -43,6 +48,7 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     threads: int = 1,
+    on: On = "here",
     progress: Progress | None = None,
 ) -> Comparison:
     """Run a plan's sequence under several methods, each tuned, and say which to take.
@@ -61,6 +67,8 @@ def compare(
             ones after it, which chose nothing.
         jobs: Runs at a time, each in a process of its own.
         threads: Threads of each.
+        on: ``here``, in processes of this machine, or on a cluster of ``ray``, which takes as many
+            runs at a time as it has room for.
         progress: Is told of every finished run.
 
     Raises:
@@ -78,11 +86,18 @@ def compare(
         seed = "" if seeds == 1 else f", seed {trial.seed}"
         progress.note(f"{trial.arm.name}, {trial.candidate}{seed}: {came}; {left} left")
 
-    with Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers:
+    with _pool(on, root, jobs=jobs, threads=threads, fresh=setting.fresh) as pool:
+        workers = Workers(pool, root, fresh=setting.fresh)
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
         runner = TrialRunner(setting, workers, root, told, prepared)
         outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
+
+
+def _pool(on: On, root: Path, *, jobs: int, threads: int, fresh: bool) -> Pool:
+    if on == "ray":
+        return RayCluster(root, threads=threads, fresh=fresh)
+    return LocalProcesses(root, jobs=jobs, threads=threads, fresh=fresh)
 
 
 def chosen_arms(plan: Plan, methods: str | None, *, rates_alone: bool) -> list[Arm]:
