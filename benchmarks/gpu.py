@@ -46,7 +46,7 @@ from forgetless.tasks.examples import Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 from forgetless.training.schedule import build_schedule
-from forgetless.training.stage import recomputation_setting, train_stage
+from forgetless.training.stage import recomputation, train_stage
 
 MODEL = "bundled:smollm2-135m-instruct"
 QUICK = Size(width=32, layers=2, heads=2, context=512)
@@ -147,7 +147,7 @@ def train_peer(m: Measuring, rows: Sequence[Row], config: TrainingConfig) -> tup
         for row in rows
     ]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = SFTTrainer(
+        trainer: Any = SFTTrainer(
             loaded.model,
             args=SFTConfig(
                 output_dir=folder,
@@ -161,7 +161,7 @@ def train_peer(m: Measuring, rows: Sequence[Row], config: TrainingConfig) -> tup
                 logging_steps=1,
                 report_to="none",
                 disable_tqdm=True,
-                **{recomputation_setting(): config.gradient_checkpointing},
+                **recomputation(config.gradient_checkpointing),
             ),
             train_dataset=Dataset.from_list(data),
             processing_class=loaded.tokenizer,
@@ -214,8 +214,9 @@ def scoring_speed(m: Measuring) -> None:
         "| choices | ours, items/s | HFLM at its best batch | ours / HFLM | other picks |",
         "| --- | ---: | ---: | ---: | ---: |",
     )  # fmt: skip
-    dtype = "bfloat16" if m.device == "cuda" else "float32"
-    loaded = load_model(ModelConfig(name=m.model, dtype=dtype), m.device)
+    half = m.device == "cuda"
+    config = ModelConfig(name=m.model, dtype="bfloat16" if half else "float32")
+    loaded = load_model(config, m.device)
     sizes = (4, 16) if m.quick else (16, 64, 256)
     for setting in SETTINGS[:1] if m.quick else SETTINGS:
         asked = Asked.of(setting, m.items, loaded.tokenizer)

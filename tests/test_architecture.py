@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forgetless"
 # Each part and the parts that it may import; docs/architecture.md draws the same picture.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "secrets": set(),
     "progress": set(),
     "storage": {"errors"},
     "processes": {"errors"},
@@ -78,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "secrets"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

@@ -10,7 +10,7 @@ import datasets
 import torch
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
-from forgetless.training.stage import recomputation_setting
+from forgetless.training.stage import recomputation
 from tests.tiny import colours
 from tests.training.build import fresh
 
@@ -109,7 +109,7 @@ def sft(folder: Path, model: Any, tokenizer: Any, offset: int = 0, **changes: An
     return SFTTrainer(
         model,
         # TRL's default, under the old name, would warn where there is a new one
-        args=SFTConfig(**usual(folder, **{recomputation_setting(): True, **changes})),
+        args=SFTConfig(**usual(folder, **(recomputation(True) | changes))),
         train_dataset=chats(offset, **rows),
         processing_class=tokenizer,
         callbacks=callbacks,

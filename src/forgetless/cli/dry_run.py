@@ -15,6 +15,7 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from forgetless.cli.terminal import shown
     from forgetless.estimate import estimate
 
     found = estimate(plan)
@@ -46,7 +47,7 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
         markup=False,
     )
     for warning in found.warnings:
-        console.print(f"warning: {warning}", markup=False)
+        console.print(shown(f"warning: {warning}"), markup=False)
     console.print("nothing was trained and nothing was written", markup=False)
 
 

@@ -176,7 +176,7 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=device == "cuda",
         label_names=["labels"],
-        **({recomputation_setting(): True} if config.gradient_checkpointing else {}),
+        **recomputation(config.gradient_checkpointing),
     )
     # On several devices the Trainer would spread each batch, and hand the loss parts of it.
     _ = arguments.device  # counts the devices
@@ -184,12 +184,12 @@ def training_arguments(
     return arguments
 
 
-def recomputation_setting() -> str:
-    """Name that this transformers gives the setting which trades time for memory."""
+def recomputation(on: bool) -> dict[str, Any]:
+    """The setting that trades time for memory, under the name that this transformers gives it."""
     from transformers import TrainingArguments
 
     new, old = "activation_checkpointing", "gradient_checkpointing"
-    return new if new in TrainingArguments.__dataclass_fields__ else old
+    return {new if new in TrainingArguments.__dataclass_fields__ else old: on}
 
 
 def peak_memory_mb() -> float:
