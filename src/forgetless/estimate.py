@@ -17,6 +17,7 @@ from forgetless.evaluation.scorer import asked_tokens, unscorable
 from forgetless.methods.base import MixesData, Workbench
 from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton
+from forgetless.models.quantized import weight_bytes
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.examples import Encoder
@@ -113,6 +114,7 @@ def estimate(plan: Plan) -> Estimate:
     context = context_length(skeleton)
     device = experiment.device
     speed = _flops_per_second(device, config.in_bfloat16(device)) * EFFICIENCY
+    weights = weight_bytes(skeleton, experiment.plan.model)
     stages = []
     trainable = parameters
     for stage in experiment.stages:
@@ -159,7 +161,7 @@ def estimate(plan: Plan) -> Estimate:
             for task in experiment.tasks
         ),
         stages=tuple(stages),
-        memory_gb=(4 * parameters + 12 * trainable) / 1e9,
+        memory_gb=(weights + 12 * trainable) / 1e9,
         warnings=(*experiment.warnings, *_unscorable(experiment, tokenizer, context)),
     )
 

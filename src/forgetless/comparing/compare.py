@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from forgetless.comparing.arms import ADAPTERS, SEQUENTIAL, Arm
+from forgetless.comparing.cluster import RayCluster
 from forgetless.comparing.conclusion import conclude
 from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds
+from forgetless.comparing.pool import LocalProcesses, Pool
 from forgetless.comparing.protocol import Trial
 from forgetless.comparing.protocol import compare as carry_out
 from forgetless.comparing.result import Comparison
@@ -35,6 +37,9 @@ ADAPTER_SCALE = 3.0
 
 PILOT = 0.1
 
+On = Literal["here", "ray"]
+"""Where runs are carried out."""
+
 
 def compare(
     plan: Plan,
@@ -46,6 +51,7 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     threads: int = 1,
+    on: On = "here",
     progress: Progress | None = None,
 ) -> Comparison:
     """Run a plan's sequence under several methods, each tuned, and say which to take.
@@ -65,6 +71,8 @@ def compare(
             ones after it, which chose nothing.
         jobs: Runs at a time, each in a process of its own.
         threads: Threads of each.
+        on: ``here``, in processes of this machine, or on a cluster of ``ray``, which takes as many
+            runs at a time as it has room for.
         progress: Is told of every finished run.
 
     Raises:
@@ -83,12 +91,19 @@ def compare(
 
     with (
         _alone_in(Path(plan.output), root),
-        Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers,
+        _pool(on, root, jobs=jobs, threads=threads, fresh=setting.fresh) as pool,
     ):
+        workers = Workers(pool, root, fresh=setting.fresh)
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
         runner = TrialRunner(setting, workers, root, told, prepared)
         outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
+
+
+def _pool(on: On, root: Path, *, jobs: int, threads: int, fresh: bool) -> Pool:
+    if on == "ray":
+        return RayCluster(root, threads=threads, fresh=fresh)
+    return LocalProcesses(root, jobs=jobs, threads=threads, fresh=fresh)
 
 
 def chosen_arms(plan: Plan, methods: str | None, *, rates_alone: bool) -> list[Arm]:
@@ -159,6 +174,12 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
 
 def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:
     """Refuse what cannot be run, before anything is."""
+    if plan.model.quantization is not None:
+        raise UsageError(
+            "compare trains the model itself as lower and upper bound, which needs its weights in "
+            f"full precision; model.quantization is {plan.model.quantization}",
+            fix="--set model.quantization=null",
+        )
     settings = setting.prepare(plan.training.seed)
     for arm in arms:
         point = next(arm.candidates(setting.rates))

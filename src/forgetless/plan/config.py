@@ -80,7 +80,14 @@ class ModelConfig(Config):
         description="type of the weights; auto: as saved on CUDA, float32 elsewhere",
     )
     attention: str | None = Field(
-        default=None, description="attention implementation, e.g. sdpa or eager"
+        default=None,
+        description="attention implementation (attn_implementation), e.g. sdpa, eager or "
+        "flash_attention_2; none: what transformers takes",
+    )
+    quantization: Literal["4bit", "8bit"] | None = Field(
+        default=None,
+        description="keep the weights in 4 bits (NF4) or 8 (LLM.int8); an adapter on them is "
+        "trained. Needs the extra forgetless[quantized]",
     )
     trust_remote_code: bool = Field(
         default=False, description="run code that the model folder brings"
