@@ -145,6 +145,7 @@ def adapted(
 
     with _faults_explained(source, "adapter"), warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's
         if isinstance(model, peft.PeftModel):
             model.load_adapter(source.location, name, is_trainable=trainable)
             return model
@@ -246,8 +247,9 @@ def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
         reason = _reason(error)
         if source.kind == "hub" and "custom code" not in reason:
             raise ModelError(
-                f"the {part} of {source.location!r} cannot be had from the hub: {reason}",
-                fix="check the name and the network, or name a local folder",
+                f"{source.location}: no such folder or file here, and the {part} cannot be had "
+                f"from the hub: {reason}",
+                fix="check the path, or the name and the network",
             ) from error
         for sign, better, fix in _EXPLAINED:
             if sign in reason:
