@@ -129,7 +129,7 @@ def test_an_adapter_stays_one_unless_it_has_more_than_two_factors(
     config = LoraConfig(r=4, use_dora=dora, init_lora_weights=False, task_type="CAUSAL_LM")
     made = get_peft_model(fresh(tiny_model).model, config)
     made.peft_config["default"].base_model_name_or_path = str(tiny_model)
-    made.save_pretrained(tuned)
+    made.save_pretrained(str(tuned))
     loaded, between = _between(str(tiny_model), str(tuned), "cpu")
     assert between.adapter is not dora
     between.set(Point.even(0.5))

@@ -51,6 +51,7 @@ def comparison() -> Comparison:
         level=0.95,
         pilot=1.0,
         seeds=(1, 2),
+        budget=TEXT,
         created=TEXT,
     )
 
