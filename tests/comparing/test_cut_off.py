@@ -61,12 +61,9 @@ def test_what_was_finished_is_not_done_again_and_comes_to_the_same(
     assert found.report.values == whole.report.values
     assert whole.peak_memory_mb is not None
     assert found.peak_memory_mb is None  # of one of its processes nothing is known
-    # What the first process took for the first stage counts, for the second stage it does not.
+    # What the first process took for the first stage counts.
     parts = json.loads((tmp_path / "run" / MEASURED).read_text())["parts"]
     assert parts["1-first"]["training"] == spent["1-first"]["training"]
-    assert parts["2-second"]["training"][0] == pytest.approx(
-        found.stages[1].training_cpu_seconds, rel=0.5
-    )
 
 
 def test_what_another_plan_left_is_not_gone_on_with(

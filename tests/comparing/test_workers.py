@@ -12,20 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.comparing.pool import LocalProcesses
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFailed
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from forgetless.comparing.workers import Workers
+from forgetless.comparing.pool import LocalProcesses
 
 if __name__ == "__main__":
     try:
-        with Workers(Path(sys.argv[1]), jobs=1, threads=1, fresh=False) as workers:
-            workers.call(abs, [1])
-            print(*workers._pool._processes, flush=True)
-            workers.call(time.sleep, [600])
+        with LocalProcesses(Path(sys.argv[1]), jobs=1, threads=1, fresh=False) as pool:
+            pool.submit(abs, 1).result()
+            print(*pool._pool._processes, flush=True)
+            pool.submit(time.sleep, 600).result()
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -81,9 +82,9 @@ def test_a_run_ends_with_the_comparison_and_without_a_traceback(
 
 def test_a_process_that_was_ended_from_outside_is_told_and_how_to_go_on(tmp_path: Path) -> None:
     with (
-        pytest.raises(RunFailed, match="was ended from outside") as told,
-        Workers(tmp_path, jobs=1, threads=1, fresh=False) as workers,
+        pytest.raises(RunFailed, match="was killed, perhaps for want of memory") as told,
+        LocalProcesses(tmp_path, jobs=1, threads=1, fresh=False) as pool,
     ):
-        workers.call(os._exit, [1])
+        Workers(pool, tmp_path, fresh=False).call(os._exit, [1])
     assert told.value.fix is not None
-    assert "fewer --jobs" in told.value.fix
+    assert "with fewer --jobs" in told.value.fix
