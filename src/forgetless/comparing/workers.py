@@ -78,5 +78,5 @@ class Workers:
             raise RunFailed(
                 "a process that carried out a run was killed, perhaps for want of memory; what "
                 "was finished is kept",
-                fix="run the same command again: it continues, with fewer --jobs if memory was short",
+                fix="run the same command again, with fewer --jobs where memory is short",
             ) from error
