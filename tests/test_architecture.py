@@ -18,7 +18,10 @@ ALLOWED: dict[str, set[str]] = {
     "processes": {"errors"},
     "plan": {"errors"},
     "metrics": {"errors"},
-    "report": {"errors", "metrics", "storage", "auditing", "comparing", "repairing"},  # plain data
+    "report": {
+        *("errors", "metrics", "storage", "plan"),
+        *("auditing", "comparing", "repairing"),  # plain data
+    },
     "tasks": {"errors", "plan"},
     "models": {"errors", "plan", "storage"},
     "methods": {"errors", "plan", "storage", "processes", "tasks", "models"},
@@ -78,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods", "tasks"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

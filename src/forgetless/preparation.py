@@ -76,6 +76,8 @@ class Experiment:
                     "trained_in": trained_in.get(task.name),
                     "train_rows": len(task.train),
                     "test_items": len(task.test),
+                    "train_sha256": task.train_hash() if task.trained_in else None,
+                    "test_sha256": task.test_hash(),
                     "rendering": task.config.render,
                     "shots": task.config.shots,
                     "warnings": list(task.warnings),

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.errors import RunFolderError
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
+from forgetless.plan.differences import differences
 from forgetless.processes import first_does
 from forgetless.storage import replace_folder, write_json, write_text
 
@@ -276,22 +277,11 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 def _difference(path: Path, plan: Plan) -> str:
     """The first settings in which the plan in the folder differs from this one."""
     try:
-        there, here = _flat(load_plan(path / "plan.yaml").decisive()), _flat(plan.decisive())
+        found = differences(load_plan(path / "plan.yaml").decisive(), plan.decisive())
     except Exception:  # the message must not fail on a damaged plan.yaml
         return "its settings differ"
-    keys = [k for k in sorted({*there, *here}) if there.get(k) != here.get(k)]
-    parts = [f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in keys[:3]]
-    return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        pairs = [(f"{prefix}{key}", inner) for key, inner in value.items()]
-    elif isinstance(value, list | tuple):
-        pairs = [(f"{prefix}{index}", inner) for index, inner in enumerate(value)]
-    else:
-        return {prefix.rstrip("."): value}
-    return {k: v for name, inner in pairs for k, v in _flat(inner, f"{name}.").items()}
+    parts = [f"{key} is {there!r} there and {here!r} here" for key, there, here in found[:3]]
+    return "; ".join(parts) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from forgetless.cli.completion import task_sources
+
 EXAMPLE = """\b
 Example:
   forgetless repair BASE TUNED --task old.jsonl --task new.jsonl --budget 2%
@@ -23,6 +25,7 @@ def repair(
             "--task",
             metavar="TASK",
             help="Test items of an old or a new task: FILE, NAME=FILE, builtin:NAME; repeatable.",
+            autocompletion=task_sources,
         ),
     ],
     budget: Annotated[
@@ -42,16 +45,14 @@ def repair(
 
     Nothing is trained. Half of the items search, the other half certify.
     """
-    from rich.console import Console
-
     from forgetless.auditing.config import make_config, task_config
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.repairing.repair import repair as carry_out
     from forgetless.report.repair import TerminalRepair, render_repair_json
     from forgetless.storage import write_text
 
     share = make_config({"budget": budget, "device": device}).budget
-    console = Console(stderr=as_json, highlight=False)
+    console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
             base,

@@ -49,14 +49,12 @@ def run(
 
         show_estimate(loaded, as_json=as_json)
         return
-    from rich.console import Console
-
-    from forgetless.cli.show import show_runs
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.results import show_runs
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.processes import first
     from forgetless.sequence import run_sequence
 
-    console = Console(stderr=as_json)
+    console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet or not first()) as progress:
         result = run_sequence(loaded, progress, share_with or [])
     if not first():
