@@ -46,21 +46,25 @@ DATA = """
 ## Data
 
 A source is a JSONL, JSON, CSV or Parquet file, a folder of such files, a dataset of the hub
-(`hub:OWNER/NAME`) or a bundled task (`bundled:NAME`). Its rows have one of these shapes, found by
-their field names; `fields` maps other names to ours.
+(`hub:OWNER/NAME`, or `hub:OWNER/NAME@REVISION`) or a bundled task (`bundled:NAME`). Its rows have one of these shapes, found by
+their field names; `fields` maps other names to ours. They are those of TRL, Axolotl and
+LLaMA-Factory: [from your script](from_your_script.md).
 
 | fields | meaning |
 |---|---|
 | `messages` | a chat; every assistant turn is learned, the last one is the answer in a test |
+| `conversations` | a chat as ShareGPT has it: `from` and `value` in place of `role` and `content` |
 | `question`, `choices`, `answer` | multiple choice; the answer is a choice, its letter or its index from 0 |
 | `prompt`, `completion` | one exchange, each text or a list of messages |
+| `instruction`, `output` | one exchange as Alpaca has it; `input` is put on the next line, `history` holds earlier pairs |
 | `question`, `answer` | one exchange |
 | `text` | plain text, all of it learned |
 
 `aliases` (further right answers, a list or separated by `|`), `system`, `id` and `group` are read
 where present. Rows of one `group`, such as the questions on one passage, are not independent: they
 are held out together, never divided between the items that choose and those that certify, and
-drawn together in every interval and test. Bundled tasks: {bundled}.
+drawn together in every interval and test. What comes from the hub, models too, is taken at the commit
+that its branch stands for when the run begins; the run's manifest and `plan.yaml` name it. Bundled tasks: {bundled}.
 """
 
 

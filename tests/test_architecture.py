@@ -29,12 +29,13 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "result": {"metrics", "report"},
     "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
-    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
+    "pinning": {"errors", "plan", "models"},
+    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting", "pinning"},
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
     },
     "stagework": {
-        *("tasks", "processes"),
+        *("tasks", "processes", "metrics", "result", "report"),
         *("errors", "plan", "storage", "progress", "models", "methods", "training"),
         *("evaluation", "preparation", "runfolder"),
     },
@@ -81,7 +82,8 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods", "tasks"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
+        *("tasks", "models"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

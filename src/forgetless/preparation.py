@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
+from forgetless.models.hub import licence_of, public_name
 from forgetless.models.load import pick_device
 from forgetless.models.source import ModelSource, find_model, weights_hash
+from forgetless.pinning import pinned
 from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
 from forgetless.tasks.halves import halves
@@ -65,7 +68,13 @@ class Experiment:
         }
         return {
             "label": self.methods.label,
-            "model": {"name": self.plan.model.name, "sha256": self.weights},
+            "model": {
+                "name": self.plan.model.name,
+                "sha256": self.weights,
+                "hub": public_name(self.source),
+                "revision": self.plan.model.revision,
+                "licence": licence_of(self.source, self.plan.model.revision),
+            },
             "tasks": [
                 {
                     "name": task.name,
@@ -131,6 +140,13 @@ def prepare(plan: Plan) -> Experiment:
         UsageError: for whatever cannot work, before any model is loaded.
     """
     plan = anchored(plan, Path.cwd())  # what is saved with the results must mean the same later
+    for tracker in plan.training.report_to:
+        if find_spec(tracker) is None:
+            raise PlanError(
+                f"training.report_to: {tracker} is not installed", fix=f"pip install {tracker}"
+            )
+    methods = Compose.from_plan(resolved_methods(plan))  # refuses before the hub is asked
+    plan = pinned(plan)
     methods = Compose.from_plan(resolved_methods(plan))
     source = find_model(plan.model)
     if source.kind == "adapter" and methods.adapt_the_model:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from forgetless.tasks.task import Task
 
 FORMAT = 1
+CARD = "README.md"
 PACKAGES = ("forgetless", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
 
 
@@ -118,6 +119,8 @@ class RunFolder:
 
         def check() -> None:
             for file, expected in files.items():
+                if Path(file).name == CARD:  # written anew when the stage is scored
+                    continue
                 if not (path / file).is_file() or file_hash(path / file) != expected:
                     raise RunFolderError(
                         f"{path / file}: not the file that was written when the stage was trained",
@@ -129,12 +132,12 @@ class RunFolder:
 
 
 def hash_files(folder: Path, *parts: str) -> dict[str, str]:
-    """SHA-256 of every file below some subfolders, by path relative to ``folder``."""
+    """SHA-256 of every file below some subfolders but model cards, by path below ``folder``."""
     return {
         file.relative_to(folder).as_posix(): file_hash(file)
         for part in parts
         for file in sorted((folder / part).rglob("*"))
-        if file.is_file()
+        if file.is_file() and file.name != CARD
     }
 
 

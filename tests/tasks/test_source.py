@@ -285,8 +285,9 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          ".parquet", None),
         ("a", "x", ": found no ending; needed files of one kind out of .jsonl, .json, .csv, "
          ".parquet", None),
-        ("a.csv", "q,a\nx,y\n", ": found the columns a, q; needed messages; question, choices and "
-         "answer; prompt and completion; or text",
+        ("a.csv", "q,a\nx,y\n", ": found the columns a, q; needed messages; conversations; "
+         "question, choices and answer; prompt and completion; instruction and output; question "
+         "and answer; or text",
          "map them in the plan, e.g.  fields: {prompt: your_column, completion: another}"),
     ],
 )  # fmt: skip
@@ -333,6 +334,17 @@ def test_a_hub_dataset_gives_the_rows_of_its_split(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(datasets, "load_dataset", give)
     (row,) = rows("hub:org/name", split="validation")
     assert (row.prompt[0].content, row.answer) == ("org/name", "validation")
+
+
+def test_a_hub_dataset_is_taken_at_the_revision_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def give(name: str, split: str, revision: str) -> Any:
+        return datasets.Dataset.from_dict({"prompt": [name], "completion": [revision]})
+
+    monkeypatch.setattr(datasets, "load_dataset", give)
+    (row,) = rows("hub:org/name@v2")
+    assert (row.prompt[0].content, row.answer) == ("org/name", "v2")
 
 
 def test_a_folder_without_data_is_refused(write: Write, tmp_path: Path) -> None:

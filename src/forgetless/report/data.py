@@ -29,12 +29,18 @@ class ModelInfo:
         parameters: Number of weights.
         dtype: Number format of the weights.
         sha256: Hash of the weights, where it was taken.
+        hub: Its name on the hub, if it is from there.
+        revision: The commit that was taken from the hub.
+        licence: Its licence as its own card names it, where there is one.
     """
 
     name: str
     parameters: int
     dtype: str
     sha256: str | None
+    hub: str | None = None
+    revision: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
