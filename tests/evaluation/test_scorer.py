@@ -12,8 +12,9 @@ import torch
 
 from forgetless.evaluation import scorer
 from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
-from forgetless.evaluation.packing import common, grow
+from forgetless.evaluation.packing import grow
 from forgetless.evaluation.scorer import score_task
+from forgetless.models.forest import common
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
 from forgetless.tasks.row import Row, Turn
