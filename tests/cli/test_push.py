@@ -19,6 +19,7 @@ from tests.hub import COMMIT, Hub, serve_hub
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serve_hub() as served:
         monkeypatch.setattr(constants, "ENDPOINT", served.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setenv("HF_TOKEN", "hf_of_a_test")
         yield served
 

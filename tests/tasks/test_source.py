@@ -183,8 +183,8 @@ def test_a_mapping_of_a_name_that_is_not_ours_is_refused(write: Write) -> None:
     error = refusal(source, {"promt": "prompt"})
     assert error.message == f"{source}: fields maps 'promt', which is not one of our field names"
     assert error.fix == (
-        "write {ours: theirs}; ours are messages, question, choices, answer, prompt, completion, "
-        "text, aliases, id, group, system"
+        "write {ours: theirs}; ours are messages, conversations, question, choices, answer, "
+        "prompt, completion, instruction, input, output, history, text, aliases, id, group, system"
     )
 
 
