@@ -30,7 +30,7 @@ def test_the_last_stage_is_pushed_whole_into_a_private_repository(
     code, out, err = forgetless("run", plan, "-q", "--push-to-hub", "me/taught")
     assert code == 0, err
     assert f"on the hub: {hub.address}/me/taught/commit/{COMMIT}" in out
-    assert hub.repositories["me/taught"]["private"] is True
+    assert hub.repositories["me/taught"]["visibility"] == "private"
     result = RunResult(plan.parent / "runs" / "out")
     folder = result.model_path()
     assert set(hub.files) - {".gitattributes"} == {file.name for file in folder.iterdir()}

@@ -7,6 +7,7 @@ same text whenever it is written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from forgetless.errors import NotMeasured
 from forgetless.metrics import Flips, ScoreMatrix, find_flips
+from forgetless.metrics.so_far import matrix_until
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.markup import plain, table
 from forgetless.report.wording import ABSENT, count, number, scale
@@ -31,6 +33,7 @@ def render_card(run: RunResults, stage: int, *, adapter: bool) -> str:
         stage: Its number, from 1.
         adapter: Whether an adapter was saved, and not a whole model.
     """
+    run = replace(run, matrix=matrix_until(run.matrix, stage))
     parts = [
         f"---\n{_metadata(run, stage, adapter=adapter)}\n---",
         f"# {plain(_title(run, stage))}",
