@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forgetless"
 # Each part and the parts that it may import; docs/architecture.md draws the same picture.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "secrets": set(),
     "progress": set(),
     "storage": {"errors"},
     "processes": {"errors"},
@@ -83,7 +84,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
-        *("tasks", "models"),
+        *("tasks", "models", "secrets"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

@@ -74,6 +74,7 @@ class Experiment:
                 "hub": public_name(self.source),
                 "revision": self.plan.model.revision,
                 "licence": licence_of(self.source, self.plan.model.revision),
+                "trust_remote_code": self.plan.model.trust_remote_code,
             },
             "tasks": [
                 {

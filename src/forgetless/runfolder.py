@@ -23,7 +23,7 @@ from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
 from forgetless.plan.differences import differences
 from forgetless.processes import first_does
-from forgetless.storage import replace_folder, write_json, write_text
+from forgetless.storage import make_folder, replace_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
@@ -58,7 +58,11 @@ class RunFolder:
     def stage_path(self, name: str) -> Path:
         """Folder of a stage, made if absent."""
         path = self.path / "stages" / name
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise RunFolderError(
+                f"{path}: a link that leads out of the run folder", fix="delete the link"
+            )
+        make_folder(path)
         return path
 
     def entry(self, name: str) -> dict[str, Any] | None:
@@ -156,20 +160,11 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
     with ExitStack() as held:
 
         def opened() -> dict[str, Any]:
-            _make(path)
+            make_folder(path)
             held.enter_context(_locked(path))
             return _manifest(path, plan, facts)
 
         yield RunFolder(path, first_does(opened))
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RunFolderError(f"{path}: a file stands where the run folder should be") from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be made: {error.strerror}") from None
 
 
 @contextmanager
@@ -189,6 +184,11 @@ def _locked(path: Path) -> Iterator[None]:
         raise RunFolderError(
             f"{path}: in use by {by}",
             fix="wait for it, stop it, or name another folder:  --set output=runs/other",
+        ) from None
+    except OSError as error:
+        raise RunFolderError(
+            f"{path / '.lock'}: cannot be opened: {error.strerror}",
+            fix="delete it, or name another folder:  --set output=runs/other",
         ) from None
     try:
         write_json(holder, {"pid": os.getpid(), "host": platform.node(), "since": _now()})
@@ -268,9 +268,10 @@ def _read_manifest(file: Path) -> dict[str, Any]:
             manifest[key]
     except FileNotFoundError:
         raise RunFolderError(
-            f"{file.parent}: not a run folder, it holds no manifest.json"
+            f"{file.parent}: not a run folder, it holds no manifest.json",
+            fix="name a folder written by  forgetless run",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise RunFolderError(
             f"{file}: damaged", fix="restore it, or delete the folder and run again"
         ) from None

@@ -12,7 +12,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import RunFailed
+from forgetless.errors import RunFailed, RunFolderError
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that could not be made in the end; nothing is made yet.
+
+    Raises:
+        RunFolderError: if there is a file in its way, or no right to write.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise RunFolderError(
+            f"{path}: a file stands where the folder should be", fix="name another folder"
+        )
+    if not os.access(there, os.W_OK):
+        raise RunFolderError(f"{path}: {there} cannot be written", fix="name another folder")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that the user named, unless it is there.
+
+    Raises:
+        RunFolderError: saying why it cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RunFolderError(
+            f"{path}: a file stands where the folder should be", fix="name another folder"
+        ) from None
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be made: {error.strerror}", fix="name another folder"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:

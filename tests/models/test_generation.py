@@ -143,3 +143,26 @@ def test_prompts_that_have_ended_are_let_go_and_a_common_beginning_is_read_once(
         continuations(model, prompts, 8, [stop], 257)
     assert passed[:2] == [1, len(prompts)]
     assert passed[2] == left < len(prompts)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_prompts_that_wait_for_room_are_continued_alike(model: Any, size: int) -> None:
+    beginning = list(range(100, 120))
+    for prompts in ([*PROMPTS, *PROMPTS[1:]], [beginning + prompt for prompt in PROMPTS]):
+        stops = [continuations(model, prompts, 8, [], 257)[0][2]]
+        expected = by_transformers(model, prompts, 8, stops)
+        assert continuations(model, prompts, 8, stops, 257, size=size) == expected
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("forgetless.models.generation.obstacle", lambda _: "none of ours")
+            assert continuations(model, prompts, 8, stops, 257, size=size) == expected
+
+
+def test_those_that_wait_come_when_others_have_ended(model: Any) -> None:
+    """Two at a time: the third prompt is read while the one that has not ended goes on."""
+    prompts = [[65, 66, 67], [65, 66, 67], [70, 71]]
+    free = continuations(model, prompts, 8, [], 257)
+    assert free[0][0] not in free[2]
+    with forward_passes(model) as passed:
+        found = continuations(model, prompts, 8, [free[0][0]], 257, size=2)
+    assert [len(answer) for answer in found] == [1, 1, 8]
+    assert passed == [2] + [1] * 8  # two end at once; then the third, alone

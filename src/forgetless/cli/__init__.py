@@ -13,6 +13,7 @@ import typer
 from forgetless.cli import audit, compare, demo, diff, init, methods, repair, report, run, show
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
+from forgetless.secrets import redact
 
 STOPPED = 130  # by Ctrl-C
 
@@ -105,7 +106,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, fix: str | None, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
-    if fix:
-        typer.echo(f"  fix: {fix}", err=True)
+    from forgetless.report.wording import visible
+
+    for line in (f"error: {message}", f"  fix: {fix}" if fix else None):
+        if line is not None:  # what files, models and servers say drives no terminal
+            typer.echo(visible(redact(line)), err=True)
     return code

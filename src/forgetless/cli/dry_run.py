@@ -14,7 +14,7 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
     import typer
     from rich.table import Table
 
-    from forgetless.cli.terminal import open_console
+    from forgetless.cli.terminal import open_console, shown
     from forgetless.estimate import estimate
 
     found = estimate(plan)
@@ -46,7 +46,7 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
         markup=False,
     )
     for warning in found.warnings:
-        console.print(f"warning: {warning}", markup=False)
+        console.print(shown(f"warning: {warning}"), markup=False)
     console.print("nothing was trained and nothing was written", markup=False)
 
 

@@ -22,6 +22,7 @@ from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
+from forgetless.storage import make_folder
 from forgetless.tasks.halves import groups_to_divide
 
 AROUND = (1 / 3, 1.0, 3.0)
@@ -71,7 +72,7 @@ def compare(
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
     _check(plan, setting, arms)
     root = Path(plan.output).resolve() / "runs"
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
 
     def told(trial: Trial, measured: Measured, left: int) -> None:
         came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s"

@@ -13,14 +13,16 @@ def generate(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     stop_ids: Sequence[int],
+    size: int | None = None,
 ) -> list[str | None]:
     """Continue prompts greedily until a stop token.
 
     Args:
         loaded: Model and tokenizer.
-        prompts: Token ids of each prompt; one batch.
+        prompts: Token ids of each prompt.
         max_new_tokens: Longest answer, in tokens.
         stop_ids: Tokens that end an answer.
+        size: Most prompts that are continued at a time; None: all.
 
     Returns:
         The answers as text, special tokens left out, in order; None where a logit was not a number.
@@ -34,6 +36,7 @@ def generate(
         stop_ids,
         tokenizer.pad_token_id or 0,
         on_logits=broken,
+        size=size,
     )
     return [
         None

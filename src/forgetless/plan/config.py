@@ -7,10 +7,17 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from forgetless.errors import PlanError
 from forgetless.plan.shares import Share
@@ -40,6 +47,8 @@ DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 # Settings of training that change no weights: runs that differ in them alone share their work.
 _WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size", "report_to"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+LONGEST_NAME = 100  # characters; stages, and what belongs to them, are named after tasks
+LARGEST = 2**53  # of whole numbers: what any number type holds exactly
 
 
 class Config(BaseModel):
@@ -54,6 +63,19 @@ class Config(BaseModel):
     def _paths_are_text(cls, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {k: str(v) if isinstance(v, Path) else v for k, v in value.items()}
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """``true`` is no 1, and a number that no computation could hold is none."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[str(info.field_name)].annotation
+            kinds = {annotation, *get_args(annotation)}
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError(f"found {str(value).lower()}, needed a number")
+        elif isinstance(value, int) and abs(value) >= LARGEST:
+            raise ValueError("found too large a number, needed one below 2^53")
         return value
 
 
@@ -75,6 +97,13 @@ class ModelConfig(Config):
     trust_remote_code: bool = Field(
         default=False, description="run code that the model folder brings"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _has_a_name(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("found no name, needed a hub name, a folder or a file")
+        return name
 
 
 class TaskConfig(Config):
@@ -142,11 +171,17 @@ class TaskConfig(Config):
             raise ValueError(
                 f"{name!r} cannot name a folder: use letters, digits, '-', '_' and '.' only"
             )
+        if len(name) > LONGEST_NAME:
+            raise ValueError(
+                f"{name[:20] + '...'!r} has {len(name)} characters, needed {LONGEST_NAME} at most"
+            )
         return name
 
     @field_validator("train", "test")
     @classmethod
     def _one_spelling(cls, source: str | None) -> str | None:
+        if source is not None and not source.strip():
+            raise ValueError("found no name, needed a file, a folder, hub:NAME or bundled:NAME")
         if source is not None and source.startswith(BUILTIN):
             return BUNDLED + source.removeprefix(BUILTIN)
         return source
@@ -171,7 +206,7 @@ class TaskConfig(Config):
             source = source.partition("@")[0]  # what follows is a revision
         stem = source.removeprefix(BUNDLED).removeprefix(HUB).rstrip("/").split("/")[-1]
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem.split(".")[0]).strip("_-")
-        return self.model_copy(update={"name": name or "task"})
+        return self.model_copy(update={"name": name[:LONGEST_NAME] or "task"})
 
 
 class TrainingConfig(Config):
@@ -354,6 +389,20 @@ class Plan(Config):
         description="questions put to the model after every stage, answers kept as they are",
     )
     output: str = Field(default="runs/run", description="run folder")
+
+    @field_validator("output")
+    @classmethod
+    def _has_a_folder(cls, output: str) -> str:
+        if not output.strip():
+            raise ValueError("found no name, needed a folder for the run")
+        return output
+
+    @field_validator("ask")
+    @classmethod
+    def _asks_something(cls, ask: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(question.strip() for question in ask):
+            raise ValueError("found a question without words, needed text")
+        return ask
 
     @model_validator(mode="before")
     @classmethod
