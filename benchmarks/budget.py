@@ -10,6 +10,7 @@ guided nothing.  With --output a comparison can be killed and run again.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -59,14 +60,12 @@ class Setting:
         prepare: A plan's settings by seed.
         rates: Best rate of plain training, and the usual one.
         budgets: Budgets that are asked for.
-        own: Options of self-replay.
         seeds: Seeds unless others are named.
     """
 
     prepare: Any
     rates: tuple[float, float]
     budgets: tuple[str, ...]
-    own: Mapping[str, Any]
     seeds: str
 
 
@@ -103,22 +102,16 @@ SETTINGS = {
         tiny_knowing_much,
         (2.5e-4, 7e-4),
         ("10%", "20%"),
-        {"rows": 300, "max_overlap": 1.0, "max_new_tokens": 16},
         "0,1,2,3,4",
     ),
-    "smollm2": Setting(smollm2_three, (2.5e-4, 5e-4), ("5%",), {"max_new_tokens": 96}, "0"),
+    "smollm2": Setting(smollm2_three, (2.5e-4, 5e-4), ("5%",), "0"),
 }
 
 
 def arms_of(setting: Setting) -> list[Arm]:
     """What stands side by side; plain training at its own best rate and joint come first."""
     best, usual = setting.rates
-    own = {"self_replay": {"ratio": 0.13, **setting.own}}
-    both = [
-        {"replay": {"ratio": 0.08}},
-        {"self_replay": {"ratio": 0.05, **setting.own}},
-        EWC,
-    ]
+    own = {"self_replay": {"ratio": 0.13}}
     arms = [
         Arm("plain, best rate", best),
         Arm("joint", usual, ["joint"]),
@@ -129,7 +122,7 @@ def arms_of(setting: Setting) -> list[Arm]:
     for budget in setting.budgets:
         arms += [
             Arm(f"plain, budget {budget}", usual, [], budget),
-            Arm(f"auto, budget {budget}", usual, both, budget),
+            Arm(f"auto, budget {budget}", usual, "auto", budget),
             Arm(f"no old rows, budget {budget}", usual, [own, EWC], budget),
         ]
     return arms
@@ -240,7 +233,7 @@ def main(
         root = (output or Path(temporary)).resolve()
         for number, arm in enumerate(arms):
             for seed in numbers:
-                folder = root / f"{number}-{arm.rate:g}-{seed}-{len(arms)}"
+                folder = root / re.sub(r"[^a-z0-9]+", "-", f"{arm.name} {seed}")
                 found.setdefault(arm.name, []).append(measure(arm, where, seed, folder))
             typer.echo(" | ".join(row(arm.name, found[arm.name], found)) if number else arm.name)
     head = ["arm", *next(iter(found.values()))[0].final, "average", "gap closed", "tokens",

@@ -29,6 +29,7 @@ from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm
+from forgetless.comparing.pool import LocalProcesses
 from forgetless.comparing.protocol import Trial, compare
 from forgetless.comparing.runs import Job, Measured
 from forgetless.comparing.settings import Setting
@@ -93,9 +94,9 @@ def main(
         root = (output or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
         alone = setting in overhead.SETTINGS
-        with Workers(
-            root, jobs=1 if alone else jobs, threads=threads, fresh=chosen_setting.fresh
-        ) as workers:
+        fresh = chosen_setting.fresh
+        with LocalProcesses(root, jobs=1 if alone else jobs, threads=threads, fresh=fresh) as pool:
+            workers = Workers(pool, root, fresh=fresh)
             if alone:
                 turns = 1 if quick else repeats
                 rows = measure_overheads(chosen_setting, chosen_arms, turns, workers, console)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,15 +28,19 @@ from benchmarks.comparison import tiny
 from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
 from benchmarks.repair import scored
 from forgetless import run
-from forgetless.models.load import LoadedModel
-from forgetless.plan import make_plan
+from forgetless.models.load import LoadedModel, load_model
+from forgetless.plan import ModelConfig, make_plan
 from forgetless.preparation import prepare
 from forgetless.storage import write_text
 from forgetless.tasks.matching import MATCHERS
+from forgetless.tasks.render import Encoded
 from forgetless.tasks.task import Task
 
 WHOLE, ADAPTER = 7e-4, 2.1e-3
 """Learning rates: the usual one of the whole model here, and the best one of an adapter."""
+
+OSF, SHARE = 2e-3, 0.25
+"""What our osf was best with here (docs/methods)."""
 
 Scores = Mapping[str, float]
 Arm = Callable[[dict[str, Any], tuple[Task, ...], Path], Scores]
@@ -71,7 +76,7 @@ def soup_replay(settings: dict[str, Any], tasks: tuple[Task, ...], folder: Path)
     return ours([], WHOLE)(settings | {"sequence": sequence}, tasks, folder / "run")
 
 
-def pyrecall(rate: float, epochs: int) -> Arm:
+def pyrecall(rate: float, epochs: int, batch: int | None = None) -> Arm:
     """Its ``learn`` on one task after the other: LoRA, with its replay buffer (30%)."""
 
     def carried_out(settings: dict[str, Any], tasks: tuple[Task, ...], folder: Path) -> Scores:
@@ -85,7 +90,7 @@ def pyrecall(rate: float, epochs: int) -> Arm:
             texts = [made.tokenizer.decode(renderer.encode(row)[-1].ids) for row in task.train]
             file = folder / f"{task.name}.jsonl"
             write_text(file, "".join(json.dumps({"text": text}) + "\n" for text in texts))
-            made.learn(str(file), epochs=epochs)
+            made.learn(str(file), epochs=epochs, batch_size=batch)
         return scored(LoadedModel(made.model, made.tokenizer), tasks)
 
     return carried_out
@@ -120,6 +125,86 @@ def avr(rate: float, epochs: int, context: int, accumulation: int) -> Arm:
     return carried_out
 
 
+def peft_osf(rate: float, share: float, ending: str) -> Arm:
+    """OSF of peft under `transformers.Trainer`, task after task, with our batches and schedule.
+
+    Args:
+        rate: Learning rate.
+        share: Share of each weight's singular directions that is protected.
+        ending: How the model of the next task is made of this one: the name of a method of peft.
+    """
+
+    def carried_out(settings: dict[str, Any], tasks: tuple[Task, ...], folder: Path) -> Scores:
+        from peft import OSFConfig, get_peft_model
+        from transformers import Trainer, TrainingArguments
+
+        loaded = load_model(ModelConfig(name=settings["model"]), "cpu")
+        model, training = loaded.model, settings["training"]
+        for task in tasks:
+            if task.trained_in is None:
+                continue
+            renderer = task.renderer(loaded.tokenizer)
+            rows = [example for row in task.train for example in renderer.encode(row)]
+            steps = training["epochs"] * math.ceil(len(rows) / training["batch_size"])
+            model.requires_grad_(True)
+            adapted = get_peft_model(
+                model, OSFConfig(effective_rank=share, target_modules="all-linear")
+            )
+            Trainer(
+                adapted,
+                TrainingArguments(
+                    str(folder / task.name),
+                    max_steps=steps,
+                    per_device_train_batch_size=training["batch_size"],
+                    learning_rate=rate,
+                    warmup_steps=round(0.1 * steps),
+                    weight_decay=0.0,
+                    seed=training["seed"],
+                    save_strategy="no",
+                    report_to="none",
+                    disable_tqdm=True,
+                    use_cpu=True,
+                    dataloader_pin_memory=False,
+                ),
+                train_dataset=rows,  # type: ignore[arg-type]
+                data_collator=_padded(loaded.tokenizer.pad_token_id),
+            ).train()
+            model = getattr(adapted, ending)()
+        return scored(LoadedModel(model, loaded.tokenizer), tasks)
+
+    return carried_out
+
+
+def _padded(pad: int) -> Callable[[Sequence[Encoded]], dict[str, Any]]:
+    """Puts rows together, padded on the right; only learned tokens are labels."""
+
+    def collate(rows: Sequence[Encoded]) -> dict[str, Any]:
+        import torch
+
+        longest = max(map(len, rows))
+        spare = [longest - len(row) for row in rows]
+        labels = [
+            [
+                token if learned else -100
+                for token, learned in zip(row.ids, row.learned, strict=True)
+            ]
+            for row in rows
+        ]
+        return {
+            "input_ids": torch.tensor(
+                [row.ids + [pad] * more for row, more in zip(rows, spare, strict=True)]
+            ),
+            "attention_mask": torch.tensor(
+                [[1] * len(row) + [0] * more for row, more in zip(rows, spare, strict=True)]
+            ),
+            "labels": torch.tensor(
+                [own + [-100] * more for own, more in zip(labels, spare, strict=True)]
+            ),
+        }
+
+    return collate
+
+
 EPOCHS = 44  # as the setting's own
 ARMS: dict[str, tuple[str, Arm]] = {
     "plain": ("", ours([], WHOLE)),
@@ -129,8 +214,11 @@ ARMS: dict[str, tuple[str, Arm]] = {
     "soup-cli's replay 10%, trained plainly": ("soup_cli", soup_replay),
     "forgetless, lora": ("", ours(["lora"], ADAPTER)),
     "forgetless, lora + replay 30%": ("", ours(["lora", {"replay": {"ratio": 0.3}}], ADAPTER)),
+    "forgetless, osf": ("", ours([{"osf": {"share": SHARE}}], OSF)),
+    "peft's OSF, merge_and_unload after each task": ("", peft_osf(OSF, SHARE, "merge_and_unload")),
+    "peft's OSF, unload after each task": ("", peft_osf(OSF, SHARE, "unload")),
     "pyrecall, its defaults": ("pyrecall", pyrecall(2e-4, 3)),
-    "pyrecall, rate and epochs as ours": ("pyrecall", pyrecall(ADAPTER, EPOCHS)),
+    "pyrecall, rate, epochs and batches as ours": ("pyrecall", pyrecall(ADAPTER, EPOCHS, 16)),
     "avr-cl, its defaults": ("avr", avr(2e-4, 3, 512, 4)),
     "avr-cl, rate, epochs and steps as ours": ("avr", avr(ADAPTER, EPOCHS, 64, 1)),
 }

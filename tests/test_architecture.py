@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "progress": set(),
     "storage": {"errors"},
     "processes": {"errors"},
+    "locking": {"errors", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
     "report": {
@@ -34,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting", "pinning"},
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
+        "locking",
     },
     "stagework": {
         *("tasks", "processes", "metrics", "result", "report"),
@@ -65,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation"),
+        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
     },
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),

@@ -167,3 +167,37 @@ def test_items_that_could_not_be_scored_are_foretold(find: Find, tmp_path: Path)
     (warning,) = [text for text in found.warnings if "'long'" in text]
     assert warning.startswith("1 of 2 test items of 'long' cannot be scored; the first is '1': ")
     assert warning.endswith("tokens are more than the model's context of 256")
+
+
+def test_rows_that_the_model_writes_are_counted_at_their_longest(find: Find) -> None:
+    own = {"self_replay": {"ratio": 0.2, "rows": 10, "max_new_tokens": 8}}
+    for stage in find(methods=[own]).stages:
+        assert stage.written_tokens == (5 * 2 + 5) * 8  # questions with answers, and free texts
+        assert stage.tokens == 20 * TOKENS
+        assert stage.own_tokens == 20 * TOKENS / 4  # 0.2 of the whole
+        assert stage.other_seconds > 0
+    both = find(methods=[own, {"replay": {"ratio": 0.3}}]).stages[1]
+    assert both.tokens + both.own_tokens == pytest.approx(20 * TOKENS / 0.5, rel=0.05)
+    assert find(methods=[own], training={"equal_tokens": True}).stages[0].own_tokens == 0
+    first = {"self_replay": own["self_replay"] | {"refresh": "first_stage"}}
+    assert [stage.written_tokens > 0 for stage in find(methods=[first]).stages] == [True, False]
+
+
+def test_what_guard_items_take_is_counted_by_hand(find: Find, tmp_path: Path) -> None:
+    rows = [{"prompt": "ask?", "completion": "z"} for _ in range(16)]
+    test = str(write_rows(tmp_path / "sixteen.jsonl", rows))
+    train = str(write_rows(tmp_path / "c.jsonl", [{"prompt": "ask?", "completion": "say 1"}]))
+    tasks = [{"train": train, "test": test, "name": name, "max_new_tokens": 3} for name in "ab"]
+    known = [{"test": test, "name": "known", "max_new_tokens": 3}]
+    # <|user|>ask?<|end|>\n<|assistant|> are 8 tokens, and 3 are written; 8 items guard
+    item = 8 * (8 + 3)
+    budget = {"loss": "10%", "checks": 4}
+    first, second = find(sequence=tasks, budget=budget).stages
+    assert first.asked_tokens == item  # what was learned, once
+    assert second.asked_tokens == item * (4 + 1 + 2)  # four checks and the end; before and after
+    first, second = find(
+        sequence=tasks, budget={"loss": "10%", "checks": 4}, test_only=known
+    ).stages
+    assert first.asked_tokens == item * (1 + 4 + 1 + 2)
+    assert second.asked_tokens == item * (2 * (4 + 1) + 2)
+    assert find(sequence=tasks).stages[1].asked_tokens == 0

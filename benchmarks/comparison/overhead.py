@@ -50,7 +50,7 @@ def prepare(second: str, rows: int, seed: int) -> dict[str, Any]:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replace_folder(folder) as part:
-            _make_model(seed, part)
+            make_model(seed, SIZE, part)
     return {
         "model": str(folder),
         "sequence": [
@@ -67,7 +67,7 @@ def prepare(second: str, rows: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _make_model(seed: int, folder: Path) -> None:
+def make_model(seed: int, size: Size, folder: Path) -> None:
     """A model with random weights, and a tokenizer made from the rows that there are."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -90,7 +90,7 @@ def _make_model(seed: int, folder: Path) -> None:
         ),
     )
     fast = chat_tokenizer(tokenizer, special)
-    build_model(seed, SIZE, fast, inner=3).save_pretrained(folder)
+    build_model(seed, size, fast, inner=3).save_pretrained(folder)
     fast.save_pretrained(folder)
 
 

@@ -23,7 +23,6 @@ def trainer_for(model, tokenizer, task):
             num_train_epochs=45,
             per_device_train_batch_size=6,
             learning_rate=2e-3,
-            activation_checkpointing=False,
             report_to="none",
             logging_strategy="no",
             save_strategy="no",

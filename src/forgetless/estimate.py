@@ -2,7 +2,8 @@
 
 Tokens are counted exactly, with the model's tokenizer and the very schedule that would be trained.
 Time and memory are estimates: 6 floating-point operations per parameter and token for training
-(Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at the speed of a matrix product measured here.
+(Kaplan et al. 2020, arXiv 2001.08361, section 2.1), 2 for reading or writing one, at the speed of a
+matrix product measured here.  Writing, which waits for memory, takes longer on most devices.
 """
 
 from __future__ import annotations
@@ -10,29 +11,51 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from forgetless.evaluation.scorer import unscorable
-from forgetless.methods.base import Workbench
+from forgetless.evaluation.scorer import asked_tokens, unscorable
+from forgetless.methods.base import MixesData, Workbench
 from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton
+from forgetless.models.quantized import weight_bytes
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.examples import Encoder
+
+if TYPE_CHECKING:
+    from forgetless.training.schedule import Schedule
 
 EFFICIENCY = 0.5  # share of the speed of a large matrix product that training usually reaches
 
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """One stage: rows and tokens exactly, seconds by estimate."""
+    """One stage: rows and tokens exactly, the rest by estimate.
+
+    Attributes:
+        name: Of its folder.
+        rows: Rows trained on.
+        tokens: Tokens trained on, without those that the model has yet to write.
+        replayed_tokens: Of them those of earlier tasks.
+        steps: Optimiser steps, without those for rows that the model has yet to write.
+        written_tokens: The most that methods let the model write before the stage.
+        own_tokens: Trained tokens that will be of what it wrote.
+        asked_tokens: The most that guard items of a budget take, in a stage whose end is within
+            it; one that has to go back asks up to twenty times more.
+        seconds: Of training, on ``tokens`` and ``own_tokens``.
+        other_seconds: Of writing and asking.
+    """
 
     name: str
     rows: int
     tokens: int
     replayed_tokens: int
     steps: int
+    written_tokens: int
+    own_tokens: int
+    asked_tokens: int
     seconds: float
+    other_seconds: float
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,7 @@ def estimate(plan: Plan) -> Estimate:
     context = context_length(skeleton)
     device = experiment.device
     speed = _flops_per_second(device, config.in_bfloat16(device)) * EFFICIENCY
+    weights = weight_bytes(skeleton, experiment.plan.model)
     stages = []
     trainable = parameters
     for stage in experiment.stages:
@@ -99,7 +123,13 @@ def estimate(plan: Plan) -> Estimate:
         skeleton = bench.model
         schedule = build_schedule(bench, methods, config)
         trainable = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
-        operations = (4 * parameters + 2 * trainable) * schedule.tokens
+        written = sum(method.written_tokens(bench) for method in methods.methods)
+        own = _own_tokens(experiment, bench, schedule) if written else 0
+        asked = sum(
+            times * asked_tokens(task, tokenizer, context)
+            for task, times in (experiment.budget.questions(stage) if experiment.budget else ())
+        )
+        operations = (4 * parameters + 2 * trainable) * (schedule.tokens + own)
         stages.append(
             StageEstimate(
                 stage.name,
@@ -107,7 +137,11 @@ def estimate(plan: Plan) -> Estimate:
                 schedule.tokens,
                 schedule.replayed_tokens,
                 math.ceil(len(schedule) / (config.batch_size * config.accumulation)),
+                written,
+                own,
+                asked,
                 operations / speed,
+                2 * parameters * (written + asked) / speed,
             )
         )
         methods.keep_rows(stage)
@@ -127,9 +161,20 @@ def estimate(plan: Plan) -> Estimate:
             for task in experiment.tasks
         ),
         stages=tuple(stages),
-        memory_gb=(4 * parameters + 12 * trainable) / 1e9,
+        memory_gb=(weights + 12 * trainable) / 1e9,
         warnings=(*experiment.warnings, *_unscorable(experiment, tokenizer, context)),
     )
+
+
+def _own_tokens(experiment: Experiment, bench: Workbench, schedule: Schedule) -> int:
+    """Tokens of the rows that the model has yet to write, in the mixture that will be trained."""
+    config = experiment.plan.training
+    if config.equal_tokens or config.steps is not None:
+        return 0  # they take the place of others
+    acting = experiment.methods.acting_in(bench.stage)
+    share = sum(method.rehearsed_share for method in acting if isinstance(method, MixesData))
+    whole = (schedule.tokens - schedule.replayed_tokens) / (1 - share)
+    return max(0, round(whole) - schedule.tokens)
 
 
 def _unscorable(experiment: Experiment, tokenizer: Any, context: int) -> list[str]:

@@ -18,6 +18,7 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
 from forgetless.models.hub import licence_of, public_name
 from forgetless.models.load import pick_device
+from forgetless.models.quantized import refuse_quantization
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
 from forgetless.plan import MethodSpec, Plan
@@ -150,6 +151,8 @@ def prepare(plan: Plan) -> Experiment:
     plan = pinned(plan)
     methods = Compose.from_plan(resolved_methods(plan))
     source = find_model(plan.model)
+    refuse_quantization(plan.model, source)
+    methods.refuse_quantization(plan.model.quantization)
     if source.kind == "adapter" and methods.adapt_the_model:
         raise ModelError(
             f"{source.location}: is an adapter, and {methods.label} would put another on top; "

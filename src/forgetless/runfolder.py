@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import RunFolderError
+from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
 from forgetless.plan.differences import differences
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CARD = "README.md"
+WEIGHTS = ("model", "adapter")
+"""Subfolders of a stage, one of which holds what was trained."""
+SCORES = ("scores.jsonl", "answers.jsonl")
+
 PACKAGES = ("forgetless", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
 
 
@@ -75,15 +80,20 @@ class RunFolder:
         entries: list[dict[str, Any]] = self.manifest["stages"]
         kept = [other for other in entries if other["name"] != entry["name"]]
         self.manifest["stages"] = sorted([*kept, entry], key=lambda other: int(other["index"]))
+        self.manifest.update(state="running", finished=None)
         self.save()
 
     def describe(self, loaded: LoadedModel, tasks: Sequence[Task]) -> None:
-        """Note what is known of the model and the renderings once the model is loaded."""
-        parameters = list(loaded.model.parameters())
-        self.manifest["model"] |= {
-            "parameters": sum(parameter.numel() for parameter in parameters),
-            "dtype": str(parameters[0].dtype).removeprefix("torch."),
-        }
+        """Note what is known of the model and the renderings once the model is loaded.
+
+        The model is the untouched one: what a later stage left may have adapters as well.
+        """
+        if "parameters" not in self.manifest["model"]:
+            parameters = list(loaded.model.parameters())
+            self.manifest["model"] |= {
+                "parameters": sum(parameter.numel() for parameter in parameters),
+                "dtype": str(parameters[0].dtype).removeprefix("torch."),
+            }
         self.manifest["machine"]["threads"] = threads()
         for entry, task in zip(self.manifest["tasks"], tasks, strict=True):
             entry["rendering"] = task.style(loaded.tokenizer)
@@ -96,8 +106,9 @@ class RunFolder:
             entry["rendering"] = renderings.get(entry["name"], entry["rendering"])
 
     def finish(self) -> None:
-        """Mark the run finished."""
+        """Write the matrix of all rows and mark the run finished."""
         if self.manifest["state"] != "finished":
+            self.write_matrix()
             self.manifest.update(state="finished", finished=_now())
             self.save()
 
@@ -112,35 +123,46 @@ class RunFolder:
             )
         )
 
-    def verify(self, name: str) -> Path:
-        """The folder of a trained stage, its files found to be those that were written.
+    def verify(self, name: str, *parts: str) -> Path:
+        """The folder of a trained stage, files of some parts found to be those that were written.
+
+        Args:
+            name: The stage.
+            parts: Subfolders that are looked at.
 
         Raises:
             RunFolderError: naming the damaged file.
         """
-        path = self.path / "stages" / name
-        files = (self.entry(name) or {}).get("files", {})
 
         def check() -> None:
-            for file, expected in files.items():
-                if Path(file).name == CARD:  # written anew when the stage is scored
-                    continue
-                if not (path / file).is_file() or file_hash(path / file) != expected:
-                    raise RunFolderError(
-                        f"{path / file}: not the file that was written when the stage was trained",
-                        fix=f"delete {self.path} and run again",
-                    )
+            for file in self.damaged(name, *parts):
+                raise RunFolderError(
+                    f"{file}: not the file that was written when the stage was trained",
+                    fix=f"delete {self.path} and run again",
+                )
 
         first_does(check)
-        return path
+        return self.path / "stages" / name
+
+    def damaged(self, name: str, *parts: str) -> Iterator[Path]:
+        """Files of a stage and of subfolders of it that are not, or no more, what was written."""
+        for file, expected in (self.entry(name) or {}).get("files", {}).items():
+            path = self.path / "stages" / name / file
+            if Path(file).name == CARD:  # of an older version, which noted it
+                continue
+            if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):
+                yield path
 
 
 def hash_files(folder: Path, *parts: str) -> dict[str, str]:
-    """SHA-256 of every file below some subfolders but model cards, by path below ``folder``."""
+    """SHA-256 of some files and of those below some subfolders, by path relative to ``folder``.
+
+    Model cards are left out: they are written anew when a stage is scored.
+    """
     return {
         file.relative_to(folder).as_posix(): file_hash(file)
         for part in parts
-        for file in sorted((folder / part).rglob("*"))
+        for file in sorted([folder / part, *(folder / part).rglob("*")])
         if file.is_file() and file.name != CARD
     }
 
@@ -161,41 +183,10 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
 
         def opened() -> dict[str, Any]:
             make_folder(path)
-            held.enter_context(_locked(path))
+            held.enter_context(locked(path, "--set output=runs/other"))
             return _manifest(path, plan, facts)
 
         yield RunFolder(path, first_does(opened))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    holder = path / ".lock.json"
-    lock = FileLock(path / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        try:
-            who = json.loads(holder.read_text(encoding="utf-8"))
-            by = f"process {who['pid']} on {who['host']} since {who['since']}"
-        except (OSError, ValueError, KeyError):
-            by = "another process"
-        raise RunFolderError(
-            f"{path}: in use by {by}",
-            fix="wait for it, stop it, or name another folder:  --set output=runs/other",
-        ) from None
-    except OSError as error:
-        raise RunFolderError(
-            f"{path / '.lock'}: cannot be opened: {error.strerror}",
-            fix="delete it, or name another folder:  --set output=runs/other",
-        ) from None
-    try:
-        write_json(holder, {"pid": os.getpid(), "host": platform.node(), "since": _now()})
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,7 +289,7 @@ def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | N
     same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
     if not same:
         return None
-    RunFolder(path, manifest).verify(name)
+    RunFolder(path, manifest).verify(name, *WEIGHTS)
     return manifest
 
 
@@ -312,7 +303,7 @@ def share_files(source: Path, target: Path) -> None:
             shutil.copy2(origin, copy)
         return copy
 
-    for part in ("model", "adapter"):
+    for part in WEIGHTS:
         if (source / part).is_dir():
             with replace_folder(target / part) as folder:
                 shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)

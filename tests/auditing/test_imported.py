@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,24 @@ def test_two_outputs_of_the_harness_are_judged_and_no_model_is_run() -> None:
 def test_results_and_a_model_are_not_compared(tmp_path: Path, tiny_model: Path) -> None:
     with pytest.raises(UsageError, match=r"holds results and .* does not"):
         audit(lm_eval_outputs()[0], str(tiny_model))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"tasks": ["exam.jsonl"]}, "--task"),
+        ({"suite": "quick"}, "--suite"),
+        ({"limit": 3}, "--limit"),
+        ({"drift": True}, "--drift"),
+        ({"render_with": "before"}, "--render-with"),
+        ({"base_url": "http://localhost:1/v1"}, "--base-url"),
+    ],
+)
+def test_what_cannot_be_done_with_results_is_refused_and_not_passed_over(
+    given: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{name}: results of another tool"):
+        audit(*lm_eval_outputs(), **given)
 
 
 def test_results_whose_prompts_differ_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from io import StringIO
 from pathlib import Path
@@ -14,15 +15,16 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from forgetless import run
-from forgetless.budgeting.budget import Budget
+from forgetless.budgeting.budget import Budget, _Point, _status
 from forgetless.cli import app
 from forgetless.errors import DataError, PlanError
-from forgetless.plan import BudgetConfig, Plan, make_plan
+from forgetless.plan import BudgetConfig, make_plan
 from forgetless.preparation import prepare
 from forgetless.report import TerminalReport
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
-from tests.integration.test_resume import Killer, fingerprints, in_child, run_watched
+from tests.faults.experiment import carried_out, contents
+from tests.faults.moments import hit_at, moments_of
 from tests.tiny import build_model, colours, write_rows
 from tests.training.build import fresh, workbench
 
@@ -103,6 +105,20 @@ def test_where_one_can_only_be_had_for_the_other_the_older_task_stays_and_this_i
     assert matrix.values[2][0] == pytest.approx(matrix.values[1][0], abs=0.2)
     if found["left"]["alpha"] == 0 and found["left"]["from"] == "start":
         assert weights(kept, 2) == weights(kept, 1)
+
+
+def test_a_stage_that_was_slowed_until_it_learned_nothing_is_not_said_to_have_held() -> None:
+    def point(origin: str, learned: float) -> _Point:
+        return _Point(origin, 1.0, {}, learned, {})
+
+    idle, end, back = point("end", 0.0), point("end", 1.0), point("start", 0.0)
+    assert _status(idle, idle, slowed=True) == "not both"
+    assert _status(idle, idle, slowed=False) == "held"  # training itself had nothing to give
+    assert _status(end, end, slowed=True) == "held"
+    assert _status(back, end, slowed=False) == "not both"
+    assert _status(back, idle, slowed=False) == "merged"
+    assert _status(back, idle, slowed=True) == "not both"
+    assert _status(point("start", 0.5), end, slowed=True) == "merged"
 
 
 def test_what_guards_is_never_scored_in_the_matrix_and_never_rehearsed(
@@ -213,22 +229,22 @@ def test_tensors_of_a_snapshot_do_not_stay_behind(data: Path, tmp_path: Path) ->
 
 
 def test_a_run_killed_between_two_checks_ends_in_the_same_bytes(data: Path, tmp_path: Path) -> None:
-    def plan(name: str) -> Plan:
-        given = settings(
-            data, tmp_path / name, budget="2%", methods=[{"replay": {"ratio": 0.2}}, "ewc"],
-            training={"epochs": 10, "learning_rate": 2e-3, "checkpoint_every": 2},
-        )  # fmt: skip
-        return make_plan(given)
-
-    watcher = Killer(at=-1)
-    run_watched(plan("whole"), watcher)
-    steps = [number for number, what in enumerate(watcher.seen, start=1) if what == "training"]
+    folder = tmp_path / "run"
+    given = settings(
+        data, folder, budget="2%", methods=[{"replay": {"ratio": 0.2}}, "ewc"],
+        training={"epochs": 10, "learning_rate": 2e-3, "checkpoint_every": 2},
+    )  # fmt: skip
+    plan = make_plan(given)
+    seen = moments_of(folder, lambda watch: carried_out(plan, watch))
+    expected = contents(folder)
+    shutil.rmtree(folder)
+    steps = [number for number, what in enumerate(seen, start=1) if what == "training"]
     second = steps[len(steps) // 2 + 1 :]
     at = second[len(second) // 2]
-    assert in_child(lambda: run_watched(plan("killed"), Killer(at))) == -signal.SIGKILL
-    assert list((tmp_path / "killed" / "stages" / "2-against" / "checkpoints").glob("checkpoint-*"))
-    run_sequence(plan("killed"))
-    assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "whole")
+    assert hit_at(at, folder, lambda watch: carried_out(plan, watch)) == -signal.SIGKILL
+    assert list((folder / "stages" / "2-against" / "checkpoints").glob("checkpoint-*"))
+    run_sequence(plan)
+    assert contents(folder) == expected
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
 
@@ -37,4 +39,31 @@ def test_models_that_are_no_two_states_of_one_are_refused(
     )
     assert code == 2
     assert "there is nothing between them" in err
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("budgets", "told"),
+    [
+        (["2%", "3%"], "--budget 2% and 3%: needed one for all tasks"),
+        (["old=much"], "--budget much: needed a share such as 2% or 0.02"),
+        (["200%"], "--budget 2.0: Input should be less than 1"),
+        (["5%", "law=2%"], "there is a budget for task 'law'; the tasks are"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant_is_refused(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+    budgets: list[str],
+    told: str,
+) -> None:
+    output = tmp_path / "never"
+    asked = [word for budget in budgets for word in ("--budget", budget)]
+    code, _, err = forgetless(
+        *("repair", str(damage.before), str(damage.after), "--task", str(damage.items)),
+        *(*asked, "-o", str(output), "-q"),
+    )
+    assert code == 2
+    assert told in err
     assert not output.exists()

@@ -10,9 +10,12 @@ import yaml
 
 from forgetless.comparing.compare import chosen_arms, compare, recommended_plan, setting_of
 from forgetless.comparing.result import Comparison
-from forgetless.errors import DataError, UsageError
+from forgetless.errors import DataError, RunFolderError, UsageError
+from forgetless.locking import locked
 from forgetless.plan import Plan
 from forgetless.report.comparison import render_comparison_json, render_comparison_markdown
+from forgetless.sequence import run_sequence
+from forgetless.storage import write_json
 from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
 
 
@@ -54,6 +57,31 @@ def test_a_comparison_that_is_asked_again_runs_nothing(found: tuple[Plan, Compar
     again = compare(made, "replay(ratio=0.3)", rates=[3e-3])
     assert {file: file.stat().st_mtime_ns for file in files} == files
     assert again.arms == result.arms
+
+
+def test_what_failed_is_tried_again(found: tuple[Plan, Comparison]) -> None:
+    made, result = found
+    file = Path(made.output) / result.arm("replay(ratio=0.3)").run / "measured.json"
+    sound = json.loads(file.read_text())
+    write_json(file, sound | {"failed": "the disk was full"})
+    again = compare(made, "replay(ratio=0.3)", rates=[3e-3])
+    assert again.arm("replay(ratio=0.3)").accuracy == result.arm("replay(ratio=0.3)").accuracy
+
+
+def test_two_comparisons_never_share_a_folder(found: tuple[Plan, Comparison]) -> None:
+    made, _ = found
+    with (
+        locked(Path(made.output) / "runs", "another"),
+        pytest.raises(RunFolderError, match="in use by process"),
+    ):
+        compare(made, "replay(ratio=0.3)", rates=[3e-3])
+
+
+def test_the_folder_of_a_run_is_no_place_for_a_comparison(plan: MakePlan) -> None:  # noqa: F811
+    made = plan()
+    run_sequence(made)
+    with pytest.raises(RunFolderError, match="a comparison needs a folder of its own"):
+        compare(made, "replay", rates=[3e-3])
 
 
 def test_it_can_be_shown(found: tuple[Plan, Comparison]) -> None:

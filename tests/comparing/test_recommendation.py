@@ -26,6 +26,7 @@ def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
         "to_best": figure(accuracy - 0.9, accuracy - 1.0, accuracy - 0.8),
         "gap_closed": NONE,
         "elsewhere": NONE,
+        "over_budget": NONE,
         "at_edge": False,
         "by_seed": {},
     }
@@ -85,3 +86,33 @@ def test_several_seeds_are_told_with_what_came_of_them() -> None:
     best = arm("replay", 0.9, by_seed={1: 0.85, 2: 0.95})
     *_, last = recommend([PLAIN, JOINT, best], seeds=2)[1]
     assert last.startswith("This rests on 2 training seeds, none of which chose, from 0.85 to 0.95")
+
+
+def test_a_budget_goes_before_what_was_learned() -> None:
+    better = arm("replay", 0.9, over_budget=figure(0.1, 0.0, 0.2), to_best=figure(0.2, 0.1, 0.3))
+    keeps = arm("ewc", 0.7, over_budget=figure(-0.01, -0.1, 0.1), to_best=figure(0.0, 0.0, 0.0))
+    name, why = recommend([PLAIN, JOINT, better, keeps], budget="2%")
+    assert name == "ewc"
+    assert why[1].startswith("Within the budget of 2% on these items: ewc. No run here was steered")
+
+
+def test_where_nothing_keeps_the_budget_the_best_is_told_with_what_it_lost_beyond() -> None:
+    over = arm("replay", 0.9, over_budget=figure(0.1, 0.0, 0.2))
+    name, why = recommend([PLAIN, JOINT, over], budget="2%")
+    assert name == "replay"
+    assert why[1].startswith(
+        "No protection kept the budget of 2% on these items; replay lost 0.10 more than it on one"
+    )
+
+
+def test_to_keep_a_budget_that_plain_training_breaks_is_reason_enough() -> None:
+    gain = {"gain": figure(-0.02, -0.1, 0.1), "over_budget": figure(-0.02, -0.1, 0.0)}
+    broken = replace(PLAIN, over_budget=figure(0.5, 0.4, 0.6))
+    name, why = recommend([broken, JOINT, arm("kl", 0.28, **gain)], budget="2%")
+    assert name == "kl"
+    assert why[0] == (
+        "Take kl at learning rate 0.001: it kept the budget, as plain training did not, and ends "
+        "-0.02 (-0.10 to +0.10) beside it on average."
+    )
+    sound = replace(PLAIN, over_budget=figure(-0.02, -0.1, 0.0))
+    assert recommend([sound, JOINT, arm("kl", 0.28, **gain)], budget="2%")[0] is None

@@ -210,7 +210,7 @@ def test_the_folder_of_another_plan_is_refused_with_the_difference(plan: MakePla
 
 
 def test_a_plan_that_failed_before_its_first_stage_can_be_corrected(plan: MakePlan) -> None:
-    with pytest.raises(ModelError, match="'mistyped' cannot be had from the hub"):
+    with pytest.raises(ModelError, match="mistyped: no such folder or file here"):
         run_sequence(plan(model="mistyped"))
     result = run_sequence(plan(ask=["Who?"]))
     assert result.results.state == "finished"

@@ -230,11 +230,31 @@ def test_flips_without_a_loss_are_counted_beside_the_raw_ones() -> None:
     third = task(both=380, lost=20, gained=22, wrong=78).after  # 42 flip
     found = verdict(replace(evidence, null=[other, third], how="choices permuted"))
     assert found.null is not None
-    assert (found.null.flipped, found.null.items, found.null.ways) == (32.0, 500, 2)
-    assert found.null.rate == 0.064
-    assert found.excess_losses == 70 - 16
-    assert "(choices permuted) the model before flips 6.4% of its answers" in found.reason
-    assert "about 54 losses unexplained" in found.reason
+    assert (found.null.lost, found.null.gained) == (15.0, 17.0)
+    assert (found.null.items, found.null.ways) == (500, 2)
+    assert found.excess_losses == 70 - 15
+    flips = (
+        "70 lost and 12 gained of 500 items (the model before itself, choices permuted: 15 and 17)"
+    )
+    assert flips in found.reason
+    assert "about 55 losses more than it has by itself" in found.reason
+
+
+def test_a_model_that_only_loses_when_asked_otherwise_excuses_as_many_losses() -> None:
+    evidence = task(both=40, lost=60, gained=0, wrong=0)
+    otherwise = task(both=62, lost=38, gained=0, wrong=0).after
+    found = verdict(replace(evidence, null=[otherwise], how="wording changed"))
+    assert found.excess_losses == 60 - 38  # not 60 - 38/2
+
+
+def test_flips_of_the_model_before_stand_beside_the_raw_ones_in_every_reason() -> None:
+    evidence = task(both=480, lost=8, gained=8, wrong=4)
+    found = verdict(replace(evidence, null=[task(both=470, lost=18, gained=9, wrong=3).after]))
+    assert found.verdict != "lost"
+    assert (
+        "8 lost and 8 gained of 500 items (the model before itself, asked otherwise: 18 and 9)"
+        in (found.reason)
+    )
 
 
 def test_graded_answers_have_no_null_of_flips() -> None:

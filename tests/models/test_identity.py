@@ -41,6 +41,16 @@ def test_weights_overwritten_in_place_are_another_model(tiny_model: Path, tmp_pa
     assert identity(folder) != before
 
 
+def test_code_that_a_model_brings_is_part_of_it(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    code = folder / "modeling_own.py"
+    code.write_text("LAYERS = 2\n")
+    before = identity(folder)
+    code.write_text("LAYERS = 3\n")
+    assert identity(folder) != before
+
+
 def test_dtype_and_device_are_part_of_it(tiny_model: Path) -> None:
     seen = {
         identity(tiny_model),

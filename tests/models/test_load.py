@@ -238,9 +238,10 @@ def test_adapter_of_another_base_is_refused(adapter: Path, tmp_path: Path) -> No
 
 
 def test_model_that_is_not_on_the_hub_is_refused_with_what_to_check() -> None:
-    with pytest.raises(ModelError, match="of 'no/such-model' cannot be had from the hub") as caught:
+    with pytest.raises(ModelError, match="no/such-model: no such folder") as caught:
         load_model(ModelConfig(name="no/such-model"))
-    assert caught.value.fix == "check the name and the network, or name a local folder"
+    assert "the tokenizer cannot be had from the hub: " in caught.value.message
+    assert caught.value.fix == "check the path, or the name and the network"
 
 
 def test_skeleton_has_the_shapes_and_no_weights(tiny_model: Path, adapter: Path) -> None:

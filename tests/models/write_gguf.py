@@ -32,6 +32,8 @@ def write_gguf(model: Any, tokenizer: Any, file: Path) -> Path:
     writer.add_token_scores(
         [0.0] * len(tokens)
     )  # no merges can be told from these, as there are none
+    # As Qwen's do; transformers 5.17 cannot read a tokenizer that names no first token.
+    writer.add_bos_token_id(tokenizer.eos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
     writer.add_chat_template(tokenizer.chat_template)

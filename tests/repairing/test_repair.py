@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from forgetless.auditing.audit import audit
 from forgetless.errors import UsageError
-from forgetless.repairing.repair import repair
+from forgetless.models.save import save_stage_model
+from forgetless.plan import BudgetConfig
+from forgetless.repairing.points import BASE, Point
+from forgetless.repairing.repair import _between, repair
 from forgetless.repairing.result import RepairResult
 from tests.auditing.conftest import WORDS, teach
 from tests.tiny import write_rows
@@ -68,6 +72,24 @@ def test_the_written_model_scores_what_its_certificate_says(models: Tuned, tmp_p
         )
 
 
+def test_a_budget_may_be_a_share_of_the_score_before_and_another_for_a_single_task(
+    models: Tuned,
+) -> None:
+    found = run(models, budget=BudgetConfig(loss=0.02, relative=True, tasks={"old": 0.5}))
+    assert (found.lost, found.learned) == (("old",), ("new",))
+    for verdict in found.certificate:
+        share = {"old": 0.5, "new": 0.02}[verdict.task]
+        assert verdict.before.value is not None
+        assert verdict.budget == pytest.approx(share * verdict.before.value)
+
+
+def test_a_budget_for_a_task_that_is_not_there_is_refused(models: Tuned) -> None:
+    with pytest.raises(
+        UsageError, match="there is a budget for task 'law'; the tasks are old, new"
+    ):
+        run(models, budget=BudgetConfig(loss=0.02, tasks={"law": 0.5}))
+
+
 def test_within_the_budget_there_is_nothing_to_repair(models: Tuned, tmp_path: Path) -> None:
     found = run(models, tmp_path / "none", budget=0.999)
     base_itself = repair(str(models.tuned), str(models.base), [str(models.new)], budget=0.999)
@@ -95,3 +117,32 @@ def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:
 def test_a_model_and_itself_have_nothing_between_them(models: Tuned) -> None:
     with pytest.raises(UsageError, match="there is nothing between them"):
         repair(str(models.base), str(models.base), [str(models.old)], device="cpu")
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_an_adapter_stays_one_unless_it_has_more_than_two_factors(
+    tiny_model: Path, tmp_path: Path, dora: bool
+) -> None:
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    base, tuned = fresh(tiny_model), tmp_path / "tuned"
+    config = LoraConfig(r=4, use_dora=dora, init_lora_weights=False, task_type="CAUSAL_LM")
+    made = get_peft_model(fresh(tiny_model).model, config)
+    made.peft_config["default"].base_model_name_or_path = str(tiny_model)
+    made.save_pretrained(tuned)
+    loaded, between = _between(str(tiny_model), str(tuned), "cpu")
+    assert between.adapter is not dora
+    between.set(Point.even(0.5))
+    written = save_stage_model(loaded.model, loaded.tokenizer, tmp_path / "out")
+    if dora:
+        assert written.name == "model"
+        between.set(BASE)
+        for name, value in base.model.named_parameters():
+            assert torch.equal(loaded.model.get_parameter(name), value)
+        return
+    again = PeftModel.from_pretrained(base.model, written)
+    factors = [name for name, _ in again.named_parameters() if ".lora_" in name]
+    assert factors
+    for name in factors:
+        share = 0.5 if ".lora_B." in name else 1.0
+        assert torch.equal(again.get_parameter(name), share * made.get_parameter(name))

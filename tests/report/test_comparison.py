@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from forgetless.comparing.result import ArmResult, Comparison, PointTried
 from forgetless.metrics import Figure, Interval
-from forgetless.report.comparison import render_comparison_json, render_comparison_markdown
+from forgetless.report.comparison import (
+    TerminalComparison,
+    render_comparison_json,
+    render_comparison_markdown,
+)
 from forgetless.report.html.comparison import render_comparison_html
 
 NONE = Figure(None, None, "not measured")
@@ -27,7 +33,7 @@ def arm(name: str, learned: float | None, forgot: float | None, end: float) -> A
         learned=NONE if learned is None else figure(learned),
         forgetting=NONE if forgot is None else figure(forgot),
         gap_closed=figure(0.5), gain=figure(0.2), elsewhere=figure(-0.25), to_best=NONE,
-        cost=1.1, memory=None, replay_share=0.1,
+        over_budget=NONE, cost=1.1, memory=None, replay_share=0.1,
     )  # fmt: skip
 
 
@@ -49,6 +55,7 @@ def found() -> Comparison:
         level=0.95,
         pilot=1.0,
         seeds=(1, 2),
+        budget="",
         created="2026-01-01T00:00:00+00:00",
     )
 
@@ -57,6 +64,32 @@ def test_the_frontier_is_what_no_other_arm_beats_in_both(found: Comparison) -> N
     assert [one.name for one in found.frontier] == ["replay", "<ewc>"]
     assert json.loads(render_comparison_json(found))["frontier"] == ["replay", "<ewc>"]
     assert "no other learned more and forgot less: replay, " in render_comparison_markdown(found)
+
+
+def test_arms_that_came_to_the_same_are_on_the_frontier_together(found: Comparison) -> None:
+    twin = replace(found, arms=(*found.arms, arm("replay twice", 0.92, 0.3, 0.6)))
+    assert [one.name for one in twin.frontier] == ["replay", "replay twice", "<ewc>"]
+
+
+def test_a_budget_is_told_with_what_each_arm_lost_beyond_it(found: Comparison) -> None:
+    over = PointTried(3e-3, {}, 0.6, over=0.25)
+    arms = tuple(
+        replace(one, over_budget=figure(0.07), tried=(*one.tried, over)) for one in found.arms
+    )
+    with_budget = replace(found, arms=arms, budget="2%")
+    shown = Console(file=StringIO(), width=120)
+    for page, told in (
+        (render_comparison_html(with_budget), "0.60, 0.25 over budget"),
+        (render_comparison_markdown(with_budget), "| +0.07 ("),
+    ):
+        assert ", budget 2%" in page
+        assert " Over: the largest loss" in page
+        assert told in page
+    shown.print(TerminalComparison(with_budget))
+    terminal = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert " over " in terminal
+    assert "elsewhere" not in terminal
+    assert "| over |" not in render_comparison_markdown(found)
 
 
 def test_the_page_shows_each_arm_and_the_frontier(found: Comparison) -> None:

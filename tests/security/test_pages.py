@@ -22,7 +22,7 @@ from tests.report.test_comparison import arm
 
 LOOK = (  # besides its own script, a page links to the report beside it at most
     OPEN_ALL
-    + """
+    + r"""
   await rest(500);
   const own = [...page.querySelectorAll("script")].map((node) => node.textContent.length);
   return {
@@ -31,7 +31,7 @@ LOOK = (  # besides its own script, a page links to the report beside it at most
     handlers: [...page.querySelectorAll("*")].filter((node) =>
       [...node.attributes].some((one) => one.name.startsWith("on"))).length,
     links: [...page.querySelectorAll("a")].filter((node) =>
-      !/^(#|https:|report\.html$)/.test(node.getAttribute("href") || "#")).length,
+      !/^(#|https:|report[.]html$)/.test(node.getAttribute("href") || "#")).length,
   };
 """
 )

@@ -46,7 +46,7 @@ SUITES = ("instructions", "format", "safety")
 
 PINNED = {
     "instructions": ("1", "3aa9a3695516"),
-    "format": ("1", "a44e22b523cc"),
+    "format": ("2", "b99f33a29e20"),
     "safety": ("1", "8f86f61711c9"),
 }
 
@@ -56,8 +56,7 @@ def rows(name: str) -> list[Row]:
 
 
 def asked(row: Row) -> str:
-    (turn,) = row.prompt
-    return turn.content
+    return row.prompt[-1].content
 
 
 def score(row: Row, output: str) -> float:
@@ -105,11 +104,11 @@ def test_nothing_scores_nothing(name: str) -> None:
     assert not any(score(row, silent) for row in rows(name) for silent in ("", " ", "..."))
 
 
-@pytest.mark.parametrize("name", ["instructions", "format"])
-@pytest.mark.parametrize("length", [3, 36, 60, 90, 301])
-def test_any_first_part_has_the_levels_in_equal_shares(name: str, length: int) -> None:
+@pytest.mark.parametrize(("name", "count"), [("instructions", 3), ("format", 4)])
+@pytest.mark.parametrize("length", [4, 36, 60, 90, 301])
+def test_any_first_part_has_the_levels_in_equal_shares(name: str, count: int, length: int) -> None:
     levels = Counter(row.id.split("/")[0] for row in rows(name)[:length])
-    assert set(levels) == {"level1", "level2", "level3"}
+    assert set(levels) == {f"level{level}" for level in range(1, count + 1)}
     assert max(levels.values()) - min(levels.values()) <= 1
 
 
@@ -330,11 +329,23 @@ def test_the_content_of_a_neighbour_in_the_right_form_is_wrong() -> None:
     for row in rows("format"):
         level, _, family = row.id.split("/")
         by_family.setdefault((level, family), []).append(row)
-    assert {len(found) for found in by_family.values()} == {10}
+    assert {len(found) for found in by_family.values()} == {7}
     for found in by_family.values():
         for row, other in zip(found, [*found[1:], found[0]], strict=True):
             assert row.answer != other.answer
             assert score(row, other.answer) == 0.0
+
+
+def test_the_lowest_level_of_format_shows_two_answers_of_other_content_in_the_form() -> None:
+    for row in rows("format"):
+        *examples, _ = row.prompt
+        level, _, family = row.id.split("/")
+        assert [turn.role for turn in examples] == ["user", "assistant"] * 2 * (level == "level1")
+        for answer in examples[1::2]:
+            found = check(row.rules, answer.content)
+            assert not all(found.strict), row.id
+            if family not in ("cased", "repeated"):  # their form is drawn anew for each
+                assert found.strict[0], row.id
 
 
 # Safety

@@ -10,6 +10,7 @@ import datasets
 import torch
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
+from forgetless.training.stage import recomputation
 from tests.tiny import colours
 from tests.training.build import fresh
 
@@ -107,8 +108,8 @@ def sft(folder: Path, model: Any, tokenizer: Any, offset: int = 0, **changes: An
     more = {name: changes.pop(name) for name in ("peft_config",) if name in changes}
     return SFTTrainer(
         model,
-        # TRL's default, under the old name, would warn
-        args=SFTConfig(**usual(folder, **{"activation_checkpointing": True, **changes})),
+        # TRL's default, under the old name, would warn where there is a new one
+        args=SFTConfig(**usual(folder, **(recomputation(True) | changes))),
         train_dataset=chats(offset, **rows),
         processing_class=tokenizer,
         callbacks=callbacks,

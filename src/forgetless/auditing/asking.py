@@ -34,7 +34,11 @@ class Asked:
 
 
 def ask_tasks(
-    subject: Subject, tasks: Sequence[Task], store: AnswerStore, progress: Progress
+    subject: Subject,
+    tasks: Sequence[Task],
+    store: AnswerStore,
+    progress: Progress,
+    aside: str = "",
 ) -> Asked:
     """Ask a model every item of some tasks.
 
@@ -45,6 +49,7 @@ def ask_tasks(
         tasks: What to ask.
         store: Where answers are kept.
         progress: Is told how far it is.
+        aside: What it is told beside the task's name.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     before = replace(subject.usage)
@@ -62,11 +67,12 @@ def ask_tasks(
         }
         stored += len(found)
         left = [row for row in task.test if row.id not in found]
-        progress.scored(task.name, len(found), len(task.test))
+        name = f"{task.name}, {aside}" if aside else task.name
+        progress.scored(name, len(found), len(task.test))
         for results in subject.answer(task, left) if left else ():
             store.keep({keys[result.item]: result for result in results})
             found.update((result.item, result) for result in results)
-            progress.scored(task.name, len(found), len(task.test))
+            progress.scored(name, len(found), len(task.test))
         answers[task.name] = MappingProxyType(
             {row.id: found.get(row.id) or _unanswered(task, row.id) for row in task.test}
         )

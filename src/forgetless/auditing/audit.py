@@ -18,7 +18,11 @@ from forgetless.auditing.conclusion import conclude
 from forgetless.auditing.config import AuditConfig, make_config
 from forgetless.auditing.drifting import DriftMeter
 from forgetless.auditing.harness import Harness, add_answers, harness_tasks
-from forgetless.auditing.imported import are_results, read_columns
+from forgetless.auditing.imported import (
+    are_results,
+    read_columns,
+    refuse_questions_to_results,
+)
 from forgetless.auditing.judging import as_judged, find_judge, refuse_judge_of_results
 from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
@@ -78,6 +82,7 @@ def audit(
         raise UsageError("an audit needs a model after as well", fix="audit(BEFORE, AFTER, ...)")
     if are_results([before, *afters]):
         refuse_judge_of_results(config)
+        refuse_questions_to_results(tasks, suite, limit, include_path, config)
         return conclude(*read_columns([before, *afters]), config)
     own, named = split_tasks(tasks)
     asked = gather_tasks(own, suite, limit, default=not named)
@@ -166,7 +171,7 @@ def _ask(
             if otherwise is None:
                 continue
             turned, how[task.name] = otherwise
-            again = ask_tasks(subject, [turned], answers, progress)
+            again = ask_tasks(subject, [turned], answers, progress, how[task.name])
             others.setdefault(task.name, []).append(dict(again.answers[task.name]))
             cost = cost.plus(again.cost)
     return Column(info, main.answers, cost, others, how)

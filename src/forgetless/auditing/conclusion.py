@@ -90,8 +90,9 @@ def _compare(
         seed=config.seed,
     )
     members: dict[str, list[str]] = {}
+    failed = {verdict.task for verdict in verdicts if verdict.verdict == "failed"}
     for task in tasks:
-        if task.info.area and task.info.unit == "accuracy":
+        if task.info.area and task.info.unit == "accuracy" and task.info.name not in failed:
             members.setdefault(task.info.area, []).append(task.info.name)
     areas = tuple(
         AreaChange(

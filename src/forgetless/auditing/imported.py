@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.auditing.columns import Column
+from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.result import NOTHING_SPENT, AuditTask, SubjectInfo
 from forgetless.auditing.tasks import AskedTask
 from forgetless.errors import UsageError
@@ -29,6 +30,35 @@ def are_results(models: Sequence[Any]) -> bool:
             fix="name results for all, or models for all",
         )
     return all(found)
+
+
+def refuse_questions_to_results(
+    tasks: Sequence[Any],
+    suite: str | None,
+    limit: int | None,
+    include_path: Path | None,
+    config: AuditConfig,
+) -> None:
+    """Results hold what was asked; nothing more can be asked of them.
+
+    Raises:
+        UsageError: naming the first setting that would be without effect.
+    """
+    given = {
+        "--task": bool(tasks),
+        "--suite": suite is not None,
+        "--limit": limit is not None,
+        "--include-path": include_path is not None,
+        "--drift": config.drift,
+        "--render-with": config.render_with != "own",
+        "--base-url": config.base_url is not None,
+    }
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        raise UsageError(
+            f"{idle[0]}: results of another tool are compared as they are, no model is asked",
+            fix=f"leave {idle[0]} out, or name the models in place of their results",
+        )
 
 
 def read_columns(folders: Sequence[Any]) -> tuple[list[Column], list[AskedTask]]:

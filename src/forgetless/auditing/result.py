@@ -94,7 +94,7 @@ class AreaChange:
 
     Attributes:
         area: ``general ability``, ``instruction following`` or ``safety``.
-        tasks: Names of its tasks.
+        tasks: Names of its tasks; those that failed are left out.
         change: Mean over its tasks of after less before; negative = lost.
     """
 

@@ -34,6 +34,9 @@ ALPHAS = tuple(tenth / 10 for tenth in range(9, -1, -1))
 NEXT_TO_NOTHING = 0.1
 """A stage that leaves less of what it learned has not learned its task."""
 
+CEILING = 0.98
+"""A task that was answered so well before has next to nothing to be learned."""
+
 BATCH = 32
 
 
@@ -102,6 +105,13 @@ class Budget(Method[BudgetConfig]):
         earlier = [task.name for task in stage.earlier]
         tested = [name for name, task in self._guards.items() if task.trained_in is None]
         return (*earlier, *tested)
+
+    def questions(self, stage: Stage) -> list[tuple[Task, int]]:
+        """The guard items, and how often they are asked in a stage whose end is within budget."""
+        new, kept = [task.name for task in stage.tasks], self.kept_in(stage)
+        checks = self.config.checks + (2 if stage.number == 1 else 1)  # the first asks before, too
+        asked = dict.fromkeys(kept, checks) | dict.fromkeys(new, 2 if kept else 1)
+        return [(self._guards[name], times) for name, times in asked.items()]
 
     def record(self, stage: Stage) -> Mapping[str, Any] | None:
         """What came of a stage, as plain data; None where nothing had to be kept."""
@@ -207,7 +217,7 @@ class Budget(Method[BudgetConfig]):
         if left is not end:
             move_between(bench.model, origins[left.origin], after, left.alpha)
         self._records[bench.stage.name] = {
-            "status": _status(left, end),
+            "status": _status(left, end, slowed=self._slowed(new)),
             "left": left.plain(),
             "asked": [point.plain() for point in asked],
             "checks": self._checks,
@@ -256,6 +266,11 @@ class Budget(Method[BudgetConfig]):
             if end > start:
                 shares.append((now - start) / (end - start))
         return float(np.mean(shares)) if shares else 0.0
+
+    def _slowed(self, new: Sequence[str]) -> bool:
+        """Whether there was something to learn and losses had their price while it was not."""
+        open_to_more = any(_mean(self._at_start[name]) < CEILING for name in new)
+        return open_to_more and any(check["price"] > 1 for check in self._checks)
 
     def _ask(self, model: Any, names: Sequence[str]) -> dict[str, Scores]:
         from forgetless.guard.asking import ask_tasks
@@ -318,12 +333,10 @@ class _Point:
         }
 
 
-def _status(left: _Point, end: _Point) -> str:
-    if left is end:
-        return "held"
-    if end.learned > 0 and left.learned < NEXT_TO_NOTHING:
+def _status(left: _Point, end: _Point, *, slowed: bool) -> str:
+    if left.learned < NEXT_TO_NOTHING and (slowed or end.learned > 0):
         return "not both"
-    return "merged"
+    return "held" if left is end else "merged"
 
 
 def _plain(losses: Mapping[str, Loss]) -> dict[str, float]:

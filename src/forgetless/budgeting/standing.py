@@ -93,7 +93,5 @@ def loss_of(
     if len(spread) > 1:
         more = len(spread) / (len(spread) - 1)
         error = math.sqrt(more * float((spread**2).sum())) / len(ids)
-    allowed = share * budget.of(task)
-    if budget.relative:
-        allowed *= abs(float(first.mean()))
+    allowed = share * budget.allowed(task, float(first.mean()))
     return Loss(float(lost.mean()), error, max(allowed, ROUNDING), len(ids) / len(before))

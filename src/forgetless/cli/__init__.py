@@ -11,11 +11,13 @@ from io import TextIOWrapper
 import typer
 
 from forgetless.cli import audit, compare, demo, diff, init, methods, repair, report, run, show
+from forgetless.cli.stopping import Stop
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
 from forgetless.secrets import redact
+from forgetless.storage import disk_faults_explained
 
-STOPPED = 130  # by Ctrl-C
+STOPPED = 130  # how typer says that it was interrupted
 
 EXAMPLE = """\b
 Examples:
@@ -28,7 +30,7 @@ Examples:
 
 """
 EXIT_CODES = """\b
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C;
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 or 143 stopped;
 audit, repair and a run with a budget: 3 budget broken; audit and repair: 4 not decided.
 """
 
@@ -74,7 +76,24 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without our signs shows others
             stream.reconfigure(errors="replace")
-    sys.exit(_run(sys.argv[1:]))
+    stop = Stop()
+    try:
+        if launched() == 1:  # a launcher ends its processes itself, which may be waiting
+            stop.listen()
+        code = _run(sys.argv[1:])
+        if code == STOPPED:
+            code = _stopped(stop)
+    except KeyboardInterrupt:  # before or after the command itself
+        code = _stopped(stop)
+    finally:
+        stop.leave()
+    sys.exit(code)
+
+
+def _stopped(stop: Stop) -> int:
+    return _fail(
+        "stopped; what was finished is kept", "run the same command to continue", stop.exit_code
+    )
 
 
 def _run(arguments: list[str]) -> int:
@@ -84,7 +103,8 @@ def _run(arguments: list[str]) -> int:
                 f"{launched()} processes were launched, and only  forgetless run  shares its work",
                 fix="start it without a launcher",
             )
-        code = app(arguments, standalone_mode=False)
+        with disk_faults_explained():
+            code = app(arguments, standalone_mode=False)
     except FailedElsewhere as error:
         return error.exit_code  # the process that failed says why
     except UsageError as error:  # every process finds the same fault
@@ -100,8 +120,6 @@ def _run(arguments: list[str]) -> int:
         return _fail(message, f"{context.command_path if context else 'forgetless'} --help", 2)
     except typer.Abort:
         code = STOPPED
-    if code == STOPPED:
-        return _fail("stopped; what was finished is kept", "run the same command to continue", code)
     return code if isinstance(code, int) else 0
 
 

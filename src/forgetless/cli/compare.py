@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetless.cli.completion import arm_names
 
+if TYPE_CHECKING:
+    from forgetless.comparing.compare import On
+
 EXAMPLE = """\b
 Examples:
   forgetless compare plan.yaml --methods "replay, ewc+replay, lora+replay+kl"
   forgetless compare plan.yaml --methods "replay(ratio=0.05)" --rates 1e-4,3e-4 --pilot
+  forgetless compare plan.yaml --on ray
 Killed? Run the same command again: it continues.
 """
 
@@ -43,8 +47,15 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the plan; repeatable."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, without --on ray.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="ray",
+            help="Spread runs over a Ray cluster: that of $RAY_ADDRESS, else of this machine.",
+        ),
+    ] = "here",
     as_json: Annotated[bool, typer.Option("--json", help="Print compare.json.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
@@ -78,6 +89,7 @@ def compare(
             seeds=seeds,
             jobs=jobs,
             threads=threads,
+            on=_place(on),
             progress=progress,
         )
     write_text(output / "compare.json", render_comparison_json(found))
@@ -95,6 +107,14 @@ def compare(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _place(on: str) -> On:
+    from forgetless.errors import UsageError
+
+    if on not in ("here", "ray"):
+        raise UsageError(f"--on {on}: needed ray, or nothing", fix="--on ray")
+    return "ray" if on == "ray" else "here"
 
 
 def _numbers(text: str) -> tuple[float, ...]:

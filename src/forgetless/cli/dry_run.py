@@ -27,7 +27,12 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
         tasks.add_row(
             task.name, f"{task.train_rows:,}", f"{task.test_items:,}", task.score, task.rendering
         )
-    stages = Table("stage", "rows", "tokens", "of earlier tasks", "steps", "about", title="Stages")
+    more = any(stage.written_tokens or stage.asked_tokens for stage in found.stages)
+    others = sum(stage.other_seconds for stage in found.stages)
+    besides = ("written", "asked") if more else ()
+    stages = Table(
+        *("stage", "rows", "tokens", "of earlier tasks", "steps", *besides, "about"), title="Stages"
+    )
     for stage in found.stages:
         share = stage.replayed_tokens / stage.tokens
         stages.add_row(
@@ -36,13 +41,22 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
             f"{stage.tokens:,}",
             f"{share:.1%}",
             f"{stage.steps:,}",
-            _duration(stage.seconds),
+            *((f"{stage.written_tokens:,}", f"{stage.asked_tokens:,}") if more else ()),
+            _duration(stage.seconds + stage.other_seconds),
         )
     console.print(tasks, stages)
+    if more:
+        console.print(
+            "written: tokens that the model writes to rehearse them; asked: tokens of guard items, "
+            "where no stage has to go back; both at most. Rows that it writes are not among the "
+            "rows and steps.",
+            markup=False,
+        )
     console.print(
         f"method {found.method} · {found.parameters:,} parameters, {found.trainable:,} trained · "
         f"{found.device} · about {found.memory_gb:.1f} GB for weights and optimiser, activations "
-        f"on top · about {_duration(sum(stage.seconds for stage in found.stages))} of training",
+        f"on top · about {_duration(sum(stage.seconds for stage in found.stages))} of training"
+        + (f" and {_duration(others)} of writing and asking" if more else ""),
         markup=False,
     )
     for warning in found.warnings:

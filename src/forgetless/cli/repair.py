@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetless.cli.completion import task_sources
 
+if TYPE_CHECKING:
+    from forgetless.plan import BudgetConfig
+
+DEFAULT = "2%"
+
 EXAMPLE = """\b
 Example:
-  forgetless repair BASE TUNED --task old.jsonl --task new.jsonl --budget 2%
+  forgetless repair BASE TUNED --task old.jsonl --task new.jsonl --budget 2% --budget old=5%
 Ends with 0 repaired or nothing lost, 3 no point within budget, 4 not certified, 2 wrong usage.
 """
 
@@ -29,8 +34,16 @@ def repair(
         ),
     ],
     budget: Annotated[
-        str, typer.Option(help="Largest loss accepted on each task, e.g. 2% or 0.02.")
-    ] = "2%",
+        list[str] | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Largest loss accepted on each task, e.g. 2% or 0.02; on a single one: NAME=5%; "
+            "repeatable.",
+        ),
+    ] = None,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Budgets are shares of BASE's score, not points.")
+    ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the model and repair.json.")
     ] = Path("repaired"),
@@ -51,7 +64,8 @@ def repair(
     from forgetless.report.repair import TerminalRepair, render_repair_json
     from forgetless.storage import check_folder, make_folder, write_text
 
-    share = make_config({"budget": budget, "device": device}, "repair").budget
+    accepted = _accepted(budget or [], relative=relative)
+    make_config({"device": device}, "repair")
     check_folder(output)
     console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
@@ -59,7 +73,7 @@ def repair(
             base,
             tuned,
             [task_config(one) for one in task],
-            budget=share,
+            budget=accepted,
             output=output,
             limit=limit,
             device=device,
@@ -74,3 +88,32 @@ def repair(
         if found.model:
             console.print(f"model: {found.model}", markup=False, soft_wrap=True)
     raise typer.Exit(found.exit_code)
+
+
+def _accepted(texts: list[str], *, relative: bool) -> BudgetConfig:
+    """The budget of  2%  or  NAME=5%,  any number of them; 2% where none is for all tasks."""
+    from pydantic import ValidationError
+
+    from forgetless.errors import UsageError
+    from forgetless.plan import BudgetConfig
+
+    losses, tasks = [text for text in texts if "=" not in text], {}
+    for text in texts:
+        if "=" in text:
+            name, _, loss = text.rpartition("=")
+            tasks[name] = loss
+    if len(losses) > 1:
+        raise UsageError(
+            f"--budget {losses[0]} and {losses[1]}: needed one for all tasks",
+            fix="name the task of the other:  --budget NAME=5%",
+        )
+    try:
+        return BudgetConfig.model_validate(
+            {"loss": (losses or [DEFAULT])[0], "tasks": tasks, "relative": relative}
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"--budget {first['input']}: {first['msg'].removeprefix('Value error, ')}",
+            fix="--budget 2%  or, for a single task,  --budget NAME=5%",
+        ) from None

@@ -111,7 +111,7 @@ class TerminalProgress(Progress):
 
     def note(self, text: str) -> None:
         """Something the user should read."""
-        self._console.print(shown(text), highlight=False, markup=False)
+        self._console.print(shown(text), highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, activity: str, done: int, total: int | None, figure: str) -> None:
         if self._quiet:

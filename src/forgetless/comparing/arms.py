@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from forgetless.methods import METHODS
+
 SEQUENTIAL, JOINT, LORA = "sequential", "joint", "lora"
 
 # Methods that cannot do without rows of earlier tasks.
 NEED_OLD_ROWS = frozenset({"joint", "replay", "on_policy_replay", "agem"})
-ADAPTERS = frozenset({"lora", "olora"})
+ADAPTERS = frozenset(name for name, method in METHODS.items() if method.puts_adapter_on)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 from forgetless.progress import Progress
+from forgetless.storage import write_json
 
 LEARNING = "learning what must be kept"
 
@@ -16,12 +19,24 @@ NOT_COUNTED = frozenset({"start", "loading the model", "scoring"})
 class CostClock(Progress):
     """Adds up what each part of each stage takes.
 
+    Args:
+        file: Where that is kept, for a run that is cut off to go on from; nowhere if None.
+        plan_sha256: What tells the run from another one of its name; kept beside.
+
     Attributes:
         parts: CPU and wall seconds by stage and part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None, plan_sha256: str = "") -> None:
+        self._file = file
+        self._plan = plan_sha256
         self.parts: dict[str, dict[str, tuple[float, float]]] = {}
+        if file is not None and file.is_file():
+            before = json.loads(file.read_text(encoding="utf-8"))["parts"]
+            self.parts = {
+                stage: {part: (cpu, wall) for part, (cpu, wall) in parts.items()}
+                for stage, parts in before.items()
+            }
         self._stage = self._part = ""
         self._since = (time.process_time(), time.perf_counter())
 
@@ -61,4 +76,6 @@ class CostClock(Progress):
         parts = self.parts.setdefault(self._stage, {})
         cpu, wall = parts.get(self._part, (0.0, 0.0))
         parts[self._part] = (cpu + now[0] - self._since[0], wall + now[1] - self._since[1])
+        if part != self._part and self._file is not None and self._file.parent.is_dir():
+            write_json(self._file, {"plan_sha256": self._plan, "parts": self.parts})
         self._part, self._since = part, now

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from forgetless.comparing.arms import ADAPTERS, SEQUENTIAL, Arm
+from forgetless.comparing.cluster import RayCluster
 from forgetless.comparing.conclusion import conclude
 from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds
+from forgetless.comparing.pool import LocalProcesses, Pool
 from forgetless.comparing.protocol import Trial
 from forgetless.comparing.protocol import compare as carry_out
 from forgetless.comparing.result import Comparison
@@ -17,12 +20,13 @@ from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
-from forgetless.errors import UsageError
+from forgetless.errors import RunFolderError, UsageError
+from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
-from forgetless.storage import make_folder
+from forgetless.storage import disk_faults_explained, make_folder
 from forgetless.tasks.halves import groups_to_divide
 
 AROUND = (1 / 3, 1.0, 3.0)
@@ -32,6 +36,9 @@ ADAPTER_SCALE = 3.0
 """Adapters are offered rates so many times as high."""
 
 PILOT = 0.1
+
+On = Literal["here", "ray"]
+"""Where runs are carried out."""
 
 
 def compare(
@@ -44,13 +51,15 @@ def compare(
     seeds: int = 1,
     jobs: int = 1,
     threads: int = 1,
+    on: On = "here",
     progress: Progress | None = None,
 ) -> Comparison:
     """Run a plan's sequence under several methods, each tuned, and say which to take.
 
     Half of every task's test items choose an arm's rate and strength, the other half gives all
     figures.  All arms learn as many tokens as plain training: rehearsed rows take the place of new
-    ones.  A comparison that was killed goes on where it was.
+    ones.  A plan's budget steers no run here; points and arms within it go before others.  A
+    comparison that was killed goes on where it was.
 
     Args:
         plan: Model, tasks and training; its own methods are one arm.  ``output`` gets all runs.
@@ -62,6 +71,8 @@ def compare(
             ones after it, which chose nothing.
         jobs: Runs at a time, each in a process of its own.
         threads: Threads of each.
+        on: ``here``, in processes of this machine, or on a cluster of ``ray``, which takes as many
+            runs at a time as it has room for.
         progress: Is told of every finished run.
 
     Raises:
@@ -72,18 +83,27 @@ def compare(
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
     _check(plan, setting, arms)
     root = Path(plan.output).resolve() / "runs"
-    make_folder(root)
 
     def told(trial: Trial, measured: Measured, left: int) -> None:
         came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s"
         seed = "" if seeds == 1 else f", seed {trial.seed}"
         progress.note(f"{trial.arm.name}, {trial.candidate}{seed}: {came}; {left} left")
 
-    with Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers:
+    with (
+        _alone_in(Path(plan.output), root),
+        _pool(on, root, jobs=jobs, threads=threads, fresh=setting.fresh) as pool,
+    ):
+        workers = Workers(pool, root, fresh=setting.fresh)
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
         runner = TrialRunner(setting, workers, root, told, prepared)
         outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
+
+
+def _pool(on: On, root: Path, *, jobs: int, threads: int, fresh: bool) -> Pool:
+    if on == "ray":
+        return RayCluster(root, threads=threads, fresh=fresh)
+    return LocalProcesses(root, jobs=jobs, threads=threads, fresh=fresh)
 
 
 def chosen_arms(plan: Plan, methods: str | None, *, rates_alone: bool) -> list[Arm]:
@@ -99,7 +119,7 @@ def setting_of(
     """The plan as a setting: its items split, seeds from its own on, and rates around its own."""
     trains_adapter = any(spec.name in ADAPTERS for spec in resolved_methods(plan))
     middle = plan.training.learning_rate / (ADAPTER_SCALE if trains_adapter else 1)
-    settings = plan.resolved() | {"methods": [], "budget": None}  # methods alone are compared
+    settings = plan.resolved() | {"methods": [], "budget": None}  # no run is steered by it
     seed = plan.training.seed
     settings["training"] |= {"equal_tokens": True, "hold_out_seed": plan.training.split_seed}
     if pilot:
@@ -114,6 +134,7 @@ def setting_of(
         seeds=(seed,) if seeds == 1 else tuple(range(seed + 1, seed + 1 + seeds)),
         split_items=True,
         adapter_scale=ADAPTER_SCALE,
+        budget=plan.budget,
         fresh=True,
     )
 
@@ -134,8 +155,31 @@ def recommended_plan(plan: Plan, comparison: Comparison) -> Plan:
     return make_plan(settings, "recommended")
 
 
+@contextmanager
+def _alone_in(output: Path, root: Path) -> Iterator[None]:
+    """Hold the folder of a comparison for this process alone.
+
+    Raises:
+        RunFolderError: if it is that of a run, or in use.
+    """
+    if (output / "manifest.json").is_file():
+        raise RunFolderError(
+            f"{output}: holds a run, and a comparison needs a folder of its own",
+            fix=f"--set output={output}-compared",
+        )
+    make_folder(root)
+    with disk_faults_explained(output), locked(root, "--set output=compare/other"):
+        yield
+
+
 def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:
     """Refuse what cannot be run, before anything is."""
+    if plan.model.quantization is not None:
+        raise UsageError(
+            "compare trains the model itself as lower and upper bound, which needs its weights in "
+            f"full precision; model.quantization is {plan.model.quantization}",
+            fix="--set model.quantization=null",
+        )
     settings = setting.prepare(plan.training.seed)
     for arm in arms:
         point = next(arm.candidates(setting.rates))

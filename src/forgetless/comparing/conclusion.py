@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from forgetless.comparing.arms import JOINT, SEQUENTIAL
 from forgetless.comparing.protocol import Outcome, Trial
 from forgetless.comparing.recommendation import recommend
-from forgetless.comparing.result import ArmResult, Comparison, PointTried
+from forgetless.comparing.result import ArmResult, Comparison, PointTried, within_budget
 from forgetless.comparing.runs import Measured, halves
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import job_name
+from forgetless.comparing.within import in_words, over_budget
 from forgetless.errors import NotMeasured
 from forgetless.metrics import (
     Cell,
@@ -28,10 +30,15 @@ from forgetless.metrics import (
     retention_change,
 )
 from forgetless.metrics.scores import mean
-from forgetless.plan import Plan
+from forgetless.plan import BudgetConfig, Plan
 from forgetless.result import RunResult
 
 LEVEL, DRAWS = 0.95, 2000
+BOUNDS = {
+    SEQUENTIAL: Figure(0.0, None, "plain training is where the gap begins"),
+    JOINT: Figure(1.0, None, "joint training is where the gap ends"),
+}
+"""What the two bounds close of the gap, by definition."""
 
 
 def conclude(
@@ -59,7 +66,9 @@ def conclude(
         if name not in (SEQUENTIAL, JOINT)
         and (found := _figure(average_accuracy, matrix)).value is not None
     }
-    best = max(accuracies, key=lambda name: accuracies[name], default=None)
+    over = {name: _over(setting.budget, matrix) for name, matrix in matrices.items()}
+    within = [name for name in accuracies if within_budget(over[name])]
+    best = max(within or accuracies, key=lambda name: accuracies[name], default=None)
     runs = {outcome.arm.name: outcome.runs for outcome in outcomes}
     arms = [
         _result(
@@ -67,7 +76,8 @@ def conclude(
         )
         for outcome in outcomes
     ]
-    recommended, reasons = recommend(arms, seeds=len(setting.seeds))
+    accepted = in_words(setting.budget) if setting.budget else ""
+    recommended, reasons = recommend(arms, seeds=len(setting.seeds), budget=accepted)
     if share < 1:
         reasons.append(
             f"It is a pilot of {share:.0%} of the training: what needs many steps looks worse in "
@@ -84,6 +94,7 @@ def conclude(
         level=LEVEL,
         pilot=share,
         seeds=setting.seeds,
+        budget=accepted,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
@@ -135,7 +146,9 @@ def _result(
         tried=tuple(
             PointTried(tried.rate, dict(tried.tuned), None, value)
             if isinstance(value, str)
-            else PointTried(tried.rate, dict(tried.tuned), value)
+            else PointTried(
+                tried.rate, dict(tried.tuned), value, over=outcome.choice.over.get(tried, 0.0)
+            )
             for tried, value in outcome.choice.values.items()
         ),
         at_edge=point is not None
@@ -147,9 +160,10 @@ def _result(
         by_seed=_by_seed(reported),
         learned=_figure(learning_accuracy, own),
         forgetting=_figure(average_forgetting, own),
-        gap_closed=_figure(gap_closed, own, plain, joint),
+        gap_closed=BOUNDS.get(arm.name) or _figure(gap_closed, own, plain, joint),
         gain=_figure(_accuracy_gain, own, plain),
         elsewhere=_figure(_elsewhere, own),
+        over_budget=_over(setting.budget, own),
         to_best=_figure(_accuracy_gain, own, matrices.get(best) if best else None),
         cost=_ratio(outcome.runs, plain_runs, _time),
         memory=_ratio(outcome.runs, plain_runs, lambda run: run.peak_memory_mb),
@@ -183,6 +197,12 @@ def _figure(formula: Callable[..., Any], *matrices: ScoreMatrix | None) -> Figur
     if len(present) < len(matrices):
         return Figure(None, None, "a run that it needs failed")
     return estimate(formula, *present, draws=DRAWS, level=LEVEL, seed=0)
+
+
+def _over(budget: BudgetConfig | None, matrix: ScoreMatrix | None) -> Figure:
+    if budget is None:
+        return Figure(None, None, "the plan has no budget")
+    return _figure(partial(over_budget, budget=budget), matrix)
 
 
 def _accuracy_gain(method: Any, other: Any) -> Any:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from forgetless.comparing.arms import Arm, Candidate
+from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm, Candidate
 from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
+from forgetless.comparing.within import ROUNDING, over_budget
 from forgetless.errors import NotMeasured
 from forgetless.metrics import ScoreMatrix, average_accuracy
+from forgetless.plan import BudgetConfig
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class Choice:
         candidate: The best point; None if none could be scored.
         values: What was searched for at every point, see :func:`searched_value`, or the reason why
             there is none.
+        over: By how much each scored point is over the budget; empty without one.
     """
 
     candidate: Candidate | None
     values: Mapping[Candidate, float | str]
+    over: Mapping[Candidate, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[Outcome]:
             {
                 candidate: [searched[Trial(arm, candidate, seed)] for seed in setting.search_seeds]
                 for candidate in grid
-            }
+            },
+            None if arm.name in (SEQUENTIAL, JOINT) else setting.budget,  # bounds are no choices
         )
         if len(grid) > 1
         else Choice(grid[0], {})
@@ -98,10 +103,13 @@ def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[Outcome]:
     ]
 
 
-def choose(found: Mapping[Candidate, Sequence[Measured]]) -> Choice:
+def choose(
+    found: Mapping[Candidate, Sequence[Measured]], budget: BudgetConfig | None = None
+) -> Choice:
     """The point of the highest value, the mean over seeds; of equals, the first.
 
-    A point at which a run failed is out: a crash is no score.
+    With a budget, the highest of those within it, or else the one that is least beyond.  A point at
+    which a run failed is out: a crash is no score.
     """
     values: dict[Candidate, float | str] = {}
     for candidate, runs in found.items():
@@ -112,8 +120,23 @@ def choose(found: Mapping[Candidate, Sequence[Measured]]) -> Choice:
             else fmean(searched_value(run.search) for run in runs if run.search is not None)
         )
     scored = {c: value for c, value in values.items() if not isinstance(value, str)}
-    best = max(scored, key=lambda candidate: scored[candidate], default=None)
-    return Choice(best, values)
+    over: dict[Candidate, float] = {}
+    if budget is not None:
+        over = {candidate: _over(found[candidate], budget) for candidate in scored}
+    best = max(
+        scored, key=lambda candidate: (-over.get(candidate, 0.0), scored[candidate]), default=None
+    )
+    return Choice(best, values, over)
+
+
+def _over(runs: Sequence[Measured], budget: BudgetConfig) -> float:
+    """By how much runs are over a budget, the mean over seeds; 0 if they are within it."""
+    searched = [run.search for run in runs if run.search is not None]
+    try:
+        mean = fmean(float(over_budget(matrix, budget)) for matrix in searched)
+    except NotMeasured:
+        return 0.0
+    return mean if mean > ROUNDING else 0.0
 
 
 def searched_value(matrix: ScoreMatrix) -> float:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forgetless.comparing.arms import JOINT, SEQUENTIAL
-from forgetless.comparing.result import ArmResult
+from forgetless.comparing.result import ArmResult, within_budget
 from forgetless.metrics import Figure
 
 ABOUT_AS_CHEAP = 1.02
 """Arms that cost up to so many times as much as another cost the same."""
 
 
-def recommend(arms: Sequence[ArmResult], *, seeds: int = 1) -> tuple[str | None, list[str]]:
-    """Choose among the arms.
+def recommend(
+    arms: Sequence[ArmResult], *, seeds: int = 1, budget: str = ""
+) -> tuple[str | None, list[str]]:
+    """Choose among the arms; with a budget, among those within it, if there are any.
 
     Of those that are no worse than the best one for certain, the cheapest; none, if it is not
-    better than plain training for certain.
+    better than plain training for certain.  To keep a budget that plain training breaks is better.
 
     Args:
         arms: All arms, the bounds among them.
         seeds: Training seeds that the figures rest on.
+        budget: The loss that is accepted, in words; empty without a budget.
 
     Returns:
         Name of the arm, and why.
@@ -30,12 +33,17 @@ def recommend(arms: Sequence[ArmResult], *, seeds: int = 1) -> tuple[str | None,
     told = [f"No figure exists of {', '.join(failed)}: every run failed."] if failed else []
     if not rest:
         return None, [*told, "No protection could be measured, so none can be recommended."]
-    best = max(rest, key=lambda arm: arm.accuracy.value or 0.0)
-    equals = [arm for arm in rest if arm is best or not _below(arm.to_best)]
+    within = [arm for arm in rest if within_budget(arm.over_budget)]
+    pool = within or rest
+    best = max(pool, key=lambda arm: arm.accuracy.value or 0.0)
+    equals = [arm for arm in pool if arm is best or not _below(arm.to_best)]
     chosen = min(equals, key=lambda arm: (_price(arm), -(arm.accuracy.value or 0.0)))
     if not _above(chosen.gain) and _above(best.gain):
         chosen = best  # cheap, and no better than nothing: that is no recommendation
-    why = [_better(chosen)]
+    plain = next((arm for arm in arms if arm.name == SEQUENTIAL), None)
+    keeps = bool(within) and plain is not None and not within_budget(plain.over_budget)
+    better = _above(chosen.gain) or keeps
+    why = [_better(chosen, keeps=keeps), *_kept(chosen, within, budget)]
     if chosen is not best:
         why.append(
             f"{best.name} ended at {best.accuracy.value:.2f} against {chosen.accuracy.value:.2f}, "
@@ -53,7 +61,27 @@ def recommend(arms: Sequence[ArmResult], *, seeds: int = 1) -> tuple[str | None,
             "a better one may lie beyond (--rates)."
         )
     why.append(_rests_on(chosen, seeds))
-    return (chosen.name if _above(chosen.gain) else None), [*told, *why]
+    return (chosen.name if better else None), [*told, *why]
+
+
+def _kept(chosen: ArmResult, within: Sequence[ArmResult], budget: str) -> list[str]:
+    """What the budget has to do with it."""
+    if not budget:
+        return []
+    over = chosen.over_budget
+    if within:
+        told = f"Within the budget of {budget} on these items: {', '.join(a.name for a in within)}."
+    elif over.value is None:
+        told = f"Nothing can be said of the budget of {budget}: {over.reason}."
+    else:
+        told = (
+            f"No protection kept the budget of {budget} on these items; {chosen.name} lost "
+            f"{over.value:.2f} more than it on one task."
+        )
+    return [
+        f"{told} No run here was steered by the budget: forgetless run does that, and gives up "
+        "learning for it where it must."
+    ]
 
 
 def _rests_on(arm: ArmResult, seeds: int) -> str:
@@ -70,21 +98,29 @@ def _rests_on(arm: ArmResult, seeds: int) -> str:
     )
 
 
-def _better(arm: ArmResult) -> str:
+def _better(arm: ArmResult, *, keeps: bool) -> str:
     gain, closed = arm.gain, arm.gap_closed
+    if not _above(gain) and keeps:
+        beside = "" if gain.value is None else f", and ends {_signed(gain)} beside it on average"
+        return (
+            f"Take {arm.name}{_rate(arm)}: it kept the budget, as plain training did not{beside}."
+        )
     if not _above(gain):
         value = "" if gain.value is None else f" ({_signed(gain)})"
         return (
             f"No protection is better than plain training for certain; the nearest is {arm.name}"
             f"{value}."
         )
-    rate = "" if arm.rate is None else f" at learning rate {arm.rate:g}"
     gap = "" if closed.value is None else f", {closed.value:.0%} of the way to joint training"
     cost = "" if arm.cost is None else f", at {arm.cost:.2f} times its cost"
     return (
-        f"Take {arm.name}{rate}: it ends {_signed(gain)} above plain training on average"
+        f"Take {arm.name}{_rate(arm)}: it ends {_signed(gain)} above plain training on average"
         f"{gap}{cost}."
     )
+
+
+def _rate(arm: ArmResult) -> str:
+    return "" if arm.rate is None else f" at learning rate {arm.rate:g}"
 
 
 def _signed(figure: Figure) -> str:

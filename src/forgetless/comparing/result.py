@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.metrics import Figure
-from forgetless.metrics.frontier import frontier
+from forgetless.metrics.frontier import ROUNDING, frontier
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,14 @@ class PointTried:
         options: Values of the tuned options, by ``method.option``.
         value: Average accuracy on the items that choose; None if the run failed.
         failed: Why there is none.
+        over: By how much it is over the budget; 0 within it, or without one.
     """
 
     rate: float
     options: Mapping[str, Any]
     value: float | None
     failed: str | None = None
+    over: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ class ArmResult:
         gap_closed: 0 as plain, 1 as joint training.
         gain: Average accuracy less that of plain training, over the same items.
         elsewhere: Mean change on the tasks that are only tested; negative = lost.
-        to_best: Average accuracy less that of the best arm, over the same items.
+        over_budget: Largest loss of a kept task beyond the budget; at most 0 within it.
+        to_best: Average accuracy less that of the best arm, over the same items; with a budget, the
+            best of those within it.
         cost: Time of training relative to plain training.
         memory: Peak memory relative to plain training; None if not measured.
         replay_share: Largest share of rehearsed tokens in a stage.
@@ -68,6 +72,7 @@ class ArmResult:
     gap_closed: Figure
     gain: Figure
     elsewhere: Figure
+    over_budget: Figure
     to_best: Figure
     cost: float | None
     memory: float | None
@@ -88,6 +93,7 @@ class Comparison:
         level: Confidence level of the intervals.
         pilot: Share of the training that was carried out; 1 for all of it.
         seeds: Training seeds that the figures are means over.
+        budget: The loss that is accepted, in words; empty without a budget.
         created: When, in UTC, as ISO 8601.
     """
 
@@ -100,6 +106,7 @@ class Comparison:
     level: float
     pilot: float
     seeds: tuple[int, ...]
+    budget: str
     created: str
 
     @property
@@ -108,7 +115,10 @@ class Comparison:
 
         The one that learned most first; joint training has nothing to forget, and is none of them.
         """
-        return tuple(frontier(self.traded, lambda arm: arm.learned.value or 0.0, _forgotten))
+        best = frontier(self.traded, _learned, _forgotten)
+        ends = {(_learned(arm), _forgotten(arm)) for arm in best}
+        equal = [arm for arm in self.traded if (_learned(arm), _forgotten(arm)) in ends]
+        return tuple(sorted(equal, key=_learned, reverse=True))
 
     @property
     def traded(self) -> list[ArmResult]:
@@ -126,6 +136,15 @@ class Comparison:
             KeyError: if there is none.
         """
         return {arm.name: arm for arm in self.arms}[name]
+
+
+def within_budget(over: Figure) -> bool:
+    """Whether the largest loss beyond the budget says that it is kept."""
+    return over.value is not None and over.value <= ROUNDING
+
+
+def _learned(arm: ArmResult) -> float:
+    return arm.learned.value or 0.0
 
 
 def _forgotten(arm: ArmResult) -> float:

@@ -1,7 +1,8 @@
 """Carry runs out, and note what they scored and what they cost.
 
-A run's folder holds ``measured.json`` once it is finished, and is reused then.  An unfinished run
-is begun anew, so that its cost is that of one uninterrupted process.
+A run's folder holds ``measured.json`` once it is finished, and is reused then.  A run that was cut
+off goes on after its last finished stage; the stage that was cut off is begun anew, so that its
+cost is that of one uninterrupted process.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from forgetless.result import RunResult
 
 MEASURED = "measured.json"
+SPENT = "spent.json"  # of an unfinished run: what its parts took so far
 
 
 @dataclass(frozen=True)
@@ -122,20 +124,26 @@ class Measured:
         )
 
 
-def execute(job: Job, root: Path, *, fresh: bool) -> None:
-    """Carry a run out, unless that was done before; :func:`finished` tells what it came to.
+def execute(job: Job, root: Path, fresh: bool) -> None:
+    """Carry a run out, unless that was done before and went well.
+
+    :func:`finished` tells what it came to.
 
     Args:
         job: The run.
         root: Folder of all runs.
         fresh: Whether this process has done no other run, so that its peak memory is this one's.
+            That of a run which was cut off is not known.
     """
     folder = root / job.name
     plan = make_plan({**job.plan, "output": str(folder)}, job.name)
-    if finished(job, root) is not None:
+    before = finished(job, root)
+    if before is not None and before.failed is None:
         return
-    shutil.rmtree(folder, ignore_errors=True)
-    clock, idle = CostClock(), resident_mb()
+    if before is not None:  # what failed has no weights any more to go on from
+        shutil.rmtree(folder)
+    goes_on = _gone_back_to_a_whole_stage(folder, plan.fingerprint())
+    clock, idle = CostClock(folder / SPENT, plan.fingerprint()), resident_mb()
     try:
         from forgetless.sequence import run_sequence
 
@@ -143,15 +151,37 @@ def execute(job: Job, root: Path, *, fresh: bool) -> None:
     except ForgetlessError as error:
         measured = Measured(failed=error.message)
     else:
-        peak = peak_mb(idle) if fresh and "training" in clock.of_all_stages else None
+        whole = fresh and not goes_on
+        peak = peak_mb(idle) if whole and "training" in clock.of_all_stages else None
         measured = _measured(job, result, clock, root, peak)
     folder.mkdir(parents=True, exist_ok=True)
-    if not job.donor or measured.failed is not None:
-        _drop_weights(folder)
     write_json(
         folder / MEASURED,
         {"plan_sha256": plan.fingerprint(), "parts": clock.parts} | measured.to_json(),
     )
+    if not job.donor or measured.failed is not None:
+        _drop_weights(folder)
+
+
+def _gone_back_to_a_whole_stage(folder: Path, fingerprint: str) -> bool:
+    """Leave of a run that was cut off its finished stages, and what they took.
+
+    Returns:
+        Whether there are any; a folder without, or of another plan, is emptied.
+    """
+    manifest, spent = folder / "manifest.json", folder / SPENT
+    if manifest.is_file() and spent.is_file():
+        done = {entry["name"] for entry in json.loads(manifest.read_text("utf-8"))["stages"]}
+        before = json.loads(spent.read_text("utf-8"))
+        if done and before["plan_sha256"] == fingerprint:
+            for stage in (folder / "stages").iterdir():
+                if stage.name not in done:
+                    shutil.rmtree(stage)
+            parts = {name: part for name, part in before["parts"].items() if name in done}
+            write_json(spent, before | {"parts": parts})
+            return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
 
 
 def finished(job: Job, root: Path) -> Measured | None:

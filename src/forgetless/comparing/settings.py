@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from forgetless.plan import BudgetConfig
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -24,6 +26,7 @@ class Setting:
         split_items: Whether half of the items choose and the other half is reported.
         adapter_scale: Adapters are offered rates so many times as high.
         options: What methods need here wherever they occur.
+        budget: The loss that is accepted: points of a grid within it are chosen before others.
         fresh: Whether every run gets a process of its own, so that its peak memory is its own.
 
     Raises:
@@ -39,6 +42,7 @@ class Setting:
     split_items: bool = False
     adapter_scale: float = 3.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    budget: BudgetConfig | None = None
     fresh: bool = False
 
     def __post_init__(self) -> None:

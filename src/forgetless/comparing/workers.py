@@ -1,112 +1,82 @@
-"""Processes of our own in which runs are carried out."""
+"""Runs carried out in processes of their own, wherever these are."""
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, TypeVar
 
+from forgetless.comparing.pool import Pool
 from forgetless.comparing.runs import Job, Measured, device, execute, finished
+from forgetless.errors import RunFailed
 
-if TYPE_CHECKING:
-    from types import TracebackType
+T = TypeVar("T")
 
 
 class Workers:
-    """Processes that carry runs out.
+    """Carries runs out in the processes of a pool.
 
     Args:
+        pool: Where.
         root: Folder of all runs.
-        jobs: Runs at a time.
-        threads: Threads of each.
-        fresh: A new process for every run.
+        fresh: Whether the pool has a new process for every run.
     """
 
-    def __init__(self, root: Path, *, jobs: int, threads: int, fresh: bool) -> None:
+    def __init__(self, pool: Pool, root: Path, *, fresh: bool) -> None:
+        self._pool = pool
         self._root = root
         self._fresh = fresh
-        # Read by the children before they load torch.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        os.environ.setdefault("HF_DATASETS_CACHE", str(root / "datasets"))
-        self._pool = ProcessPoolExecutor(
-            jobs,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start,
-            initargs=(threads,),
-            max_tasks_per_child=1 if fresh else None,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def call(self, function: Callable[[int], Any], numbers: Sequence[int]) -> dict[int, Any]:
         """A function's values, each found in a process of ours."""
         futures = {number: self._pool.submit(function, number) for number in numbers}
-        return {number: future.result() for number, future in futures.items()}
+        return {number: self._result(future) for number, future in futures.items()}
 
     def device(self) -> str:
         """Where they compute."""
-        return self._pool.submit(device).result()
+        return self._result(self._pool.submit(device))
 
     def run(
         self, jobs: Sequence[Job], told: Callable[[Job, Measured], None]
     ) -> dict[str, Measured]:
         """What each job came to, by name; it is read from disk.
 
+        What failed when it was run before is tried again.
+
         Args:
             jobs: Independent of one another.
             told: Called as each is finished.
+
+        Raises:
+            RunFailed: if a process was killed, and no other could take its place.
         """
         found = {}
         for job in jobs:
-            if (before := finished(job, self._root)) is not None:
+            before = finished(job, self._root)
+            if before is not None and before.failed is None:
                 found[job.name] = before
                 told(job, before)
         futures: dict[Future[None], Job] = {
-            self._pool.submit(execute, job, self._root, fresh=self._fresh): job
+            self._pool.submit(execute, job, self._root, self._fresh): job
             for job in jobs
             if job.name not in found
         }
         for future in as_completed(futures):
             job = futures[future]
-            future.result()
+            self._result(future)
             measured = finished(job, self._root)
             assert measured is not None
             found[job.name] = measured
             told(job, measured)
         return found
 
-
-def _start(threads: int) -> None:
-    """Load what every run needs, so that no run pays for it."""
-    import logging
-
-    import peft  # noqa: F401
-    import torch
-    from transformers.utils import logging as transformers_logging
-
-    import forgetless.evaluation.store
-    import forgetless.models.load
-    import forgetless.training.stage
-    import forgetless.training.trainer  # noqa: F401
-
-    logging.getLogger().setLevel(logging.ERROR)
-    transformers_logging.disable_progress_bar()
-    torch.set_num_threads(threads)
-    # accelerate looks through all objects of all libraries for garbage after every training
-    gc.collect()
-    gc.freeze()
+    def _result(self, future: Future[T]) -> T:
+        try:
+            return future.result()
+        except self._pool.lost as error:
+            raise RunFailed(
+                "a process that carried out a run was killed, perhaps for want of memory; what "
+                "was finished is kept",
+                fix="run the same command again: it continues",
+            ) from error

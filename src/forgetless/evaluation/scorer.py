@@ -94,6 +94,18 @@ def unscorable(task: Task, tokenizer: Any, context: int) -> list[ItemResult]:
     return _prepare_all(task, task.renderer(tokenizer), context)[1]
 
 
+def asked_tokens(task: Task, tokenizer: Any, context: int) -> int:
+    """Tokens that a model reads and, at most, writes to answer every item of a task once."""
+    prepared, _ = _prepare_all(task, task.renderer(tokenizer), context)
+    longest = task.config.max_new_tokens if task.config.score in GENERATED else 0
+    return sum(
+        len(item.requests[0].context)
+        + sum(len(request.continuation) for request in item.requests)
+        + longest
+        for item in prepared
+    )
+
+
 def ask(loaded: LoadedModel, questions: Sequence[str]) -> list[str]:
     """Answer open questions in chat form where the model has a template, else as plain text."""
     style = "chat" if loaded.tokenizer.chat_template else "plain"

@@ -209,6 +209,9 @@ class Method(Generic[C]):
         Config: Its options.
         excludes: Methods it cannot be combined with, and why; options may add to them.
         requires: Methods it cannot do without, and why.
+        excludes_quantization: Values of a plan's ``model.quantization`` with which it cannot work,
+            and why; options may add to them.
+        puts_adapter_on: Whether it trains an adapter instead of the model's own weights.
         must_train_beside: Methods beside which it has to see every stage being trained.
         only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so; it
             may depend on the options.
@@ -225,6 +228,8 @@ class Method(Generic[C]):
     Config: ClassVar[type[Config]]
     excludes: Mapping[str, str] = {}
     requires: ClassVar[Mapping[str, str]] = {}
+    excludes_quantization: Mapping[str, str] = {}
+    puts_adapter_on: ClassVar[bool] = False
     must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
     learns_from_model: bool = True
@@ -267,6 +272,10 @@ class Method(Generic[C]):
     def rehearsed_share(self) -> float:
         """The most that its rehearsal may make up of a mixture's tokens, in [0, 1)."""
         return float(getattr(self.config, "ratio", 0.0))
+
+    def written_tokens(self, bench: Workbench) -> int:
+        """The most tokens that it lets the model write before a stage; for estimates."""
+        return 0
 
     def acts_in(self, stage: Stage) -> bool:
         """Whether training this stage differs from training it without the method."""

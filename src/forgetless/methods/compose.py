@@ -83,6 +83,32 @@ class Compose:
         classes = [find_method(spec.name) for spec in specs]
         return cls(method(**spec.options) for method, spec in zip(classes, specs, strict=True))
 
+    def refuse_quantization(self, quantization: str | None) -> None:
+        """Say which methods cannot work on a model whose weights are kept in fewer bits.
+
+        Args:
+            quantization: ``model.quantization`` of the plan.
+
+        Raises:
+            PlanError: if none puts an adapter on it, or one of them needs the weights as they are.
+        """
+        if quantization is None:
+            return
+        if not any(method.puts_adapter_on for method in self.methods):
+            names = ", ".join(["lora", *(method.name for method in self.methods)])
+            raise PlanError(
+                f"model.quantization is {quantization}: such weights cannot be trained, and "
+                f"{self.label} trains them",
+                fix=f"train an adapter on them:  methods: [{names}]",
+            )
+        for method in self.methods:
+            if reason := method.excludes_quantization.get(quantization):
+                raise PlanError(
+                    f"methods: {method.name} cannot work with model.quantization {quantization}: "
+                    f"{reason}",
+                    fix="leave one of them out",
+                )
+
     @property
     def label(self) -> str:
         """How reports call it, e.g. ``replay + lora``; ``sequential`` for no method at all."""

@@ -80,6 +80,10 @@ class EWC(Method[EWCConfig]):
         "joint": "joint training has every old row already",
         "olora": "every stage has an adapter of its own, and the old ones do not move",
     }
+    excludes_quantization = dict.fromkeys(
+        ("4bit", "8bit"),
+        "it takes the gradient of every weight under the adapter; l2sp does without",
+    )
     # Importances are of what was trained, and a finished stage does not show what these froze.
     must_train_beside = frozenset({"freeze", "osf", "ogd"})
 

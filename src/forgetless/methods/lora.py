@@ -87,6 +87,7 @@ class LoRA(Method[LoRAConfig]):
         "osf": "osf trains the weights that an adapter leaves alone",
         "freeze": "an adapter freezes all weights of the model",
     }
+    puts_adapter_on = True
     only_in_runs = "the trainer must be made with the adapter:  peft.get_peft_model(model, ...)"
 
     def __init__(self, config: LoRAConfig | None = None, /, **options: Any) -> None:
@@ -98,6 +99,13 @@ class LoRA(Method[LoRAConfig]):
             self.excludes = {**self.excludes, "ewc": reason, "l2sp": reason}
         if dora or init in TAKING_OVER:
             self.excludes = {**self.excludes, "ewc": reason, "merge": reason}
+        if init not in {"default", "gaussian", "eva"}:
+            reason = f"init {init} works out its start from the weights themselves"
+            self.excludes_quantization = {"4bit": reason, "8bit": reason}
+        elif dora:
+            self.excludes_quantization = {
+                "8bit": "dora needs the length of each row of the weights"
+            }
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options and the calibration rows."""

@@ -58,6 +58,7 @@ class OLoRA(Method[OLoRAConfig]):
         "freeze": "an adapter freezes all weights of the model",
         "ewc": "what earlier stages learned is frozen here, so there is nothing to hold",
     }
+    puts_adapter_on = True
     only_in_runs = "every stage needs an adapter of its own, put on before the trainer is made"
 
     def adapt(self, bench: Workbench) -> None:

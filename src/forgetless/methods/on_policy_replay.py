@@ -78,6 +78,11 @@ class OnPolicyReplay(Method[OnPolicyReplayConfig]):
         """The options, and the test items that are never rehearsed."""
         return super().identity(stage) | {"held_back": held_back_hash(stage)}
 
+    def written_tokens(self, bench: Workbench) -> int:
+        """An answer of the greatest length to every old prompt."""
+        rows = self._buffer.rows(bench.stage) if self.acts_in(bench.stage) else ()
+        return len(rows) * min(self.config.max_new_tokens, bench.encoder.longest)
+
     def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Old prompts with new answers; in a dry run, with the old ones."""
         if not self.acts_in(bench.stage):

@@ -54,13 +54,17 @@ class SelfReplayConfig(Config):
         "every_stage", description="when rows are written: before each stage, or before the first"
     )
     temperature: float = Field(1.0, gt=0, description="logits are divided by it; 1: as they are")
-    max_new_tokens: int = Field(128, ge=1, description="longest turn or text, in tokens")
+    max_new_tokens: int = Field(96, ge=1, description="longest turn or text, in tokens")
     min_tokens: int = Field(4, ge=1, description="shortest row, in tokens that the model wrote")
     min_distinct: float = Field(
         0.5, ge=0, le=1, description="least share of different ones among a turn's 3-token runs"
     )
     max_overlap: float = Field(
-        0.7, ge=0, le=1, description="largest share of 3-token runs in common with another row"
+        0.7,
+        ge=0,
+        le=1,
+        description="largest share of 3-token runs in common with another row; rows of fewer than "
+        "16 such runs are left out only where they are the same",
     )
 
 
@@ -86,6 +90,17 @@ class SelfReplay(Method[SelfReplayConfig]):
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options, and the test items that are never rehearsed."""
         return super().identity(stage) | {"held_back": held_back_hash(stage)}
+
+    def written_tokens(self, bench: Workbench) -> int:
+        """A question and an answer, or a text, of the greatest length for every row."""
+        config = self.config
+        if not self.acts_in(bench.stage):
+            return 0
+        if config.refresh == "first_stage" and bench.stage.number > 1:
+            return 0
+        longest = min(config.max_new_tokens, bench.encoder.longest)
+        shares = _shares(bench.tokenizer, config)
+        return longest * sum(count * (1 + (kind == "chat")) for kind, count in shares.items())
 
     def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Rows of this stage, or of the first; none in a dry run."""

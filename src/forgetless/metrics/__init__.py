@@ -21,7 +21,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
-from forgetless.metrics.judging import judge
+from forgetless.metrics.judging import ONE_SIDED, judge
 from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
@@ -41,6 +41,7 @@ from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, s
 from forgetless.metrics.verdict import Nature, NullFlips, Reading, TaskVerdict, Verdict
 
 __all__ = [
+    "ONE_SIDED",
     "Cell",
     "CellMean",
     "Drop",

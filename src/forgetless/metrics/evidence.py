@@ -146,7 +146,7 @@ def count_null_flips(before: Cell, others: Sequence[Cell], how: str) -> NullFlip
 
     Example:
         >>> count_null_flips(Cell({"a": 1.0, "b": 0.0}), [Cell({"a": 0.0, "b": 0.0})], "reworded")
-        NullFlips(flipped=1.0, items=2, ways=1, how='reworded')
+        NullFlips(lost=1.0, gained=0.0, items=2, ways=1, how='reworded')
     """
     ids = [item for item in before.scores if all(item in cell.scores for cell in others)]
     if not ids or not others:
@@ -154,5 +154,6 @@ def count_null_flips(before: Cell, others: Sequence[Cell], how: str) -> NullFlip
     ways = np.array([[cell.scores[item] for item in ids] for cell in (before, *others)])
     if not np.isin(ways, (0.0, 1.0)).all():
         return None
-    flipped = float((ways[1:] != ways[0]).sum(axis=1).mean())
-    return NullFlips(flipped, len(ids), len(others), how)
+    lost = float((ways[1:] < ways[0]).sum(axis=1).mean())
+    gained = float((ways[1:] > ways[0]).sum(axis=1).mean())
+    return NullFlips(lost, gained, len(ids), len(others), how)

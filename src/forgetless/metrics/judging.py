@@ -40,6 +40,10 @@ from forgetless.metrics.reasons import ROUNDING, explain
 from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
 from forgetless.metrics.verdict import TaskVerdict, Verdict
 
+ONE_SIDED = 0.9
+"""The level at which each end of an interval is a one-sided 95% bound: for a certificate, which
+asks of the loss only how large it may be."""
+
 CEILING = 0.98
 """Both models at least this good: the task is too easy to show a small loss."""
 

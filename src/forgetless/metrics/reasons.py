@@ -61,11 +61,8 @@ def _lost(task: TaskVerdict) -> str:
         f"{_number(task.budget)}{_flips(task)}, {_p(task)}"
     )
     excess = task.excess_losses
-    if task.null is not None and excess is not None:
-        said += (
-            f"; asked otherwise{_how(task)} the model before flips {task.null.rate:.1%} of its "
-            f"answers by itself, which leaves about {max(round(excess), 0):,} losses unexplained"
-        )
+    if excess is not None:
+        said += f"; about {max(round(excess), 0):,} losses more than it has by itself"
     if task.nature == "format":
         return f"{said}; the form of its answers was lost, not the knowledge ({_readings(task)})"
     if task.nature == "knowledge":
@@ -163,7 +160,12 @@ def _flips(task: TaskVerdict) -> str:
     if task.flips is None:
         return f"; {_items(task.items)}"
     lost, gained = len(task.flips.lost), len(task.flips.gained)
-    return f"; {lost:,} lost and {gained:,} gained of {_items(task.items)}"
+    said = f"; {lost:,} lost and {gained:,} gained of {_items(task.items)}"
+    if task.null is not None:
+        own = task.null
+        said += f" (the model before itself, {own.how or 'asked otherwise'}: {_mean(own.lost)} "
+        said += f"and {_mean(own.gained)})"
+    return said
 
 
 def _p(task: TaskVerdict) -> str:
@@ -172,8 +174,8 @@ def _p(task: TaskVerdict) -> str:
     return "adjusted p < 0.001" if p < 0.001 else f"adjusted p {p:.2g}"
 
 
-def _how(task: TaskVerdict) -> str:
-    return f" ({task.null.how})" if task.null is not None and task.null.how else ""
+def _mean(items: float) -> str:
+    return f"{items:,.1f}".removesuffix(".0")
 
 
 def _readings(task: TaskVerdict) -> str:

@@ -22,26 +22,23 @@ class NullFlips:
     """How many items flip when nothing was lost: the before model against itself, asked otherwise.
 
     Attributes:
-        flipped: Items whose answer was right in one way of asking and wrong in the other, as a
-            mean over the ways of asking.
+        lost: Items right as they are asked in the audit and wrong when asked otherwise, as a mean
+            over the other ways of asking.
+        gained: The same of items wrong and then right.
         items: Items compared.
         ways: In how many other ways each item was asked.
         how: What was changed, e.g. ``choices permuted``.
     """
 
-    flipped: float
+    lost: float
+    gained: float
     items: int
     ways: int
     how: str
 
-    @property
-    def rate(self) -> float:
-        """Share of the items that flip by themselves, in [0, 1]."""
-        return self.flipped / self.items
-
     def losses(self, items: int) -> float:
-        """How many of so many items are lost by such flips alone, which go both ways alike."""
-        return self.rate / 2 * items
+        """How many of so many items are lost by asking otherwise alone."""
+        return self.lost / self.items * items
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class TaskVerdict:
 
     @property
     def excess_losses(self) -> float | None:
-        """Items lost beyond those that flips without a loss explain; None if that was not asked."""
+        """Items lost beyond those that the model before loses itself; None if it was not asked."""
         if self.flips is None or self.null is None:
             return None
         return len(self.flips.lost) - self.null.losses(self.items)

@@ -22,7 +22,8 @@ def model_identity(config: ModelConfig, source: ModelSource, device: str) -> str
     their commit; dtype, device, attention and the versions of what computes come on top.
     """
     weights = weights_hash(_without_hub_names(source, config))
-    return _digest([weights, config.dtype, config.attention, device, *_versions()])
+    loaded = [config.dtype, config.attention, config.quantization, device]
+    return _digest([weights, *loaded, *_versions()])
 
 
 def object_identity(model: Any, tokenizer: Any) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import ForgetlessError, ModelError
+from forgetless.models.quantized import quantized_loading, refuse_quantization
 from forgetless.models.quiet import quiet
 from forgetless.models.source import COPY_AGAIN, ModelSource, cache_folder, file_hash, find_model
 from forgetless.plan import ModelConfig
@@ -79,6 +80,7 @@ def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = No
         ModelError: saying what could not be found or read.
     """
     source = find_model(config)
+    refuse_quantization(config, source)
     tokenizer = _tokenizer(source, config)
     with quiet():
         if stage is not None and (stage / "adapter").is_dir():
@@ -145,6 +147,7 @@ def adapted(
 
     with _faults_explained(source, "adapter"), warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's
         if isinstance(model, peft.PeftModel):
             model.load_adapter(source.location, name, is_trainable=trainable)
             return model
@@ -167,6 +170,7 @@ def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:
             trust_remote_code=config.trust_remote_code,
             output_loading_info=True,
             **({"attn_implementation": config.attention} if config.attention else {}),
+            **quantized_loading(config, device),
         )
         model, found = loaded
         if absent := sorted(found["missing_keys"]):  # transformers would draw them at random
@@ -246,8 +250,9 @@ def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
         reason = _reason(error)
         if source.kind == "hub" and "custom code" not in reason:
             raise ModelError(
-                f"the {part} of {source.location!r} cannot be had from the hub: {reason}",
-                fix="check the name and the network, or name a local folder",
+                f"{source.location}: no such folder or file here, and the {part} cannot be had "
+                f"from the hub: {reason}",
+                fix="check the path, or the name and the network",
             ) from error
         for sign, better, fix in _EXPLAINED:
             if sign in reason:

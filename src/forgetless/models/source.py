@@ -26,6 +26,7 @@ SMOLLM2_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _DECISIVE = (
     *("*.safetensors", "config.json", "adapter_config.json", "*.py"),
     *("tokenizer*", "vocab.*", "merges.txt", "*tokens*.json", "chat_template*"),
+    "*.py",  # code that a model brings, run where the user trusts it
 )
 
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -214,8 +215,8 @@ def cache_folder() -> Path:
 def weights_hash(source: ModelSource) -> str:
     """SHA-256 of all files that decide what a model answers; for a hub model its name.
 
-    Beside the weights these are its configuration (an adapter's holds its scale), the tokenizer and
-    the chat template.
+    Beside the weights these are its configuration (an adapter's holds its scale), the tokenizer,
+    the chat template and code of its own.
     """
     if source.kind == "hub":
         return f"hub:{source.location}"

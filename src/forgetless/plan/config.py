@@ -92,7 +92,14 @@ class ModelConfig(Config):
         description="type of the weights; auto: as saved on CUDA, float32 elsewhere",
     )
     attention: str | None = Field(
-        default=None, description="attention implementation, e.g. sdpa or eager"
+        default=None,
+        description="attention implementation (attn_implementation), e.g. sdpa, eager or "
+        "flash_attention_2; none: what transformers takes",
+    )
+    quantization: Literal["4bit", "8bit"] | None = Field(
+        default=None,
+        description="keep the weights in 4 bits (NF4) or 8 (LLM.int8); an adapter on them is "
+        "trained. Needs the extra forgetless[quantized]",
     )
     trust_remote_code: bool = Field(
         default=False, description="run code that the model folder brings"
@@ -353,8 +360,17 @@ class BudgetConfig(Config):
     )
 
     def of(self, task: str) -> float:
-        """The largest loss of a task."""
+        """The largest loss of a task, as it is written: points, nats per token or a share."""
         return self.tasks.get(task, self.loss)
+
+    def allowed(self, task: str, before: float) -> float:
+        """The largest loss of a task in points or nats per token.
+
+        Args:
+            task: Its name.
+            before: Its score before; of it a relative budget is a share.
+        """
+        return self.of(task) * (abs(before) if self.relative else 1.0)
 
 
 class Plan(Config):

@@ -15,11 +15,17 @@ import numpy as np
 from forgetless.errors import ModelError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
-from forgetless.metrics import Cell, Evidence, judge
-from forgetless.models.load import LoadedModel, load_model, pick_device
+from forgetless.metrics import ONE_SIDED, Cell, Evidence, TaskVerdict, judge
+from forgetless.models.load import (
+    LoadedModel,
+    adapted,
+    load_model,
+    load_tokenizer,
+    pick_device,
+)
 from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
-from forgetless.plan import ModelConfig, TaskConfig, make_part
+from forgetless.plan import BudgetConfig, ModelConfig, TaskConfig, make_part
 from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import PointScored, RepairResult, Status
@@ -33,15 +39,13 @@ if TYPE_CHECKING:
 NEXT_TO_NOTHING = 0.1
 """A point that keeps less of what was learned is a rollback, not a repair."""
 
-LEVEL = 0.95
-
 
 def repair(
     base: str,
     tuned: str,
     tasks: Sequence[str | TaskConfig | Task],
     *,
-    budget: float = 0.02,
+    budget: float | BudgetConfig = 0.02,
     output: Path | None = None,
     limit: int | None = None,
     device: str = "auto",
@@ -57,7 +61,8 @@ def repair(
         base: The model before tuning.
         tuned: The model after, of the same shape; or a LoRA adapter of the base.
         tasks: Old and new, at least one of each kind; which is which is found out by asking.
-        budget: Largest loss accepted on every task against the base: a share, or nats per token.
+        budget: Largest loss accepted on every task against the base: a share, or nats per token; or
+            the budget of a plan, with other losses for single tasks or relative to the base.
         output: Where the repaired model is written; None writes none.
         limit: Most items of each task.
         device: Where to compute.
@@ -71,14 +76,15 @@ def repair(
         raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
     progress = progress or Progress()
     asked = [_task(task, limit) for task in tasks]
+    accepted = _accepted(budget, [task.name for task in asked])
     searching, certifying = zip(*map(halves, asked), strict=True)
     loaded, between = _between(base, tuned, pick_device(device))
     asker = _Asker(loaded, between, batch_size, progress)
-    budgets = {task.name: budget for task in asked}
+    at_base = asker.means(BASE, searching, 1.0)
 
     found = search(
         lambda point, share: asker.means(point, searching, share),
-        budgets,
+        {task: accepted.allowed(task, score) for task, score in at_base.items()},
         adapter=between.adapter,
     )
     items = {task.name: len(task.test) for task in searching}
@@ -91,11 +97,8 @@ def repair(
         return result
     chosen = found.best()
     cells = {point: asker.cells(point, certifying) for point in (BASE, TUNED, chosen.point)}
-    verdicts = judge(
-        [_evidence(task, cells[BASE], cells[chosen.point]) for task in certifying],
-        budget=budget,
-        nats_budget=budget,
-        level=LEVEL,
+    verdicts = tuple(
+        _verdict(task, cells[BASE], cells[chosen.point], accepted) for task in certifying
     )
     words = {verdict.verdict for verdict in verdicts}
     status: Status = "repaired"
@@ -119,7 +122,7 @@ def repair(
 
 
 _CERTIFIED: Mapping[Status, str] = {
-    "repaired": "on other items no task lost more than the budget, with all of its 95% limits",
+    "repaired": "on other items no task lost more than the budget, each by its one-sided 95% bound",
     "uncertain": "on other items no loss beyond the budget was seen, but they are too few to rule "
     "one out",
     "not certified": "on other items the point lost more than the budget; nothing was written",
@@ -167,7 +170,8 @@ class _Asker:
             if not scores:
                 raise UsageError(
                     f"task {task.name!r}: no item can be scored at point {point}: "
-                    f"{results[0].error}"
+                    f"{results[0].error}",
+                    fix="name a task with shorter items; in Python, lower its  max_new_tokens",
                 )
             found[task.name] = float(np.mean(scores))
         return found
@@ -205,6 +209,8 @@ def _task(given: str | TaskConfig | Task, limit: int | None) -> Task:
 def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
     """The tuned model in memory, and what it takes to move it.
 
+    An adapter stays one if it has nothing but LoRA's factors; any other is merged into its base.
+
     Raises:
         ModelError: if the two are no two states of one model.
     """
@@ -217,8 +223,11 @@ def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
                 f"{tuned} is an adapter of {own.location}, not of {base}",
                 fix=f"name its own base:  forgetless repair {own.location} {tuned}",
             )
-        loaded = load_model(config, device)
-        return loaded, _changing(Between(loaded.model, None), base, tuned)
+        plain = load_model(before, device)
+        model = adapted(plain.model, source).to(device).eval()
+        if _only_factors(model):
+            loaded = LoadedModel(model, load_tokenizer(config))
+            return loaded, _changing(Between(model, None), base, tuned)
     values = _values(load_model(before, device))
     loaded = load_model(config, device)
     shapes = {name: tuple(value.shape) for name, value in loaded.model.named_parameters()}
@@ -229,6 +238,14 @@ def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
             fix="name the model that was tuned as BASE",
         )
     return loaded, _changing(Between(loaded.model, values), base, tuned)
+
+
+def _only_factors(model: Any) -> bool:
+    """Whether an adapter is all products B A: no magnitudes, no whole weights beside them."""
+    from peft import get_peft_model_state_dict
+
+    names = get_peft_model_state_dict(model)
+    return all(".lora_A." in name or ".lora_B." in name for name in names)
 
 
 def _changing(between: Between, base: str, tuned: str) -> Between:
@@ -244,9 +261,24 @@ def _values(loaded: LoadedModel) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu() for name, value in loaded.model.named_parameters()}
 
 
-def _evidence(task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell]) -> Evidence:
+def _accepted(budget: float | BudgetConfig, names: Sequence[str]) -> BudgetConfig:
+    if not isinstance(budget, BudgetConfig):
+        return BudgetConfig(loss=budget)
+    for name in budget.tasks:
+        if name not in names:
+            raise UsageError(
+                f"there is a budget for task {name!r}; the tasks are {', '.join(names)}",
+                fix=f"name one of them, or the task:  --task {name}=FILE",
+            )
+    return budget
+
+
+def _verdict(
+    task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell], accepted: BudgetConfig
+) -> TaskVerdict:
+    """The chosen point against the base on one task, by its own budget."""
     by_choice = task.config.score == "multiple_choice"
-    return Evidence(
+    evidence = Evidence(
         task=task.name,
         unit="nats" if task.unit == "nats" else "accuracy",
         before=base[task.name],
@@ -254,6 +286,9 @@ def _evidence(task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell]) 
         groups=task.groups,
         chance={row.id: 1 / len(row.choices) for row in task.test} if by_choice else None,
     )
+    allowed = accepted.allowed(task.name, _mean(base[task.name]))
+    (verdict,) = judge([evidence], budget=allowed, nats_budget=allowed, level=ONE_SIDED)
+    return verdict
 
 
 def _kept(
@@ -262,13 +297,14 @@ def _kept(
     """What is kept of the gain on each learned task; those without a gain here are left out."""
     kept: dict[str, Any] = {}
     for task in learned:
-        low, high, now = (
-            float(np.mean(list(cells[point][task].scores.values())))
-            for point in (BASE, TUNED, chosen)
-        )
+        low, high, now = (_mean(cells[point][task]) for point in (BASE, TUNED, chosen))
         if high > low:
             kept[task] = (now - low) / (high - low)
     return kept
+
+
+def _mean(cell: Cell) -> float:
+    return float(np.mean(list(cell.scores.values())))
 
 
 def _scored(tried: Tried) -> PointScored:

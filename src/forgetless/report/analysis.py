@@ -147,7 +147,7 @@ def analyse(
             outcomes=judge_tasks(run, summary, find),
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
-            budget=budget_outcome(run, level=level),
+            budget=budget_outcome(run),
         )
         for title, run in zip(arm_titles(ordered), ordered, strict=True)
     ]

@@ -1,7 +1,7 @@
 """The retention budget of a run: what each stage left, and whether the end keeps the budget.
 
 A task is certified on the items of the score matrix, none of which guided the training: against the
-model that had just learned it, or against the untouched one.
+model that had just learned it, or against the untouched one, by a one-sided 95% bound.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import Evidence, TaskVerdict, judge
+from forgetless.metrics import ONE_SIDED, Evidence, TaskVerdict, judge
 from forgetless.metrics.frontier import frontier
 from forgetless.report.data import RunResults, StageInfo
 from forgetless.report.record import Record
@@ -22,7 +22,7 @@ MOST_CHOICES = 4
 LEFT = {
     "held": "its end",
     "merged": "a point on the way",
-    "not both": "next to nothing of what it learned",
+    "not both": "next to nothing of what was to be learned",
 }
 """What a stage left, by status."""
 
@@ -127,7 +127,7 @@ def word_for(task: TaskVerdict) -> Word:
     return "not certified" if task.verdict in ("lost", "failed") else "inconclusive"
 
 
-def budget_outcome(run: RunResults, *, level: float = 0.95) -> BudgetOutcome | None:
+def budget_outcome(run: RunResults) -> BudgetOutcome | None:
     """What came of a run's budget; None where it had none, or nothing had to be kept yet."""
     steered = [stage for stage in run.stages if stage.budget is not None and stage.done]
     if not steered:
@@ -147,7 +147,7 @@ def budget_outcome(run: RunResults, *, level: float = 0.95) -> BudgetOutcome | N
             continue
         groups = run.matrix.column(task.name).groups
         evidence = Evidence(task.name, task.unit, before, after, groups)
-        found += judge([evidence], budget=allowed, nats_budget=allowed, level=level)
+        found += judge([evidence], budget=allowed, nats_budget=allowed, level=ONE_SIDED)
     return BudgetOutcome(stages, tuple(found))
 
 
@@ -187,6 +187,11 @@ def told(outcome: BudgetOutcome) -> list[str]:
         for stage in outcome.stages
         if stage.status == "not both"
     ]
+    sentences += [
+        f"stage {stage.stage}: gained nothing on the items that guard"
+        for stage in outcome.stages
+        if stage.status != "not both" and not any(gain > 0 for gain in stage.gained.values())
+    ]
     broken = [task.task for task in outcome.tasks if word_for(task) == "not certified"]
     if broken:
         sentences.append(f"the budget of {listing(broken)} was not kept on items that certify")
@@ -196,7 +201,7 @@ def told(outcome: BudgetOutcome) -> list[str]:
 Table = tuple[Sequence[str], list[list[str]]]
 """Names of the columns, and the lines."""
 
-TASK_HEAD = ("kept task", "budget", "learned", "end", "loss", "limits", "items", "verdict")
+TASK_HEAD = ("kept task", "budget", "learned", "end", "loss", "at most", "items", "verdict")
 STAGE_HEAD = ("stage", "left", "of its gain", "given up", "price")
 
 
@@ -212,9 +217,7 @@ def task_rows(outcome: BudgetOutcome) -> list[list[str]]:
                 _value(task.before.value),
                 _value(task.after.value),
                 ABSENT if task.change.value is None else number(-task.change.value, signed=True),
-                ABSENT
-                if limits is None
-                else f"{number(-limits.high, signed=True)} to {number(-limits.low, signed=True)}",
+                ABSENT if limits is None else number(-limits.low, signed=True),
                 str(task.items),
                 word_for(task)
                 + (

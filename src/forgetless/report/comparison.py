@@ -20,8 +20,8 @@ from forgetless.report.terminal import writer
 from forgetless.report.wording import ABSENT, interval, number
 
 FORMAT = 1
-SHORT = ("method", "rate", "end", "learned", "forgot", "gap closed", "cost", "memory")
-"""Columns that a terminal has room for."""
+LONG = ("elsewhere",)
+"""Columns that a terminal has no room for."""
 
 LEGEND = (
     "end: average accuracy after the last stage; learned: right after each was learned; forgot: "
@@ -46,15 +46,16 @@ class TerminalComparison:
         found, text = self.comparison, writer(options)
         yield text(heading(found), "bold")
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        for name in SHORT:
+        short = [name for name in cells(found, found.arms[0]) if name not in LONG]
+        for name in short:
             right = name != "method"
             table.add_column(
                 text(name), justify="right" if right else "left", no_wrap=right, overflow="fold"
             )
         for arm in found.arms:
             style = "bold green" if arm.name == found.recommended else ""
-            row = cells(arm)
-            table.add_row(*(text(row[name][0], style) for name in SHORT))
+            row = cells(found, arm)
+            table.add_row(*(text(row[name][0], style) for name in short))
         yield table
         for failure in failures(found):
             yield Padding(text(failure, "red"), (0, 0, 0, 2))
@@ -66,7 +67,7 @@ class TerminalComparison:
 def render_comparison_markdown(found: Comparison) -> str:
     """The same as Markdown, with the intervals of every figure."""
     lines = [f"# {plain(heading(found))}", "", *(plain(reason) for reason in found.reasons), ""]
-    rows = [cells(arm) for arm in found.arms]
+    rows = [cells(found, arm) for arm in found.arms]
     shown = [[f"{cell} ({more})" if more else cell for cell, more in row.values()] for row in rows]
     lines += [table(list(rows[0]), [[plain(cell) for cell in row] for row in shown])]
     if len(found.seeds) > 1:
@@ -77,7 +78,7 @@ def render_comparison_markdown(found: Comparison) -> str:
         "",
         plain(f"On the frontier, where no other learned more and forgot less: {names}."),
         "",
-        f"{LEGEND} {found.level:.0%} intervals over items.",
+        f"{legend(found)} {found.level:.0%} intervals over items.",
         "",
     ]
     return "\n".join(lines)
@@ -104,10 +105,20 @@ def read_comparison(folder: Path) -> Comparison:
     return read_document(folder / "compare.json", Comparison, FORMAT, "forgetless compare PLAN")
 
 
+def legend(found: Comparison) -> str:
+    """What the columns mean."""
+    over = (
+        " Over: the largest loss of an older task or of one that is only tested, less the budget; "
+        "of an arm's points the best within the budget is taken, but for the two bounds."
+    )
+    return LEGEND + (over if found.budget else "")
+
+
 def heading(found: Comparison) -> str:
     """What was compared, in a line."""
     part = "" if found.pilot == 1 else f", a pilot of {found.pilot:.0%}"
-    return f"{found.model}: {' → '.join(found.tasks)}{part}"
+    budget = f", budget {found.budget}" if found.budget else ""
+    return f"{found.model}: {' → '.join(found.tasks)}{budget}{part}"
 
 
 def failures(found: Comparison) -> list[str]:
@@ -124,8 +135,9 @@ def seed_lines(found: Comparison) -> list[str]:
     ]
 
 
-def cells(arm: ArmResult) -> dict[str, tuple[str, str]]:
+def cells(found: Comparison, arm: ArmResult) -> dict[str, tuple[str, str]]:
     """A row of the table: by column what it says, and its limits or what more there is to say."""
+    over = {"over": _ends(arm.over_budget, signed=True)} if found.budget else {}
     closed, limits = arm.gap_closed.value, arm.gap_closed.interval
     return {
         "method": (arm.name, ", ".join(f"{key} {value}" for key, value in arm.options.items())),
@@ -138,6 +150,7 @@ def cells(arm: ArmResult) -> dict[str, tuple[str, str]]:
             "" if limits is None else f"{limits.low:.0%} to {limits.high:.0%}",
         ),
         "elsewhere": _ends(arm.elsewhere, signed=True),
+        **over,
         "cost": (_times(arm.cost), ""),
         "memory": (_times(arm.memory), ""),
     }

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forgetless.repairing.result import PointScored, RepairResult, Status
+from forgetless.report.budget import word_for
 from forgetless.report.plain_data import read_document
 from forgetless.report.terminal import writer
 from forgetless.report.wording import ABSENT, clipped, listing, number
@@ -67,20 +68,20 @@ class TerminalRepair:
 
     def _certificate(self, options: ConsoleOptions) -> Table:
         text = writer(options)
-        table = _table(("task", "base", "repaired", "change", "limits", "verdict", "kept"))
+        table = _table(
+            ("task", "budget", "base", "repaired", "loss", "at most", "verdict", "learning kept")
+        )
         for verdict in self.result.certificate:
-            change = verdict.change
-            limits = change.interval
+            limits = verdict.change.interval
             kept = self.result.kept.get(verdict.task)
             cells = (
                 clipped(verdict.task, 40),
+                number(verdict.budget),
                 _value(verdict.before.value),
                 _value(verdict.after.value),
-                _value(change.value, signed=True),
-                ABSENT
-                if limits is None
-                else f"{number(limits.low, signed=True)} to {number(limits.high, signed=True)}",
-                "gained" if limits is not None and limits.low > 0 else verdict.verdict,
+                ABSENT if verdict.change.value is None else _loss(verdict.change.value),
+                ABSENT if limits is None else _loss(limits.low),
+                "gained" if limits is not None and limits.low > 0 else word_for(verdict),
                 "" if kept is None else f"{kept:.0%}",
             )
             table.add_row(*map(text, cells))
@@ -123,5 +124,9 @@ def _table(names: tuple[str, ...]) -> Table:
     return table
 
 
-def _value(value: float | None, *, signed: bool = False) -> str:
-    return ABSENT if value is None else number(value, signed=signed)
+def _value(value: float | None) -> str:
+    return ABSENT if value is None else number(value)
+
+
+def _loss(change: float) -> str:
+    return number(-change, signed=True)

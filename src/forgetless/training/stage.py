@@ -178,7 +178,6 @@ def training_arguments(
         data_seed=seed,
         save_strategy="steps" if steps > config.checkpoint_every else "no",
         save_steps=config.checkpoint_every,
-        save_total_limit=2,
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,
@@ -187,7 +186,7 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=device == "cuda",
         label_names=["labels"],
-        **_recomputation(config),
+        **recomputation(config.gradient_checkpointing),
     )
     # On several devices the Trainer would spread each batch, and hand the loss parts of it.
     _ = arguments.device  # counts the devices
@@ -195,15 +194,12 @@ def training_arguments(
     return arguments
 
 
-def _recomputation(config: TrainingConfig) -> dict[str, Any]:
+def recomputation(on: bool) -> dict[str, Any]:
     """The setting that trades time for memory, under the name that this transformers gives it."""
     from transformers import TrainingArguments
 
-    if not config.gradient_checkpointing:
-        return {}
-    names = TrainingArguments.__dataclass_fields__
     new, old = "activation_checkpointing", "gradient_checkpointing"
-    return {new if new in names else old: True}
+    return {new if new in TrainingArguments.__dataclass_fields__ else old: on}
 
 
 def peak_memory_mb() -> float:

@@ -58,13 +58,13 @@ def test_same_text_in_other_case_and_spacing_is_a_duplicate() -> None:
 def test_likeness_is_shared_runs_of_three_over_those_of_either() -> None:
     """[1 2 3 4 5 6] and [1 2 3 4 5 9] share 3 of 5 runs."""
     for bound, expected in ((0.6, None), (0.59, LIKE)):
-        screen = Screen(1, 0, bound)
+        screen = Screen(1, 0, bound, long=1)
         assert fault(screen, [1, 2, 3, 4, 5, 6]) is None
         assert fault(screen, [1, 2, 3, 4, 5, 9]) == expected
 
 
 def test_likeness_is_to_every_earlier_text_and_not_to_all_together() -> None:
-    screen = Screen(1, 0, 0.5)
+    screen = Screen(1, 0, 0.5, long=1)
     assert fault(screen, [1, 2, 3, 4]) is None
     assert fault(screen, [5, 6, 7, 8]) is None
     assert fault(screen, [1, 2, 3, 4, 5, 6, 7, 8]) is None  # 2 of 6 shared with each
@@ -72,16 +72,24 @@ def test_likeness_is_to_every_earlier_text_and_not_to_all_together() -> None:
 
 
 def test_text_that_was_left_out_is_not_an_earlier_one() -> None:
-    screen = Screen(1, 0, 0.5)
+    screen = Screen(1, 0, 0.5, long=1)
     assert fault(screen, [1, 2, 3, 4, 5]) is None
     assert fault(screen, [2, 3, 4, 5, 6]) is None  # 2 of 4, the bound
     assert fault(screen, [1, 2, 3, 4, 5, 6]) == LIKE
     assert fault(screen, [1, 2, 3, 4, 9], text="new") is None  # 2 of 4 of the first only
 
 
+def test_short_texts_may_differ_in_one_token_and_long_ones_may_not() -> None:
+    for tokens, expected in ((17, None), (18, LIKE)):  # 15 and 16 runs of three
+        screen = Screen(1, 0, 0.7)
+        assert fault(screen, [*range(tokens)]) is None
+        assert fault(screen, [*range(tokens - 1), 99]) == expected
+        assert fault(screen, [*range(tokens)]) == LIKE  # the same one
+
+
 def test_likeness_agrees_with_sets_on_random_texts() -> None:
     rng = np.random.default_rng(0)
-    screen = Screen(1, 0, 0.3)
+    screen = Screen(1, 0, 0.3, long=1)
     kept: list[set[tuple[int, ...]]] = []
     refused = 0
     for number in range(300):

@@ -74,7 +74,7 @@ def verdict(
         flips=None if unit == "nats" else Flips(tuple(lost), tuple(gained), items, 0, 0.5),
         p_value=0.0004 if word == "lost" else 0.31,
         p_adjusted=0.002 if word == "lost" else 1.0,
-        null=None if unit == "nats" else NullFlips(3.5, items, 4, "choices permuted"),
+        null=None if unit == "nats" else NullFlips(2.5, 1.0, items, 4, "choices permuted"),
         detectable=0.07,
         items_needed=needed,
         chance=0.25 if unit == "accuracy" else None,

@@ -53,3 +53,16 @@ def test_an_item_without_an_answer_is_neither_lost_nor_gained() -> None:
     assert not [item for item in changed_items(audit()) if item.task == "languages"]
     (missing,) = unanswered(audit())
     assert (missing.task, missing.label, missing.items) == ("languages", TUNED, 40)
+
+
+def test_reasons_that_differ_in_a_number_alone_are_told_once() -> None:
+    found = audit()
+    items = [
+        replace(item, errors={TUNED: f"{300 + number} tokens are more than the context of 256"})
+        for number, item in enumerate(found.items)
+        if item.task == "languages"
+    ]
+    items[7] = replace(items[7], errors={TUNED: "the server answered 500 four times"})
+    context, server = unanswered(replace(found, items=tuple(items)))
+    assert (context.items, context.reason) == (39, "580 tokens are more than the context of 256")
+    assert (server.items, server.reason) == (1, "the server answered 500 four times")

@@ -48,11 +48,12 @@ def test_the_verdict_comes_first() -> None:
 def test_every_task_has_a_row_with_its_verdict() -> None:
     text = render_audit_markdown(audit(later=False))
     assert (
-        "| facts | 0.90 | 0.30 | −0.60 [−0.64 to −0.56] | 24 / 0 | **lost (knowledge)** |" in text
-    )
-    assert "| prose (nats) | −2.31 | −2.29 | +0.02 [0.00 to +0.04] | — | kept |" in text
-    assert "| languages | — | — | — | — | **failed** |" in text
-    assert "| reading | 0.50 | 0.47 | −0.03 [−0.14 to +0.08] | 1 / 0 | inconclusive |" in text
+        "| facts | 0.90 | 0.30 | −0.60 [−0.64 to −0.56] | 24 / 0 | "
+        "2.5 and 1 of 40 (choices permuted) | **lost (knowledge)** |"
+    ) in text
+    assert "| prose (nats) | −2.31 | −2.29 | +0.02 [0.00 to +0.04] | — | — | kept |" in text
+    assert "| languages | — | — | — | — | — | **failed** |" in text
+    assert "| reading | 0.50 | 0.47 | −0.03 [−0.14 to +0.08] | 1 / 0 | " in text
 
 
 def test_every_table_has_as_many_cells_in_each_row() -> None:
@@ -82,6 +83,22 @@ def test_with_several_models_each_has_a_table() -> None:
     assert text.count("| Task | Before | After |") == 2
     assert "**tuned**: 8 tasks: 2 lost, 1 failed" in text
     assert "facts: 24 items lost by tuned" in text
+
+
+def test_several_models_stand_beside_one_another_on_every_task() -> None:
+    text = render_audit_markdown(audit())
+    assert "| Task | base | tuned | later |" in text
+    assert "| facts | 0.90 | 0.30, lost | 0.90, kept |" in text
+    assert "| Task | base |" not in render_audit_markdown(audit(later=False))
+
+
+def test_other_readings_and_drift_are_told() -> None:
+    text = render_audit_markdown(audit(later=False))
+    assert "<summary>Other readings of the same answers</summary>" in text
+    assert "| facts | contains | 0.92 | 0.33 | −0.59 [−0.62 to −0.56] |" in text
+    assert "| facts | nll (lower is better) | 0.60 | 2.40 |" in text
+    assert "Predictions moved by, KL in nats per token: prose 0.0417." in text
+    assert "Other readings" not in render_audit_markdown(all_kept())
 
 
 def test_what_was_kept_needs_no_reason_and_no_advice() -> None:

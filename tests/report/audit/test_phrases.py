@@ -44,7 +44,7 @@ def test_items_that_would_decide_are_told_once() -> None:
 
 
 def test_flips_without_a_loss_are_told_with_the_way_of_asking() -> None:
-    assert itself(verdict("law", "kept", 0.5, 0.5)) == "3.5 of 40 (choices permuted)"
+    assert itself(verdict("law", "kept", 0.5, 0.5)) == "2.5 and 1 of 40 (choices permuted)"
     assert itself(replace(verdict("law", "kept", 0.5, 0.5), null=None)) == ""
 
 

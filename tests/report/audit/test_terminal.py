@@ -91,6 +91,19 @@ def test_every_model_has_its_table() -> None:
     assert "base → later" in text
 
 
+def test_several_models_stand_beside_one_another_on_every_task() -> None:
+    text = printed(audit())
+    matrix = text[: text.index("base → tuned")]
+    assert re.search(r"task +base +tuned +later", matrix)
+    assert re.search(r"facts +0\.90 +0\.30 +0\.90 *\n +lost *\n", matrix)
+    assert not re.search(r"task +base", printed(audit(later=False)))
+
+
+def test_drift_is_told_where_it_was_measured() -> None:
+    text = " ".join(printed(audit()).split())
+    assert text.count("predictions moved by, KL in nats per token: prose 0.0417") == 1
+
+
 def test_a_console_without_unicode_gets_ascii() -> None:
     for found in (audit(), all_kept(), hostile()):
         assert printed(found, encoding="ascii").isascii()

@@ -87,11 +87,11 @@ def start_factors(
 
 
 def _start(init: Init, layer: Any, shown: Any, iterations: int) -> Factors:
-    weight = _oriented(layer, layer.get_base_layer().weight.detach()).float()
     rank, scale = layer.r[ADAPTER], layer.scaling[ADAPTER]
+    if init == "eva":
+        return eva(shown, rank, outputs=layer.out_features)
+    weight = _oriented(layer, layer.get_base_layer().weight.detach()).float()
     match init:
-        case "eva":
-            return eva(shown, rank, outputs=len(weight))
         case "olora":
             return olora(weight, rank)
         case "corda":

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 GRAM = 3  # tokens
+LONG = 16
+"""3-grams from which on a text can be too much like another; of shorter ones a single other token
+makes another fact, and only the same text is a repeat."""
 
 Grams = frozenset[tuple[int, ...]]
 
@@ -17,12 +20,16 @@ class Screen:
         min_tokens: Fewest tokens of a text.
         min_distinct: Least share of different ones among the 3-grams of each of its turns.
         max_overlap: Largest likeness to an earlier text: 3-grams of both over 3-grams of either.
+        long: Fewest 3-grams of a text that is held against earlier ones for its likeness.
     """
 
-    def __init__(self, min_tokens: int, min_distinct: float, max_overlap: float) -> None:
+    def __init__(
+        self, min_tokens: int, min_distinct: float, max_overlap: float, long: int = LONG
+    ) -> None:
         self._min_tokens = min_tokens
         self._min_distinct = min_distinct
         self._max_overlap = max_overlap
+        self._long = long
         self._texts: set[str] = set()
         self._sizes: list[int] = []  # number of 3-grams of each text
         self._holders: dict[tuple[int, ...], list[int]] = {}  # texts that have a 3-gram
@@ -40,7 +47,8 @@ class Screen:
             return "repetitive"
         plain = " ".join(text.lower().split())
         found = frozenset(gram for turn in turns for gram in _grams(turn))
-        if plain in self._texts or self._likeness(found) > self._max_overlap:
+        alike = len(found) >= self._long and self._likeness(found) > self._max_overlap
+        if alike or plain in self._texts:
             return "like an earlier one"
         self._texts.add(plain)
         for gram in found:

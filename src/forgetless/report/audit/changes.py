@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,19 @@ from forgetless.report.changes import (
 )
 from forgetless.report.data import ItemScore
 
+_NUMBER = re.compile(r"\d+")
+
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Items of one task that one model could not be asked, for one reason."""
+    """Items of one task that one model could not be asked, for one reason.
+
+    Attributes:
+        task: Name of the task.
+        label: The model.
+        reason: Of the first of them; that of the others has at most other numbers in it.
+        items: How many.
+    """
 
     task: str
     label: str
@@ -68,10 +78,17 @@ def lost_by(changes: Sequence[ChangedItem], label: str, task: str) -> list[Chang
 
 def unanswered(audit: Audit) -> list[Unanswered]:
     """How many items of each task have no answer from a model, and why."""
-    found = Counter(
-        (item.task, label, reason) for item in audit.items for label, reason in item.errors.items()
-    )
-    return [Unanswered(*where, items) for where, items in found.items()]
+    found: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], str] = {}
+    for item in audit.items:
+        for label, reason in item.errors.items():
+            alike = (item.task, label, _NUMBER.sub("0", reason))
+            found[alike] += 1
+            first.setdefault(alike, reason)
+    return [
+        Unanswered(task, label, first[task, label, kind], items)
+        for (task, label, kind), items in found.items()
+    ]
 
 
 def shared_words(audit: Audit) -> dict[str, SharedWords]:

@@ -10,14 +10,18 @@ from collections.abc import Iterator, Sequence
 
 from forgetless.auditing.result import Audit, Comparison, SubjectInfo
 from forgetless.metrics import Figure, TaskVerdict
+from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.audit.changes import changed_items, lost_by
 from forgetless.report.audit.phrases import (
     NEXT,
     flips,
     gate_line,
     gate_title,
+    itself,
+    moved,
     notes,
     points,
+    sentence,
     tally,
     why,
     word,
@@ -59,6 +63,8 @@ def _parts(audit: Audit, changes: Sequence[ChangedItem], most: int) -> Iterator[
     told = clipped(gate_line(audit).removeprefix(f"{title}: "), 4 * MOST_REASON)
     yield f"**{plain(title)}:** {plain(told)}"
     yield _about(audit)
+    if len(audit.comparisons) > 1:
+        yield table(*_matrix(audit))
     for comparison in audit.comparisons:
         if len(audit.comparisons) > 1:
             yield f"**{_label(comparison.after)}**: {plain(tally(comparison))}"
@@ -67,6 +73,8 @@ def _parts(audit: Audit, changes: Sequence[ChangedItem], most: int) -> Iterator[
         yield plain(NEXT[audit.gate])
     for comparison in audit.comparisons:
         yield from _reasons(audit, comparison)
+    for comparison in audit.comparisons:
+        yield from _readings(audit, comparison)
     yield from _notes(audit)
     for comparison in audit.comparisons if most else ():
         for verdict in comparison.verdicts:
@@ -100,6 +108,7 @@ def _tasks(audit: Audit, comparison: Comparison) -> tuple[list[str], list[list[s
         "After",
         f"Change ({audit.level:.0%} limits)",
         "Lost / gained",
+        "By itself",
         "Verdict",
     ]
     return head, [_row(verdict) for verdict in comparison.verdicts]
@@ -114,6 +123,7 @@ def _row(verdict: TaskVerdict) -> list[str]:
         _value(verdict.after),
         _change(verdict.change),
         ABSENT if pair is None else f"{pair[0]} / {pair[1]}",
+        plain(itself(verdict)) or ABSENT,
         f"{bold}{word(verdict)}{bold}",
     ]
 
@@ -142,6 +152,37 @@ def _reasons(audit: Audit, comparison: Comparison) -> Iterator[str]:
         lines.append(f"- **{_label(verdict.task)}**, {word(verdict)}: {plain(reason)}")
     if lines:
         yield folded(f"Why{of}", "\n".join(lines))
+
+
+def _matrix(audit: Audit) -> tuple[list[str], list[list[str]]]:
+    """Every model on every task, with the verdict."""
+    rows = []
+    for asked in audit.tasks:
+        verdicts = [comparison.verdict(asked.name) for comparison in audit.comparisons]
+        cells = [f"{_value(verdict.after)}, {verdict.verdict}" for verdict in verdicts]
+        rows.append([_label(asked.name), _value(verdicts[0].before), *cells])
+    return ["Task", *(_label(info.label) for info in audit.subjects)], rows
+
+
+def _readings(audit: Audit, comparison: Comparison) -> Iterator[str]:
+    """Lenient scores and likelihoods beside the strict score, and how far predictions moved."""
+    of = f", {_label(comparison.after)}" if len(audit.comparisons) > 1 else ""
+    rows = [
+        [
+            _label(verdict.task),
+            plain(name) + (" (lower is better)" if name in LOWER_IS_BETTER else ""),
+            _value(reading.before),
+            _value(reading.after),
+            _change(reading.change),
+        ]
+        for verdict in comparison.verdicts
+        for name, reading in verdict.readings.items()
+    ]
+    told = [table(["Task", "Reading", "Before", "After", "Change"], rows)] if rows else []
+    if said := moved(comparison):
+        told.append(plain(sentence(said[0].upper() + said[1:])))
+    if told:
+        yield folded(f"Other readings of the same answers{of}", "\n\n".join(told))
 
 
 def _notes(audit: Audit) -> Iterator[str]:

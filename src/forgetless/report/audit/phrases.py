@@ -21,7 +21,10 @@ TITLES: Mapping[GateStatus, str] = {
 NEXT: Mapping[GateStatus, str] = {
     "kept": "Nothing needs to be done.",
     "broken": "Read the lost items, then mend the model, or accept a larger loss with --budget.",
-    "inconclusive": "Nothing is certain yet: ask more items, or accept a larger --budget.",
+    "inconclusive": (
+        "Nothing is certain yet: ask more items (easier ones where a task is at floor), or accept "
+        "a larger --budget."
+    ),
     "failed": "Nothing can be said: see why items have no answer, then run the same command again.",
 }
 """What to do about it."""
@@ -107,11 +110,20 @@ def flips(verdict: TaskVerdict) -> tuple[str, str] | None:
 
 
 def itself(verdict: TaskVerdict) -> str:
-    """How many items flip when nothing was lost; empty where that was not asked."""
+    """Items lost and gained when nothing was lost; empty where that was not asked."""
     null = verdict.null
     if null is None:
         return ""
-    return f"{null.flipped:.1f}".removesuffix(".0") + f" of {null.items:,} ({null.how})"
+    lost, gained = (f"{count:,.1f}".removesuffix(".0") for count in (null.lost, null.gained))
+    return f"{lost} and {gained} of {null.items:,} ({null.how})"
+
+
+def moved(comparison: Comparison) -> str:
+    """How far predictions moved on each task's prompts; empty where that was not measured."""
+    told = [f"{drift.task} {drift.kl:.3g}" for drift in comparison.drift]
+    if not told:
+        return ""
+    return f"predictions moved by, KL in nats per token: {', '.join(told)}"
 
 
 def amount(value: float, verdict: TaskVerdict) -> str:

@@ -17,6 +17,7 @@ from forgetless.report.audit.phrases import (
     flips,
     gate_line,
     gate_title,
+    moved,
     notes,
     points,
     price,
@@ -59,10 +60,15 @@ class TerminalAudit:
         line.append_text(text(gate_line(audit).removeprefix(title)))
         yield line
         yield Text()
+        if len(audit.comparisons) > 1:
+            yield _matrix(audit, text)
+            yield Text()
         for comparison in audit.comparisons:
             yield _heading(audit, comparison, text)
             yield _table(comparison, text, options.max_width)
             yield from _areas(comparison, text)
+            if said := moved(comparison):
+                yield text(said, "dim")
             yield from _reasons(comparison, text)
             yield Text()
         if audit.gate != "kept":
@@ -77,6 +83,26 @@ def _heading(audit: Audit, comparison: Comparison, text: Write) -> Text:
     budget = f"budget {points(audit.budget)}"
     head.append_text(text(f"  {budget}  {audit.level:.0%} limits", "dim"))
     return head
+
+
+def _matrix(audit: Audit, text: Write) -> RenderableType:
+    """Every model on every task; a verdict that is not kept stands below its score."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(text("task"), overflow="fold")
+    for info in audit.subjects:
+        table.add_column(text(clipped(info.label, MOST_LABEL)), justify="right", overflow="fold")
+    for asked in audit.tasks:
+        verdicts = [comparison.verdict(asked.name) for comparison in audit.comparisons]
+        row = [text(clipped(asked.name, MOST_LABEL)), _value(verdicts[0].before, text)]
+        for verdict in verdicts:
+            cell = _value(verdict.after, text)
+            if verdict.verdict != "kept":
+                cell.append_text(
+                    text(f"\n{verdict.verdict}", _VERDICTS.get(verdict.verdict, "dim"))
+                )
+            row.append(cell)
+        table.add_row(*row)
+    return table
 
 
 def _table(comparison: Comparison, text: Write, width: int) -> RenderableType:

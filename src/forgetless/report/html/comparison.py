@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from forgetless.comparing.result import ArmResult, Comparison
+from forgetless.comparing.result import ArmResult, Comparison, PointTried
 from forgetless.report.charts.marks import REFERENCE_STYLE, ArmStyle, arm_style
 from forgetless.report.charts.svg import Node
 from forgetless.report.charts.trade import TradePoint, draw_trade
-from forgetless.report.comparison import LEGEND, cells, failures, heading
+from forgetless.report.comparison import cells, failures, heading, legend
 from forgetless.report.data import JOINT, SEQUENTIAL
 from forgetless.report.html.rendering import render_page
 from forgetless.report.wording import ABSENT, number
@@ -19,10 +19,10 @@ def render_comparison_html(found: Comparison) -> str:
         "found": found,
         "heading": heading(found),
         "reasons": [*found.reasons[1:], *failures(found)],
-        "legend": LEGEND,
+        "legend": legend(found),
         "picture": _picture(found, styles),
         "frontier": [arm.name for arm in found.frontier],
-        "rows": [(styles[arm.name], arm, cells(arm)) for arm in found.arms],
+        "rows": [(styles[arm.name], arm, cells(found, arm)) for arm in found.arms],
         "tried": [(arm.name, _tried(arm)) for arm in found.arms if len(arm.tried) > 1],
         "seeds": [(arm.name, [*map(number, arm.by_seed.values())]) for arm in found.arms],
     }
@@ -56,8 +56,14 @@ def _tried(arm: ArmResult) -> list[tuple[str, str, bool]]:
     return [
         (
             ", ".join([f"rate {point.rate:g}", *(f"{k} {v}" for k, v in point.options.items())]),
-            ABSENT if point.value is None else number(point.value),
+            _value(point),
             point.rate == arm.rate and dict(point.options) == dict(arm.options),
         )
         for point in arm.tried
     ]
+
+
+def _value(point: PointTried) -> str:
+    if point.value is None:
+        return ABSENT
+    return number(point.value) + (f", {number(point.over)} over budget" if point.over else "")

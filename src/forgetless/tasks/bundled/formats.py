@@ -1,7 +1,8 @@
 """Formats: given data to be written as JSON, CSV, a table, a list or in so many words.
 
 The data are drawn, so the right output is computed and its content is checked beside its form.
-The level says how much there is to write and what has to be done to it first.
+The level says how much there is to write and what has to be done to it first; on the lowest one,
+two worked examples of the same kind come before, as earlier turns of the conversation.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from forgetless.tasks.form_rules import (
@@ -29,9 +31,10 @@ from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.rules import Rule
 from forgetless.tasks.text_rules import LowerCase, SingleLine, UpperCase, WordCount
 
-VERSION = "1"
-COUNT = 360
-LEVELS = 3
+VERSION = "2"
+COUNT = 336
+LEVELS = 4
+EXAMPLES = 2  # on level 1, which asks no more than level 2
 SHORT = 6  # letters
 
 NAMES = (
@@ -92,9 +95,9 @@ def _said(key: str, value: Any) -> str:
     return f"{key}: {' and '.join(value) if isinstance(value, list) else value}"
 
 
-def _json_object(rng: random.Random, level: int) -> Asked:
-    keys = (("name", "age"), ("name", "age", "city", "member"))[min(level, 2) - 1]
-    if level == 3:
+def _json_object(rng: random.Random, work: int) -> Asked:
+    keys = (("name", "age"), ("name", "age", "city", "member"))[min(work, 2) - 1]
+    if work == 3:
         keys = (*keys, "job", "tags")
     types: dict[str, JsonType] = {"age": "number", "member": "boolean", "tags": "array"}
     value = {key: _field(rng, key) for key in keys}
@@ -103,22 +106,22 @@ def _json_object(rng: random.Random, level: int) -> Asked:
     return _as_json(f"Here is a record. {data}. {form.request()}", value, form)
 
 
-def _json_list(rng: random.Random, level: int) -> Asked:
-    things = rng.sample(THINGS, level + 2)
+def _json_list(rng: random.Random, work: int) -> Asked:
+    things = rng.sample(THINGS, work + 2)
     order = {1: "in this order", 2: "in alphabetical order", 3: "in reverse alphabetical order"}
-    value = things if level == 1 else sorted(things, reverse=level == 3)
+    value = things if work == 1 else sorted(things, reverse=work == 3)
     form = ValidJson()
-    request = f"Write these words as a JSON list of strings, {order[level]}: {', '.join(things)}."
+    request = f"Write these words as a JSON list of strings, {order[work]}: {', '.join(things)}."
     return _as_json(f"{request} {form.request()}", value, form)
 
 
-def _json_records(rng: random.Random, level: int) -> Asked:
-    people = rng.sample(NAMES, level + 1)
+def _json_records(rng: random.Random, work: int) -> Asked:
+    people = rng.sample(NAMES, work + 1)
     ages = rng.sample(range(18, 90), len(people))
     value: Any = [{"name": n, "age": a} for n, a in zip(people, ages, strict=True)]
     said = ", ".join(f"{n} ({a})" for n, a in zip(people, ages, strict=True))
     what = 'a JSON list of objects with the keys "name" and "age"'
-    if level == 3:
+    if work == 3:
         value = {"people": sorted(value, key=lambda person: person["age"]), "count": len(people)}
         what = (
             'a JSON object with the keys "people" and "count"; "people" is a list of objects with '
@@ -139,14 +142,14 @@ def _listing(listing: Listing) -> Callable[[random.Random, int], Asked]:
     marks = {"bullets": "- ", "numbers": "{}. "}
     joined = {"commas": ", ", "semicolons": "; "}
 
-    def ask(rng: random.Random, level: int) -> Asked:
-        things = rng.sample(THINGS, 2 * level + 1)
-        while level == 3 and not 2 <= sum(len(thing) <= SHORT for thing in things) <= 5:
-            things = rng.sample(THINGS, 2 * level + 1)
+    def ask(rng: random.Random, work: int) -> Asked:
+        things = rng.sample(THINGS, 2 * work + 1)
+        while work == 3 and not 2 <= sum(len(thing) <= SHORT for thing in things) <= 5:
+            things = rng.sample(THINGS, 2 * work + 1)
         entries, how = things, "in the given order"
-        if level == 2:
+        if work == 2:
             entries, how = sorted(things), "in alphabetical order"
-        if level == 3:
+        if work == 3:
             entries = sorted(thing for thing in things if len(thing) <= SHORT)
             how = f"in alphabetical order, but only those of at most {SHORT} letters"
         form = ListOf(listing, len(entries))
@@ -160,10 +163,10 @@ def _listing(listing: Listing) -> Callable[[random.Random, int], Asked]:
     return ask
 
 
-def _rows(rng: random.Random, level: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
+def _rows(rng: random.Random, work: int) -> tuple[str, tuple[tuple[str, ...], ...]]:
     """People with two to four details, in words and as cells with a header."""
-    people = rng.sample(NAMES, level + 1)
-    header = ("name", "city", "age", "job")[: level + 1]
+    people = rng.sample(NAMES, work + 1)
+    header = ("name", "city", "age", "job")[: work + 1]
     rows = tuple((name, *(str(_field(rng, key)) for key in header[1:])) for name in people)
     said = " ".join(
         f"{name}: {', '.join(map(' '.join, zip(header[1:], details, strict=True)))}."
@@ -172,23 +175,23 @@ def _rows(rng: random.Random, level: int) -> tuple[str, tuple[tuple[str, ...], .
     return f"{said} Columns: {', '.join(header)}.", (header, *rows)
 
 
-def _csv(rng: random.Random, level: int) -> Asked:
-    said, rows = _rows(rng, level)
+def _csv(rng: random.Random, work: int) -> Asked:
+    said, rows = _rows(rng, work)
     form = CsvColumns(len(rows[0]))
     gold = "\n".join(",".join(row) for row in rows)
     return Asked(f"{said} {form.request()}", gold, (form, CellsEqual("csv", rows)))
 
 
-def _table(rng: random.Random, level: int) -> Asked:
-    said, rows = _rows(rng, level)
+def _table(rng: random.Random, work: int) -> Asked:
+    said, rows = _rows(rng, work)
     form = TableColumns(len(rows[0]))
     lines = [f"| {' | '.join(row)} |" for row in rows]
     gold = "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
     return Asked(f"{said} {form.request()}", gold, (form, CellsEqual("table", rows)))
 
 
-def _repeated(rng: random.Random, level: int) -> Asked:
-    word, count = rng.choice(THINGS), rng.randrange(4 * level - 1, 4 * level + 3)
+def _repeated(rng: random.Random, work: int) -> Asked:
+    word, count = rng.choice(THINGS), rng.randrange(4 * work - 1, 4 * work + 3)
     return Asked(
         f'Write the word "{word}" exactly {count} times, separated by spaces. {ONLY}',
         gold := " ".join([word] * count),
@@ -196,9 +199,9 @@ def _repeated(rng: random.Random, level: int) -> Asked:
     )
 
 
-def _cased(rng: random.Random, level: int) -> Asked:
-    said = rng.sample(SENTENCES, level)
-    text = ", ".join(said) if level == 3 else " and ".join(said)
+def _cased(rng: random.Random, work: int) -> Asked:
+    said = rng.sample(SENTENCES, work)
+    text = ", ".join(said) if work == 3 else " and ".join(said)
     if rng.random() < 0.5:
         shown, gold, how = text, text.upper(), "CAPITAL letters"
     else:
@@ -207,15 +210,14 @@ def _cased(rng: random.Random, level: int) -> Asked:
     return Asked(f'Write "{shown}" in {how}. {ONLY}', gold, (form, TextEquals(gold)))
 
 
-def _date(rng: random.Random, level: int) -> Asked:
+def _date(rng: random.Random, work: int) -> Asked:
     days = [
-        (rng.randrange(1990, 2031), rng.randrange(1, 13), rng.randrange(1, 29))
-        for _ in range(level)
+        (rng.randrange(1990, 2031), rng.randrange(1, 13), rng.randrange(1, 29)) for _ in range(work)
     ]
     said = ", ".join(f"{day} {MONTHS[month - 1]} {year}" for year, month, day in days)
     entries = tuple(f"{year}-{month:02}-{day:02}" for year, month, day in days)
-    form = ListOf("commas", level)
-    noun = "this date" if level == 1 else "these dates, separated by commas on one line,"
+    form = ListOf("commas", work)
+    noun = "this date" if work == 1 else "these dates, separated by commas on one line,"
     return Asked(
         f"Write {noun} in the form YYYY-MM-DD: {said}. {ONLY}",
         ", ".join(entries),
@@ -223,8 +225,8 @@ def _date(rng: random.Random, level: int) -> Asked:
     )
 
 
-def _template(rng: random.Random, level: int) -> Asked:
-    keys = ("name", "city", "age", "job")[: level + 1]
+def _template(rng: random.Random, work: int) -> Asked:
+    keys = ("name", "city", "age", "job")[: work + 1]
     values = [str(_field(rng, key)) for key in keys]
     said = " ".join(
         f"The {key} is {v}." for key, v in rng.sample([*zip(keys, values, strict=True)], len(keys))
@@ -267,16 +269,29 @@ def generate(count: int = COUNT) -> list[Row]:
     for number in range(count):
         level = number % LEVELS + 1
         family = families[(number // LEVELS) % len(families)]
-        asked = FAMILIES[family](rng, level)
+        draw = partial(FAMILIES[family], rng, max(level - 1, 1))
+        asked = draw()
         while asked.request in seen:
-            asked = FAMILIES[family](rng, level)
+            asked = draw()
         seen.add(asked.request)
         rows.append(
             Row(
                 f"level{level}/{number // LEVELS:03}/{family}",
-                (Turn("user", asked.request),),
+                (*(_worked(draw, asked.gold) if level == 1 else ()), Turn("user", asked.request)),
                 asked.gold,
                 rules=asked.rules,
             )
         )
     return rows
+
+
+def _worked(draw: Callable[[], Asked], gold: str) -> list[Turn]:
+    """Examples with their answers; none of them is the answer to the item itself."""
+    golds = [gold]
+    turns: list[Turn] = []
+    while len(golds) <= EXAMPLES:
+        example = draw()
+        if example.gold not in golds:
+            golds.append(example.gold)
+            turns += [Turn("user", example.request), Turn("assistant", example.gold)]
+    return turns
