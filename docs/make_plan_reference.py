@@ -5,22 +5,13 @@ Command: ``python docs/make_plan_reference.py``; a test holds the file up to dat
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from forgetless.methods import METHODS
-from forgetless.plan import (
-    AUTO,
-    BudgetConfig,
-    MethodSpec,
-    ModelConfig,
-    Plan,
-    TaskConfig,
-    TrainingConfig,
-)
+from forgetless.plan import BudgetConfig, ModelConfig, Plan, TaskConfig, TrainingConfig
+from forgetless.plan.described import REQUIRED, Setting, described
 
 HEAD = """# Plan reference
 
@@ -55,67 +46,45 @@ DATA = """
 ## Data
 
 A source is a JSONL, JSON, CSV or Parquet file, a folder of such files, a dataset of the hub
-(`hub:OWNER/NAME`) or a bundled task (`bundled:NAME`). Its rows have one of these shapes, found by
-their field names; `fields` maps other names to ours.
+(`hub:OWNER/NAME`, or `hub:OWNER/NAME@REVISION`) or a bundled task (`bundled:NAME`). Its rows have one of these shapes, found by
+their field names; `fields` maps other names to ours. They are those of TRL, Axolotl and
+LLaMA-Factory: [from your script](from_your_script.md).
 
 | fields | meaning |
 |---|---|
 | `messages` | a chat; every assistant turn is learned, the last one is the answer in a test |
+| `conversations` | a chat as ShareGPT has it: `from` and `value` in place of `role` and `content` |
 | `question`, `choices`, `answer` | multiple choice; the answer is a choice, its letter or its index from 0 |
 | `prompt`, `completion` | one exchange, each text or a list of messages |
+| `instruction`, `output` | one exchange as Alpaca has it; `input` is put on the next line, `history` holds earlier pairs |
 | `question`, `answer` | one exchange |
 | `text` | plain text, all of it learned |
 
 `aliases` (further right answers, a list or separated by `|`), `system`, `id` and `group` are read
 where present. Rows of one `group`, such as the questions on one passage, are not independent: they
 are held out together, never divided between the items that choose and those that certify, and
-drawn together in every interval and test. Bundled tasks: {bundled}.
+drawn together in every interval and test. What comes from the hub, models too, is taken at the commit
+that its branch stands for when the run begins; the run's manifest and `plan.yaml` name it. Bundled tasks: {bundled}.
 """
 
 
 def table(config: type[BaseModel]) -> str:
     """The keys of a part of the plan as a Markdown table."""
     lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
-    for name, field in config.model_fields.items():
-        default = "required" if field.is_required() else f"`{_default(field)}`"
-        meaning = (field.description or "").replace("|", "\\|")
-        lines.append(f"| `{name}` | {_kind(field.annotation)} | {default} | {meaning} |")
+    for setting in described(config):
+        default = REQUIRED if setting.default == REQUIRED else f"`{setting.default}`"
+        meaning = setting.meaning.replace("|", "\\|")
+        lines.append(f"| `{setting.name}` | {_values(setting)} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
-def _default(field: Any) -> str:
-    """A default as one would write it in YAML."""
-    value = field.get_default(call_default_factory=True)
-    if value is None:
-        return "none"
-    if isinstance(value, BaseModel):
-        return "{}"
-    if value == (MethodSpec(name=AUTO),):
-        return AUTO
-    return value if isinstance(value, str) and value else json.dumps(value)
-
-
-def _kind(annotation: Any) -> str:
-    arguments = [a for a in get_args(annotation) if a is not type(None)]
-    if get_origin(annotation) is not None and all(isinstance(a, str) for a in arguments):
-        return " \\| ".join(f"`{a}`" for a in arguments)
-    if get_origin(annotation) is tuple:
-        return f"list of {_kind(arguments[0])}"
-    if get_origin(annotation) is dict:
-        return "mapping"
-    if len(arguments) > 1:
-        return " or ".join(_kind(a) for a in arguments)
-    if arguments:
-        return "list" if get_origin(annotation) is list else _kind(arguments[0])
-    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
-    sections = {
-        "ModelConfig": "[model](#model)",
-        "TaskConfig": "[task](#task)",
-        "TrainingConfig": "[training](#training)",
-        "MethodSpec": "[method](#methods)",
-        "BudgetConfig": "[budget](#budget)",
-    }
-    return (names | sections).get(annotation.__name__, annotation.__name__)  # fmt: skip
+def _values(setting: Setting) -> str:
+    """The values, with a link to the part of the page that is about them."""
+    values = setting.values.replace("|", "\\|")
+    if setting.section is None:
+        return values
+    anchor = "methods" if setting.section == "method" else setting.section
+    return values.replace(setting.section, f"[{setting.section}](#{anchor})")
 
 
 def reference() -> str:

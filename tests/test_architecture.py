@@ -20,7 +20,10 @@ ALLOWED: dict[str, set[str]] = {
     "locking": {"errors", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
-    "report": {"errors", "metrics", "storage", "auditing", "comparing", "repairing"},  # plain data
+    "report": {
+        *("errors", "metrics", "storage", "plan"),
+        *("auditing", "comparing", "repairing"),  # plain data
+    },
     "tasks": {"errors", "plan"},
     "models": {"errors", "plan", "storage"},
     "methods": {"errors", "plan", "storage", "processes", "tasks", "models"},
@@ -28,13 +31,14 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "result": {"metrics", "report"},
     "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
-    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
+    "pinning": {"errors", "plan", "models"},
+    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting", "pinning"},
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
         "locking",
     },
     "stagework": {
-        *("tasks", "processes"),
+        *("tasks", "processes", "metrics", "result", "report"),
         *("errors", "plan", "storage", "progress", "models", "methods", "training"),
         *("evaluation", "preparation", "runfolder"),
     },
@@ -81,7 +85,8 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes", "secrets"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
+        *("tasks", "models", "secrets"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

@@ -8,41 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from forgetless.comparing.arms import JOINT, LORA, SEQUENTIAL, Arm
+from forgetless.methods.groups import group_of_method
 
-GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "bounds": (
-        "plain training, and training on everything at once",
-        ("sequential", "joint"),
-    ),
-    "rehearsal": (
-        "learn some of the old again beside the new",
-        ("replay", "self_replay", "on_policy_replay"),
-    ),
-    "distillation": (
-        "predict as the model did before the stage",
-        ("kl", "der"),
-    ),
-    "loss shape": (
-        "learn less of what is far from what the model knows",
-        ("token_weights",),
-    ),
-    "regularisation": (
-        "pull weights back, those that matter most the strongest",
-        ("ewc", "l2sp", "si"),
-    ),
-    "gradient": (
-        "step only where older tasks are not hurt",
-        ("agem", "ogd"),
-    ),
-    "averaging": (
-        "stay between the weights before and after",
-        ("ema", "sfa", "merge"),
-    ),
-    "parameter-efficient": (
-        "change few weights, or only some directions",
-        ("freeze", "lora", "olora", "osf"),
-    ),
-}
 COMBINATIONS = "combinations"
 
 
@@ -51,7 +18,7 @@ def group_of(arm: Arm) -> str:
     if len(arm.methods) > 1 and set(arm.methods) != {"replay", "der"}:
         return COMBINATIONS
     name = list(arm.methods or [SEQUENTIAL])[-1]
-    return next(group for group, (_, members) in GROUPS.items() if name in members)
+    return group_of_method(name)
 
 
 def available(arms: Sequence[Arm], methods: Sequence[str]) -> list[Arm]:

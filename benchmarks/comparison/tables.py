@@ -8,9 +8,10 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.comparison import overhead
-from benchmarks.comparison.arms import COMBINATIONS, GROUPS
+from benchmarks.comparison.arms import COMBINATIONS
 from benchmarks.comparison.rows import mean_of
 from forgetless.comparing.arms import JOINT
+from forgetless.methods.groups import GROUPS
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

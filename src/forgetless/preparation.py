@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
+from forgetless.models.hub import licence_of, public_name
 from forgetless.models.load import pick_device
 from forgetless.models.quantized import refuse_quantization
 from forgetless.models.source import ModelSource, find_model, weights_hash
+from forgetless.pinning import pinned
 from forgetless.plan import MethodSpec, Plan
 from forgetless.plan.paths import anchored
 from forgetless.tasks.halves import halves
@@ -69,6 +72,9 @@ class Experiment:
             "model": {
                 "name": self.plan.model.name,
                 "sha256": self.weights,
+                "hub": public_name(self.source),
+                "revision": self.plan.model.revision,
+                "licence": licence_of(self.source, self.plan.model.revision),
                 "trust_remote_code": self.plan.model.trust_remote_code,
             },
             "tasks": [
@@ -81,6 +87,8 @@ class Experiment:
                     "trained_in": trained_in.get(task.name),
                     "train_rows": len(task.train),
                     "test_items": len(task.test),
+                    "train_sha256": task.train_hash() if task.trained_in else None,
+                    "test_sha256": task.test_hash(),
                     "rendering": task.config.render,
                     "shots": task.config.shots,
                     "warnings": list(task.warnings),
@@ -134,6 +142,13 @@ def prepare(plan: Plan) -> Experiment:
         UsageError: for whatever cannot work, before any model is loaded.
     """
     plan = anchored(plan, Path.cwd())  # what is saved with the results must mean the same later
+    for tracker in plan.training.report_to:
+        if find_spec(tracker) is None:
+            raise PlanError(
+                f"training.report_to: {tracker} is not installed", fix=f"pip install {tracker}"
+            )
+    methods = Compose.from_plan(resolved_methods(plan))  # refuses before the hub is asked
+    plan = pinned(plan)
     methods = Compose.from_plan(resolved_methods(plan))
     source = find_model(plan.model)
     refuse_quantization(plan.model, source)

@@ -22,6 +22,7 @@ from forgetless.errors import RunFolderError
 from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
+from forgetless.plan.differences import differences
 from forgetless.processes import first_does
 from forgetless.storage import make_folder, replace_folder, write_json, write_text
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from forgetless.tasks.task import Task
 
 FORMAT = 1
+CARD = "README.md"
 WEIGHTS = ("model", "adapter")
 """Subfolders of a stage, one of which holds what was trained."""
 SCORES = ("scores.jsonl", "answers.jsonl")
@@ -146,17 +148,22 @@ class RunFolder:
         """Files of a stage and of subfolders of it that are not, or no more, what was written."""
         for file, expected in (self.entry(name) or {}).get("files", {}).items():
             path = self.path / "stages" / name / file
+            if Path(file).name == CARD:  # of an older version, which noted it
+                continue
             if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):
                 yield path
 
 
 def hash_files(folder: Path, *parts: str) -> dict[str, str]:
-    """SHA-256 of some files and of those below some subfolders, by path relative to ``folder``."""
+    """SHA-256 of some files and of those below some subfolders, by path relative to ``folder``.
+
+    Model cards are left out: they are written anew when a stage is scored.
+    """
     return {
         file.relative_to(folder).as_posix(): file_hash(file)
         for part in parts
         for file in sorted([folder / part, *(folder / part).rglob("*")])
-        if file.is_file()
+        if file.is_file() and file.name != CARD
     }
 
 
@@ -265,22 +272,11 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 def _difference(path: Path, plan: Plan) -> str:
     """The first settings in which the plan in the folder differs from this one."""
     try:
-        there, here = _flat(load_plan(path / "plan.yaml").decisive()), _flat(plan.decisive())
+        found = differences(load_plan(path / "plan.yaml").decisive(), plan.decisive())
     except Exception:  # the message must not fail on a damaged plan.yaml
         return "its settings differ"
-    keys = [k for k in sorted({*there, *here}) if there.get(k) != here.get(k)]
-    parts = [f"{k} is {there.get(k)!r} there and {here.get(k)!r} here" for k in keys[:3]]
-    return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        pairs = [(f"{prefix}{key}", inner) for key, inner in value.items()]
-    elif isinstance(value, list | tuple):
-        pairs = [(f"{prefix}{index}", inner) for index, inner in enumerate(value)]
-    else:
-        return {prefix.rstrip("."): value}
-    return {k: v for name, inner in pairs for k, v in _flat(inner, f"{name}.").items()}
+    parts = [f"{key} is {there!r} there and {here!r} here" for key, there, here in found[:3]]
+    return "; ".join(parts) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:

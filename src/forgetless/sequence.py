@@ -51,8 +51,11 @@ def run_sequence(
         progress.note(f"warning: {warning}")
     path = Path(experiment.plan.output)
     join(experiment.device)
-    with disk_faults_explained(path), open_run(path, experiment.plan, experiment.facts()) as folder:
-        work = StageWork(experiment, folder, progress, share_with)
+    with (
+        disk_faults_explained(path),
+        open_run(path, experiment.plan, experiment.facts()) as folder,
+        StageWork(experiment, folder, progress, share_with) as work,
+    ):
         previous = UNTOUCHED
         for stage in (UNTOUCHED, *experiment.stages):
             work.begin(stage)
@@ -60,6 +63,8 @@ def run_sequence(
                 work.train(stage, start=UNTOUCHED if stage.from_base else previous)
             if not work.scored(stage):
                 work.score(stage)
+            work.describe(stage)
+            work.track(stage)
             previous = stage
         folder.finish()
     return RunResult(path)

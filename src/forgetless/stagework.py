@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
 from forgetless.methods.base import Stage, Workbench
@@ -16,6 +16,7 @@ from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
 from forgetless.runfolder import (
+    CARD,
     SCORES,
     WEIGHTS,
     RunFolder,
@@ -29,6 +30,7 @@ from forgetless.tasks.examples import Encoder
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
     from forgetless.training.schedule import Schedule
+    from forgetless.training.trackers import Trackers
 
 
 class StageWork:
@@ -57,6 +59,22 @@ class StageWork:
         self._fingerprints = experiment.fingerprints()
         self._scoring = experiment.scoring_fingerprint()
         self._in_memory: tuple[str, LoadedModel] | None = None
+        self._trackers: Trackers | None = None
+
+    def __enter__(self) -> Self:
+        """Open the plan's trackers, in the process that writes."""
+        if self._config.report_to and first():
+            from forgetless.training.trackers import Trackers
+
+            self._trackers = Trackers(
+                self._config.report_to, self._folder.path, self._config, self._experiment.device
+            )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Let trackers write what they hold, also if work failed."""
+        if self._trackers is not None:
+            self._trackers.close()
 
     def begin(self, stage: Stage) -> None:
         """Tell of the stage; give the methods back what they knew after it, if it was trained.
@@ -140,6 +158,9 @@ class StageWork:
         schedule = build_schedule(bench, self._methods, self._config)
         self._warn_of_length(stage, schedule)
         first_does(partial(_begin, path / "checkpoints", self._fingerprints[stage.number]))
+        told = None
+        if self._trackers is not None:
+            told = partial(self._trackers.step, self._steps_before(stage.number))
         doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
         with _out_of_memory_explained(doing, _smaller_batches(self._config)):
             training = train_stage(
@@ -151,6 +172,7 @@ class StageWork:
                 self._experiment.device,
                 self._progress.trained,
                 resumed,
+                told,
             ).to_json()
         loaded.model = bench.model
         self._progress.working("saving the model")
@@ -180,6 +202,45 @@ class StageWork:
                 self._progress.scored,
             )
         self._record_scored(stage, scoring)
+
+    def describe(self, stage: Stage) -> None:
+        """Write the model card of a trained stage, unless it is there."""
+        card = self._card(stage)
+        if stage.number == 0 or not card.parent.is_dir():
+            return
+        from forgetless.report.card import render_card
+        from forgetless.result import RunResult
+
+        def written() -> None:
+            if not card.is_file():
+                results, adapter = RunResult(self._folder.path).results, card.parent.name
+                text = render_card(results, stage.number, adapter=adapter == "adapter")
+                write_text(card, text)
+
+        first_does(written)
+
+    def _card(self, stage: Stage) -> Path:
+        """Where the card of a stage stands, beside its weights."""
+        folder = self._folder.path / "stages" / stage.name
+        return folder / ("adapter" if (folder / "adapter").is_dir() else "model") / CARD
+
+    def track(self, stage: Stage) -> None:
+        """Tell the trackers what the stage came to, unless they know."""
+        if self._trackers is None:
+            return
+        from forgetless.metrics.so_far import figures_after
+        from forgetless.result import RunResult
+
+        training = (self._folder.entry(stage.name) or {})["training"] or {}
+        figures = figures_after(RunResult(self._folder.path).matrix, stage.number)
+        if training.get("pull_norm") is not None:
+            figures["pull_norm"] = training["pull_norm"]
+        self._trackers.stage(self._steps_before(stage.number + 1), figures)
+
+    def _steps_before(self, number: int) -> int:
+        """Optimiser steps of all stages before one."""
+        entries = self._folder.manifest["stages"]
+        return sum(e["training"]["steps"] for e in entries if 0 < e["index"] < number)
 
     def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
         """Say, now and in the report, how many rows were not learned as they stand."""
@@ -252,6 +313,8 @@ class StageWork:
     def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
         entry = self._folder.entry(stage.name)
         assert entry is not None
+        # peft's own, another run's, or one of other scores
+        first_does(partial(self._card(stage).unlink, missing_ok=True))
         path = self._folder.stage_path(stage.name)
         self._folder.record(
             entry

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from benchmarks.comparison import overhead, page, tables, tiny
-from benchmarks.comparison.arms import ARMS, GROUPS, OVERHEADS, WANTED, available, peer
+from benchmarks.comparison.arms import ARMS, OVERHEADS, WANTED, available, peer
 from benchmarks.comparison.records import command
 from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
@@ -26,6 +26,7 @@ from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import job_name, plan_of
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
+from forgetless.methods.groups import GROUPS
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
 from forgetless.plan import make_plan
 from forgetless.tasks.matching import exact_match

@@ -43,6 +43,9 @@ def user(text: str) -> tuple[Turn, ...]:
     ("columns", "shape"),
     [
         ({"messages", "text"}, "messages"),
+        ({"conversations", "system", "tools"}, "conversations"),
+        ({"instruction", "input", "output", "text"}, "instruction"),
+        ({"instruction", "input"}, None),
         ({"question", "choices", "answer"}, "multiple_choice"),
         ({"prompt", "completion", "text"}, "prompt_completion"),
         ({"question", "answer", "source"}, "question_answer"),
@@ -78,6 +81,68 @@ def test_a_chat_is_split_before_its_last_turn() -> None:
 
 def test_prompt_and_completion_may_be_lists_of_messages() -> None:
     assert row({"prompt": CHAT[:4], "completion": CHAT[4:]}) == row({"messages": CHAT})
+
+
+# Shapes of other tools, as their documentation shows them
+
+
+def test_a_sharegpt_conversation_is_the_chat_that_its_messages_spell() -> None:
+    """LLaMA-Factory's and Axolotl's: ``from`` and ``value``."""
+    speakers = {"system": "system", "user": "human", "assistant": "gpt"}
+    spelt = [{"from": speakers[turn["role"]], "value": turn["content"]} for turn in CHAT]
+    assert row({"conversations": spelt}) == row({"messages": CHAT})
+    assert row({"messages": spelt}) == row({"messages": CHAT})  # TRL converts these, too
+    assert row({"conversations": CHAT}) == row({"messages": CHAT})
+
+
+def test_tool_calls_of_llama_factory_are_turns_of_assistant_and_tool() -> None:
+    made = row(
+        {
+            "conversations": [
+                {"from": "human", "value": "Weather?"},
+                {"from": "function_call", "value": '{"name": "weather"}'},
+                {"from": "observation", "value": "rain"},
+                {"from": "gpt", "value": "It rains."},
+            ],
+            "system": "Be brief.",
+            "tools": "[]",
+        }
+    )
+    assert [turn.role for turn in made.prompt] == ["system", "user", "assistant", "tool"]
+    assert made.answer == "It rains."
+
+
+def test_a_system_turn_among_the_messages_comes_before_a_system_field() -> None:
+    made = row({"messages": CHAT, "system": "Ignored."})
+    assert made == row({"messages": CHAT})
+    assert row({"messages": CHAT[1:], "system": "Be brief."}) == made
+
+
+def test_an_alpaca_row_asks_its_instruction_and_its_input_on_the_next_line() -> None:
+    about = {"instruction": "Translate.", "input": "Himmel", "output": "sky"}
+    assert row(about) == Row("7", user("Translate.\nHimmel"), "sky")
+    for empty in ("", None):
+        assert row(about | {"input": empty}) == Row("7", user("Translate."), "sky")
+
+
+def test_system_and_history_of_llama_factory_come_before_the_instruction() -> None:
+    made = row(
+        {
+            "instruction": "Grass?",
+            "input": "",
+            "output": "green",
+            "system": "Be brief.",
+            "history": [["Sky?", "blue"]],
+        }
+    )
+    assert made == row({"messages": CHAT})
+    assert row({"instruction": "q", "output": "a", "system": "", "history": []}).prompt == user("q")
+
+
+def test_a_content_of_text_parts_is_their_text() -> None:
+    parts = [{"type": "text", "text": "Sk"}, {"type": "text", "text": "y?"}]
+    asked = {"role": "user", "content": parts}
+    assert row({"messages": [asked, CHAT[2]]}) == Row("7", user("Sky?"), "blue")
 
 
 def test_a_system_field_comes_before_the_prompt() -> None:
@@ -192,6 +257,20 @@ def test_an_answer_outside_the_choices_is_refused(answer: Any) -> None:
          "'messages[1].content' is empty"),
         ({"messages": [CHAT[1], {"role": "assistant", "content": [{"type": "text"}]}]},
          "'messages[1].content' is list, needed text"),
+        ({"messages": [CHAT[1], CHAT[2] | {"weight": 0}]},
+         "messages[1] is marked as not to be learned, but every assistant turn is"),
+        ({"messages": [CHAT[1], CHAT[2] | {"train": False}]},
+         "messages[1] is marked as not to be learned, but every assistant turn is"),
+        ({"messages": [CHAT[1], {"role": "assistant", "content": [{"type": "image", "text": 1}]}]},
+         "'messages[1].content' is list, needed text"),
+        ({"conversations": [{"from": "narrator", "value": "x"}]},
+         "conversations[0] is from 'narrator', needed one of human, user, prompter, gpt, assistant,"
+         " model, chatgpt, function_call, system, tool, observation, function_response"),
+        ({"conversations": [{"from": "human"}]}, "conversations[0] has no content"),
+        ({"instruction": "a", "output": ""}, "'output' is empty"),
+        ({"instruction": "a", "input": [1], "output": "b"}, "'input' is list, needed text"),
+        ({"instruction": "a", "output": "b", "history": [["c"]]},
+         "history[0] must be a pair: a question and its answer"),
         ({"messages": CHAT[:2]}, "the last message is from 'user', needed one from 'assistant'"),
         ({"messages": [CHAT[0], CHAT[2]]}, "there is no message from 'user' before the last one"),
     ],
@@ -209,7 +288,10 @@ def test_a_row_of_another_shape_than_its_source_is_refused() -> None:
 @pytest.mark.parametrize("shape", get_args(Format))
 def test_an_empty_record_is_refused_in_every_shape(shape: Format) -> None:
     assert fault({}, shape) in {
-        *(f"no {name!r} (found: nothing)" for name in ("messages", "prompt", "question", "text")),
+        *(
+            f"no {name!r} (found: nothing)"
+            for name in ("messages", "conversations", "prompt", "instruction", "question", "text")
+        ),
         "'choices' has 0 entries, needed at least 2",
         "no 'answer' (found: nothing)",
     }
@@ -219,6 +301,8 @@ def test_an_empty_record_is_refused_in_every_shape(shape: Format) -> None:
     "record",
     [
         {"messages": CHAT},
+        {"conversations": CHAT},
+        {"instruction": "?", "output": "a"},
         {"question": "?", "choices": ["a", "b"], "answer": 0},
         {"prompt": "?", "completion": "a"},
         {"question": "?", "answer": "a"},

@@ -183,8 +183,8 @@ def test_a_mapping_of_a_name_that_is_not_ours_is_refused(write: Write) -> None:
     error = refusal(source, {"promt": "prompt"})
     assert error.message == f"{source}: fields maps 'promt', which is not one of our field names"
     assert error.fix == (
-        "write {ours: theirs}; ours are messages, question, choices, answer, prompt, completion, "
-        "text, aliases, id, group, system"
+        "write {ours: theirs}; ours are messages, conversations, question, choices, answer, "
+        "prompt, completion, instruction, input, output, history, text, aliases, id, group, system"
     )
 
 
@@ -287,8 +287,9 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          ".parquet", None),
         ("a", "x", ": found no ending; needed files of one kind out of .jsonl, .json, .csv, "
          ".parquet", None),
-        ("a.csv", "q,a\nx,y\n", ": found the columns a, q; needed messages; question, choices and "
-         "answer; prompt and completion; or text",
+        ("a.csv", "q,a\nx,y\n", ": found the columns a, q; needed messages; conversations; "
+         "question, choices and answer; prompt and completion; instruction and output; question "
+         "and answer; or text",
          "map them in the plan, e.g.  fields: {prompt: your_column, completion: another}"),
     ],
 )  # fmt: skip
@@ -335,6 +336,17 @@ def test_a_hub_dataset_gives_the_rows_of_its_split(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(datasets, "load_dataset", give)
     (row,) = rows("hub:org/name", split="validation")
     assert (row.prompt[0].content, row.answer) == ("org/name", "validation")
+
+
+def test_a_hub_dataset_is_taken_at_the_revision_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def give(name: str, split: str, revision: str) -> Any:
+        return datasets.Dataset.from_dict({"prompt": [name], "completion": [revision]})
+
+    monkeypatch.setattr(datasets, "load_dataset", give)
+    (row,) = rows("hub:org/name@v2")
+    assert (row.prompt[0].content, row.answer) == ("org/name", "v2")
 
 
 def test_a_folder_without_data_is_refused(write: Write, tmp_path: Path) -> None:

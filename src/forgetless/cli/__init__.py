@@ -1,8 +1,6 @@
 """The command line: one file per command, one place for errors and exit codes.
 
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C, 143
-with SIGTERM; an audit or a repair ends with 3 if the budget is broken and with 4 if its items do
-not decide.
+Exit codes are those of docs/terminal.md; ``EXIT_CODES`` is what the help says of them.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from io import TextIOWrapper
 
 import typer
 
-from forgetless.cli import audit, compare, demo, init, repair, report, run
+from forgetless.cli import audit, compare, demo, diff, init, methods, repair, report, run, show
 from forgetless.cli.stopping import Stop
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
@@ -28,13 +26,19 @@ Examples:
   forgetless init a.jsonl b.jsonl     write a plan for your own data
   forgetless run plan.yaml            carry it out
   forgetless compare plan.yaml        measure which protection to take
+  forgetless show runs/plan           see how far it came, and how to go on
+
+"""
+EXIT_CODES = """\b
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 or 143 stopped;
+audit, repair and a run with a budget: 3 budget broken; audit and repair: 4 not decided.
 """
 
 app = typer.Typer(
     name="forgetless",
     help="Fine-tune a language model on one task after another without losing what it knew, "
     "and prove it.",
-    epilog=EXAMPLE,
+    epilog=EXAMPLE + EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -49,6 +53,9 @@ for name, command, example, summary in (
     ("compare", compare.compare, compare.EXAMPLE, "Say which protection to take, by measuring."),
     ("repair", repair.repair, repair.EXAMPLE, "Merge back what was lost; trains nothing."),
     ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),
+    ("show", show.show, show.EXAMPLE, "Say what a folder of results holds, and how to go on."),
+    ("diff", diff.diff, diff.EXAMPLE, "Say in what two runs differ, item by item."),
+    ("methods", methods.methods, methods.EXAMPLE, "List the methods, or explain one."),
 ):
     app.command(name, epilog=example, short_help=summary)(command)
 

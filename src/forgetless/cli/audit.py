@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from forgetless.cli.completion import suite_names, task_sources
+
 EXAMPLE = """\b
 Examples:
   forgetless audit BASE TUNED                            the built-in suite, no data needed
@@ -28,10 +30,15 @@ def audit(
             "--task",
             metavar="TASK",
             help="Test items: FILE, NAME=FILE, hub:NAME, builtin:NAME or lm_eval:NAME; repeatable.",
+            autocompletion=task_sources,
         ),
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="A built-in suite: default, quick; default if no task.")
+        str | None,
+        typer.Option(
+            help="A built-in suite: default, quick; default if no task.",
+            autocompletion=suite_names,
+        ),
     ] = None,
     budget: Annotated[
         str, typer.Option(help="Largest loss accepted on each task, e.g. 2% or 0.02.")
@@ -92,12 +99,10 @@ def audit(
 
     Writes audit.json, report.html, report.md and junit.xml.
     """
-    from rich.console import Console
-
     from forgetless.auditing.audit import audit as carry_out
     from forgetless.auditing.config import make_config
     from forgetless.auditing.export import export_audit
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.report.audit import TerminalAudit, write_audit_report
     from forgetless.storage import check_folder
 
@@ -116,7 +121,7 @@ def audit(
     folder = output or Path("audits") / _folder_name(after)
     for place in filter(None, (folder, lm_eval_output)):
         check_folder(place)  # before anything is asked
-    console = Console(stderr=as_json, highlight=False)
+    console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
             before,

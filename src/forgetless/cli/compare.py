@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forgetless.cli.completion import arm_names
+
 if TYPE_CHECKING:
     from forgetless.comparing.compare import On
 
@@ -23,7 +25,10 @@ def compare(
     plan: Annotated[Path, typer.Argument(help="Plan file (YAML); see forgetless init.")],
     methods: Annotated[
         str | None,
-        typer.Option(help="Arms between commas, methods joined by '+', options in brackets."),
+        typer.Option(
+            help="Arms between commas, methods joined by '+', options in brackets.",
+            autocompletion=arm_names,
+        ),
     ] = None,
     rates: Annotated[
         str, typer.Option(help="Learning rates to try, e.g. 1e-4,3e-4; around the plan's if none.")
@@ -58,9 +63,7 @@ def compare(
 
     Writes compare.html, compare.md, compare.json, report.html and recommended.yaml.
     """
-    from rich.console import Console
-
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.comparing.compare import compare as carry_out
     from forgetless.comparing.compare import recommended_plan
     from forgetless.plan import load_plan
@@ -75,7 +78,7 @@ def compare(
 
     loaded = load_plan(plan, settings or [])
     output = Path(loaded.output)
-    console = Console(stderr=as_json, highlight=False)
+    console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
             loaded,

@@ -21,6 +21,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder for the two runs and the report.")] = Path(
         "runs/demo"
     ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Teach a small model medicine, then law: once plainly, once protected by replay.
@@ -30,14 +31,13 @@ def demo(
     from importlib.resources import files
 
     import yaml
-    from rich.console import Console
 
-    from forgetless.cli.show import show_answers, show_runs
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.results import show_answers, show_runs
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.plan import make_plan
     from forgetless.sequence import run_sequence
 
-    console = Console()
+    console = open_console(stderr=as_json)
     text = (files("forgetless") / "demo.yaml").read_text(encoding="utf-8")
     settings = yaml.safe_load(text) | {"model": model}
     protection = settings.pop("methods")
@@ -48,5 +48,6 @@ def demo(
     with TerminalProgress(console, quiet=quiet) as progress:
         runs = [run_sequence(plain, progress)]
         runs.append(run_sequence(protected, progress, share_with=[runs[0].path]))
-    show_answers(runs, console)
-    show_runs(runs, output)
+    if not as_json:
+        show_answers(runs, console)
+    show_runs(runs, output, as_json=as_json)

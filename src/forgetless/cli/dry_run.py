@@ -12,17 +12,16 @@ if TYPE_CHECKING:
 def show_estimate(plan: Plan, *, as_json: bool) -> None:
     """Print rows, tokens, steps, time and memory of a plan, or raise what is wrong with it."""
     import typer
-    from rich.console import Console
     from rich.table import Table
 
-    from forgetless.cli.terminal import shown
+    from forgetless.cli.terminal import open_console, shown
     from forgetless.estimate import estimate
 
     found = estimate(plan)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
         return
-    console = Console(highlight=False)
+    console = open_console()
     tasks = Table("task", "train rows", "test items", "scored by", "rendered as", title="Tasks")
     for task in found.tasks:
         tasks.add_row(

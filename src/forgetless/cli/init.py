@@ -29,6 +29,9 @@ def init(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Plan file to write; never overwritten.")
     ] = Path("plan.yaml"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the path and the resolved plan as JSON.")
+    ] = False,
 ) -> None:
     """Look at data files and write a plan for them, every line explained."""
     from forgetless.errors import UsageError
@@ -45,4 +48,12 @@ def init(
         raise UsageError(
             f"{output}: cannot be written: {error.strerror}", fix="name another file with  -o"
         ) from None
+    if as_json:
+        import json
+
+        from forgetless.plan import load_plan
+
+        found = {"path": str(output), "plan": load_plan(output).resolved()}
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
     typer.echo(f"wrote {output}\ncheck it:  forgetless run {output} --dry-run")

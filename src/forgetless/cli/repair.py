@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forgetless.cli.completion import task_sources
+
 if TYPE_CHECKING:
     from forgetless.plan import BudgetConfig
 
@@ -28,6 +30,7 @@ def repair(
             "--task",
             metavar="TASK",
             help="Test items of an old or a new task: FILE, NAME=FILE, builtin:NAME; repeatable.",
+            autocompletion=task_sources,
         ),
     ],
     budget: Annotated[
@@ -55,10 +58,8 @@ def repair(
 
     Nothing is trained. Half of the items search, the other half certify.
     """
-    from rich.console import Console
-
     from forgetless.auditing.config import make_config, task_config
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.repairing.repair import repair as carry_out
     from forgetless.report.repair import TerminalRepair, render_repair_json
     from forgetless.storage import check_folder, make_folder, write_text
@@ -66,7 +67,7 @@ def repair(
     accepted = _accepted(budget or [], relative=relative)
     make_config({"device": device}, "repair")
     check_folder(output)
-    console = Console(stderr=as_json, highlight=False)
+    console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
             base,

@@ -24,7 +24,7 @@ def report(
 
     A run labelled joint is the upper bound that intransigence is measured against.
     """
-    from forgetless.cli.show import show_runs
+    from forgetless.cli.results import show_runs
     from forgetless.result import RunResult
 
     show_runs([RunResult(run) for run in runs], to or runs[0], as_json=as_json)

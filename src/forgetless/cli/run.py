@@ -37,6 +37,14 @@ def run(
             help="Take stages that would come out the same from this run; repeatable.",
         ),
     ] = None,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REPO",
+            help="Put the last stage's model and its card there when the run is done; a new "
+            "repository is private.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
@@ -49,18 +57,28 @@ def run(
 
         show_estimate(loaded, as_json=as_json)
         return
-    from rich.console import Console
-
-    from forgetless.cli.show import show_runs
-    from forgetless.cli.terminal import TerminalProgress
+    from forgetless.cli.results import show_runs
+    from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.processes import first
     from forgetless.sequence import run_sequence
 
-    console = Console(stderr=as_json)
+    if push_to_hub is not None:
+        from forgetless.models.publish import check_repository
+
+        check_repository(push_to_hub)
+    console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet or not first()) as progress:
         result = run_sequence(loaded, progress, share_with or [])
     if not first():
         return
     (arm,) = show_runs([result], result.path, as_json=as_json).arms
-    if arm.budget is not None and not arm.budget.kept:
+    kept = arm.budget is None or arm.budget.kept
+    if push_to_hub is not None and kept:
+        from forgetless.models.publish import push_to_hub as push
+
+        address = push(result.model_path(), push_to_hub)
+        console.print(f"on the hub: {address}", markup=False, soft_wrap=True)
+    if not kept:
+        if push_to_hub is not None:
+            console.print("not put on the hub: the budget was not kept")
         raise typer.Exit(BUDGET_NOT_KEPT)

@@ -1,7 +1,8 @@
-"""Progress on the terminal: bars where there is one, plain lines where there is not."""
+"""The terminal: colours, tables and bars where there is one, plain lines where there is not."""
 
 from __future__ import annotations
 
+import os
 import time
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,19 @@ from forgetless.report.wording import visible
 from forgetless.secrets import redact
 
 LINE_EVERY = 10.0  # seconds between plain lines of one activity
+PIPE_WIDTH = 160  # columns where nobody's window says how many: a row stays on one line
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """Where results are written; colours only on a terminal, and none if NO_COLOR is set.
+
+    Args:
+        stderr: Write there, because standard output is for JSON.
+    """
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def shown(text: str) -> str:
@@ -47,7 +61,7 @@ class TerminalProgress(Progress):
         self._activity = ""
         self._begun = 0.0
         self._line_due = 0.0
-        if console.is_terminal and not quiet:
+        if console.is_terminal and not console.is_dumb_terminal and not quiet:
             self._bars = Bars(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from forgetless.errors import PlanError
 from forgetless.methods.agem import AGEM
 from forgetless.methods.base import Method
 from forgetless.methods.der import DER
@@ -49,6 +51,7 @@ __all__ = [
     "SelfReplay",
     "Sequential",
     "TokenWeights",
+    "find_method",
 ]
 
 METHODS: Mapping[str, type[Method[Any]]] = {
@@ -63,3 +66,18 @@ METHODS: Mapping[str, type[Method[Any]]] = {
         Merge,
     )
 }
+
+
+def find_method(name: str) -> type[Method[Any]]:
+    """The method of a name.
+
+    Raises:
+        PlanError: if there is none, with the nearest valid name.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    near = difflib.get_close_matches(name, METHODS, n=1)
+    raise PlanError(
+        f"methods: there is no method {name!r}",
+        fix=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}",
+    )

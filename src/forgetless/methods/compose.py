@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forgetless.errors import PlanError
-from forgetless.methods import METHODS
+from forgetless.methods import METHODS, find_method
 from forgetless.methods.base import (
     AdaptsModel,
     AddsLoss,
@@ -81,14 +80,8 @@ class Compose:
             PlanError: for an unknown method or option, with the nearest valid name, and for methods
                 that cannot work together.
         """
-        for spec in specs:
-            if spec.name not in METHODS:
-                near = difflib.get_close_matches(spec.name, METHODS, n=1)
-                raise PlanError(
-                    f"methods: there is no method {spec.name!r}",
-                    fix=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}",
-                )
-        return cls(METHODS[spec.name](**spec.options) for spec in specs)
+        classes = [find_method(spec.name) for spec in specs]
+        return cls(method(**spec.options) for method, spec in zip(classes, specs, strict=True))
 
     def refuse_quantization(self, quantization: str | None) -> None:
         """Say which methods cannot work on a model whose weights are kept in fewer bits.

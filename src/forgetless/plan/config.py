@@ -26,6 +26,18 @@ Scorer = Literal[
     "auto", "multiple_choice", "exact_match", "contains", "token_f1", "number", "nll", "rules"
 ]
 Rendering = Literal["auto", "chat", "plain"]
+# Of what transformers' Trainer reports to: those that take numbers, by the package of that name.
+Tracker = Literal[
+    "tensorboard",
+    "wandb",
+    "mlflow",
+    "trackio",
+    "comet_ml",
+    "neptune",
+    "clearml",
+    "dvclive",
+    "swanlab",
+]
 
 BUNDLED = "bundled:"
 BUILTIN = "builtin:"  # another spelling of it, at home with --task
@@ -33,7 +45,7 @@ HUB = "hub:"
 AUTO = "auto"  # among methods: what the measurements recommend
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 # Settings of training that change no weights: runs that differ in them alone share their work.
-_WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
+_WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size", "report_to"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100  # characters; stages, and what belongs to them, are named after tasks
 LARGEST = 2**53  # of whole numbers: what any number type holds exactly
@@ -109,7 +121,8 @@ class TaskConfig(Config):
     )
     train: str | None = Field(
         default=None,
-        description="training rows: file, folder, hub dataset (hub:NAME) or bundled:NAME",
+        description="training rows: file, folder, hub dataset (hub:NAME or hub:NAME@REVISION) or "
+        "bundled:NAME",
     )
     test: str | None = Field(
         default=None, description="test items; held out of the training rows if none"
@@ -196,6 +209,8 @@ class TaskConfig(Config):
         if self.name:
             return self
         source = self.train or self.test or ""
+        if source.startswith(HUB):
+            source = source.partition("@")[0]  # what follows is a revision
         stem = source.removeprefix(BUNDLED).removeprefix(HUB).rstrip("/").split("/")[-1]
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem.split(".")[0]).strip("_-")
         return self.model_copy(update={"name": name[:LONGEST_NAME] or "task"})
@@ -239,6 +254,9 @@ class TrainingConfig(Config):
         default=200, ge=1, description="optimiser steps between checkpoints"
     )
     scoring_batch_size: int = Field(default=32, ge=1, description="sequences in one scoring pass")
+    report_to: tuple[Tracker, ...] = Field(
+        default=(), description="trackers that get every step, and the scores after every stage"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -14,6 +15,7 @@ from rich.text import Text
 from forgetless.comparing.result import ArmResult, Comparison
 from forgetless.metrics import Figure
 from forgetless.report.markup import plain, table
+from forgetless.report.plain_data import read_document
 from forgetless.report.terminal import writer
 from forgetless.report.wording import ABSENT, interval, number
 
@@ -92,6 +94,15 @@ def render_comparison_json(found: Comparison) -> str:
         )
         + "\n"
     )
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Read ``compare.json`` back.
+
+    Raises:
+        RunFolderError: if it is missing, of another format, or not what it must be.
+    """
+    return read_document(folder / "compare.json", Comparison, FORMAT, "forgetless compare PLAN")
 
 
 def legend(found: Comparison) -> str:

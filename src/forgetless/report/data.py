@@ -17,6 +17,7 @@ RunState = Literal["finished", "running", "failed"]
 
 JOINT = "joint"
 SEQUENTIAL = "sequential"
+TO_COME = "to come"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,18 @@ class ModelInfo:
         parameters: Number of weights.
         dtype: Number format of the weights.
         sha256: Hash of the weights, where it was taken.
+        hub: Its name on the hub, if it is from there.
+        revision: The commit that was taken from the hub.
+        licence: Its licence as its own card names it, where there is one.
     """
 
     name: str
     parameters: int
     dtype: str
     sha256: str | None
+    hub: str | None = None
+    revision: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class TaskInfo:
         test_items: Items to be asked, in every stage.
         rendering: How an item was put to the model.
         warnings: What to mind in its scores.
+        train_sha256: Hash of the rows to learn from; ``None`` in runs that did not note it.
+        test_sha256: Hash of the items to be asked, and of the worked examples before them.
     """
 
     name: str
@@ -63,6 +72,8 @@ class TaskInfo:
     test_items: int
     rendering: str
     warnings: tuple[str, ...]
+    train_sha256: str | None = None
+    test_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,7 @@ class StageInfo:
         shared_from: Folder of the run whose identical work was reused.
         scoring: What scoring took, where it was done.
         budget: What came of the plan's budget in it; ``None`` where nothing had to be kept.
+        fingerprint: Hash of all that decides its weights.
     """
 
     index: int
@@ -117,6 +129,7 @@ class StageInfo:
     shared_from: str | None
     scoring: Scoring | None
     budget: Mapping[str, Any] | None = None
+    fingerprint: str | None = None
 
     @property
     def done(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from forgetless.repairing.result import PointScored, RepairResult, Status
 from forgetless.report.budget import word_for
+from forgetless.report.plain_data import read_document
 from forgetless.report.terminal import writer
 from forgetless.report.wording import ABSENT, clipped, listing, number
 
@@ -98,6 +100,16 @@ def render_repair_json(found: RepairResult) -> str:
     """Everything, for a program."""
     document = {"format": FORMAT, "exit_code": found.exit_code, **asdict(found)}
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def read_repair(folder: Path) -> RepairResult:
+    """Read ``repair.json`` back.
+
+    Raises:
+        RunFolderError: if it is missing, of another format, or not what it must be.
+    """
+    command = "forgetless repair BASE TUNED --task TASK"
+    return read_document(folder / "repair.json", RepairResult, FORMAT, command)
 
 
 def _cells(point: PointScored) -> list[str]:

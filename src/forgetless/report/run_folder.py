@@ -8,6 +8,7 @@ from typing import cast
 from forgetless.errors import RunFolderError
 from forgetless.metrics import Unit
 from forgetless.report.data import (
+    TO_COME,
     ModelInfo,
     RunResults,
     RunState,
@@ -38,15 +39,14 @@ def read_run(folder: Path) -> RunResults:
     Raises:
         RunFolderError: if something is missing, malformed or contradicts itself.
     """
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder}: no such folder", fix="name a folder under runs/")
-    manifest = _read_manifest(folder)
-    tasks = tuple(_task(part) for part in manifest.records("tasks"))
-    stages = tuple(_stage(part) for part in manifest.records("stages"))
-    state = cast("RunState", manifest.one_of("state", ("finished", "running", "failed")))
-    _check_tasks(manifest.where, tasks)
-    _check_stages(manifest.where, stages)
-    stages = _with_stages_to_come(manifest.where, tasks, stages, state)
+    manifest = read_manifest(folder)
+    state, tasks, stages = read_layout(manifest)
+    if not stages[0].done:
+        raise RunFolderError(
+            f"{manifest.where}: stage 0, the untouched model, is not scored yet; there is nothing "
+            "to report",
+            fix=AGAIN,
+        )
     units = {task.name: task.unit for task in tasks}
     scores = tuple(
         tuple(read_scores(folder / "stages" / stage.name / "scores.jsonl", units))
@@ -71,6 +71,9 @@ def read_run(folder: Path) -> RunResults:
             parameters=model.integer("parameters"),
             dtype=model.text("dtype"),
             sha256=model.optional_text("sha256"),
+            hub=model.optional_text("hub"),
+            revision=model.optional_text("revision"),
+            licence=model.optional_text("licence"),
         ),
         seed=manifest.integer("seed"),
         created=manifest.text("created"),
@@ -88,7 +91,14 @@ def read_run(folder: Path) -> RunResults:
     )
 
 
-def _read_manifest(folder: Path) -> Record:
+def read_manifest(folder: Path) -> Record:
+    """The manifest of a run folder.
+
+    Raises:
+        RunFolderError: if there is none, or it is of a later format.
+    """
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder}: no such folder", fix="name a folder under runs/")
     path = folder / "manifest.json"
     if not path.is_file():
         raise RunFolderError(
@@ -105,6 +115,22 @@ def _read_manifest(folder: Path) -> Record:
     return manifest
 
 
+def read_layout(
+    manifest: Record,
+) -> tuple[RunState, tuple[TaskInfo, ...], tuple[StageInfo, ...]]:
+    """State, columns and rows of a run, those that it has not reached yet among them.
+
+    Raises:
+        RunFolderError: if something is missing, malformed or contradicts itself.
+    """
+    tasks = tuple(_task(part) for part in manifest.records("tasks"))
+    stages = tuple(_stage(part) for part in manifest.records("stages"))
+    state = cast("RunState", manifest.one_of("state", ("finished", "running", "failed")))
+    _check_tasks(manifest.where, tasks)
+    _check_stages(manifest.where, stages)
+    return state, tasks, _with_stages_to_come(manifest.where, tasks, stages, state)
+
+
 def _task(part: Record) -> TaskInfo:
     return TaskInfo(
         name=part.text("name"),
@@ -117,6 +143,8 @@ def _task(part: Record) -> TaskInfo:
         test_items=part.integer("test_items"),
         rendering=part.optional_text("rendering") or "",
         warnings=part.texts("warnings"),
+        train_sha256=part.optional_text("train_sha256"),
+        test_sha256=part.optional_text("test_sha256"),
     )
 
 
@@ -127,6 +155,7 @@ def _stage(part: Record) -> StageInfo:
         name=part.text("name"),
         tasks=part.texts("tasks"),
         state=part.text("state"),
+        fingerprint=part.optional_text("fingerprint"),
         training=_training(part.optional_record("training")),
         shared_from=part.optional_text("shared_from"),
         scoring=_scoring(part.optional_record("scoring")),
@@ -179,11 +208,6 @@ def _check_stages(where: str, stages: tuple[StageInfo, ...]) -> None:
                 f"{where}: stages[{place}]: 'name' is {stage.name[:80]!r}, needed a folder name",
                 fix=MEND,
             )
-    if not stages or not stages[0].done:
-        raise RunFolderError(
-            f"{where}: stage 0, the untouched model, is not scored yet; there is nothing to report",
-            fix=AGAIN,
-        )
 
 
 def _with_stages_to_come(
@@ -193,14 +217,14 @@ def _with_stages_to_come(
     last = max((task.trained_in for task in tasks if task.trained_in is not None), default=0)
     if state == "finished":
         late = [task.name for task in tasks if (task.trained_in or 0) >= len(stages)]
-        undone = [stage.name for stage in stages if not stage.done]
+        undone = [stage.name for stage in stages[1:] if not stage.done]
         if late or undone:
             what = (
                 f"task '{late[0]}' is not trained" if late else f"stage '{undone[0]}' is not done"
             )
             raise RunFolderError(f"{where}: the run is marked finished, but {what}", fix=MEND)
     to_come = [
-        StageInfo(index, f"{index}-{'-'.join(names)}", names, "to come", None, None, None)
+        StageInfo(index, f"{index}-{'-'.join(names) or 'base'}", names, TO_COME, None, None, None)
         for index in range(len(stages), last + 1)
         for names in [tuple(task.name for task in tasks if task.trained_in == index)]
     ]

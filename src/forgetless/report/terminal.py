@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -60,7 +60,7 @@ class TerminalReport:
             if arm.budget is not None:
                 yield text(f"retention budget of {arm.title}: {headline(arm.budget)}", "bold")
                 for head, rows in budget_tables(arm.budget):
-                    yield _plain_table(head, rows, text)
+                    yield Padding(plain_table(head, rows, text), (0, 0, 1, 0))
                 for line in choice_lines(arm.budget):
                     yield text(line, "dim")
                 yield Text()
@@ -91,13 +91,24 @@ def writer(options: ConsoleOptions) -> Write:
     return text
 
 
-def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]], text: Write) -> Padding:
+def plain_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], text: Write, *, left: int = 1
+) -> Table:
+    """A table with a line below its head and no other.
+
+    Args:
+        head: Names of the columns.
+        rows: Their cells.
+        text: Writes for the console that will show it.
+        left: So many columns hold words; those after them hold numbers, and are set to the right.
+    """
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place else "left", overflow="fold")
+        justify: JustifyMethod = "left" if place < left else "right"
+        table.add_column(text(name), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*map(text, row))
-    return Padding(table, (0, 0, 1, 0))
+    return table
 
 
 def _matrix(arm: Arm, tasks: Sequence[TaskInfo], text: Write) -> RenderableType:

@@ -6,11 +6,16 @@ Recognised shapes, in this order (field names can be mapped in the plan):
 fields                    meaning
 ========================  ===========================================================
 messages                  a chat: ``[{"role": ..., "content": ...}, ...]``
+conversations             a chat as ShareGPT has it: ``[{"from": ..., "value": ...}, ...]``
 question, choices, answer multiple choice; answer is a choice, its letter or its index (from 0)
 prompt, completion        one exchange, each text or a list of messages
+instruction, output       one exchange as Alpaca has it; ``input`` and ``history`` may be there
 question, answer          one exchange
 text                      plain text, all of it learned
 ========================  ===========================================================
+
+These are the shapes of TRL, Axolotl and LLaMA-Factory; a chat may use either spelling of its
+messages.  Every assistant turn is learned, so that a turn marked as not to be learned is refused.
 
 ``aliases`` (further right answers), ``id`` and ``group`` (rows that are not independent, such as
 the questions on one passage) are read where present.  A number as the answer is an index unless the
@@ -26,20 +31,48 @@ from typing import Any, Literal, cast, get_args
 
 from forgetless.tasks.row import Role, Row, Turn
 
-Format = Literal["messages", "multiple_choice", "prompt_completion", "question_answer", "text"]
+Format = Literal[
+    "messages",
+    "conversations",
+    "multiple_choice",
+    "prompt_completion",
+    "instruction",
+    "question_answer",
+    "text",
+]
 
 FIELDS = (
-    *("messages", "question", "choices", "answer", "prompt", "completion", "text"),
-    *("aliases", "id", "group", "system"),
+    *("messages", "conversations", "question", "choices", "answer", "prompt", "completion"),
+    *("instruction", "input", "output", "history", "text", "aliases", "id", "group", "system"),
 )
 _SHAPES: tuple[tuple[tuple[str, ...], Format], ...] = (
     (("messages",), "messages"),
+    (("conversations",), "conversations"),
     (("question", "choices", "answer"), "multiple_choice"),
     (("prompt", "completion"), "prompt_completion"),
+    (("instruction", "output"), "instruction"),
     (("question", "answer"), "question_answer"),
     (("text",), "text"),
 )
-NEEDED = "messages; question, choices and answer; prompt and completion; or text"
+NEEDED = (
+    "messages; conversations; question, choices and answer; prompt and completion; instruction and "
+    "output; question and answer; or text"
+)
+# What other tools call the roles in messages that are spelt with "from".
+_SPEAKERS: Mapping[str, Role] = {
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "model": "assistant",
+    "chatgpt": "assistant",
+    "function_call": "assistant",
+    "system": "system",
+    "tool": "tool",
+    "observation": "tool",
+    "function_response": "tool",
+}
 
 
 class MalformedRow(ValueError):
@@ -73,10 +106,17 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
     }
     if shape == "text":
         return Row(identity, (), _text(_need(record, "text"), "text"), **about)
-    if shape == "messages":
-        prompt, answer = _conversation(_messages(_need(record, "messages"), "messages"))
+    system = _system(record)
+    if shape in ("messages", "conversations"):
+        turns = _messages(_need(record, shape), shape)
+        own = any(turn.role == "system" for turn in turns)
+        prompt, answer = _conversation(turns if own else (*system, *turns))
         return Row(identity, prompt, answer, **about)
-    system = (Turn("system", _text(record["system"], "system")),) if "system" in record else ()
+    if shape == "instruction":
+        exchange = (Turn("user", _instruction(record)),)
+        answered = Turn("assistant", _text(_need(record, "output"), "output"))
+        prompt, answer = _conversation((*system, *_history(record), *exchange, answered))
+        return Row(identity, prompt, answer, **about)
     if shape == "multiple_choice":
         raw = _list(record, "choices")
         choices = tuple(_text(choice, "choices") for choice in raw)
@@ -84,11 +124,35 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
         answer = _choice(_need(record, "answer"), choices, numbers=numbers)
         question = _text(_need(record, "question"), "question")
         return Row(identity, (*system, Turn("user", question)), answer, choices=choices, **about)
-    asked, answered = shape.split("_")
-    prompt = _turns(_need(record, asked), asked, "user")
-    completion = _turns(_need(record, answered), answered, "assistant")
+    asks, answers = shape.split("_")
+    prompt = _turns(_need(record, asks), asks, "user")
+    completion = _turns(_need(record, answers), answers, "assistant")
     prompt, answer = _conversation((*system, *prompt, *completion))
     return Row(identity, prompt, answer, **about)
+
+
+def _system(record: Mapping[str, Any]) -> tuple[Turn, ...]:
+    """The system turn that a field of its own brings; an empty one is none."""
+    value = record.get("system", "")
+    return () if value == "" else (Turn("system", _text(value, "system")),)
+
+
+def _instruction(record: Mapping[str, Any]) -> str:
+    """An instruction and, on a line of its own, what it is about."""
+    text = _text(_need(record, "instruction"), "instruction")
+    about = record.get("input", "")
+    return text if about == "" else f"{text}\n{_text(about, 'input')}"
+
+
+def _history(record: Mapping[str, Any]) -> tuple[Turn, ...]:
+    """Earlier exchanges: pairs of what was asked and what was answered."""
+    turns: list[Turn] = []
+    for index, pair in enumerate(_list(record, "history")):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise MalformedRow(f"history[{index}] must be a pair: a question and its answer")
+        turns.append(Turn("user", _text(pair[0], f"history[{index}][0]")))
+        turns.append(Turn("assistant", _text(pair[1], f"history[{index}][1]")))
+    return tuple(turns)
 
 
 def _need(record: Mapping[str, Any], field: str) -> Any:
@@ -180,16 +244,41 @@ def _messages(value: Any, field: str) -> tuple[Turn, ...]:
         raise MalformedRow(f"{field!r} must be a list of at least one message")
     turns = []
     for index, message in enumerate(value):
+        place = f"{field}[{index}]"
         if not isinstance(message, Mapping):
-            raise MalformedRow(f"{field}[{index}] is {type(message).__name__}, needed a message")
-        role, content = message.get("role"), message.get("content")
-        if role not in get_args(Role):
-            roles = ", ".join(get_args(Role))
-            raise MalformedRow(f"{field}[{index}] has role {role!r}, needed one of {roles}")
+            raise MalformedRow(f"{place} is {type(message).__name__}, needed a message")
+        role, content = _role(message, place), message.get("content", message.get("value"))
         if content is None:
-            raise MalformedRow(f"{field}[{index}] has no content")
-        turns.append(Turn(cast(Role, role), _text(content, f"{field}[{index}].content")))
+            raise MalformedRow(f"{place} has no content")
+        if role == "assistant" and (message.get("weight") == 0 or message.get("train") is False):
+            raise MalformedRow(
+                f"{place} is marked as not to be learned, but every assistant turn is"
+            )
+        turns.append(Turn(role, _text(_joined(content), f"{place}.content")))
     return tuple(turns)
+
+
+def _role(message: Mapping[str, Any], place: str) -> Role:
+    if "role" not in message and "from" in message:
+        speaker = message["from"]
+        if speaker not in _SPEAKERS:
+            known = ", ".join(_SPEAKERS)
+            raise MalformedRow(f"{place} is from {speaker!r}, needed one of {known}")
+        return _SPEAKERS[speaker]
+    role = message.get("role")
+    if role not in get_args(Role):
+        roles = ", ".join(get_args(Role))
+        raise MalformedRow(f"{place} has role {role!r}, needed one of {roles}")
+    return cast("Role", role)
+
+
+def _joined(content: Any) -> Any:
+    """The text of a content that is a list of parts, if all of them are text."""
+    if not isinstance(content, list) or not content:
+        return content
+    texts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
+    spoken = [text for text in texts if isinstance(text, str)]
+    return "".join(spoken) if len(spoken) == len(content) else content
 
 
 def _conversation(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], str]:

@@ -91,7 +91,8 @@ def read_source(source: str, *, fields: Mapping[str, str], split: str) -> Sequen
     """Open a data source.
 
     Args:
-        source: A file, a folder of files, ``hub:NAME`` or ``bundled:NAME``.
+        source: A file, a folder of files, ``hub:NAME``, ``hub:NAME@REVISION`` or
+            ``bundled:NAME``.
         fields: Our field name to the source's, for sources that use other names.
         split: Which split of a hub dataset or of a bundled task: train or test.
 
@@ -128,12 +129,13 @@ def read_source(source: str, *, fields: Mapping[str, str], split: str) -> Sequen
 def _load_hub(source: str, split: str) -> Records:
     import datasets
 
-    name = source.removeprefix(HUB)
+    name, _, revision = source.removeprefix(HUB).partition("@")
     if not _HUB_NAME.fullmatch(name):  # datasets would take it for a path
         raise DataError(f"{source}: no name of a hub dataset, needed  hub:NAME  or  hub:OWNER/NAME")
+    which = {"revision": revision} if revision else {}
     try:
         with quiet_datasets():
-            return Records(datasets.load_dataset(name, split=split), source)
+            return Records(datasets.load_dataset(name, split=split, **which), source)
     except Exception as error:
         raise DataError(
             f"hub dataset {name!r}, split {split!r}, cannot be loaded: {first_line(error)}",

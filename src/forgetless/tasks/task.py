@@ -7,6 +7,7 @@ import random
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -87,11 +88,17 @@ class Task:
 
     def train_hash(self) -> str:
         """SHA-256 over the training rows, in order."""
-        return _hash(self.train)
+        return self._hashes["train"]
 
     def test_hash(self) -> str:
         """SHA-256 over worked examples, test items and their version if they have one."""
-        return _hash([*self.shots, *self.test], self.version)
+        return self._hashes["test"]
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        """Worked out once: it reads every row."""
+        test = _hash([*self.shots, *self.test], self.version)
+        return {"train": _hash(self.train), "test": test}
 
 
 def load_tasks(plan: Plan) -> tuple[Task, ...]:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
@@ -16,6 +16,9 @@ from forgetless.plan import TrainingConfig
 from forgetless.processes import count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from forgetless.training.trainer import OnLog, OnStep
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class TrainingReport:
         cpu_seconds: CPU time over all cores.
         peak_memory_mb: Largest resident size of the process so far.
         trainable_parameters: Parameters that were trained.
+        pull_norm: Mean norm of what penalties on the weights added to the gradient, over the steps
+            in which they did; None if none did.
     """
 
     steps: int
@@ -53,6 +58,7 @@ class TrainingReport:
     cpu_seconds: float
     peak_memory_mb: float
     trainable_parameters: int
+    pull_norm: float | None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -74,8 +80,9 @@ def train_stage(
     config: TrainingConfig,
     checkpoints: Path,
     device: str,
-    on_step: Any,
+    on_step: OnStep,
     resumed: Checkpoint | None,
+    on_log: OnLog | None = None,
 ) -> TrainingReport:
     """Train ``bench.model`` in place, from the start or from a checkpoint.
 
@@ -88,6 +95,7 @@ def train_stage(
         device: ``cpu``, ``cuda`` or ``mps``.
         on_step: Called after every optimiser step with step, steps and loss.
         resumed: What :func:`resume_point` gave.
+        on_log: Called after every optimiser step with the step and what the Trainer logs of it.
 
     Raises:
         TrainingFailed: if loss or gradient stop being numbers.
@@ -111,11 +119,13 @@ def train_stage(
         bench.pad_id,
         on_step,
         spent,
+        on_log,
     )
     trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
     unprepare(bench.model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     tail = losses[-max(1, len(losses) // 10) :]
+    pulls = [entry["pull_norm"] for entry in trainer.state.log_history if "pull_norm" in entry]
     seconds, cpu_seconds = trainer.spent()
     report = TrainingReport(
         steps=steps,
@@ -132,6 +142,7 @@ def train_stage(
         cpu_seconds=cpu_seconds,
         peak_memory_mb=peak_memory_mb(),
         trainable_parameters=sum(p.numel() for p in bench.model.parameters() if p.requires_grad),
+        pull_norm=sum(pulls) / len(pulls) if pulls else None,
     )
     bench.model.config.use_cache = use_cache  # the Trainer turns it off, and it would be saved so
     bench.model.zero_grad(set_to_none=True)

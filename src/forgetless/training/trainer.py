@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from forgetless.training.schedule import Schedule
 WEIGHTS = "trained.safetensors"
 
 OnStep = Callable[[int, int, float], None]
+OnLog = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class StageTrainer(StepPhases, Trainer):
         pad_id: Token id used for padding.
         on_step: Called after every optimiser step with step, steps and loss.
         spent: Seconds and CPU seconds spent before a kill.
+        on_log: Called after every optimiser step with the step and what is logged of it.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class StageTrainer(StepPhases, Trainer):
         pad_id: int,
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
+        on_log: OnLog | None = None,
     ) -> None:
         several = count()
         shared = arguments.per_device_train_batch_size * several if several > 1 else 1
@@ -127,6 +130,8 @@ class StageTrainer(StepPhases, Trainer):
         )
         self.add_phases()
         self.remove_callback(PrinterCallback)
+        if on_log is not None:
+            self.add_callback(_ForwardsLogs(on_log))
         # Our loss is normalised over the whole step, so it must not be divided again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
@@ -224,3 +229,16 @@ class _ReportsSteps(TrainerCallback):
         loss = sum(gathered(self._trainer.step_loss)) / count()
         self._on_step(state.global_step, state.max_steps, loss)
         self._trainer.step_loss = 0.0
+
+
+class _ForwardsLogs(TrainerCallback):
+    """Hands on what is logged of each step."""
+
+    def __init__(self, on_log: OnLog) -> None:
+        self._on_log = on_log
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        del args, control
+        logs = kwargs["logs"]
+        if "loss" in logs:  # not the summary at the end
+            self._on_log(state.global_step, logs)

