@@ -63,6 +63,7 @@ def test_a_folder_that_was_moved_is_gone_on_with_where_it_is_now(tmp_path: Path)
         (2**22 + 1, platform.node(), None),  # beyond the largest process number of Linux
         (7, "elsewhere", "perhaps process 7 on elsewhere, since noon"),
     ],
+    ids=["here", "gone", "elsewhere"],
 )
 def test_who_works_on_a_run_is_told_as_far_as_it_is_known(
     tmp_path: Path, pid: int, host: str, told: str | None

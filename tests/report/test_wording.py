@@ -14,8 +14,8 @@ from forgetless.report.wording import (
     quantity,
     scale,
     score,
-    visible,
 )
+from forgetless.showing import visible
 
 
 @pytest.mark.parametrize(

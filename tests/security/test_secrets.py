@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.cli.terminal import TerminalProgress
-from forgetless.secrets import redact
+from forgetless.showing import redact
 from tests.bad_inputs.conftest import Forgetless
 
 PLANTED = {

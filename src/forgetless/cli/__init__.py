@@ -14,7 +14,7 @@ from forgetless.cli import audit, compare, demo, diff, init, methods, repair, re
 from forgetless.cli.stopping import Stop
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
-from forgetless.secrets import redact
+from forgetless.showing import shown
 from forgetless.storage import disk_faults_explained
 
 STOPPED = 130  # how typer says that it was interrupted
@@ -124,9 +124,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, fix: str | None, code: int) -> int:
-    from forgetless.report.wording import visible
-
     for line in (f"error: {message}", f"  fix: {fix}" if fix else None):
         if line is not None:  # what files, models and servers say drives no terminal
-            typer.echo(visible(redact(line)), err=True)
+            typer.echo(shown(line), err=True)
     return code

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forgetless.plan import Plan
+from forgetless.showing import shown
 
 
 def show_estimate(plan: Plan, *, as_json: bool) -> None:
@@ -14,7 +15,7 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
     import typer
     from rich.table import Table
 
-    from forgetless.cli.terminal import open_console, shown
+    from forgetless.cli.terminal import open_console
     from forgetless.estimate import estimate
 
     found = estimate(plan)

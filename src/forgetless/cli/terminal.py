@@ -20,8 +20,7 @@ from rich.progress import (
 )
 
 from forgetless.progress import Progress
-from forgetless.report.wording import visible
-from forgetless.secrets import redact
+from forgetless.showing import shown
 
 LINE_EVERY = 10.0  # seconds between plain lines of one activity
 PIPE_WIDTH = 160  # columns where nobody's window says how many: a row stays on one line
@@ -37,11 +36,6 @@ def open_console(*, stderr: bool = False) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
-
-
-def shown(text: str) -> str:
-    """A text as it may stand on a terminal: no secret in it, and nothing that drives it."""
-    return visible(redact(text))
 
 
 class TerminalProgress(Progress):

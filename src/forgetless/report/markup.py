@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from forgetless.report.wording import ABSENT, clipped, visible
+from forgetless.report.wording import ABSENT, clipped
+from forgetless.showing import visible
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:

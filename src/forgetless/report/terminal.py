@@ -19,7 +19,8 @@ from forgetless.report.data import TaskInfo
 from forgetless.report.figures import FIGURES
 from forgetless.report.outcome import TaskOutcome
 from forgetless.report.verdict import Verdict, reach_verdict
-from forgetless.report.wording import ABSENT, clipped, interval, number, visible
+from forgetless.report.wording import ABSENT, clipped, interval, number
+from forgetless.showing import visible
 
 _ASCII = str.maketrans({"\N{MINUS SIGN}": "-", ABSENT: "-", "…": "~", "×": "x", "→": ">"})
 _UNITS: tuple[tuple[Unit, str], ...] = (

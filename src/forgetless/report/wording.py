@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from forgetless.metrics import Unit
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EM DASH}"
-_CONTROL_PICTURES = 0x2400
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -120,21 +118,6 @@ def scale(parameters: int) -> str:
     return str(parameters)
 
 
-def visible(text: str) -> str:
-    r"""Text from outside with nothing hidden in it.
-
-    Control characters, which could drive a terminal, become their pictures; so do the signs that
-    reverse the reading direction, which could make an answer read as another.
-
-    Example:
-        >>> visible("a\x1b[31mb\u202ec")
-        'a␛[31mb⟨RLO⟩c'
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_visible(sign) for sign in text)
-
-
 def clipped(text: str, most: int) -> str:
     """At most so many characters on one line, the rest told by an ellipsis.
 
@@ -144,17 +127,3 @@ def clipped(text: str, most: int) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
-
-
-def _visible(sign: str) -> str:
-    code = ord(sign)
-    if sign in "\n\t":
-        return sign
-    if code < 0x20:
-        return chr(_CONTROL_PICTURES + code)
-    if code == 0x7F:
-        return "␡"
-    bidirectional = unicodedata.bidirectional(sign)
-    if bidirectional in {"RLO", "LRO", "RLE", "LRE", "PDF", "RLI", "LRI", "FSI", "PDI"}:
-        return f"⟨{bidirectional}⟩"
-    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(sign) in {"Cc", "Cs"} else sign

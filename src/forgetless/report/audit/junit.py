@@ -21,7 +21,8 @@ from forgetless.report.audit.changes import changed_items, lost_by
 from forgetless.report.audit.phrases import gate_line, points, why, word
 from forgetless.report.changes import ChangedItem
 from forgetless.report.data import ItemScore
-from forgetless.report.wording import clipped, count, interval, number, visible
+from forgetless.report.wording import clipped, count, interval, number
+from forgetless.showing import visible
 
 Outcome = Literal["skipped", "failure", "error"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from forgetless.report.wording import visible
+from forgetless.showing import visible
 
 Attribute = str | float | int
 

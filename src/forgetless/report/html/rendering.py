@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forgetless.report.charts.colour import LEVELS, stylesheet
 from forgetless.report.charts.marks import swatch
-from forgetless.report.wording import count, number, visible
+from forgetless.report.wording import count, number
+from forgetless.showing import visible
 
 
 def render_page(template: str, values: dict[str, Any], *, styles: tuple[str, ...] = ()) -> str:
