@@ -26,7 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "result": {"metrics", "report"},
     "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
-    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting"},
+    "preparation": {
+        *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
+    },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
     },
@@ -45,6 +47,14 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "tasks", "models", "methods", "evaluation", "metrics"),
         "processes",
     },
+    "hosted": {
+        *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "training"),
+        *("evaluation", "endpoints", "preparation", "runfolder", "stagework"),
+    },
+    "serving": {
+        *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
+        *("sequence", "result"),
+    },
     "sequence": {
         *(
             "errors",
@@ -56,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
             "preparation",
             "runfolder",
         ),
-        *("stagework", "result"),
+        *("stagework", "hosted", "result"),
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
@@ -78,7 +88,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "hosted", "serving"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

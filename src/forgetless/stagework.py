@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from forgetless.training.schedule import Schedule
 
 
-class StageWork:
-    """Trains, shares and scores the stages of one experiment in one folder.
+class StageWork(ABC):
+    """What is on record of the stages of one experiment in one folder.
+
+    Who trains and scores them is said by its two kinds: :class:`LocalWork`, and
+    :class:`~forgetless.hosted.work.HostedWork` where a provider keeps the model.
 
     Args:
         experiment: The plan made concrete.
@@ -49,7 +53,14 @@ class StageWork:
         self._config = experiment.plan.training
         self._fingerprints = experiment.fingerprints()
         self._scoring = experiment.scoring_fingerprint()
-        self._in_memory: tuple[str, LoadedModel] | None = None
+
+    @abstractmethod
+    def train(self, stage: Stage, start: Stage) -> None:
+        """Train the stage from where ``start`` ended; the untouched model is only looked at."""
+
+    @abstractmethod
+    def score(self, stage: Stage) -> None:
+        """Score every task and ask the open questions."""
 
     def begin(self, stage: Stage) -> None:
         """Tell of the stage; give the methods back what they knew after it, if it was trained.
@@ -97,7 +108,9 @@ class StageWork:
             self._folder.describe_as(manifest)
             path = self._folder.stage_path(stage.name)
             first_does(partial(share_files, other / "stages" / stage.name, path))
-            self._record_trained(stage, entry["training"], shared_from=str(other.name))
+            self._record_trained(
+                stage, entry["training"], shared_from=str(other.name), hosted=entry.get("hosted")
+            )
             scores = path / "scores.jsonl"
             if entry["scoring_fingerprint"] == self._scoring and scores.is_file():
                 self._record_scored(stage, entry["scoring"])
@@ -106,6 +119,86 @@ class StageWork:
             self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
             return True
         return False
+
+    def _record_trained(
+        self,
+        stage: Stage,
+        training: dict[str, Any] | None,
+        bench: Workbench | None = None,
+        shared_from: str | None = None,
+        hosted: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Let the methods learn from the stage, save their state, then put it all on record.
+
+        ``bench`` is the one that the stage was trained on, if it was trained here; ``hosted`` says
+        what a provider made of it.
+        """
+        path = self._folder.stage_path(stage.name)
+        budget = self._experiment.budget
+        if stage.number > 0:
+            self._methods.keep_rows(stage)
+            more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
+            if more and self._methods.learn_at_end:
+                self._progress.working("learning what must be kept")
+                self._methods.end_stage(bench or self._bench(stage))
+        first_does(partial(self._methods.save, path / "methods"))
+        self._folder.record(
+            {
+                "index": stage.number,
+                "name": stage.name,
+                "tasks": [task.name for task in stage.tasks],
+                "state": "trained",
+                "fingerprint": self._fingerprints[stage.number],
+                "scoring_fingerprint": None,
+                "training": training,
+                "shared_from": shared_from,
+                "scoring": None,
+                "budget": budget.record(stage) if budget else None,
+                "files": first_does(partial(hash_files, path, "model", "adapter")),
+                **({"hosted": dict(hosted)} if hosted is not None else {}),
+            }
+        )
+        if first():
+            shutil.rmtree(path / "checkpoints", ignore_errors=True)
+
+    def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
+        entry = self._folder.entry(stage.name)
+        assert entry is not None
+        self._folder.record(
+            entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
+        )
+        self._folder.write_matrix()
+
+    def _note_begun(self, stage: Stage) -> Path:
+        """Note what a stage is trained on, before anything else is in the folder of checkpoints."""
+        checkpoints = self._folder.stage_path(stage.name) / "checkpoints"
+        first_does(partial(_begin, checkpoints, self._fingerprints[stage.number]))
+        return checkpoints
+
+    def _bench(self, stage: Stage) -> Workbench:
+        """The stage as it lies ready for methods that learn from the model at its end."""
+        raise AssertionError("methods that need the weights are refused where there are none")
+
+    def _warn(self, text: str) -> None:
+        """Say something now and in the report, once."""
+        if text not in self._folder.manifest["warnings"]:
+            self._folder.manifest["warnings"].append(text)
+            self._folder.save()
+            self._progress.note(f"warning: {text}")
+
+
+class LocalWork(StageWork):
+    """Trains, shares and scores the stages of one experiment on this machine."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        progress: Progress,
+        share_with: Sequence[Path] = (),
+    ) -> None:
+        super().__init__(experiment, folder, progress, share_with)
+        self._in_memory: tuple[str, LoadedModel] | None = None
 
     def train(self, stage: Stage, start: Stage) -> None:
         """Train the stage from where ``start`` ended; the untouched model is only loaded."""
@@ -121,12 +214,12 @@ class StageWork:
         loaded = self._model(start)
         self._in_memory = None  # from here on it is no longer what ``start`` left
         self._progress.working("tokenising")
-        bench = self._bench(stage, loaded)
+        bench = self._bench_of(stage, loaded)
         resumed = resume_point(path / "checkpoints", self._methods)
         self._methods.adapt(bench)
         schedule = build_schedule(bench, self._methods, self._config)
         self._warn_of_length(stage, schedule)
-        first_does(partial(_begin, path / "checkpoints", self._fingerprints[stage.number]))
+        self._note_begun(stage)
         doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
         with _out_of_memory_explained(doing, _smaller_batches(self._config)):
             training = train_stage(
@@ -171,11 +264,8 @@ class StageWork:
     def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
         """Say, now and in the report, how many rows were not learned as they stand."""
         for count, what in ((schedule.dropped, "left out"), (schedule.truncated, "cut short")):
-            text = f"{stage.name}: {count} training rows were too long and {what}"
-            if count and text not in self._folder.manifest["warnings"]:
-                self._folder.manifest["warnings"].append(text)
-                self._folder.save()
-                self._progress.note(f"warning: {text}")
+            if count:
+                self._warn(f"{stage.name}: {count} training rows were too long and {what}")
 
     def _model(self, stage: Stage) -> LoadedModel:
         """The model as a stage left it: the one in memory if it is that, else from disk."""
@@ -190,60 +280,17 @@ class StageWork:
             self._folder.describe(loaded, self._experiment.tasks)
         return self._in_memory[1]
 
-    def _bench(self, stage: Stage, loaded: LoadedModel) -> Workbench:
+    def _bench(self, stage: Stage) -> Workbench:
+        """The stage with its model as it was left."""
+        return self._bench_of(stage, self._model(stage))
+
+    def _bench_of(self, stage: Stage, loaded: LoadedModel) -> Workbench:
         """A stage's model and rows, as methods see them."""
         from forgetless.models.forward import context_length
 
         scratch = self._folder.stage_path(stage.name)
         encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
-
-    def _record_trained(
-        self,
-        stage: Stage,
-        training: dict[str, Any] | None,
-        bench: Workbench | None = None,
-        shared_from: str | None = None,
-    ) -> None:
-        """Let the methods learn from the stage, save their state, then put it all on record.
-
-        ``bench`` is the one that the stage was trained on, if it was trained here.
-        """
-        path = self._folder.stage_path(stage.name)
-        budget = self._experiment.budget
-        if stage.number > 0:
-            self._methods.keep_rows(stage)
-            more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
-            if more and self._methods.learn_at_end:
-                bench = bench or self._bench(stage, self._model(stage))
-                self._progress.working("learning what must be kept")
-                self._methods.end_stage(bench)
-        first_does(partial(self._methods.save, path / "methods"))
-        self._folder.record(
-            {
-                "index": stage.number,
-                "name": stage.name,
-                "tasks": [task.name for task in stage.tasks],
-                "state": "trained",
-                "fingerprint": self._fingerprints[stage.number],
-                "scoring_fingerprint": None,
-                "training": training,
-                "shared_from": shared_from,
-                "scoring": None,
-                "budget": budget.record(stage) if budget else None,
-                "files": first_does(partial(hash_files, path, "model", "adapter")),
-            }
-        )
-        if first():
-            shutil.rmtree(path / "checkpoints", ignore_errors=True)
-
-    def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
-        entry = self._folder.entry(stage.name)
-        assert entry is not None
-        self._folder.record(
-            entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
-        )
-        self._folder.write_matrix()
 
 
 def _begin(checkpoints: Path, fingerprint: str) -> None:

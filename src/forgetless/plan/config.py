@@ -23,10 +23,13 @@ Rendering = Literal["auto", "chat", "plain"]
 BUNDLED = "bundled:"
 BUILTIN = "builtin:"  # another spelling of it, at home with --task
 HUB = "hub:"
+ENDPOINT = "openai:"  # a model that a provider keeps
 AUTO = "auto"  # among methods: what the measurements recommend
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 # Settings of training that change no weights: runs that differ in them alone share their work.
 _WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
+# Those of a provider that change neither weights nor scores.
+_FOR_THE_USER = {"poll_every", "prices"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -49,8 +52,8 @@ class ModelConfig(Config):
     """Which model, and how to load it."""
 
     name: str = Field(
-        description="a hub name, a folder, an adapter folder, a .gguf file, or "
-        "bundled:smollm2-135m-instruct"
+        description="a hub name, a folder, an adapter folder, a .gguf file, "
+        "bundled:smollm2-135m-instruct, or openai:NAME for a model that a provider fine-tunes"
     )
     revision: str | None = Field(default=None, description="hub revision (branch, tag or commit)")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -304,6 +307,49 @@ class BudgetConfig(Config):
         return self.tasks.get(task, self.loss)
 
 
+class Prices(Config):
+    """What a provider takes for a million tokens, in any one currency."""
+
+    training: float = Field(ge=0, description="tokens trained on, those of every epoch counted")
+    input: float = Field(default=0, ge=0, description="tokens that a fine-tuned model reads")
+    output: float = Field(default=0, ge=0, description="tokens that it writes")
+
+
+class HostedConfig(Config):
+    """How a provider of an OpenAI-compatible API fine-tunes the model; for openai:NAME alone."""
+
+    base_url: str | None = Field(
+        default=None,
+        description="the provider's address; none: $OPENAI_BASE_URL, or OpenAI's own; "
+        "openai:NAME@ADDRESS brings its own",
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, description="rows in one optimiser step; none: the provider's choice"
+    )
+    learning_rate_multiplier: float | None = Field(
+        default=None,
+        gt=0,
+        description="factor of the provider's own learning rate; none: the provider's choice",
+    )
+    tokenizer: str | None = Field(
+        default=None,
+        description="tokenizer that counts tokens: a hub name or a folder; none: estimated, a "
+        "token for every four bytes",
+    )
+    max_length: int = Field(
+        default=16_384, ge=8, description="longest row that the provider takes, in tokens"
+    )
+    max_file_mb: float = Field(
+        default=512, gt=0, description="largest file that the provider takes, in 10^6 bytes"
+    )
+    poll_every: float = Field(
+        default=10, gt=0, description="seconds between two questions how far a job is"
+    )
+    prices: Prices | None = Field(
+        default=None, description="the provider's price list, for the estimate of a dry run"
+    )
+
+
 class Plan(Config):
     """A whole experiment.
 
@@ -330,6 +376,9 @@ class Plan(Config):
     )
     training: TrainingConfig = Field(
         default=TrainingConfig(), description="how every stage is trained and scored"
+    )
+    hosted: HostedConfig | None = Field(
+        default=None, description="settings of a model that a provider fine-tunes (openai:NAME)"
     )
     ask: tuple[str, ...] = Field(
         default=(),
@@ -376,6 +425,12 @@ class Plan(Config):
                     raise ValueError(
                         f"budget.tasks names {name!r}; the tasks are {', '.join(names)}"
                     )
+        if self.model.name.startswith(ENDPOINT):
+            object.__setattr__(self, "hosted", self.hosted or HostedConfig())
+        elif self.hosted is not None:
+            raise ValueError(
+                f"hosted is for a model named {ENDPOINT}NAME, the model is {self.model.name}"
+            )
         object.__setattr__(self, "sequence", sequence)
         object.__setattr__(self, "test_only", test_only)
         return self
@@ -399,7 +454,11 @@ class Plan(Config):
 
     def decisive(self) -> dict[str, Any]:
         """The part of :meth:`resolved` that decides the results; where they are written is not."""
-        return self.model_dump(mode="json", exclude={"output": True, "training": _WITHOUT_EFFECT})
+        without = {"output": True, "training": _WITHOUT_EFFECT, "hosted": _FOR_THE_USER}
+        found = self.model_dump(mode="json", exclude=without)
+        if self.hosted is None:  # plans had the same fingerprint before providers were known
+            del found["hosted"]
+        return found
 
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the results."""

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ValidationError
 from forgetless.errors import PlanError
 from forgetless.plan.config import (
     BudgetConfig,
+    HostedConfig,
     MethodSpec,
     ModelConfig,
     Plan,
+    Prices,
     TaskConfig,
     TrainingConfig,
 )
@@ -52,6 +54,7 @@ def _valid_keys(location: Sequence[int | str]) -> list[str]:
         "methods": MethodSpec,
         "budget": BudgetConfig,
         "training": TrainingConfig,
+        "hosted": Prices if "prices" in location[:-1] else HostedConfig,
     }
     if len(location) > 1 and location[0] in children:
         config = children[str(location[0])]

@@ -25,13 +25,13 @@ class ModelInfo:
 
     Attributes:
         name: Hub name or folder.
-        parameters: Number of weights.
-        dtype: Number format of the weights.
+        parameters: Number of weights; ``None`` where a provider keeps them.
+        dtype: Number format of the weights; empty where a provider keeps them.
         sha256: Hash of the weights, where it was taken.
     """
 
     name: str
-    parameters: int
+    parameters: int | None
     dtype: str
     sha256: str | None
 
@@ -107,6 +107,7 @@ class StageInfo:
         shared_from: Folder of the run whose identical work was reused.
         scoring: What scoring took, where it was done.
         budget: What came of the plan's budget in it; ``None`` where nothing had to be kept.
+        hosted: The provider's name of the model after it; ``None`` for one on this machine.
     """
 
     index: int
@@ -117,6 +118,7 @@ class StageInfo:
     shared_from: str | None
     scoring: Scoring | None
     budget: Mapping[str, Any] | None = None
+    hosted: str | None = None
 
     @property
     def done(self) -> bool:
