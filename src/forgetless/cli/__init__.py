@@ -11,7 +11,7 @@ from io import TextIOWrapper
 
 import typer
 
-from forgetless.cli import audit, compare, demo, init, repair, report, run
+from forgetless.cli import audit, compare, demo, init, repair, report, run, serve
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
 
@@ -44,6 +44,7 @@ for name, command, example, summary in (
     ("run", run.run, run.EXAMPLE, "Carry a plan out: train, score, report."),
     ("compare", compare.compare, compare.EXAMPLE, "Say which protection to take, by measuring."),
     ("repair", repair.repair, repair.EXAMPLE, "Merge back what was lost; trains nothing."),
+    ("serve", serve.serve, serve.EXAMPLE, "Serve an API whose fine-tuning jobs do not forget."),
     ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),
 ):
     app.command(name, epilog=example, short_help=summary)(command)

@@ -454,7 +454,11 @@ class Plan(Config):
 
     def decisive(self) -> dict[str, Any]:
         """The part of :meth:`resolved` that decides the results; where they are written is not."""
-        without = {"output": True, "training": _WITHOUT_EFFECT, "hosted": _FOR_THE_USER}
+        without: dict[str, Any] = {
+            "output": True,
+            "training": _WITHOUT_EFFECT,
+            "hosted": _FOR_THE_USER,
+        }
         found = self.model_dump(mode="json", exclude=without)
         if self.hosted is None:  # plans had the same fingerprint before providers were known
             del found["hosted"]
