@@ -15,9 +15,11 @@ from forgetless.methods import METHODS
 from forgetless.plan import (
     AUTO,
     BudgetConfig,
+    HostedConfig,
     MethodSpec,
     ModelConfig,
     Plan,
+    Prices,
     TaskConfig,
     TrainingConfig,
 )
@@ -114,6 +116,8 @@ def _kind(annotation: Any) -> str:
         "TrainingConfig": "[training](#training)",
         "MethodSpec": "[method](#methods)",
         "BudgetConfig": "[budget](#budget)",
+        "HostedConfig": "[hosted](#hosted)",
+        "Prices": "[prices](#prices)",
     }
     return (names | sections).get(annotation.__name__, annotation.__name__)  # fmt: skip
 
@@ -129,6 +133,8 @@ def reference() -> str:
     parts += ["\n## Training\n\n", table(TrainingConfig)]
     parts += ["\n## Budget\n\nA share alone is enough: `budget: 2%`. [More](budget.md).\n\n"]
     parts.append(table(BudgetConfig))
+    parts += ["\n## Hosted\n\nFor a model named `openai:NAME`. [More](hosted.md).\n\n"]
+    parts += [table(HostedConfig), "\n### Prices\n\n", table(Prices)]
     parts.append("\n## Methods\n\nEach by name, or with options: `replay: {ratio: 0.1}`.\n")
     for name, method in METHODS.items():
         first = (method.__doc__ or "").splitlines()[0]

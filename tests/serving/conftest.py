@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-for package in ("openai", "starlette", "uvicorn", "python_multipart"):
-    pytest.importorskip(package, reason="pip install 'forgetless[serve,dev]'")
+from openai.types.fine_tuning import FineTuningJob
 
 from forgetless.plan import TrainingConfig
 from forgetless.serving.config import ServerConfig
 from tests.serving.build import Served, serving
 from tests.tiny import colours
-
-if TYPE_CHECKING:
-    from openai.types.fine_tuning import FineTuningJob
 
 TRAINING = TrainingConfig(epochs=2, batch_size=4, learning_rate=3e-3, checkpoint_every=2)
 

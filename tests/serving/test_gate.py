@@ -17,7 +17,7 @@ from forgetless.serving.config import ServerConfig
 from forgetless.serving.server import serve
 from tests.serving.build import Served
 
-TOKEN = "a-token-of-this-server"
+TOKEN = "a-token-of-this-server"  # noqa: S105
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_two_servers_do_not_work_in_one_folder(served: Served) -> None:
     from filelock import FileLock
 
     with FileLock(config.folder / ".lock"), pytest.raises(RunFolderError, match="another server"):
-        serve(config, lambda url: None)
+        serve(config, lambda _: None)
 
 
 def test_what_is_not_installed_is_named(
@@ -78,5 +78,5 @@ def test_what_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(ModelError, match="a server needs uvicorn") as caught:
-        serve(ServerConfig(str(tiny_model), tmp_path), lambda url: None)
+        serve(ServerConfig(str(tiny_model), tmp_path), lambda _: None)
     assert caught.value.fix == "pip install 'forgetless[serve]'"

@@ -168,7 +168,7 @@ def test_a_failed_job_is_told_and_the_same_command_starts_a_new_one(
 def test_a_model_that_is_asked_otherwise_than_before_is_not_compared(
     provider: tuple[ScriptedProvider, Server], plan: MakePlan
 ) -> None:
-    script, server = provider
+    _, server = provider
     asked = server.respond
 
     def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
@@ -177,7 +177,7 @@ def test_a_model_that_is_asked_otherwise_than_before_is_not_compared(
         return asked(path, body, headers)
 
     server.respond = respond
-    with pytest.raises(RunFailed, match="task 'choices' would be asked otherwise .* mode is"):
+    with pytest.raises(RunFailed, match=r"task 'choices' would be asked otherwise .* mode is"):
         run_sequence(plan(server.url))
 
 

@@ -155,6 +155,6 @@ def test_a_job_goes_on_with_the_server_s_next_start_or_is_cancelled(
         assert weights(config, job.id) == weights(served.config, chain[0].id)
         made = str(done.fine_tuned_model)
         assert again.client.models.delete(made).deleted
+        create = again.client.fine_tuning.jobs.create
         with pytest.raises(openai.NotFoundError):
-            create_again = again.client.fine_tuning.jobs.create
-            create_again(model=made, training_file=job.training_file)
+            create(model=made, training_file=job.training_file)
