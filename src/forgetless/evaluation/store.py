@@ -72,6 +72,8 @@ def score_subject(
 ) -> dict[str, Any]:
     """The same for a model that is somewhere else, going on with the items that have no answer.
 
+    Its name stands for it: what else a server says of itself may change from one day to the next.
+
     Raises:
         RunFailed: if it stopped answering; what was answered is kept.
     """
@@ -83,8 +85,8 @@ def score_subject(
     def said() -> Sequence[str]:
         return _said(subject, questions)
 
-    heading = _heading(tasks, subject.identity())
-    return _scored(folder, heading, tasks, answered, questions, said, on_scored)
+    heading = _heading(tasks, subject.name)
+    return _scored(folder, heading, tasks, answered, questions, said, on_scored, errors_again=True)
 
 
 def _scored(
@@ -95,10 +97,17 @@ def _scored(
     questions: Sequence[str],
     said: Callable[[], Sequence[str]],
     on_scored: OnScored,
+    *,
+    errors_again: bool = False,
 ) -> dict[str, Any]:
-    """Keep every result as it comes; put the files together when all are there."""
+    """Keep every result as it comes; put the files together when all are there.
+
+    With ``errors_again``, items that came to an error before a stop are asked again.
+    """
     started, cpu_started = time.perf_counter(), time.process_time()
     lines = first_does(partial(_lines_of, folder, heading))
+    if errors_again:
+        lines = {item: line for item, line in lines.items() if json.loads(line)["error"] is None}
     with (folder / PART.format(rank())).open("a", encoding="utf-8", newline="\n") as file:
         if not file.tell():
             file.write(heading + "\n")
@@ -154,7 +163,7 @@ def _said(subject: Subject, questions: Sequence[str]) -> list[str]:
 def _heading(tasks: Sequence[Task], who: int | str) -> str:
     """One line that is another whenever test items or their settings are.
 
-    Also where ``who`` is: the size of batches, or the identity of a model that is elsewhere.
+    Also where ``who`` is: the size of batches, or the name of a model that is elsewhere.
     """
     asked = [
         who,

@@ -178,7 +178,7 @@ class _Watch:
 
 def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
     """Tokens as text; part of a character at the end is left out until it is whole."""
-    text: str = tokenizer.decode(ids, skip_special_tokens=True)
+    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return text.rstrip(CUT)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -17,7 +16,7 @@ from starlette.routing import Route
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError, parsed
 from forgetless.serving.files import StoredFile
-from forgetless.serving.jobs import FineTuneJob, Jobs
+from forgetless.serving.jobs import FineTuneJob, Jobs, plain
 from forgetless.serving.records import Records, page
 
 Auto = Literal["auto"]
@@ -181,7 +180,7 @@ class JobRoutes:
 
 def _task_name(form: JobRequest, taken: list[str]) -> str:
     """What the file's rows are called in the run: its suffix or id, and a number if need be."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", form.suffix or "").strip("-_") or form.training_file
-    taken = [name.lower() for name in taken]
-    names = [plain, *(f"{plain}-{number}" for number in range(2, len(taken) + 3))]
+    name = plain(form.suffix or "") or form.training_file
+    taken = [earlier.lower() for earlier in taken]
+    names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name.lower() not in taken)

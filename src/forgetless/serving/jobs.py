@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import uuid
@@ -58,6 +59,15 @@ class FineTuneJob:
             "integrations": [],
             "method": {"type": "supervised", "supervised": settings},
         }
+
+
+def plain(text: str) -> str:
+    """A text as part of a name.
+
+    >>> plain("my law/tax model")
+    'my-law-tax-model'
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")
 
 
 @dataclass

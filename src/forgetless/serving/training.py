@@ -97,6 +97,7 @@ def carry_out(
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     threading.Thread(target=_end_with_server, daemon=True).start()
+    _without_bars()
     try:
         for file in files:
             check_training_file(file)
@@ -146,6 +147,12 @@ class _Told(Progress):
     def trained(self, step: int, steps: int, loss: float) -> None:
         """An optimiser step was taken."""
         self._told.send(("step", step, steps, loss))
+
+
+def _without_bars() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _end_with_server() -> None:

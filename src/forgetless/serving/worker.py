@@ -15,7 +15,7 @@ from typing import Any
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError
 from forgetless.serving.files import StoredFile, content
-from forgetless.serving.jobs import FineTuneJob, Jobs
+from forgetless.serving.jobs import FineTuneJob, Jobs, plain
 from forgetless.serving.records import Records
 from forgetless.serving.training import carry_out, plan_of
 
@@ -140,7 +140,7 @@ class Worker:
 
     def _succeed(self, job: str, tokens: int) -> None:
         made = self._jobs.records.get(job)
-        suffix = made.user_provided_suffix or ""
+        suffix = plain(made.user_provided_suffix or "")
         model = f"ft:{self._config.name}:forgetless:{suffix}:{job.removeprefix('ftjob-')[:8]}"
         self._jobs.tell(job, f"New fine-tuned model created: {model}")
         self._jobs.change(
