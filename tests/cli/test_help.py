@@ -32,7 +32,7 @@ def examples(text: str) -> list[list[str]]:
 
 
 def test_the_commands_are_the_documented_ones() -> None:
-    assert COMMANDS == [*("audit", "compare", "demo", "init", "repair", "report", "run", "serve")]
+    assert [*("audit", "compare", "demo", "init", "repair", "report", "run", "serve")] == COMMANDS
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])

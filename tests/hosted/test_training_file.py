@@ -147,7 +147,7 @@ def first_stage(task: Task, **limits: Any) -> TrainingFile:
     [
         (9, {}, "would have 9 rows, a provider takes no fewer than 10"),
         (20, {"max_file_mb": 0.001}, "would have 0.0 MB, more than hosted.max_file_mb = 0.001"),
-        (20, {"max_length": 12}, "row 'x0' of task 'x' has about 15 tokens, more than hosted"),
+        (20, {"max_length": 12}, "row 'x0' of task 'x' has about 14 tokens, more than hosted"),
     ],
 )
 def test_a_file_beyond_the_provider_s_limits_is_refused(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.fine_tuning import FineTuningJob
 
 from forgetless.cli import main
 from forgetless.errors import DataError, PlanError, RunFailed
@@ -22,6 +23,7 @@ from tests.hosted.scripted import ScriptedProvider
 from tests.serving.build import Served, lines
 from tests.tiny import colours, write_rows
 
+Chain = tuple[FineTuningJob, FineTuningJob]
 MakePlan = Callable[..., Plan]
 
 
@@ -33,7 +35,7 @@ class Killed(BaseException):
 def plan(tmp_path: Path) -> MakePlan:
     """A plan of two stages and a tested-only task, for a provider at an address."""
 
-    def made(url: str, **changes: Any) -> Plan:
+    def made(url: str, model: str = "tiny", **changes: Any) -> Plan:
         def task(name: str, offset: int) -> dict[str, Any]:
             train = write_rows(tmp_path / f"{name}.jsonl", colours(offset, 20))
             test = write_rows(tmp_path / f"{name}_test.jsonl", colours(offset, 4))
@@ -43,7 +45,7 @@ def plan(tmp_path: Path) -> MakePlan:
             {"question": f"pick {n}", "choices": ["a", "b"], "answer": n % 2} for n in (0, 1)
         ]
         data = {
-            "model": f"openai:tiny@{url}",
+            "model": f"openai:{model}@{url}",
             "sequence": [task("first", 0), task("second", 3)],
             "test_only": [{"test": str(write_rows(tmp_path / "choices.jsonl", choices))}],
             "methods": ["replay"],
@@ -62,11 +64,12 @@ def manifest(plan: Plan) -> dict[str, Any]:
 
 
 def test_a_plan_goes_through_two_jobs_and_a_kill_and_ends_in_a_matrix_and_a_report(
-    served: Served, plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+    served: Served, chain: Chain, plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while the first job is under way, and again while the second model is asked."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-this-test-alone")
-    made = plan(served.url, ask=["Who are you?"])
+    start = str(chain[0].fine_tuned_model)
+    made = plan(served.url, start, ask=["Who are you?"])
     jobs_before = len(list(served.client.fine_tuning.jobs.list()))
 
     class KilledWhile(Progress):
@@ -97,7 +100,7 @@ def test_a_plan_goes_through_two_jobs_and_a_kill_and_ends_in_a_matrix_and_a_repo
         served.client.fine_tuning.jobs.retrieve(stage["hosted"]["job"])
         for stage in told["stages"][1:]
     ]
-    assert jobs[0].model == "tiny"
+    assert jobs[0].model == start
     assert jobs[1].model == jobs[0].fine_tuned_model
     assert [job.hyperparameters.n_epochs for job in jobs] == [2, 2]
     for stage, job in zip(told["stages"][1:], jobs, strict=True):
@@ -129,7 +132,7 @@ def test_a_plan_goes_through_two_jobs_and_a_kill_and_ends_in_a_matrix_and_a_repo
 
 
 @pytest.fixture
-def provider(served: Served) -> Any:
+def provider(served: Served, chain: Chain) -> Any:
     """A scripted provider of jobs before the served model, which is asked for every answer."""
     import httpx2
 
@@ -138,7 +141,7 @@ def provider(served: Served) -> Any:
     def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
         if path.startswith(("/files", "/fine_tuning")):
             return script(path, body, headers)
-        body = body | ({"model": "tiny"} if "model" in body else {})
+        body = body | ({"model": chain[0].fine_tuned_model} if "model" in body else {})
         method = "POST" if body else "GET"
         reply = httpx2.request(method, served.url + path, json=body or None, timeout=120.0)
         return reply.status_code, reply.json()
@@ -157,7 +160,7 @@ def test_a_failed_job_is_told_and_the_same_command_starts_a_new_one(
         run_sequence(made)
     run_sequence(made)
     assert [job["status"] for job in script.jobs] == ["failed", "succeeded", "succeeded"]
-    assert script.jobs[2]["model"] == "ft:tiny:ftjob-1"
+    assert script.jobs[2]["model"] == f"ft:{script.jobs[1]['model']}:ftjob-1"
     again = run_sequence(
         plan(server.url, output=f"{made.output}-2"), share_with=[Path(made.output)]
     )
@@ -172,7 +175,7 @@ def test_a_model_that_is_asked_otherwise_than_before_is_not_compared(
     asked = server.respond
 
     def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
-        if "logprobs" in body and str(body.get("model")).startswith("ft:"):
+        if "logprobs" in body and ":ftjob-" in str(body.get("model")):
             return 400, {"error": {"message": "logprobs are not supported"}}
         return asked(path, body, headers)
 
