@@ -57,11 +57,11 @@ def plan_of(
     }
 
 
-def check_training_file(file: Path) -> int:
-    """Check a file against the rules of the chat format; returns its rows.
+def check_file(file: Path, fewest: int) -> None:
+    """Check a file against the rules of the chat format.
 
     Raises:
-        DataError: naming the line.
+        DataError: naming the line, or if it has fewer rows than it must.
     """
     rows = 0
     try:
@@ -75,9 +75,8 @@ def check_training_file(file: Path) -> int:
                     rows += 1
     except UnicodeDecodeError:
         raise DataError("the file is not UTF-8 text") from None
-    if rows < FEWEST_ROWS:
-        raise DataError(f"the file has {rows} rows, needed at least {FEWEST_ROWS}")
-    return rows
+    if rows < fewest:
+        raise DataError(f"the file has {rows} rows, needed at least {fewest}")
 
 
 def carry_out(
@@ -92,15 +91,15 @@ def carry_out(
         plan: The plan, but for its output.
         output: Folder of the run.
         before: Folder of the run of the job before.
-        files: The job's own training and validation file, to be checked first.
+        files: The job's own training file, and its validation file if it has one; both are checked.
         told: Where it is told.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     threading.Thread(target=_end_with_server, daemon=True).start()
     _without_bars()
     try:
-        for file in files:
-            check_training_file(file)
+        for file, fewest in zip(files, (FEWEST_ROWS, 1), strict=False):
+            check_file(file, fewest)
         told.send(("running",))
         told.send(_carried_out(plan, output, before, told))
     except UsageError as error:

@@ -63,7 +63,8 @@ class Worker:
             with self._jobs.changed:
                 job = self._jobs.next()
                 if job is None:
-                    self._jobs.changed.wait()
+                    if not self._ending.is_set():
+                        self._jobs.changed.wait()
                     continue
             try:
                 self._train(job)
@@ -82,29 +83,28 @@ class Worker:
             self._fail(job.id, "invalid_training_file", error.message)
             return
         own = [name for name in (job.training_file, job.validation_file) if name is not None]
-        before = None if job.parent is None else self._jobs.run_folder(job.parent)
+        contents = {name: content(self._files, name) for name in needed}
         ours, theirs = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(
             target=carry_out,
             args=(
-                plan_of(
-                    job, chain, {n: content(self._files, n) for n in needed}, self._config
-                ),
+                plan_of(job, chain, contents, self._config),
                 self._jobs.run_folder(job.id),
-                before,
-                [content(self._files, name) for name in own],
+                None if job.parent is None else self._jobs.run_folder(job.parent),
+                [contents[name] for name in own],
                 theirs,
             ),
             daemon=True,
-        )  # fmt: skip
+        )
         self._jobs.change(job.id, status="validating_files")
-        process.start()
-        theirs.close()
-        try:
-            self._listen(job.id, ours, process)
-        finally:
-            process.terminate()
-            process.join()
+        with ours:
+            process.start()
+            theirs.close()
+            try:
+                self._listen(job.id, ours, process)
+            finally:
+                process.terminate()
+                process.join()
 
     def _listen(self, job: str, told: Connection, process: BaseProcess) -> None:
         """Note what a process tells, until it ends or need not go on."""
