@@ -13,7 +13,7 @@ from forgetless.serving.config import ServerConfig
 from tests.serving.build import Served, serving
 from tests.tiny import colours
 
-TRAINING = TrainingConfig(epochs=2, batch_size=4, learning_rate=3e-3, checkpoint_every=2)
+TRAINING = TrainingConfig(epochs=12, batch_size=4, learning_rate=3e-3, checkpoint_every=2)
 
 
 @pytest.fixture(autouse=True)

@@ -37,15 +37,19 @@ def subject(served: Served, chain: Chain) -> Iterator[EndpointSubject]:
     found.close()
 
 
+@pytest.mark.parametrize("which", ["base", "tuned"])
 def test_greedy_answers_are_those_of_the_model_loaded_here(
-    local: LoadedModel, subject: EndpointSubject
+    served: Served, local: LoadedModel, subject: EndpointSubject, which: str
 ) -> None:
     rows = [exchange(f"q{n}", f"colour 3-{n}?", "red") for n in range(6)]
     task = make_task("colours", (), rows, max_new_tokens=8)
+    if which == "base":
+        local = load_model(ModelConfig(name=served.config.model))
+        subject = open_endpoint(served.url, "tiny", timeout=120.0)
     own = {r.item: r.output for batch in score_task(local, task, 1) for r in batch}
-    asked = answers(subject, task)
-    assert {item: result.output for item, result in asked.items()} == own
+    assert {item: result.output for item, result in answers(subject, task).items()} == own
     assert len(set(own.values())) > 1
+    subject.close()
 
 
 def test_likelihoods_are_proven_right_and_those_of_the_model_loaded_here(
@@ -56,6 +60,33 @@ def test_likelihoods_are_proven_right_and_those_of_the_model_loaded_here(
     own = {r.item: r.score for batch in score_task(local, task, 1) for r in batch}
     for item, result in answers(subject, task).items():
         assert result.score == pytest.approx(own[item], abs=1e-4), result.error
+
+
+def test_an_echo_has_the_text_s_own_tokens_and_log_probabilities(
+    served: Served, chain: Chain, local: LoadedModel
+) -> None:
+    text = "colour 3-1? Größe"
+    run = served.client.completions.create(
+        model=str(chain[1].fine_tuned_model),
+        prompt=text,
+        max_tokens=1,
+        temperature=0,
+        echo=True,
+        logprobs=2,
+    )
+    told = run.choices[0].logprobs
+    assert told is not None
+    assert told.tokens is not None
+    assert told.token_logprobs is not None
+    ids = local.tokenizer(text)["input_ids"]
+    with torch.inference_mode():
+        rows = torch.log_softmax(local.model(torch.tensor([ids])).logits[0], -1)
+    wanted = [float(rows[place, token]) for place, token in enumerate(ids[1:])]
+    assert told.token_logprobs[0] is None
+    assert told.token_logprobs[1 : len(ids)] == pytest.approx(wanted, abs=1e-5)
+    assert "".join(told.tokens[: len(ids)]) == text
+    assert told.text_offset == [len("".join(told.tokens[:n])) for n in range(len(told.tokens))]
+    assert run.choices[0].text.startswith(text)
 
 
 def test_logprobs_in_chat_are_the_model_s_log_softmax(served: Served, local: LoadedModel) -> None:

@@ -69,7 +69,7 @@ def test_a_plan_goes_through_two_jobs_and_a_kill_and_ends_in_a_matrix_and_a_repo
     """Killed while the first job is under way, and again while the second model is asked."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-this-test-alone")
     start = str(chain[0].fine_tuned_model)
-    made = plan(served.url, start, ask=["Who are you?"])
+    made = plan(served.url, start, ask=["Who are you?"], training={"epochs": 12})
     jobs_before = len(list(served.client.fine_tuning.jobs.list()))
 
     class KilledWhile(Progress):
@@ -102,7 +102,7 @@ def test_a_plan_goes_through_two_jobs_and_a_kill_and_ends_in_a_matrix_and_a_repo
     ]
     assert jobs[0].model == start
     assert jobs[1].model == jobs[0].fine_tuned_model
-    assert [job.hyperparameters.n_epochs for job in jobs] == [2, 2]
+    assert [job.hyperparameters.n_epochs for job in jobs] == [12, 12]
     for stage, job in zip(told["stages"][1:], jobs, strict=True):
         sent = served.client.files.content(job.training_file).read()
         folder = Path(made.output) / "stages" / stage["name"]

@@ -93,7 +93,7 @@ def test_jobs_are_listed_newest_first(served: Served, chain: Chain) -> None:
 
 
 def test_a_chain_is_trained_alike_from_end_to_end(served: Served, chain: Chain) -> None:
-    with pytest.raises(openai.BadRequestError, match="was trained with 2") as caught:
+    with pytest.raises(openai.BadRequestError, match="was trained with 12") as caught:
         served.client.fine_tuning.jobs.create(
             model=str(chain[0].fine_tuned_model),
             training_file=chain[0].training_file,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from forgetless.models.generation import continuations
@@ -118,6 +118,7 @@ class _Watch:
         self._row: torch.Tensor | None = None
         self._ids: list[int] = []
         self._written = Written()
+        self._was_cut = False
         self._sent = 0
         self._held_back = max(map(len, request.stops), default=1) - 1
 
@@ -154,13 +155,20 @@ class _Watch:
         return torch.tensor([bool(found)], device=ids.device)
 
     def done(self) -> Written:
-        """All that was written."""
+        """All that was written; part of a character at the end is shown as such."""
+        written = self._written
+        if written.tokens and not self._was_cut:
+            whole = _decoded(self._tokenizer, self._ids)
+            last = written.tokens[-1]
+            written.tokens[-1] = replace(last, text=last.text + whole[len(written.text) :])
+            written.text = whole
         self._send(0)
-        return self._written
+        return written
 
     def _cut(self, length: int) -> None:
         """End the text here, and the tokens with the one that reaches it."""
         written = self._written
+        self._was_cut = True
         written.text, written.finish = written.text[:length], "stop"
         start, kept = 0, []
         for token in written.tokens:
@@ -178,8 +186,12 @@ class _Watch:
 
 def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
     """Tokens as text; part of a character at the end is left out until it is whole."""
+    return _decoded(tokenizer, ids).rstrip(CUT)
+
+
+def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
     text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text.rstrip(CUT)
+    return text
 
 
 def likeliest(tokenizer: Any, logprobs: torch.Tensor, count: int) -> tuple[tuple[str, float], ...]:
