@@ -13,9 +13,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "forgetless"
 # Each part and the parts that it may import; docs/architecture.md draws the same picture.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "secrets": set(),
     "progress": set(),
     "storage": {"errors"},
     "processes": {"errors"},
+    "locking": {"errors", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
     "report": {"errors", "metrics", "storage", "auditing", "comparing", "repairing"},  # plain data
@@ -31,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
+        "locking",
     },
     "stagework": {
         *("tasks", "processes"),
@@ -53,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "serving": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
-        *("sequence", "result"),
+        *("sequence", "result", "locking"),
     },
     "sequence": {
         *(
@@ -70,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
-        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation"),
+        *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
     },
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),
@@ -88,7 +91,8 @@ ALLOWED: dict[str, set[str]] = {
     "plan_writer": {"plan", "tasks"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
-        *("plan_writer", "auditing", "comparing", "repairing", "processes", "hosted", "serving"),
+        *("plan_writer", "auditing", "comparing", "repairing", "processes", "secrets"),
+        *("hosted", "serving"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

@@ -68,7 +68,11 @@ class Experiment:
         }
         return {
             "label": self.methods.label,
-            "model": {"name": self.plan.model.name, "sha256": self.weights},
+            "model": {
+                "name": self.plan.model.name,
+                "sha256": self.weights,
+                "trust_remote_code": self.plan.model.trust_remote_code,
+            },
             "tasks": [
                 {
                     "name": task.name,

@@ -19,16 +19,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import RunFolderError
+from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
 from forgetless.processes import first_does
-from forgetless.storage import replace_folder, write_json, write_text
+from forgetless.storage import make_folder, replace_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
     from forgetless.tasks.task import Task
 
 FORMAT = 1
+WEIGHTS = ("model", "adapter")
+"""Subfolders of a stage, one of which holds what was trained."""
+SCORES = ("scores.jsonl", "answers.jsonl")
+
 PACKAGES = ("forgetless", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
 
 
@@ -56,7 +61,11 @@ class RunFolder:
     def stage_path(self, name: str) -> Path:
         """Folder of a stage, made if absent."""
         path = self.path / "stages" / name
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise RunFolderError(
+                f"{path}: a link that leads out of the run folder", fix="delete the link"
+            )
+        make_folder(path)
         return path
 
     def entry(self, name: str) -> dict[str, Any] | None:
@@ -69,15 +78,20 @@ class RunFolder:
         entries: list[dict[str, Any]] = self.manifest["stages"]
         kept = [other for other in entries if other["name"] != entry["name"]]
         self.manifest["stages"] = sorted([*kept, entry], key=lambda other: int(other["index"]))
+        self.manifest.update(state="running", finished=None)
         self.save()
 
     def describe(self, loaded: LoadedModel, tasks: Sequence[Task]) -> None:
-        """Note what is known of the model and the renderings once the model is loaded."""
-        parameters = list(loaded.model.parameters())
-        self.manifest["model"] |= {
-            "parameters": sum(parameter.numel() for parameter in parameters),
-            "dtype": str(parameters[0].dtype).removeprefix("torch."),
-        }
+        """Note what is known of the model and the renderings once the model is loaded.
+
+        The model is the untouched one: what a later stage left may have adapters as well.
+        """
+        if "parameters" not in self.manifest["model"]:
+            parameters = list(loaded.model.parameters())
+            self.manifest["model"] |= {
+                "parameters": sum(parameter.numel() for parameter in parameters),
+                "dtype": str(parameters[0].dtype).removeprefix("torch."),
+            }
         self.manifest["machine"]["threads"] = threads()
         for entry, task in zip(self.manifest["tasks"], tasks, strict=True):
             entry["rendering"] = task.style(loaded.tokenizer)
@@ -96,8 +110,9 @@ class RunFolder:
             entry["rendering"] = renderings.get(entry["name"], entry["rendering"])
 
     def finish(self) -> None:
-        """Mark the run finished."""
+        """Write the matrix of all rows and mark the run finished."""
         if self.manifest["state"] != "finished":
+            self.write_matrix()
             self.manifest.update(state="finished", finished=_now())
             self.save()
 
@@ -112,33 +127,41 @@ class RunFolder:
             )
         )
 
-    def verify(self, name: str) -> Path:
-        """The folder of a trained stage, its files found to be those that were written.
+    def verify(self, name: str, *parts: str) -> Path:
+        """The folder of a trained stage, files of some parts found to be those that were written.
+
+        Args:
+            name: The stage.
+            parts: Subfolders that are looked at.
 
         Raises:
             RunFolderError: naming the damaged file.
         """
-        path = self.path / "stages" / name
-        files = (self.entry(name) or {}).get("files", {})
 
         def check() -> None:
-            for file, expected in files.items():
-                if not (path / file).is_file() or file_hash(path / file) != expected:
-                    raise RunFolderError(
-                        f"{path / file}: not the file that was written when the stage was trained",
-                        fix=f"delete {self.path} and run again",
-                    )
+            for file in self.damaged(name, *parts):
+                raise RunFolderError(
+                    f"{file}: not the file that was written when the stage was trained",
+                    fix=f"delete {self.path} and run again",
+                )
 
         first_does(check)
-        return path
+        return self.path / "stages" / name
+
+    def damaged(self, name: str, *parts: str) -> Iterator[Path]:
+        """Files of a stage and of subfolders of it that are not, or no more, what was written."""
+        for file, expected in (self.entry(name) or {}).get("files", {}).items():
+            path = self.path / "stages" / name / file
+            if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):
+                yield path
 
 
 def hash_files(folder: Path, *parts: str) -> dict[str, str]:
-    """SHA-256 of every file below some subfolders, by path relative to ``folder``."""
+    """SHA-256 of some files and of those below some subfolders, by path relative to ``folder``."""
     return {
         file.relative_to(folder).as_posix(): file_hash(file)
         for part in parts
-        for file in sorted((folder / part).rglob("*"))
+        for file in sorted([folder / part, *(folder / part).rglob("*")])
         if file.is_file()
     }
 
@@ -158,46 +181,11 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
     with ExitStack() as held:
 
         def opened() -> dict[str, Any]:
-            _make(path)
-            held.enter_context(_locked(path))
+            make_folder(path)
+            held.enter_context(locked(path, "--set output=runs/other"))
             return _manifest(path, plan, facts)
 
         yield RunFolder(path, first_does(opened))
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RunFolderError(f"{path}: a file stands where the run folder should be") from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be made: {error.strerror}") from None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    holder = path / ".lock.json"
-    lock = FileLock(path / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        try:
-            who = json.loads(holder.read_text(encoding="utf-8"))
-            by = f"process {who['pid']} on {who['host']} since {who['since']}"
-        except (OSError, ValueError, KeyError):
-            by = "another process"
-        raise RunFolderError(
-            f"{path}: in use by {by}",
-            fix="wait for it, stop it, or name another folder:  --set output=runs/other",
-        ) from None
-    try:
-        write_json(holder, {"pid": os.getpid(), "host": platform.node(), "since": _now()})
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,9 +258,10 @@ def _read_manifest(file: Path) -> dict[str, Any]:
             manifest[key]
     except FileNotFoundError:
         raise RunFolderError(
-            f"{file.parent}: not a run folder, it holds no manifest.json"
+            f"{file.parent}: not a run folder, it holds no manifest.json",
+            fix="name a folder written by  forgetless run",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise RunFolderError(
             f"{file}: damaged", fix="restore it, or delete the folder and run again"
         ) from None
@@ -310,7 +299,7 @@ def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | N
     same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
     if not same:
         return None
-    RunFolder(path, manifest).verify(name)
+    RunFolder(path, manifest).verify(name, *WEIGHTS)
     return manifest
 
 
@@ -324,7 +313,7 @@ def share_files(source: Path, target: Path) -> None:
             shutil.copy2(origin, copy)
         return copy
 
-    for part in ("model", "adapter"):
+    for part in WEIGHTS:
         if (source / part).is_dir():
             with replace_folder(target / part) as folder:
                 shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)

@@ -16,7 +16,14 @@ from forgetless.plan import TrainingConfig
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
-from forgetless.runfolder import RunFolder, hash_files, share_files, trained_stage
+from forgetless.runfolder import (
+    SCORES,
+    WEIGHTS,
+    RunFolder,
+    hash_files,
+    share_files,
+    trained_stage,
+)
 from forgetless.storage import write_lines, write_text
 from forgetless.tasks.examples import Encoder
 
@@ -81,7 +88,9 @@ class StageWork(ABC):
                 fix="put the old files back, or name another folder:  --set output=runs/other",
             )
         if entry is not None:
+            self._folder.verify(stage.name, "methods")
             self._methods.restore(path / "methods")
+            _drop_checkpoints(path)  # a kill may have left some
 
     def trained(self, stage: Stage) -> bool:
         """Whether the stage's weights are on disk."""
@@ -90,12 +99,16 @@ class StageWork(ABC):
     def scored(self, stage: Stage) -> bool:
         """Whether every task was scored after the stage."""
         entry = self._folder.entry(stage.name)
-        return (
-            entry is not None
-            and entry["state"] == "done"
-            and entry["scoring_fingerprint"] == self._scoring
-            and (self._folder.path / "stages" / stage.name / "scores.jsonl").is_file()
-        )
+        if (
+            entry is None
+            or entry["state"] != "done"
+            or entry["scoring_fingerprint"] != self._scoring
+        ):
+            return False
+        for file in self._folder.damaged(stage.name, *SCORES):
+            self._progress.note(f"warning: {file} is damaged; the stage is scored again")
+            return False
+        return True
 
     def take_shared(self, stage: Stage) -> bool:
         """Take the stage from a run that has done the identical work; False if there is none."""
@@ -154,20 +167,27 @@ class StageWork(ABC):
                 "shared_from": shared_from,
                 "scoring": None,
                 "budget": budget.record(stage) if budget else None,
-                "files": first_does(partial(hash_files, path, "model", "adapter")),
+                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods")),
                 **({"hosted": dict(hosted)} if hosted is not None else {}),
             }
         )
-        if first():
-            shutil.rmtree(path / "checkpoints", ignore_errors=True)
+        _drop_checkpoints(path)
 
     def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
         entry = self._folder.entry(stage.name)
         assert entry is not None
+        path = self._folder.stage_path(stage.name)
         self._folder.record(
-            entry | {"state": "done", "scoring_fingerprint": self._scoring, "scoring": scoring}
+            entry
+            | {
+                "state": "done",
+                "scoring_fingerprint": self._scoring,
+                "scoring": scoring,
+                "files": entry["files"] | first_does(partial(hash_files, path, *SCORES)),
+            }
         )
-        self._folder.write_matrix()
+        if stage.number < self._experiment.stages[-1].number:  # the last one finishes the run
+            self._folder.write_matrix()
 
     def _note_begun(self, stage: Stage) -> Path:
         """Note what a stage is trained on, before anything else is in the folder of checkpoints."""
@@ -274,7 +294,7 @@ class LocalWork(StageWork):
         if self._in_memory is None or self._in_memory[0] != stage.name:
             self._in_memory = None  # let go of the old one before loading another
             self._progress.working("loading the model")
-            path = self._folder.verify(stage.name) if stage.number else None
+            path = self._folder.verify(stage.name, *WEIGHTS) if stage.number else None
             loaded = load_model(self._experiment.plan.model, self._experiment.device, path)
             self._in_memory = (stage.name, loaded)
             self._folder.describe(loaded, self._experiment.tasks)
@@ -291,6 +311,11 @@ class LocalWork(StageWork):
         scratch = self._folder.stage_path(stage.name)
         encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
+
+
+def _drop_checkpoints(stage: Path) -> None:
+    if first():
+        shutil.rmtree(stage / "checkpoints", ignore_errors=True)
 
 
 def _begin(checkpoints: Path, fingerprint: str) -> None:

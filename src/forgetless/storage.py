@@ -12,7 +12,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import RunFailed
+from forgetless.errors import ForgetlessError, RunFailed, RunFolderError
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that could not be made in the end; nothing is made yet.
+
+    Raises:
+        RunFolderError: if there is a file in its way, or no right to write.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise RunFolderError(
+            f"{path}: a file stands where the folder should be", fix="name another folder"
+        )
+    if not os.access(there, os.W_OK):
+        raise RunFolderError(f"{path}: {there} cannot be written", fix="name another folder")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that the user named, unless it is there.
+
+    Raises:
+        RunFolderError: saying why it cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RunFolderError(
+            f"{path}: a file stands where the folder should be", fix="name another folder"
+        ) from None
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be made: {error.strerror}", fix="name another folder"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,17 +72,20 @@ def write_json(path: Path, value: Any) -> None:
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name, flush every file, then put it in place."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part, old = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "old"))
+    for left in (part, old):  # by a kill
+        shutil.rmtree(left, ignore_errors=True)
     part.mkdir(parents=True)
     yield part
     for file in sorted(part.rglob("*")):
         if file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
     part.rename(folder)
     _sync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -61,25 +97,38 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def disk_faults_explained(folder: Path) -> Iterator[None]:
+def disk_faults_explained(folder: Path | None = None) -> Iterator[None]:
     """Turn a full or failing disk into a message; what was written whole before is kept.
+
+    Args:
+        folder: Where is written, if that is known.
 
     Raises:
         RunFailed: for faults of the file system below the block.
     """
     try:
         yield
+    except ForgetlessError:
+        raise
     except Exception as error:
         # safetensors reports by an exception of its own that has the number in its text
         said = re.search(r"\(os error (\d+)\)", str(error))
         code = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
+        where = f"{folder}: " if folder else ""
         full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if full or "No space left on device" in str(error):
+        if full or any(words in str(error) for words in _FULL):
             raise RunFailed(
-                f"{folder}: the disk is full; everything finished before is kept",
+                f"{where}the disk is full; everything finished before is kept",
                 fix="free some space and run the same command again to continue",
             ) from error
         if code in (errno.EROFS, errno.EIO, errno.EACCES):
-            place = getattr(error, "filename", None) or folder
-            raise RunFailed(f"{place}: {os.strerror(code)}") from error
+            place = getattr(error, "filename", None)
+            raise RunFailed(f"{f'{place}: ' if place else where}{os.strerror(code)}") from error
         raise
+
+
+_FULL = (
+    "No space left on device",
+    "disk is full",  # SQLite
+    "inline_container.cc",  # torch.save, whose file came out shorter than it should be
+)

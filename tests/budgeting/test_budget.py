@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from io import StringIO
 from pathlib import Path
@@ -17,12 +18,13 @@ from forgetless import run
 from forgetless.budgeting.budget import Budget
 from forgetless.cli import app
 from forgetless.errors import DataError, PlanError
-from forgetless.plan import BudgetConfig, Plan, make_plan
+from forgetless.plan import BudgetConfig, make_plan
 from forgetless.preparation import prepare
 from forgetless.report import TerminalReport
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
-from tests.integration.test_resume import Killer, fingerprints, in_child, run_watched
+from tests.faults.experiment import carried_out, contents
+from tests.faults.moments import hit_at, moments_of
 from tests.tiny import build_model, colours, write_rows
 from tests.training.build import fresh, workbench
 
@@ -213,22 +215,22 @@ def test_tensors_of_a_snapshot_do_not_stay_behind(data: Path, tmp_path: Path) ->
 
 
 def test_a_run_killed_between_two_checks_ends_in_the_same_bytes(data: Path, tmp_path: Path) -> None:
-    def plan(name: str) -> Plan:
-        given = settings(
-            data, tmp_path / name, budget="2%", methods=[{"replay": {"ratio": 0.2}}, "ewc"],
-            training={"epochs": 10, "learning_rate": 2e-3, "checkpoint_every": 2},
-        )  # fmt: skip
-        return make_plan(given)
-
-    watcher = Killer(at=-1)
-    run_watched(plan("whole"), watcher)
-    steps = [number for number, what in enumerate(watcher.seen, start=1) if what == "training"]
+    folder = tmp_path / "run"
+    given = settings(
+        data, folder, budget="2%", methods=[{"replay": {"ratio": 0.2}}, "ewc"],
+        training={"epochs": 10, "learning_rate": 2e-3, "checkpoint_every": 2},
+    )  # fmt: skip
+    plan = make_plan(given)
+    seen = moments_of(folder, lambda watch: carried_out(plan, watch))
+    expected = contents(folder)
+    shutil.rmtree(folder)
+    steps = [number for number, what in enumerate(seen, start=1) if what == "training"]
     second = steps[len(steps) // 2 + 1 :]
     at = second[len(second) // 2]
-    assert in_child(lambda: run_watched(plan("killed"), Killer(at))) == -signal.SIGKILL
-    assert list((tmp_path / "killed" / "stages" / "2-against" / "checkpoints").glob("checkpoint-*"))
-    run_sequence(plan("killed"))
-    assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "whole")
+    assert hit_at(at, folder, lambda watch: carried_out(plan, watch)) == -signal.SIGKILL
+    assert list((folder / "stages" / "2-against" / "checkpoints").glob("checkpoint-*"))
+    run_sequence(plan)
+    assert contents(folder) == expected
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,40 @@ def test_a_file_that_is_no_database_is_put_aside(
 ) -> None:
     file = tmp_path / "answers.sqlite"
     file.write_bytes(b"something else entirely" * 100)
+    store = AnswerStore(file)
     with caplog.at_level(logging.WARNING):
-        store = AnswerStore(file)
-    store.keep({"a": RIGHT})
+        store.keep({"a": RIGHT})
     assert store.find(["a"])
     assert "begun anew" in caplog.text
     assert file.with_name("answers.sqlite.unreadable").read_bytes().startswith(b"something")
+
+
+def test_a_database_of_others_is_put_aside(tmp_path: Path) -> None:
+    file = tmp_path / "answers.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE answers (colour TEXT)")
+    database.close()
+    store = AnswerStore(file)
+    store.keep({"a": RIGHT})
+    assert store.find(["a"])
+    assert file.with_name("answers.sqlite.unreadable").exists()
+
+
+@pytest.mark.parametrize("line", ["", "no", "[]", "{}", '{"choices": 7}', "[" * 9000])
+def test_an_answer_that_was_damaged_is_asked_again(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "answers.sqlite"
+    store = AnswerStore(file)
+    store.keep({"a": RIGHT, "b": RIGHT})
+    store.close()
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE answers SET line = ? WHERE key = 'a'", [line])
+    database.close()
+    assert list(AnswerStore(file).find(["a", "b"])) == ["b"]
+
+
+def test_a_store_that_is_not_used_leaves_no_file(tmp_path: Path) -> None:
+    AnswerStore(tmp_path / "sub" / "answers.sqlite").close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_file_nothing_is_kept() -> None:

@@ -151,12 +151,13 @@ def test_torn_line_is_gone_from_the_file_when_scoring_goes_on(
     assert files(tmp_path) == files(whole)
 
 
+@pytest.mark.parametrize("rubbish", [b"\x00\xff rubbish\n", b"7\n", b'{"task": "first"}\n'])
 def test_line_of_rubbish_ends_what_is_trusted(
-    taught: LoadedModel, tmp_path: Path, whole: Path
+    rubbish: bytes, taught: LoadedModel, tmp_path: Path, whole: Path
 ) -> None:
     part = killed_after(4, taught, tmp_path)
     lines = part.read_bytes().splitlines(keepends=True)
-    lines[3] = b"\x00\xff rubbish\n"
+    lines[3] = rubbish
     part.write_bytes(b"".join(lines))
     store_scores(taught, tmp_path)
     assert files(tmp_path) == files(whole)

@@ -236,6 +236,7 @@ def test_only_the_rows_asked_for_are_distilled(tiny_model: Path, teacher: str) -
     assert found["replayed"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.usefixtures("padded")
 def test_rows_that_are_not_distilled_are_not_given_to_the_teacher(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=False)
     old = workbench(LoadedModel(model, bench.tokenizer), SECOND).new
@@ -524,6 +525,7 @@ def test_acts_in_every_stage_unless_its_strength_is_zero() -> None:
         assert not KL(rows=rows, strength=0).acts_in(SECOND)
 
 
+@pytest.mark.usefixtures("padded")
 def test_strength_zero_takes_no_teacher(tiny_model: Path) -> None:
     model, bench = some_model(tiny_model, adapted=False)
     kl = KL(strength=0, teacher="cached")

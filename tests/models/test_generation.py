@@ -12,9 +12,10 @@ import peft
 import pytest
 import torch
 from scipy import stats
+from transformers import StoppingCriteriaList
 
 from forgetless.models.generation import continuations
-from tests.training.build import fresh, load
+from tests.training.build import forward_passes, fresh, load
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +113,56 @@ def test_generation_settings_of_the_model_folder_are_set_aside(
     assert spoiled.generation_config.top_k == 1  # the model keeps them
     adapted = peft.get_peft_model(spoiled, peft.LoraConfig(target_modules="all-linear")).eval()
     assert drawn(adapted, PROMPTS) == drawn(plain, PROMPTS)
+
+
+def by_transformers(model: Any, prompts: list[list[int]], length: int, stops: list[int]) -> Any:
+    """The same through ``generate``, which any reason to stop asks for."""
+    never = StoppingCriteriaList([lambda ids, _: torch.zeros(len(ids), dtype=torch.bool)])
+    return continuations(model, prompts, length, stops, 257, stopping=never)
+
+
+def test_greedy_answers_are_those_of_transformers_whoever_ends_first(model: Any) -> None:
+    """Prompts of several lengths, with and without a common beginning worth reading once."""
+    beginning = list(range(100, 120))
+    for prompts in (PROMPTS, [beginning + prompt for prompt in PROMPTS], PROMPTS[:1]):
+        stops = sorted({by_transformers(model, prompts, 8, [])[0][2], 3})
+        expected = by_transformers(model, prompts, 8, stops)
+        assert continuations(model, prompts, 8, stops, 257) == expected
+    assert len({len(answer) for answer in expected}) == 1  # one prompt
+
+
+def test_prompts_that_have_ended_are_let_go_and_a_common_beginning_is_read_once(
+    model: Any,
+) -> None:
+    beginning = list(range(100, 120))
+    prompts = [beginning + prompt for prompt in PROMPTS]
+    free = continuations(model, prompts, 8, [], 257)
+    (stop,) = {free[0][0]}  # the first and the last prompt are alike and end at once
+    left = sum(answer[0] != stop for answer in free)
+    with forward_passes(model) as passed:
+        continuations(model, prompts, 8, [stop], 257)
+    assert passed[:2] == [1, len(prompts)]
+    assert passed[2] == left < len(prompts)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_prompts_that_wait_for_room_are_continued_alike(model: Any, size: int) -> None:
+    beginning = list(range(100, 120))
+    for prompts in ([*PROMPTS, *PROMPTS[1:]], [beginning + prompt for prompt in PROMPTS]):
+        stops = [continuations(model, prompts, 8, [], 257)[0][2]]
+        expected = by_transformers(model, prompts, 8, stops)
+        assert continuations(model, prompts, 8, stops, 257, size=size) == expected
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("forgetless.models.generation.obstacle", lambda _: "none of ours")
+            assert continuations(model, prompts, 8, stops, 257, size=size) == expected
+
+
+def test_those_that_wait_come_when_others_have_ended(model: Any) -> None:
+    """Two at a time: the third prompt is read while the one that has not ended goes on."""
+    prompts = [[65, 66, 67], [65, 66, 67], [70, 71]]
+    free = continuations(model, prompts, 8, [], 257)
+    assert free[0][0] not in free[2]
+    with forward_passes(model) as passed:
+        found = continuations(model, prompts, 8, [free[0][0]], 257, size=2)
+    assert [len(answer) for answer in found] == [1, 1, 8]
+    assert passed == [2] + [1] * 8  # two end at once; then the third, alone

@@ -84,12 +84,12 @@ def test_adapter_folder_brings_its_base(tmp_path: Path) -> None:
         (
             lambda p: folder(p / "m", config__json="{}"),
             "found no *.safetensors file with the weights",
-            None,
+            "copy the weights there",
         ),
         (
             lambda p: folder(p / "a", adapter_config__json="{}", adapter_model__bin="x"),
-            "an adapter without adapter_model.safetensors",
-            None,
+            "found only adapter_model.bin; pickled weights",
+            "convert",
         ),
         (
             lambda p: folder(p / "a", adapter_config__json="{}", adapter_model__safetensors="x"),
@@ -98,13 +98,13 @@ def test_adapter_folder_brings_its_base(tmp_path: Path) -> None:
         ),
         (
             lambda p: folder(p / "a", adapter_config__json="[1]", adapter_model__safetensors="x"),
-            "does not say what its base model is",
-            "add",
+            "adapter_config.json: found list, needed an object",
+            "copy",
         ),
         (
             lambda p: folder(p / "a", adapter_config__json="{", adapter_model__safetensors="x"),
             "adapter_config.json: not valid JSON: ",
-            None,
+            "copy",
         ),
         (
             lambda p: folder(
@@ -163,7 +163,7 @@ FILES = {
 def test_hash_changes_when_a_file_is_overwritten_in_place(changed: str, tmp_path: Path) -> None:
     path = folder(tmp_path / "m", **FILES)
     before = weights_hash(find(path))
-    folder(path, **{changed: "other"})
+    folder(path, **{changed: '{"a": "other"}'})
     assert weights_hash(find(path)) != before
     folder(path, **{changed: FILES[changed]})
     assert weights_hash(find(path)) == before

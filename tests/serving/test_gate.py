@@ -69,7 +69,7 @@ def test_two_servers_do_not_work_in_one_folder(served: Served) -> None:
     config = ServerConfig(served.config.model, served.config.folder)
     from filelock import FileLock
 
-    with FileLock(config.folder / ".lock"), pytest.raises(RunFolderError, match="another server"):
+    with FileLock(config.folder / ".lock"), pytest.raises(RunFolderError, match="in use by"):
         serve(config, lambda _: None)
 
 

@@ -275,12 +275,14 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          'put text that contains a comma in quotes: "a, b"'),
         ("a.csv", "prompt,completion\na,b\n\nc\n", ":4: found 1, needed 2 cells as in the first "
          "line", 'put text that contains a comma in quotes: "a, b"'),
-        ("a.csv", "prompt,prompt\na,b\n", ":1: the column 'prompt' stands there twice", None),
-        ("a.csv", 'prompt,completion\n"a,b\n', ":2: not valid CSV: unexpected end of data", None),
+        ("a.csv", "prompt,prompt\na,b\n", ":1: the column 'prompt' stands there twice",
+         "rename one of the two"),
+        ("a.csv", 'prompt,completion\n"a,b\n', ":2: not valid CSV: unexpected end of data",
+         "mend that row, or save the table as JSONL"),
         ("a.csv", 'prompt,completion\n"a" b,c\n', ":2: not valid CSV: ',' expected after '\"'",
-         None),
+         "mend that row, or save the table as JSONL"),
         ("a.csv", "prompt,completion\n" + "x" * 140_000 + ",b\n", ":2: not valid CSV: field larger "
-         "than field limit (131072)", None),
+         "than field limit (131072)", "mend that row, or save the table as JSONL"),
         ("a.txt", "x", ": found .txt; needed files of one kind out of .jsonl, .json, .csv, "
          ".parquet", None),
         ("a", "x", ": found no ending; needed files of one kind out of .jsonl, .json, .csv, "

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from forgetless.errors import UsageError
-from forgetless.plan import TaskConfig
+from forgetless.plan import TaskConfig, make_part
 from forgetless.plan.config import Config
 from forgetless.plan.shares import Share
 
@@ -73,7 +73,7 @@ class AuditConfig(Config):
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of resampling and rewording")
 
 
-def make_config(settings: Mapping[str, Any]) -> AuditConfig:
+def make_config(settings: Mapping[str, Any], command: str = "audit") -> AuditConfig:
     """Validate settings, with our own message.
 
     Raises:
@@ -86,11 +86,11 @@ def make_config(settings: Mapping[str, Any]) -> AuditConfig:
         name = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             raise UsageError(
-                f"audit: unknown setting {name!r}",
+                f"{command}: unknown setting {name!r}",
                 fix=f"there are {', '.join(AuditConfig.model_fields)}",
             ) from None
         raise UsageError(
-            f"audit: {name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+            f"{command}: {name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
         ) from None
 
 
@@ -103,5 +103,5 @@ def task_config(source: str) -> TaskConfig:
     """
     name, separator, rest = source.partition("=")
     named = separator and "/" not in name and ":" not in name and "." not in name
-    config = TaskConfig(test=rest, name=name) if named else TaskConfig(test=source)
-    return config.named()
+    data = {"test": rest, "name": name} if named else {"test": source}
+    return make_part(TaskConfig, data, f"--task {source[:80]}").named()

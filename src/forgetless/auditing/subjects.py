@@ -17,7 +17,7 @@ from forgetless.models.identity import model_identity, object_identity
 from forgetless.models.load import LoadedModel, load_tokenizer, pick_device
 from forgetless.models.opening import AdapterRack, InMemory, OneModel, Opening, leaves_base_alone
 from forgetless.models.source import ModelSource, find_model, weights_hash
-from forgetless.plan import ModelConfig
+from forgetless.plan import ModelConfig, make_part
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def _endpoint(name: str, config: AuditConfig) -> Subject:
 
 
 def _named(name: str, config: AuditConfig) -> Named:
-    wanted = ModelConfig(name=name, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
+    settings = {"dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
+    wanted = make_part(ModelConfig, {"name": name, **settings}, "audit")
     return Named(name, wanted, find_model(wanted))
 
 
@@ -159,6 +160,8 @@ def _subject(
         identity = model_identity(named.config, named.source, device)
         opening = _opening(named, racks, device)
     details = {"device": device, "dtype": config.dtype}
+    if config.trust_remote_code and named is not None:
+        details["remote code"] = "trusted"
     return LocalSubject(name, kind, tokenizer, opening, identity, config.batch_size, details)
 
 

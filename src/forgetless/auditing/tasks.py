@@ -9,7 +9,7 @@ from typing import Any
 from forgetless.auditing.config import task_config
 from forgetless.auditing.result import AuditTask
 from forgetless.errors import UsageError
-from forgetless.plan import BUNDLED, TaskConfig
+from forgetless.plan import BUNDLED, TaskConfig, make_part
 from forgetless.tasks.suites import suite as read_suite
 from forgetless.tasks.task import Task, load_task
 
@@ -81,7 +81,7 @@ def _load(given: Any, limit: int | None) -> Task:
     if isinstance(given, TaskConfig):
         config = given.named()
     elif isinstance(given, Mapping):
-        config = TaskConfig.model_validate(given).named()
+        config = make_part(TaskConfig, given, "task").named()
     else:
         config = task_config(str(given))
     return load_task(config.model_copy(update={"limit": _least(config.limit, limit)}))

@@ -1,7 +1,8 @@
 """The command line: one file per command, one place for errors and exit codes.
 
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C; an
-audit or a repair ends with 3 if the budget is broken and with 4 if its items do not decide.
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or input, 130 stopped with Ctrl-C, 143
+with SIGTERM; an audit or a repair ends with 3 if the budget is broken and with 4 if its items do
+not decide.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from io import TextIOWrapper
 import typer
 
 from forgetless.cli import audit, compare, demo, init, repair, report, run, serve
+from forgetless.cli.stopping import Stop
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
+from forgetless.secrets import redact
+from forgetless.storage import disk_faults_explained
 
-STOPPED = 130  # by Ctrl-C
+STOPPED = 130  # how typer says that it was interrupted
 
 EXAMPLE = """\b
 Examples:
@@ -66,7 +70,24 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without our signs shows others
             stream.reconfigure(errors="replace")
-    sys.exit(_run(sys.argv[1:]))
+    stop = Stop()
+    try:
+        if launched() == 1:  # a launcher ends its processes itself, which may be waiting
+            stop.listen()
+        code = _run(sys.argv[1:])
+        if code == STOPPED:
+            code = _stopped(stop)
+    except KeyboardInterrupt:  # before or after the command itself
+        code = _stopped(stop)
+    finally:
+        stop.leave()
+    sys.exit(code)
+
+
+def _stopped(stop: Stop) -> int:
+    return _fail(
+        "stopped; what was finished is kept", "run the same command to continue", stop.exit_code
+    )
 
 
 def _run(arguments: list[str]) -> int:
@@ -76,7 +97,8 @@ def _run(arguments: list[str]) -> int:
                 f"{launched()} processes were launched, and only  forgetless run  shares its work",
                 fix="start it without a launcher",
             )
-        code = app(arguments, standalone_mode=False)
+        with disk_faults_explained():
+            code = app(arguments, standalone_mode=False)
     except FailedElsewhere as error:
         return error.exit_code  # the process that failed says why
     except UsageError as error:  # every process finds the same fault
@@ -92,13 +114,13 @@ def _run(arguments: list[str]) -> int:
         return _fail(message, f"{context.command_path if context else 'forgetless'} --help", 2)
     except typer.Abort:
         code = STOPPED
-    if code == STOPPED:
-        return _fail("stopped; what was finished is kept", "run the same command to continue", code)
     return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, fix: str | None, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
-    if fix:
-        typer.echo(f"  fix: {fix}", err=True)
+    from forgetless.report.wording import visible
+
+    for line in (f"error: {message}", f"  fix: {fix}" if fix else None):
+        if line is not None:  # what files, models and servers say drives no terminal
+            typer.echo(visible(redact(line)), err=True)
     return code

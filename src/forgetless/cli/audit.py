@@ -95,11 +95,27 @@ def audit(
     from rich.console import Console
 
     from forgetless.auditing.audit import audit as carry_out
+    from forgetless.auditing.config import make_config
     from forgetless.auditing.export import export_audit
     from forgetless.cli.terminal import TerminalProgress
     from forgetless.report.audit import TerminalAudit, write_audit_report
+    from forgetless.storage import check_folder
 
+    more = _settings(settings or [])
+    make_config(more)  # a setting is none of the other arguments
+    own = {
+        "budget": budget,
+        "device": device,
+        "render_with": render_with,
+        "drift": drift,
+        "base_url": base_url,
+        "judge": judge,
+        "price_in": price_in,
+        "price_out": price_out,
+    }
     folder = output or Path("audits") / _folder_name(after)
+    for place in filter(None, (folder, lm_eval_output)):
+        check_folder(place)  # before anything is asked
     console = Console(stderr=as_json, highlight=False)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
@@ -108,19 +124,11 @@ def audit(
             tasks=task or [],
             suite=suite,
             limit=limit,
-            base_url=base_url,
-            judge=judge,
-            price_in=price_in,
-            price_out=price_out,
             folder=folder,
             include_path=include_path,
             store=not no_store,
             progress=progress,
-            budget=budget,
-            device=device,
-            render_with=render_with,
-            drift=drift,
-            **_settings(settings or []),
+            **{**own, **more},
         )
     files = write_audit_report(found, folder)
     if lm_eval_output is not None:

@@ -112,8 +112,10 @@ def _price(found: HostedEstimate) -> str:
 
 
 def _end(console: Console, warnings: Sequence[str]) -> None:
+    from forgetless.cli.terminal import shown
+
     for warning in warnings:
-        console.print(f"warning: {warning}", markup=False)
+        console.print(shown(f"warning: {warning}"), markup=False)
     console.print("nothing was trained and nothing was written", markup=False)
 
 

@@ -48,9 +48,10 @@ def repair(
     from forgetless.cli.terminal import TerminalProgress
     from forgetless.repairing.repair import repair as carry_out
     from forgetless.report.repair import TerminalRepair, render_repair_json
-    from forgetless.storage import write_text
+    from forgetless.storage import check_folder, make_folder, write_text
 
-    share = make_config({"budget": budget, "device": device}).budget
+    share = make_config({"budget": budget, "device": device}, "repair").budget
+    check_folder(output)
     console = Console(stderr=as_json, highlight=False)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
@@ -63,7 +64,7 @@ def repair(
             device=device,
             progress=progress,
         )
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_text(output / "repair.json", render_repair_json(found))
     if as_json:
         typer.echo((output / "repair.json").read_text(encoding="utf-8"))

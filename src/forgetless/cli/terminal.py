@@ -19,8 +19,15 @@ from rich.progress import (
 )
 
 from forgetless.progress import Progress
+from forgetless.report.wording import visible
+from forgetless.secrets import redact
 
 LINE_EVERY = 10.0  # seconds between plain lines of one activity
+
+
+def shown(text: str) -> str:
+    """A text as it may stand on a terminal: no secret in it, and nothing that drives it."""
+    return visible(redact(text))
 
 
 class TerminalProgress(Progress):
@@ -90,12 +97,12 @@ class TerminalProgress(Progress):
 
     def note(self, text: str) -> None:
         """Something the user should read."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(shown(text), highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, activity: str, done: int, total: int | None, figure: str) -> None:
         if self._quiet:
             return
-        text = f"{self._where} · {activity}" if self._where else activity
+        text = shown(f"{self._where} · {activity}" if self._where else activity)
         fresh = text != self._activity
         self._activity = text
         if self._bars is not None:

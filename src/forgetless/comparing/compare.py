@@ -18,10 +18,12 @@ from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import UsageError
+from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
+from forgetless.storage import make_folder
 from forgetless.tasks.halves import groups_to_divide
 
 AROUND = (1 / 3, 1.0, 3.0)
@@ -77,14 +79,17 @@ def compare(
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
     _check(plan, setting, arms)
     root = Path(plan.output).resolve() / "runs"
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
 
     def told(trial: Trial, measured: Measured, left: int) -> None:
         came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s"
         seed = "" if seeds == 1 else f", seed {trial.seed}"
         progress.note(f"{trial.arm.name}, {trial.candidate}{seed}: {came}; {left} left")
 
-    with Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers:
+    with (
+        locked(root, "--set output=compare/other"),
+        Workers(root, jobs=jobs, threads=threads, fresh=setting.fresh) as workers,
+    ):
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
         runner = TrialRunner(setting, workers, root, told, prepared)
         outcomes = carry_out(setting, arms, runner)

@@ -66,7 +66,7 @@ def arms_named(text: str, *, rates_alone: bool = False) -> list[Arm]:
     names = [arm.name for arm in arms]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"--methods: {name} is named twice")
+            raise UsageError(f"--methods: {name} is named twice", fix="name it once")
     return [arm for arm in arms if arm.name not in (SEQUENTIAL, JOINT)]  # always there
 
 
@@ -113,9 +113,9 @@ def _options(name: str, text: str | None) -> dict[str, Any]:
     try:
         pairs = [pair.split("=", 1) for pair in (text or "").split(",") if pair.strip()]
         return {key.strip(): yaml.safe_load(value) for key, value in pairs}
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         raise UsageError(
-            f"--methods: cannot read the options {text!r} of {name}",
+            f"--methods: cannot read the options {(text or '')[:80]!r} of {name}",
             fix=f"write  {name}(option=value, ...)",
         ) from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -29,6 +31,7 @@ class Workers:
     def __init__(self, root: Path, *, jobs: int, threads: int, fresh: bool) -> None:
         self._root = root
         self._fresh = fresh
+        self._others = multiprocessing.active_children()
         # Read by the children before they load torch.
         os.environ["OMP_NUM_THREADS"] = str(threads)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -51,6 +54,10 @@ class Workers:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is not None:  # a stop must not wait for runs under way; they leave what they can
+            for worker in multiprocessing.active_children():
+                if worker not in self._others:
+                    worker.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def call(self, function: Callable[[int], Any], numbers: Sequence[int]) -> dict[int, Any]:
@@ -95,6 +102,9 @@ def _start(threads: int) -> None:
     """Load what every run needs, so that no run pays for it."""
     import logging
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us all; the one above decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
     import peft  # noqa: F401
     import torch
     from transformers.utils import logging as transformers_logging
@@ -110,3 +120,11 @@ def _start(threads: int) -> None:
     # accelerate looks through all objects of all libraries for garbage after every training
     gc.collect()
     gc.freeze()
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone, lest two write to one folder."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

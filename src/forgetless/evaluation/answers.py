@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forgetless.evaluation.result import ItemResult
+from forgetless.storage import make_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,14 @@ class AnswerStore:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._database = _open(path) if path is not None else None
+        self._opened: sqlite3.Connection | None = None
+
+    @property
+    def _database(self) -> sqlite3.Connection | None:
+        """The file, opened when it is first used: what is refused before leaves none behind."""
+        if self._opened is None and self._path is not None:
+            self._opened = _open(self._path)
+        return self._opened
 
     def find(self, keys: Iterable[str]) -> dict[str, ItemResult]:
         """The answers that are there, by key."""
@@ -49,7 +57,7 @@ class AnswerStore:
                 f"SELECT key, line FROM answers WHERE key IN ({marks})",  # noqa: S608 - only marks
                 some,
             )
-            found.update({key: ItemResult.from_line(line) for key, line in rows})
+            found.update((key, result) for key, line in rows if (result := _result(line)))
         return found
 
     def keep(self, answers: Mapping[str, ItemResult]) -> None:
@@ -70,17 +78,25 @@ class AnswerStore:
         Args:
             delete: Remove it as well.
         """
-        if self._database is None or self._path is None:
+        if self._opened is None or self._path is None:
             return
-        self._database.close()
-        self._database = None
+        self._opened.close()
+        self._opened = None
         if delete:
             for end in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + end).unlink(missing_ok=True)
 
 
+def _result(line: str) -> ItemResult | None:
+    """A stored answer; None for one that was damaged, so that it is asked again."""
+    try:
+        return ItemResult.from_line(line)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         return _connect(path)
     except sqlite3.DatabaseError as fault:
@@ -94,8 +110,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=60)
     try:
         database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA quick_check").fetchone()
+        (state,) = database.execute("PRAGMA quick_check").fetchone()
+        if state != "ok":
+            raise sqlite3.DatabaseError(state)
         database.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, line TEXT)")
+        database.execute("SELECT key, line FROM answers LIMIT 0")
         database.commit()
     except sqlite3.DatabaseError:
         database.close()

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from forgetless.models.forest import common, forest
+
 
 @dataclass(frozen=True)
 class Request:
@@ -74,34 +76,14 @@ def grow(requests: Sequence[Request], skip: int = 0) -> Tree:
     Returns:
         The forest; ``rows``, ``targets`` and ``scored`` are in the order of ``requests``.
     """
-    ids: list[int] = []
-    ends: list[int] = []
-    depths: list[int] = []
-    nodes_of: dict[int, list[int]] = {}
-    before: list[int] = []  # the path laid last, and its nodes
-    nodes: list[int] = []
-    # In the order of their tokens, a sequence shares with all earlier ones what it shares with the
-    # last one: there is nothing to look up, and nodes come in preorder.
-    paths = [request.path for request in requests]
-    for index in sorted(range(len(requests)), key=lambda index: paths[index]):
-        path = paths[index][skip:]
-        kept = common(before, path)
-        for node in nodes[kept:]:
-            ends[node] = len(ids)
-        nodes = [*nodes[:kept], *range(len(ids), len(ids) + len(path) - kept)]
-        ids += path[kept:]
-        ends += [0] * (len(path) - kept)
-        depths += range(skip + kept, skip + len(path))
-        nodes_of[index], before = nodes, path
-    for node in nodes:
-        ends[node] = len(ids)
-    read = [nodes_of[n][len(nodes_of[n]) - r.scored :] for n, r in enumerate(requests)]
+    made = forest([request.path for request in requests], skip)
+    read = [p[len(p) - r.scored :] for p, r in zip(made.paths, requests, strict=True)]
     reads = sorted({node for of_request in read for node in of_request})
     row = {node: place for place, node in enumerate(reads)}
     return Tree(
-        ids,
-        ends,
-        depths,
+        made.ids,
+        made.ends,
+        made.depths,
         reads,
         [row[node] for of_request in read for node in of_request],
         [
@@ -180,13 +162,3 @@ def shared_length(requests: Sequence[Request]) -> int:
     # The first and the last in order share what all share.
     together = common(min(contexts), max(contexts))
     return max(min(together, min(map(len, contexts)) - 1), 0)
-
-
-def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Number of tokens with which both begin."""
-    length = 0
-    for here, there in zip(one, other, strict=False):
-        if here != there:
-            break
-        length += 1
-    return length

@@ -39,6 +39,8 @@ from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 
 ASK_TOKENS = 64
+# Prompts of a batch for each that is continued at a time: one that ends makes room for another.
+TURNS_TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def score_task(
     for indices in passes:
         batch = [prepared[index] for index in indices]
         if next(turns) and not all(item.row.id in done for item in batch):
-            yield _score_batch(loaded, task, renderer, batch, trunk)
+            yield _score_batch(loaded, task, renderer, batch, trunk, batch_size)
 
 
 def unscorable(task: Task, tokenizer: Any, context: int) -> list[ItemResult]:
@@ -143,17 +145,24 @@ def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
 def _generation_batches(
     loaded: LoadedModel, prepared: Sequence[_Prepared], size: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Indices of items whose prompts are continued together."""
+    """Indices of items whose prompts are continued together, ``size`` of them at a time."""
     prompts = [item.requests[0] for item in prepared]
-    return tuple(map(tuple, batches(prompts, max(1, size), vocabulary_size(loaded.model))))
+    together = max(1, size) * TURNS_TOGETHER
+    return tuple(map(tuple, batches(prompts, together, vocabulary_size(loaded.model))))
 
 
 def _score_batch(
-    loaded: LoadedModel, task: Task, renderer: Renderer, batch: Sequence[_Prepared], trunk: Trunk
+    loaded: LoadedModel,
+    task: Task,
+    renderer: Renderer,
+    batch: Sequence[_Prepared],
+    trunk: Trunk,
+    size: int,
 ) -> list[ItemResult]:
     if task.config.score in GENERATED:
         prompts = [item.requests[0].context for item in batch]
-        outputs = generate(loaded, prompts, task.config.max_new_tokens, renderer.stop_ids())
+        longest = task.config.max_new_tokens
+        outputs = generate(loaded, prompts, longest, renderer.stop_ids(), max(1, size))
         return [
             score_generated(task, item.row, item.prompt, output)
             for item, output in zip(batch, outputs, strict=True)

@@ -188,11 +188,12 @@ def _intact_lines(part: Path, heading: str) -> dict[tuple[str, str], str]:
     for raw in rest if intact else ():
         try:
             record = json.loads(raw)
-        except ValueError:
+            asked = record["task"], record["item"]
+        except (ValueError, KeyError, TypeError):
             break
         if not raw.endswith(b"\n"):
             break
-        lines[record["task"], record["item"]] = raw.decode("utf-8").rstrip("\n")
+        lines[asked] = raw.decode("utf-8").rstrip("\n")
         intact += len(raw)
     with part.open("r+b") as file:
         file.truncate(intact)

@@ -24,7 +24,8 @@ def log_files(path: Path) -> list[Path]:
     """A log, or all logs of a folder."""
     if path.is_file():
         return [path]
-    return sorted([*path.glob("*.eval"), *filter(looks_like_a_log, path.glob("*.json"))])
+    logs = [file for file in path.glob("*.json") if file.is_file() and looks_like_a_log(file)]
+    return sorted([*path.glob("*.eval"), *logs])
 
 
 def looks_like_a_log(file: Path) -> bool:
@@ -56,8 +57,11 @@ def read_samples(file: Path, header: Mapping[str, Any]) -> Iterator[tuple[str, M
         DataError: naming the file and the sample that cannot be read.
     """
     if file.suffix != ".eval":
-        found = part(header, "samples", list, str(file))
-        yield from ((f"{file}: sample {n}", one) for n, one in enumerate(found, start=1))
+        for number, one in enumerate(part(header, "samples", list, str(file)), start=1):
+            place = f"{file}: sample {number}"
+            if not isinstance(one, dict):
+                raise DataError(f"{place}: found {type(one).__name__}, needed an object", fix=AGAIN)
+            yield place, one
         return
     with _archive(file) as archive:
         for name in archive.namelist():
@@ -66,6 +70,8 @@ def read_samples(file: Path, header: Mapping[str, Any]) -> Iterator[tuple[str, M
 
 
 def _archive(file: Path) -> zipfile.ZipFile:
+    if not file.is_file():  # a pipe or a device would be read without end
+        raise DataError(f"{file}: not a file, needed a log of inspect", fix=AGAIN)
     try:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError) as error:

@@ -18,6 +18,7 @@ from forgetless.evaluation.subject import Conditions
 from forgetless.exchange.imported import Imported, ImportedTask, briefly, files_hash, text_hash
 from forgetless.exchange.inspect_files import log_files, looks_like_a_log, read_header, read_samples
 from forgetless.exchange.json_files import AGAIN, part
+from forgetless.exchange.shapes import InspectLog, InspectSample, check_shape
 
 SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Correct, partial, incorrect, no answer; as inspect's own ``value_to_float`` reads them."""
@@ -64,6 +65,8 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
         DataError: if the logs are of several models, none is finished, or one is malformed.
     """
     logs = [_Log(file, read_header(file)) for file in log_files(path)]
+    for log in logs:
+        check_shape(log.header, InspectLog, str(log.file))
     newest: dict[str, _Log] = {}
     notes: list[str] = []
     for log in sorted(logs, key=lambda log: log.created):
@@ -114,6 +117,8 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
 
 def _task(log: _Log, wanted: str | None) -> ImportedTask:
     samples = list(read_samples(log.file, log.header))
+    for place, sample in samples:
+        check_shape(sample, InspectSample, place)
     expected = (log.header.get("results") or {}).get("total_samples")
     if not samples:
         raise DataError(f"{log.file}: no samples", fix="run inspect without  --no-log-samples")

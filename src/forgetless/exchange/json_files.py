@@ -30,8 +30,8 @@ def parse_object(content: bytes, place: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at column {error.colno}"
         raise DataError(f"{place}:{error.lineno}: not valid JSON: {reason}", fix=AGAIN) from None
-    except RecursionError:
-        raise DataError(f"{place}: nested too deeply") from None
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{place}: not valid JSON: {_reason(error)}", fix=AGAIN) from None
     return _object(found, place)
 
 
@@ -46,9 +46,8 @@ def read_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             place = f"{file}:{number}"
             try:
                 yield place, _object(json.loads(line.decode("utf-8")), place)
-            except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-                reason = getattr(error, "msg", None) or getattr(error, "reason", str(error))
-                raise DataError(f"{place}: not valid JSON: {reason}", fix=AGAIN) from None
+            except (RecursionError, ValueError) as error:
+                raise DataError(f"{place}: not valid JSON: {_reason(error)}", fix=AGAIN) from None
 
 
 def part(record: Mapping[str, Any], name: str, kind: type, place: str) -> Any:
@@ -64,7 +63,17 @@ def part(record: Mapping[str, Any], name: str, kind: type, place: str) -> Any:
     return value
 
 
+def _reason(error: RecursionError | ValueError) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return error.reason if isinstance(error, UnicodeDecodeError) else "a number of too many digits"
+
+
 def _read(file: Path) -> bytes:
+    if not file.is_file():  # a pipe or a device would be read without end
+        raise DataError(f"{file}: not a file, needed one", fix=AGAIN)
     try:
         return file.read_bytes()
     except OSError as error:

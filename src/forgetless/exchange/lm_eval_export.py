@@ -19,7 +19,7 @@ from typing import Any
 from forgetless.errors import DataError
 from forgetless.evaluation.result import ItemResult
 from forgetless.exchange.imported import text_hash
-from forgetless.storage import write_json, write_text
+from forgetless.storage import make_folder, write_json, write_text
 
 MULTIPLE_CHOICE = "multiple_choice"
 
@@ -65,7 +65,7 @@ def export_lm_eval(
     stamp = (date or datetime.now(UTC)).replace(tzinfo=None).isoformat().replace(":", "-")
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
     place = folder / sanitized
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     names = [_file_name(task.name) for task in tasks]
     if len(set(names)) < len(names):
         raise DataError(f"two of the tasks {', '.join(names)} would be written to the same file")

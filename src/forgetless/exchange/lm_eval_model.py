@@ -26,7 +26,7 @@ from lm_eval.models.utils_hf import stop_sequences_criteria
 from forgetless.errors import DataError
 from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, vocabulary_size
 from forgetless.models.forward import context_length, logits_at, pad_left
-from forgetless.models.generation import continuations
+from forgetless.models.generation import NotNumbers, continuations
 from forgetless.models.load import LoadedModel
 
 LONGEST_ANSWER = 256  # tokens, where a task names no limit; as HFLM
@@ -204,7 +204,7 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
         self, prompts: list[list[int]], until: list[str], limit: int
     ) -> list[str | None]:
         """Texts of one batch; None where a logit was not a number."""
-        seen: list[torch.Tensor] = []
+        broken = NotNumbers()
         width = max(map(len, prompts))
         tokens = continuations(
             self._loaded.model,
@@ -212,19 +212,18 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
             limit,
             [self.eot_token_id],
             self.tokenizer.pad_token_id or 0,
-            on_logits=lambda logits: seen.append(logits.isnan().any(-1)),
+            on_logits=broken,
             stopping=stop_sequences_criteria(self.tokenizer, until, width, len(prompts)),
         )
-        broken = torch.stack(seen, dim=1).tolist()  # (prompts, tokens)
         return [
             None
-            if any(nan[: len(answer)])
+            if broken.within(index, answer)
             else str(
                 postprocess_generated_text(
                     self.tokenizer.decode(answer, skip_special_tokens=True), until, None
                 )
             )
-            for answer, nan in zip(tokens, broken, strict=True)
+            for index, answer in enumerate(tokens)
         ]
 
     def _fail(self, number: int, reason: str) -> None:

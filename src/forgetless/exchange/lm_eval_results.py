@@ -16,6 +16,7 @@ from forgetless.errors import DataError, NotMeasured
 from forgetless.exchange.imported import Imported, ImportedTask, briefly, files_hash
 from forgetless.exchange.json_files import AGAIN, part, read_lines, read_object
 from forgetless.exchange.lm_eval_samples import About, imported_task
+from forgetless.exchange.shapes import LmEvalResults, LmEvalSample, check_shape
 
 DATE = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
 _RESULTS = re.compile(rf"(?:.*_)?({DATE})\.json")
@@ -68,6 +69,8 @@ def read_lm_eval(folder: Path, metrics: Mapping[str, str] | None = None) -> Impo
     for run in sorted(runs, key=lambda run: run.date):
         newest |= {name: (run, file) for name, file in run.samples.items()}
     headers = {run.file: read_object(run.file) for run in runs}
+    for file, header in headers.items():
+        check_shape(header, LmEvalResults, str(file))
     used = list(dict.fromkeys(run.file for run, _ in newest.values()))
     _refuse_several_models(folder, {file: headers[file] for file in used})
     left_out = _without_samples(runs, headers, newest)
@@ -176,6 +179,8 @@ def _task(
     samples = list(read_lines(file))
     if not samples:
         raise DataError(f"{file}: no samples, needed at least one", fix=AGAIN)
+    for place, sample in samples:
+        check_shape(sample, LmEvalSample, place)
     filters = {str(sample.get("filter", "none")) for _, sample in samples}
     expected = header.get("n-samples", {}).get(name, {}).get("effective")
     if expected is not None and len(samples) != expected * len(filters):

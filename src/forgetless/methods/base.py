@@ -139,7 +139,8 @@ class Batch:
         mask: Attention mask, shape (batch, length).
         positions: Position ids, shape (batch, length).
         columns: Columns whose logits were computed, shape (k,).
-        logits: Next-token logits at those columns, shape (batch, k, vocabulary).
+        logits: Next-token logits at those columns, shape (batch, k, vocabulary); without meaning
+            where nothing is learned.
         targets: The token that follows each, ``IGNORED`` where it is not learned, shape (batch, k).
         replayed: Whether each row is rehearsal, shape (batch,).
         keys: ``Encoded.key`` of each row, shape (batch,).

@@ -57,7 +57,7 @@ class Compose:
         names = [method.name for method in self.methods]
         for method in self.methods:
             if names.count(method.name) > 1:
-                raise PlanError(f"methods: {method.name} is named twice")
+                raise PlanError(f"methods: {method.name} is named twice", fix="name it once")
             for other, reason in method.excludes.items():
                 if other in names:
                     raise PlanError(

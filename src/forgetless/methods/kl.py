@@ -29,7 +29,7 @@ from forgetless.errors import ModelError
 from forgetless.methods.base import IGNORED, Batch, Method, Stage, State, Workbench
 from forgetless.methods.parts.reference import trained_values, with_values
 from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
-from forgetless.models.forward import logits_at
+from forgetless.models.rows import logits_of_rows
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -154,7 +154,7 @@ class KL(Method[KLConfig]):
         learned = (batch.targets != IGNORED) & rows[:, None]
         with with_values(model, self._reference):
             place = batch.ids[rows], batch.mask[rows], batch.positions[rows], batch.columns
-            teacher = logits_at(model, *place).flatten(0, 1)
+            teacher = logits_of_rows(model, *place, learned[rows]).flatten(0, 1)
         theirs = learned[rows].flatten().nonzero().squeeze(-1)
         temperature = self.config.temperature
 

@@ -41,7 +41,7 @@ NEW = "new"  # the adapter that a stage after the first trains
 class OLoRAConfig(AdapterConfig):
     """Options of O-LoRA."""
 
-    rank: int = Field(8, ge=1, description="rank of each stage's change of each layer")
+    rank: int = Field(8, ge=1, le=8192, description="rank of each stage's change of each layer")
     alpha: int = Field(16, ge=1, description="the change is scaled by alpha / rank")
     strength: float = Field(
         0.5, ge=0, description="how strongly a new adapter is kept orthogonal to the earlier ones"

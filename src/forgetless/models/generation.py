@@ -7,14 +7,35 @@ a generator of its own: torch's global one is neither read nor moved.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from forgetless.models.continuing import Choice, continued
 from forgetless.models.forward import pad_left
+from forgetless.models.tree import obstacle
 
 if TYPE_CHECKING:
     import torch
+
+
+class NotNumbers:
+    """Watches logits: which prompts met one that is no number, and when."""
+
+    def __init__(self) -> None:
+        self._met: Counter[int] = Counter()
+        self._first: dict[int, int] = {}
+
+    def __call__(self, indices: Sequence[int], logits: torch.Tensor) -> None:
+        """For ``on_logits``."""
+        for place in logits.isnan().any(-1).nonzero().squeeze(-1).tolist():
+            self._first.setdefault(indices[place], self._met[indices[place]])
+        self._met.update(indices)
+
+    def within(self, index: int, tokens: Sequence[int]) -> bool:
+        """Whether one of the tokens with which a prompt was continued came of such logits."""
+        return self._first.get(index, len(tokens)) < len(tokens)
 
 
 def continuations(
@@ -26,31 +47,72 @@ def continuations(
     *,
     temperature: float = 0.0,
     seed: int = 0,
-    on_logits: Callable[[torch.Tensor], None] | None = None,
+    on_logits: Callable[[Sequence[int], torch.Tensor], None] | None = None,
     stopping: Any = None,
+    size: int | None = None,
 ) -> list[list[int]]:
     """Continue prompts until a stop token.
 
     Args:
         model: A causal language model in evaluation mode, on its device.
-        prompts: Token ids of each prompt, at least one each; one batch.
+        prompts: Token ids of each prompt, at least one each.
         max_new_tokens: Longest continuation, in tokens.
         stop_ids: Tokens that end a continuation.
         pad_id: Token id used for padding.
         temperature: Logits are divided by it before a token is drawn; 0: the likeliest token.
         seed: Seed of the draws.
-        on_logits: Is given the logits of each token, shape (prompts, vocabulary), before one is
-            chosen.
+        on_logits: Is given indices of prompts that are still continued and the logits of their next
+            tokens, shape (indices, vocabulary), before these are chosen.
         stopping: Other reasons to stop, as transformers' ``StoppingCriteriaList``.
+        size: Most prompts that are continued at a time; None: all.
 
     Returns:
         The new tokens of each, in order; the stop token is the last of those that came to one.
     """
     import torch
+
+    noise = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+
+    def chosen(indices: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
+        """Scores whose largest is the next token."""
+        if on_logits is not None:
+            on_logits(indices, logits)
+        if temperature == 0:
+            return logits
+        # For all prompts, so that what one is given does not depend on when another ends.
+        exponential = logits.new_empty(len(prompts), logits.shape[-1]).exponential_(generator=noise)
+        return logits / temperature - exponential[list(indices)].log_()
+
+    size = size or len(prompts)
+    if stopping is None and obstacle(model) is None:
+        return continued(model, prompts, max_new_tokens, stop_ids, pad_id, chosen, size)
+    new: list[list[int]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    for start in range(0, len(order), size):
+        batch = order[start : start + size] if len(order) > size else [*range(len(prompts))]
+        found = _by_transformers(
+            model, prompts, batch, max_new_tokens, stop_ids, pad_id, chosen, stopping
+        )
+        for index, tokens in zip(batch, found, strict=True):
+            new[index] = tokens
+    return new
+
+
+def _by_transformers(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    indices: Sequence[int],
+    max_new_tokens: int,
+    stop_ids: Sequence[int],
+    pad_id: int,
+    chosen: Choice,
+    stopping: Any,
+) -> list[list[int]]:
+    """Continue some prompts in one batch: what a model needs for that, transformers knows."""
     from transformers import GenerationConfig, LogitsProcessorList
 
     device = next(model.parameters()).device
-    padded = pad_left(prompts, pad_id)
+    padded = pad_left([prompts[index] for index in indices], pad_id)
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,
@@ -58,26 +120,13 @@ def continuations(
         pad_token_id=pad_id,
         use_cache=True,
     )
-    noise = torch.Generator(device).manual_seed(seed)
-
-    def drawn(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        del ids
-        exponential = torch.empty_like(logits).exponential_(generator=noise)
-        return logits / temperature - exponential.log_()
-
-    def watched(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        del ids
-        if on_logits is not None:
-            on_logits(logits)
-        return logits
-
     with _own_settings_set_aside(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tokens = model.generate(
             input_ids=padded.ids.to(device),
             attention_mask=padded.mask.to(device),
             generation_config=config,
-            logits_processor=LogitsProcessorList([watched, *([drawn] if temperature > 0 else [])]),
+            logits_processor=LogitsProcessorList([lambda _ids, logits: chosen(indices, logits)]),
             stopping_criteria=stopping,
         )
     return [_until(new, stop_ids) for new in tokens[:, padded.ids.shape[1] :].tolist()]

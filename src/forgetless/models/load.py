@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import ModelError
+from forgetless.errors import ForgetlessError, ModelError
 from forgetless.models.quiet import quiet
-from forgetless.models.source import ModelSource, cache_folder, file_hash, find_model
+from forgetless.models.source import COPY_AGAIN, ModelSource, cache_folder, file_hash, find_model
 from forgetless.plan import ModelConfig
 from forgetless.storage import replace_folder
 
@@ -121,6 +121,7 @@ def _base(source: ModelSource, config: ModelConfig, device: str) -> Any:
         return _pretrained(source, config, device)
     assert source.base is not None
     model = adapted(_pretrained(source.base, config, device), source).merge_and_unload()
+    model.requires_grad_(True)  # peft froze what it adapted
     # An adapter trained on top must not name the base without what was merged into it.
     model.name_or_path = ""
     return model
@@ -182,7 +183,7 @@ def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
     if source.kind == "adapter" and not (Path(location) / "tokenizer_config.json").is_file():
         assert source.base is not None
         return _tokenizer(source.base, config)
-    with _faults_explained(source, "tokenizer"):
+    with _faults_explained(source, "tokenizer"), quiet():
         tokenizer = AutoTokenizer.from_pretrained(
             location,
             revision=config.revision or "main",
@@ -237,16 +238,53 @@ def converted_gguf(file: Path) -> Path:
 @contextmanager
 def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
     """Turn whatever the libraries raise on a bad or absent file into a message."""
-    from safetensors import SafetensorError
-
-    faults = (OSError, ValueError, RuntimeError, ImportError, LookupError, SafetensorError, Warning)
     try:
         yield
-    except faults as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        if source.kind == "hub":
+    except ForgetlessError:
+        raise
+    except Exception as error:  # no list of them would be complete
+        reason = _reason(error)
+        if source.kind == "hub" and "custom code" not in reason:
             raise ModelError(
                 f"the {part} of {source.location!r} cannot be had from the hub: {reason}",
                 fix="check the name and the network, or name a local folder",
             ) from error
-        raise ModelError(f"{source.location}: the {part} cannot be read: {reason}") from error
+        for sign, better, fix in _EXPLAINED:
+            if sign in reason:
+                raise ModelError(f"{source.location}: {better}", fix=fix) from error
+        raise ModelError(
+            f"{source.location}: the {part} cannot be read: {reason}", fix=COPY_AGAIN
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a library says, on one line; of a heading the first line below it as well."""
+    if isinstance(error, KeyError):
+        return f"{error} is not known, or not there"
+    heading, *lines = str(error).strip().splitlines() or [type(error).__name__]
+    below = f" {lines[0].strip()}" if lines and heading.endswith(":") else ""
+    return (heading + below)[:300]
+
+
+_EXPLAINED = (  # what libraries say, what it means here, what to do
+    (
+        "custom code",
+        "brings code of its own, which is not run",
+        "if you have read and trust it:  model: {name: ..., trust_remote_code: true}",
+    ),
+    (
+        "does not recognize this architecture",
+        "the installed transformers does not know this type of model",
+        "pip install --upgrade transformers",
+    ),
+    (
+        "attn_implementation=",
+        "this model cannot be computed with the attention that the plan names",
+        "leave  model.attention  out, or set it to  sdpa  or  eager",
+    ),
+    (
+        "instantiate the backend tokenizer",
+        "the tokenizer cannot be read: there is no tokenizer.json, or none that is whole",
+        "copy the tokenizer there as well:  tokenizer.save_pretrained(FOLDER)",
+    ),
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from forgetless.models.load import LoadedModel, adapted, load_model
+from forgetless.models.quiet import quiet
 from forgetless.models.source import ModelSource
 from forgetless.plan import ModelConfig
 
@@ -110,7 +111,8 @@ class AdapterRack:
     def _put_on(self, loaded: LoadedModel, adapter: Path) -> None:
         source = ModelSource("adapter", str(adapter))
         name = f"adapter{len(self._names)}" if self._names else "default"
-        loaded.model = adapted(loaded.model, source, name=name).to(self._device).eval()
+        with quiet():
+            loaded.model = adapted(loaded.model, source, name=name).to(self._device).eval()
         self._names[adapter] = name
 
 

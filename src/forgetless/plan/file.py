@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,24 @@ from forgetless.plan.config import AUTO, Plan
 from forgetless.plan.paths import anchored
 from forgetless.plan.validation import describe, make_plan
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+LARGEST = 1_000_000  # bytes; PyYAML takes seconds for that much
+MEND = "mend it; text with signs such as ':' and '#' goes in quotes"
+MOST_VALUES = 100_000  # in a plan, aliases written out
+
 
 class _Loader(yaml.SafeLoader):
     """YAML without duplicate keys: the later one would silently win."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A node's value; what is not of the type that it is written as has a place as well."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"found {str(node.value)[:40]!r}, which is no {kind}", node.start_mark
+            ) from None
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -37,7 +53,54 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return mapping
 
 
+def _of_no_use(_: _Loader, node: yaml.Node) -> Any:
+    kind = node.tag.rpartition(":")[2]
+    raise yaml.constructor.ConstructorError(
+        None, None, f"found !!{kind}, and nothing in a plan is of that type", node.start_mark
+    )
+
+
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+for _kind in ("binary", "omap", "pairs", "set"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _of_no_use)
+
+
+def _load(text: str) -> Any:
+    """The one document of some YAML.
+
+    Raises:
+        yaml.YAMLError: with the place of the fault.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}) > MOST_VALUES:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"its aliases stand for more than {MOST_VALUES:,} values",
+                node.start_mark,
+            )  # fmt: skip
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """Number of values in a node, each alias counted as what it stands for."""
+    if id(node) not in known:
+        known[id(node)] = 0  # met again below itself: constructing it is refused
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        elif not str(node.value).isascii() and _SURROGATE.search(node.value):
+            raise yaml.constructor.ConstructorError(
+                None, None, "found half of a surrogate pair, which is no text", node.start_mark
+            )
+        known[id(node)] = 1 + sum(_values(one, known) for one in inner)
+    return known[id(node)]
 
 
 def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -51,26 +114,16 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     Raises:
         PlanError: naming the file, the key, what was found and what was needed.
     """
+    text = _read(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise PlanError(
-            f"{path}: no such plan file", fix=f"write one:  forgetless init DATA -o {path}"
-        ) from None
-    except IsADirectoryError:
-        raise PlanError(f"{path}: a folder, needed a plan file (YAML)") from None
-    except UnicodeDecodeError as error:
-        raise PlanError(
-            f"{path}: not UTF-8 text (byte {error.start})", fix="save the file as UTF-8"
-        ) from None
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        data = _load(text)
     except yaml.YAMLError as error:
-        raise PlanError(f"{path}: not valid YAML: {_yaml_fault(error)}") from None
+        raise PlanError(
+            f"{path}: not valid YAML: {_yaml_fault(error)}",
+            fix=MEND,
+        ) from None
     except RecursionError:
-        raise PlanError(f"{path}: nested too deeply to be a plan") from None
+        raise PlanError(f"{path}: nested too deeply to be a plan", fix=MEND) from None
     if not isinstance(data, dict):
         raise PlanError(
             f"{path}: found {describe(data)}, needed a mapping with at least model and sequence",
@@ -96,6 +149,34 @@ def override(data: dict[str, Any], settings: Sequence[str]) -> None:
         _write_out_short_forms(data)
     for setting in settings:
         _override(data, setting)
+
+
+def _read(path: Path) -> str:
+    """The text of a plan file."""
+    try:
+        if path.is_dir():
+            raise PlanError(f"{path}: a folder, needed a plan file (YAML)")
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise PlanError(f"{path}: a pipe or a device, needed a plan file (YAML)")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise PlanError(
+            f"{path}: no such plan file", fix=f"write one:  forgetless init DATA -o {path}"
+        ) from None
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}", fix="check the path") from None
+    if len(content) > LARGEST:
+        raise PlanError(
+            f"{path}: larger than {LARGEST / 1e6:g} MB, needed a plan file (YAML)",
+            fix="name data files in the plan instead of writing rows into it",
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PlanError(
+            f"{path}: not UTF-8 text (byte {error.start})", fix="save the file as UTF-8"
+        ) from None
 
 
 def _yaml_fault(error: yaml.YAMLError) -> str:
@@ -127,9 +208,13 @@ def _override(data: dict[str, Any], override: str) -> None:
             f"--set {override}: needed KEY=VALUE", fix="e.g.  --set training.learning_rate=5e-5"
         )
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        value = _load(text)
     except yaml.YAMLError as error:
-        raise PlanError(f"--set {override}: {_yaml_fault(error)}") from None
+        raise PlanError(f"--set {override[:80]}: {_yaml_fault(error)}", fix=MEND) from None
+    except RecursionError:
+        raise PlanError(
+            f"--set {override[:80]}: nested too deeply to be a setting", fix=MEND
+        ) from None
     target: Any = data
     *parents, last = key.split(".")
     for depth, part in enumerate(parents):
@@ -149,7 +234,7 @@ def _override(data: dict[str, Any], override: str) -> None:
 
 
 def _index(target: list[Any], part: str, override: str) -> int:
-    if not part.isdecimal() or int(part) >= len(target):
+    if not part.isdecimal() or len(part) > 9 or int(part) >= len(target):
         needed = f"a number from 0 to {len(target) - 1}" if target else "a list that is not empty"
-        raise PlanError(f"--set {override}: found {part!r}, needed {needed}")
+        raise PlanError(f"--set {override[:80]}: found {part[:20]!r}, needed {needed}")
     return int(part)

@@ -75,4 +75,6 @@ def _place(folder: Path, text: str) -> tuple[Path, bool]:
         return local, local.exists()
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise PlanError(f"the path {text[:80]!r} cannot be used: {reason}") from None
+        raise PlanError(
+            f"the path {text[:80]!r} cannot be used: {reason}", fix="name another"
+        ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +20,8 @@ from forgetless.plan.config import (
     TrainingConfig,
 )
 
+C = TypeVar("C", bound=BaseModel)
+
 
 def make_plan(data: Mapping[str, Any], where: str = "plan") -> Plan:
     """Validate plain data into a plan, with our own messages.
@@ -27,8 +29,17 @@ def make_plan(data: Mapping[str, Any], where: str = "plan") -> Plan:
     Raises:
         PlanError: listing every fault, with the nearest valid name for an unknown key.
     """
+    return make_part(Plan, data, where)
+
+
+def make_part(part: type[C], data: Mapping[str, Any], where: str) -> C:
+    """Validate plain data into a plan, or into one of its parts.
+
+    Raises:
+        PlanError: as :func:`make_plan`.
+    """
     try:
-        return Plan.model_validate(dict(data))
+        return part.model_validate(dict(data))
     except ValidationError as error:
         found = error.errors(include_url=False)
         found.sort(key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key comes first

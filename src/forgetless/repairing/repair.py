@@ -19,7 +19,7 @@ from forgetless.metrics import Cell, Evidence, judge
 from forgetless.models.load import LoadedModel, load_model, pick_device
 from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
-from forgetless.plan import ModelConfig, TaskConfig
+from forgetless.plan import ModelConfig, TaskConfig, make_part
 from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import PointScored, RepairResult, Status
@@ -198,7 +198,7 @@ class _Asker:
 def _task(given: str | TaskConfig | Task, limit: int | None) -> Task:
     if isinstance(given, Task):
         return given
-    config = TaskConfig(test=given) if isinstance(given, str) else given
+    config = make_part(TaskConfig, {"test": given}, "task") if isinstance(given, str) else given
     return load_task(config.model_copy(update={} if limit is None else {"limit": limit}))
 
 
@@ -208,20 +208,18 @@ def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
     Raises:
         ModelError: if the two are no two states of one model.
     """
-    config = ModelConfig(name=tuned, dtype="auto")
+    before, config = (make_part(ModelConfig, {"name": name}, "repair") for name in (base, tuned))
     source = find_model(config)
     if source.kind == "adapter":
         own = source.base
-        if own is not None and weights_hash(own) != weights_hash(
-            find_model(ModelConfig(name=base))
-        ):
+        if own is not None and weights_hash(own) != weights_hash(find_model(before)):
             raise ModelError(
                 f"{tuned} is an adapter of {own.location}, not of {base}",
                 fix=f"name its own base:  forgetless repair {own.location} {tuned}",
             )
         loaded = load_model(config, device)
         return loaded, _changing(Between(loaded.model, None), base, tuned)
-    values = _values(load_model(ModelConfig(name=base), device))
+    values = _values(load_model(before, device))
     loaded = load_model(config, device)
     shapes = {name: tuple(value.shape) for name, value in loaded.model.named_parameters()}
     if shapes != {name: tuple(value.shape) for name, value in values.items()}:
@@ -235,7 +233,10 @@ def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:
 
 def _changing(between: Between, base: str, tuned: str) -> Between:
     if not between.changed:
-        raise ModelError(f"{tuned} has the weights of {base}: there is nothing between them")
+        raise ModelError(
+            f"{tuned} has the weights of {base}: there is nothing between them",
+            fix="name the model before tuning, and the one after",
+        )
     return between
 
 

@@ -12,7 +12,7 @@ from forgetless.report.html import render_html
 from forgetless.report.markdown import render_markdown
 from forgetless.report.run_folder import read_run
 from forgetless.report.verdict import Verdict, reach_verdict
-from forgetless.storage import write_text
+from forgetless.storage import make_folder, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def write_report(runs: Sequence[Path], out: Path) -> ReportFiles:
         "report.md": render_markdown(report, verdict),
         "report.html": render_html(report, verdict),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, text in contents.items():
         write_text(out / name, text)
     return ReportFiles(

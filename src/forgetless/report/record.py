@@ -34,8 +34,12 @@ class Record:
         """
         try:
             values = json.loads(text, parse_constant=_refuse_constant)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            if isinstance(error, RecursionError):
+                reason = "nested too deeply"
+            elif "set_int_max_str_digits" in reason:  # advice for programmers
+                reason = "a number of too many digits"
             raise RunFolderError(f"{where}: not valid JSON ({reason})", fix=fix) from None
         if not isinstance(values, dict):
             raise RunFolderError(

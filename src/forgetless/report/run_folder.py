@@ -23,6 +23,8 @@ from forgetless.report.record import Record
 MANIFEST_FORMAT = 1
 """The newest ``format`` of manifest.json that this version understands."""
 
+LONGEST_NAME = 200  # of a stage, in characters
+
 
 def read_run(folder: Path) -> RunResults:
     """Read one run folder.
@@ -172,9 +174,10 @@ def _check_stages(where: str, stages: tuple[StageInfo, ...]) -> None:
                 f"{where}: stages[{place}]: 'index' is {stage.index}, needed {place}", fix=MEND
             )
         # The name becomes a path: it must not lead out of the run folder.
-        if stage.name in {"", ".", ".."} or "/" in stage.name or "\\" in stage.name:
+        is_path = stage.name in {"", ".", ".."} or set(stage.name) & set("/\\\0")
+        if is_path or len(stage.name) > LONGEST_NAME:
             raise RunFolderError(
-                f"{where}: stages[{place}]: 'name' is {stage.name!r}, needed a folder name",
+                f"{where}: stages[{place}]: 'name' is {stage.name[:80]!r}, needed a folder name",
                 fix=MEND,
             )
     if not stages or not stages[0].done:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from forgetless.errors import ModelError, RunFolderError, UsageError
+from forgetless.locking import locked
 from forgetless.models.source import find_model
 from forgetless.plan import ModelConfig
 from forgetless.serving.config import ServerConfig
@@ -38,31 +36,17 @@ def serve(config: ServerConfig, on_ready: Callable[[str], None]) -> None:
             f"a server needs {error.name}, which is not installed",
             fix="pip install 'forgetless[serve]'",
         ) from None
-    with _alone_in(config.folder), _listening(config) as opened:
+    try:
+        config.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{config.folder}: cannot be made: {error.strerror}") from None
+    with locked(config.folder, "--folder served-2"), _listening(config) as opened:
         host = f"[{config.host}]" if ":" in config.host else config.host
         settings = uvicorn.Config(
             application(config), log_level="warning", access_log=False, timeout_graceful_shutdown=5
         )
         on_ready(f"http://{host}:{opened.getsockname()[1]}/v1")
         uvicorn.Server(settings).run(sockets=[opened])
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise RunFolderError(
-            f"{folder}: another server works in it", fix="stop it, or name another:  --folder"
-        ) from None
-    except OSError as error:
-        raise RunFolderError(f"{folder}: cannot be used: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from forgetless.plan import DATA_SUFFIXES
 from forgetless.tasks.parsing import scan
 
 _VERSION = 1  # of what is kept in the cache
+MOST_FILES = 100_000  # looked at in a folder of data
 
 
 class Records:
@@ -104,13 +105,11 @@ def _find(path: Path) -> list[Path]:
     """The files that a source names, all of one kind and none of them empty."""
     try:
         if path.is_dir():
-            inner = [file for file in path.rglob("*") if file.suffix.lower() in DATA_SUFFIXES]
-            hidden = [any(p.startswith(".") for p in f.relative_to(path).parts) for f in inner]
-            files = sorted(file for file, hide in zip(inner, hidden, strict=True) if not hide)
-            if not files:
-                raise DataError(f"{path}: the folder has no {', '.join(DATA_SUFFIXES)} file")
+            files = _find_inside(path)
         elif path.is_file():
             files = [path]
+        elif path.exists():  # a pipe would be waited for without end
+            raise DataError(f"{path}: a pipe or a device, needed a file or a folder")
         else:
             hub = len(path.parts) == 2 and not path.suffix and not path.is_absolute()
             hint = f"check the path; a dataset of the hub is named  hub:{path.as_posix()}"
@@ -130,6 +129,23 @@ def _find(path: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
     return files
+
+
+def _find_inside(folder: Path) -> list[Path]:
+    """All data files of a folder and of those below it, hidden ones left out."""
+    files = []
+    for number, file in enumerate(folder.rglob("*")):
+        if number == MOST_FILES:
+            raise DataError(
+                f"{folder}: the folder holds more than {MOST_FILES:,} files",
+                fix="name the folder, or the file, that holds the rows alone",
+            )
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.suffix.lower() in DATA_SUFFIXES and not hidden and file.is_file():
+            files.append(file)
+    if not files:
+        raise DataError(f"{folder}: the folder has no {', '.join(DATA_SUFFIXES)} file")
+    return sorted(files)
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -161,24 +177,33 @@ def _keep(files: Sequence[Path], source: str, digest: str) -> Any:
 
 def _storable(files: Sequence[Path]) -> Iterator[dict[str, str]]:
     for place, record in scan(files):
-        yield {"place": place, "record": json.dumps(record, ensure_ascii=False)}
+        shown = place.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text
+        yield {"place": shown, "record": json.dumps(record, ensure_ascii=False)}
 
 
 def _parquet(files: Sequence[Path], source: str, digest: str) -> Any:
     import datasets
+    import pyarrow.parquet
 
     names = [str(file) for file in files]
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "forgetless" / digest
     try:
+        if not sum(pyarrow.parquet.read_metadata(name).num_rows for name in names):
+            raise DataError(f"{source}: no rows, needed at least one")
         with quiet_datasets():
             return datasets.load_dataset(
                 "parquet", data_files=names, split="train", cache_dir=str(folder)
             )
+    except DataError:
+        raise
     except Exception as error:
         cause = error.__cause__ or error
         if isinstance(cause, OSError) and cause.errno is not None:  # not one of pyarrow's
             raise _not_kept(source, error) from error
-        raise DataError(f"{source}: cannot be read: {first_line(cause)}") from error
+        raise DataError(
+            f"{source}: cannot be read: {first_line(cause)}",
+            fix="check that it is a whole Parquet file",
+        ) from error
 
 
 def _not_kept(source: str, error: Exception) -> DataError:

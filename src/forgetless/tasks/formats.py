@@ -20,6 +20,7 @@ choices are numbers too; text that is one of the choices is that choice.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
@@ -101,6 +102,8 @@ def _text(value: Any, field: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise MalformedRow(f"{field!r} is {type(value).__name__}, needed text")
     text = str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise MalformedRow(f"{field!r} is {text}, needed text")
     if not text.strip():
         raise MalformedRow(f"{field!r} is empty")
     if "\x00" in text:
@@ -113,15 +116,25 @@ def _list(record: Mapping[str, Any], field: str) -> list[Any]:
     value = record.get(field, [])
     if isinstance(value, str):
         if value.lstrip().startswith("["):
-            try:
-                value = json.loads(value)
-            except json.JSONDecodeError as error:
-                raise MalformedRow(f"{field!r} is not a valid JSON list: {error.msg}") from None
+            value = _json(value, field, "a valid JSON list")
         else:
             value = [part.strip() for part in value.split("|") if part.strip()]
     if not isinstance(value, list | tuple):
         raise MalformedRow(f"{field!r} is {type(value).__name__}, needed a list")
     return list(value)
+
+
+def _json(cell: str, field: str, needed: str) -> Any:
+    """What a CSV cell holds as JSON."""
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError as error:
+        reason = error.msg
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError:
+        reason = "a number of too many digits"
+    raise MalformedRow(f"{field!r} is not {needed}: {reason}")
 
 
 def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
@@ -134,7 +147,7 @@ def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
     """
     if len(choices) < 2:
         raise MalformedRow(f"'choices' has {len(choices)} entries, needed at least 2")
-    if len(set(choices)) < len(choices):
+    if len({choice.strip() for choice in choices}) < len(choices):
         raise MalformedRow("'choices' has the same entry twice")
     text = str(answer).strip()
     if numbers or isinstance(answer, str):
@@ -144,7 +157,7 @@ def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
     index = -1
     if len(text) == 1 and text.isascii() and text.isalpha():
         index = ord(text.upper()) - ord("A")
-    elif text.removesuffix(".0").isdecimal():
+    elif len(text) < 9 and text.removesuffix(".0").isdecimal():
         index = int(text.removesuffix(".0"))
     if 0 <= index < len(choices):
         return choices[index]
@@ -162,10 +175,7 @@ def _turns(value: Any, field: str, role: Role) -> tuple[Turn, ...]:
 
 def _messages(value: Any, field: str) -> tuple[Turn, ...]:
     if isinstance(value, str):  # a CSV cell
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise MalformedRow(f"{field!r} is not valid JSON: {error.msg}") from None
+        value = _json(value, field, "valid JSON")
     if not isinstance(value, list | tuple) or not value:
         raise MalformedRow(f"{field!r} must be a list of at least one message")
     turns = []

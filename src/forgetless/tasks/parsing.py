@@ -74,7 +74,10 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 names = cells
                 twice = sorted({name for name in names if name and names.count(name) > 1})
                 if twice:
-                    raise DataError(f"{place}: the column {twice[0]!r} stands there twice")
+                    raise DataError(
+                        f"{place}: the column {twice[0]!r} stands there twice",
+                        fix="rename one of the two",
+                    )
             elif len(cells) != len(names):
                 raise DataError(
                     f"{place}: found {len(cells)}, needed {len(names)} cells as in the first line",
@@ -83,7 +86,13 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             else:
                 yield place, {name: cell or None for name, cell in zip(names, cells, strict=True)}
     except csv.Error as error:
-        raise DataError(f"{file}:{reader.line_num}: not valid CSV: {error}") from None
+        reason = str(error)
+        if "universal-newline" in reason:  # advice for programmers
+            reason = "a carriage return that ends no line"
+        raise DataError(
+            f"{file}:{reader.line_num}: not valid CSV: {reason}",
+            fix="mend that row, or save the table as JSONL",
+        ) from None
 
 
 def _parsed(text: str, file: Path, line: int) -> Any:
@@ -101,6 +110,8 @@ def _parsed(text: str, file: Path, line: int) -> Any:
             reason = "half of a surrogate pair"
         else:
             reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            if "set_int_max_str_digits" in reason:  # advice for programmers
+                reason = "a number of too many digits"
         raise DataError(
             f"{file}:{line}: not valid JSON: {reason}", fix="mend or delete that line"
         ) from None

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from forgetless.errors import DataError, ModelError
 from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.template import check_template
 
 Style = Literal["chat", "plain"]
 
@@ -66,6 +67,8 @@ class Renderer:
                 "but rows are to be rendered as chat",
                 fix="use an instruction-tuned model, or set  render: plain  for the task",
             )
+        if self.style == "chat":
+            check_template(self.tokenizer)
 
     def prompt(self, row: Row) -> str:
         """The text before the answer of a test item, worked examples included."""
@@ -182,7 +185,8 @@ class Renderer:
         except Exception as error:
             roles = ", ".join(message["role"] for message in messages)
             raise DataError(
-                f"the model's chat template refuses a conversation of {roles}: {error}",
+                f"the model's chat template refuses a conversation of {roles}: "
+                f"{error or type(error).__name__}",
                 fix="set  render: plain  for the task, or rewrite the rows",
             ) from error
         return str(text)

@@ -6,6 +6,7 @@ makes each when asked.  A malformed record is reported with its file and line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -15,6 +16,8 @@ from forgetless.tasks.bundled import bundled_rows
 from forgetless.tasks.files import Records, first_line, quiet_datasets, read_files
 from forgetless.tasks.formats import FIELDS, NEEDED, Format, MalformedRow, detect_format, read_row
 from forgetless.tasks.row import Row
+
+_HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*")
 
 
 class Rows(Sequence[Row]):
@@ -126,6 +129,8 @@ def _load_hub(source: str, split: str) -> Records:
     import datasets
 
     name = source.removeprefix(HUB)
+    if not _HUB_NAME.fullmatch(name):  # datasets would take it for a path
+        raise DataError(f"{source}: no name of a hub dataset, needed  hub:NAME  or  hub:OWNER/NAME")
     try:
         with quiet_datasets():
             return Records(datasets.load_dataset(name, split=split), source)

@@ -147,7 +147,9 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
         )
     _check_ids(config.name, test)
     if trained_in is not None and not train:
-        raise DataError(f"task {config.name!r} has no training rows")
+        raise DataError(
+            f"task {config.name!r} has no training rows", fix="add rows, or ask for fewer shots"
+        )
     config = config.model_copy(update={"score": _scorer(config, test)})
     if config.choose_by == "letter" and config.score == "multiple_choice":
         shots, test = tuple(map(lettered, shots)), [lettered(row) for row in test]
@@ -212,7 +214,8 @@ def _hold_out(
     )
     if not train:
         raise DataError(
-            f"task {config.name!r}: all rows are alike or of one group, none is left to train on"
+            f"task {config.name!r}: all rows are alike or of one group, none is left to train on",
+            fix="add other rows, or name a test source",
         )
     return Selected(rows, train), Selected(rows, sorted(held))
 

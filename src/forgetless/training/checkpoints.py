@@ -14,6 +14,7 @@ from forgetless.storage import write_json
 log = logging.getLogger(__name__)
 
 _SEAL = "complete.json"
+_KEPT = 2  # one to go on from if the newest is damaged
 
 Checkpoint = tuple[Path, dict[str, Any]]  # its folder, and the progress it was sealed with
 
@@ -35,8 +36,7 @@ def seal(checkpoint: Path, progress: dict[str, Any]) -> None:
 
 def latest_complete(folder: Path) -> Checkpoint | None:
     """The newest undamaged checkpoint and its progress; damaged ones are deleted, and said so."""
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name[11:]))
-    for checkpoint in checkpoints:
+    for checkpoint in _newest_first(folder):
         damage = _damage(checkpoint)
         if damage is None:
             sealed = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))
@@ -44,6 +44,19 @@ def latest_complete(folder: Path) -> Checkpoint | None:
         log.warning("%s is not used: %s", checkpoint, damage)
         shutil.rmtree(checkpoint)
     return None
+
+
+def drop_older(checkpoint: Path) -> None:
+    """Delete all but the newest checkpoints, once one more is sealed.
+
+    The Trainer would tell their age by the clock, which may have been set back.
+    """
+    for older in _newest_first(checkpoint.parent)[_KEPT:]:
+        shutil.rmtree(older, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name[11:]))
 
 
 def _damage(checkpoint: Path) -> str | None:

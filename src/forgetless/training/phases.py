@@ -9,7 +9,7 @@ from transformers import Trainer, TrainerCallback
 
 from forgetless.methods.base import IGNORED, Batch
 from forgetless.methods.compose import Compose
-from forgetless.models.forward import logits_at
+from forgetless.models.rows import logits_of_rows
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +39,8 @@ def forward_pass(
     labels = inputs["labels"][:, 1:]
     columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
     place = inputs["input_ids"], inputs["attention_mask"], inputs["position_ids"], columns
-    logits = logits_at(model, *place)
     targets = labels[:, columns]
+    logits = logits_of_rows(model, *place, targets != IGNORED)
     learned = targets.ne(IGNORED).sum() if learned_tokens is None else learned_tokens
     return Batch(*place, logits, targets, replayed, keys, max(1.0, float(learned)))
 

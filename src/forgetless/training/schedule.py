@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forgetless.errors import DataError
+from forgetless.errors import DataError, PlanError
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.examples import Examples, Ints
 from forgetless.training.mixture import Draws, mix
+
+MOST_PASSES = 10_000  # over a stage's rows; more is a slip, and their order would fill the memory
 
 
 @dataclass
@@ -83,6 +85,7 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
 
     Raises:
         DataError: for a row that is too long, or a stage with nothing left to learn.
+        PlanError: for more passes over the rows than can be meant.
     """
     stage, encoder = bench.stage, bench.encoder
     new = bench.new
@@ -102,6 +105,13 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
 
     passes = config.epochs * (new_share if config.equal_tokens else 1)
     wanted = config.steps and config.steps * config.batch_size * config.accumulation
+    if passes > MOST_PASSES or (wanted or 0) > MOST_PASSES * len(new):
+        key = "steps" if wanted else "epochs"
+        raise PlanError(
+            f"training.{key} = {getattr(config, key):g}: more than {MOST_PASSES:,} passes over the "
+            f"{len(new)} rows of stage {stage.name}",
+            fix=f"lower  training.{key}",
+        )
     order: list[Ints] = []
     epochs: list[Ints] = []
     rows = 0

@@ -167,7 +167,6 @@ def training_arguments(
         data_seed=seed,
         save_strategy="steps" if steps > config.checkpoint_every else "no",
         save_steps=config.checkpoint_every,
-        save_total_limit=2,
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,

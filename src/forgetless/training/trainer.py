@@ -22,7 +22,7 @@ from forgetless.methods.parts.pulls import trained_weights
 from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.processes import count, first_does, gathered
-from forgetless.training.checkpoints import seal
+from forgetless.training.checkpoints import drop_older, seal
 from forgetless.training.phases import StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
 
@@ -198,6 +198,7 @@ class StageTrainer(StepPhases, Trainer):
             self.methods.save(checkpoint / "methods")
             seconds, cpu_seconds = self.spent()
             seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
+            drop_older(checkpoint)
 
         gathered(None)  # every process has written its part
         first_does(sealed)

@@ -26,7 +26,7 @@ ADAPTER = "default"  # the one that peft writes at the top of a folder, and load
 class AdapterConfig(Config):
     """Options of every method that trains a low-rank adapter."""
 
-    rank: int = Field(16, ge=1, description="rank of the change of each layer")
+    rank: int = Field(16, ge=1, le=8192, description="rank of the change of each layer")
     alpha: int = Field(32, ge=1, description="the change is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the adapter")
     targets: str | list[str] = Field(

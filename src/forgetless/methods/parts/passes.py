@@ -11,10 +11,10 @@ from forgetless.methods.base import IGNORED, Batch
 from forgetless.models.forward import (
     evaluation_mode,
     last_hidden_states,
-    logits_at,
     pad_left,
     pad_like,
 )
+from forgetless.models.rows import logits_of_rows
 from forgetless.processes import shared_out
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
@@ -49,7 +49,7 @@ def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
         mask,
         positions,
         columns,
-        logits_at(model, ids, mask, positions, columns),
+        logits_of_rows(model, ids, mask, positions, columns, targets != IGNORED),
         targets,
         torch.zeros(len(examples), dtype=torch.bool, device=device),
         torch.tensor([example.key for example in examples], device=device),

@@ -10,7 +10,7 @@ from forgetless.report.audit.document import NAME, render_audit_json
 from forgetless.report.audit.html import render_audit_html
 from forgetless.report.audit.junit import render_junit
 from forgetless.report.audit.markdown import render_audit_markdown
-from forgetless.storage import disk_faults_explained, write_text
+from forgetless.storage import disk_faults_explained, make_folder, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def write_audit_report(audit: Audit, folder: Path) -> AuditFiles:
         files.junit: render_junit(audit),
     }
     with disk_faults_explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for path, text in contents.items():
             write_text(path, text)
     return files
