@@ -56,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "serving": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
+        *("training", "evaluation"),
         *("sequence", "result", "locking"),
     },
     "sequence": {

@@ -8,6 +8,7 @@ with the results.
 
 from __future__ import annotations
 
+from forgetless.plan.base import Config
 from forgetless.plan.config import (
     AUTO,
     BUNDLED,
@@ -15,18 +16,16 @@ from forgetless.plan.config import (
     ENDPOINT,
     HUB,
     BudgetConfig,
-    Config,
-    HostedConfig,
     MethodSpec,
     ModelConfig,
     Plan,
-    Prices,
     Rendering,
     Scorer,
     TaskConfig,
     TrainingConfig,
 )
 from forgetless.plan.file import load_plan
+from forgetless.plan.hosted import HostedConfig, Prices
 from forgetless.plan.shares import as_share
 from forgetless.plan.validation import make_part, make_plan
 

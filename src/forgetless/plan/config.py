@@ -7,19 +7,18 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from forgetless.errors import PlanError
+from forgetless.plan.base import Config
+from forgetless.plan.hosted import HostedConfig
 from forgetless.plan.shares import Share
 
 Scorer = Literal[
@@ -39,35 +38,6 @@ _WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
 _FOR_THE_USER = {"poll_every", "prices"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100  # characters; stages, and what belongs to them, are named after tasks
-LARGEST = 2**53  # of whole numbers: what any number type holds exactly
-
-
-class Config(BaseModel):
-    """A frozen part of the plan; unknown keys are an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _paths_are_text(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {k: str(v) if isinstance(v, Path) else v for k, v in value.items()}
-        return value
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """``true`` is no 1, and a number that no computation could hold is none."""
-        if isinstance(value, bool):
-            annotation = cls.model_fields[str(info.field_name)].annotation
-            kinds = {annotation, *get_args(annotation)}
-            if kinds & {int, float} and bool not in kinds:
-                raise ValueError(f"found {str(value).lower()}, needed a number")
-        elif isinstance(value, int) and abs(value) >= LARGEST:
-            raise ValueError("found too large a number, needed one below 2^53")
-        return value
 
 
 class ModelConfig(Config):
@@ -340,49 +310,6 @@ class BudgetConfig(Config):
     def of(self, task: str) -> float:
         """The largest loss of a task."""
         return self.tasks.get(task, self.loss)
-
-
-class Prices(Config):
-    """What a provider takes for a million tokens, in any one currency."""
-
-    training: float = Field(ge=0, description="tokens trained on, those of every epoch counted")
-    input: float = Field(default=0, ge=0, description="tokens that a fine-tuned model reads")
-    output: float = Field(default=0, ge=0, description="tokens that it writes")
-
-
-class HostedConfig(Config):
-    """How a provider of an OpenAI-compatible API fine-tunes the model; for openai:NAME alone."""
-
-    base_url: str | None = Field(
-        default=None,
-        description="the provider's address; none: $OPENAI_BASE_URL, or OpenAI's own; "
-        "openai:NAME@ADDRESS brings its own",
-    )
-    batch_size: int | None = Field(
-        default=None, ge=1, description="rows in one optimiser step; none: the provider's choice"
-    )
-    learning_rate_multiplier: float | None = Field(
-        default=None,
-        gt=0,
-        description="factor of the provider's own learning rate; none: the provider's choice",
-    )
-    tokenizer: str | None = Field(
-        default=None,
-        description="tokenizer that counts tokens: a hub name or a folder; none: estimated, a "
-        "token for every four bytes",
-    )
-    max_length: int = Field(
-        default=16_384, ge=8, description="longest row that the provider takes, in tokens"
-    )
-    max_file_mb: float = Field(
-        default=512, gt=0, description="largest file that the provider takes, in 10^6 bytes"
-    )
-    poll_every: float = Field(
-        default=10, gt=0, description="seconds between two questions how far a job is"
-    )
-    prices: Prices | None = Field(
-        default=None, description="the provider's price list, for the estimate of a dry run"
-    )
 
 
 class Plan(Config):

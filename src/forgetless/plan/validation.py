@@ -11,14 +11,13 @@ from pydantic import BaseModel, ValidationError
 from forgetless.errors import PlanError
 from forgetless.plan.config import (
     BudgetConfig,
-    HostedConfig,
     MethodSpec,
     ModelConfig,
     Plan,
-    Prices,
     TaskConfig,
     TrainingConfig,
 )
+from forgetless.plan.hosted import HostedConfig, Prices
 
 C = TypeVar("C", bound=BaseModel)
 
