@@ -16,7 +16,7 @@ from forgetless.plan import ModelConfig
 from forgetless.result import RunResult
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
-from tests.endpoints.build import answers, open_endpoint, texts
+from tests.endpoints.build import answers, open_endpoint
 from tests.serving.build import Served
 from tests.training.build import exchange, make_task
 
@@ -37,29 +37,14 @@ def subject(served: Served, chain: Chain) -> Iterator[EndpointSubject]:
     found.close()
 
 
-@pytest.mark.parametrize("which", ["base", "tuned"])
 def test_greedy_answers_are_those_of_the_model_loaded_here(
-    served: Served, local: LoadedModel, subject: EndpointSubject, which: str
+    local: LoadedModel, subject: EndpointSubject
 ) -> None:
     rows = [exchange(f"q{n}", f"colour 3-{n}?", "red") for n in range(6)]
     task = make_task("colours", (), rows, max_new_tokens=8)
-    if which == "base":
-        local = load_model(ModelConfig(name=served.config.model))
-        subject = open_endpoint(served.url, "tiny", timeout=120.0)
     own = {r.item: r.output for batch in score_task(local, task, 1) for r in batch}
     assert {item: result.output for item, result in answers(subject, task).items()} == own
     assert len(set(own.values())) > 1
-    subject.close()
-
-
-def test_likelihoods_are_proven_right_and_those_of_the_model_loaded_here(
-    local: LoadedModel, subject: EndpointSubject
-) -> None:
-    task = texts("colour 3-1? grey", "Größe: 5 €", "two\nlines", render="plain")
-    assert subject.conditions(task).parts["mode"] == "echo, plain"
-    own = {r.item: r.score for batch in score_task(local, task, 1) for r in batch}
-    for item, result in answers(subject, task).items():
-        assert result.score == pytest.approx(own[item], abs=1e-4), result.error
 
 
 def test_an_echo_has_the_text_s_own_tokens_and_log_probabilities(
