@@ -10,7 +10,15 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from forgetless.methods import METHODS
-from forgetless.plan import BudgetConfig, ModelConfig, Plan, TaskConfig, TrainingConfig
+from forgetless.plan import (
+    BudgetConfig,
+    HostedConfig,
+    ModelConfig,
+    Plan,
+    Prices,
+    TaskConfig,
+    TrainingConfig,
+)
 from forgetless.plan.described import REQUIRED, Setting, described
 
 HEAD = """# Plan reference
@@ -98,6 +106,8 @@ def reference() -> str:
     parts += ["\n## Training\n\n", table(TrainingConfig)]
     parts += ["\n## Budget\n\nA share alone is enough: `budget: 2%`. [More](budget.md).\n\n"]
     parts.append(table(BudgetConfig))
+    parts += ["\n## Hosted\n\nFor a model named `openai:NAME`. [More](hosted.md).\n\n"]
+    parts += [table(HostedConfig), "\n### Prices\n\n", table(Prices)]
     parts.append("\n## Methods\n\nEach by name, or with options: `replay: {ratio: 0.1}`.\n")
     for name, method in METHODS.items():
         first = (method.__doc__ or "").splitlines()[0]

@@ -32,7 +32,10 @@ ALLOWED: dict[str, set[str]] = {
     "result": {"metrics", "report"},
     "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
     "pinning": {"errors", "plan", "models"},
-    "preparation": {"errors", "plan", "tasks", "models", "methods", "budgeting", "pinning"},
+    "preparation": {
+        *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
+        "pinning",
+    },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
         "locking",
@@ -52,6 +55,15 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "tasks", "models", "methods", "evaluation", "metrics"),
         "processes",
     },
+    "hosted": {
+        *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "training"),
+        *("evaluation", "endpoints", "preparation", "runfolder", "stagework"),
+    },
+    "serving": {
+        *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
+        *("training", "evaluation"),
+        *("sequence", "result", "locking"),
+    },
     "sequence": {
         *(
             "errors",
@@ -63,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
             "preparation",
             "runfolder",
         ),
-        *("stagework", "result"),
+        *("stagework", "hosted", "result"),
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
@@ -87,6 +99,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
         *("tasks", "models", "showing"),
+        *("hosted", "serving"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

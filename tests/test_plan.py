@@ -116,7 +116,7 @@ def test_a_task_without_a_name_is_named_after_its_source(source: str, name: str)
     [
         ({"sequnce": []}, "plan: unknown key 'sequnce'", "did you mean 'sequence'?"),
         ({"xyz": 1}, "plan: unknown key 'xyz'", "valid keys: model, sequence, test_only, methods, "
-         "budget, training, ask, output"),
+         "budget, training, hosted, ask, output"),
         ({"model": {"name": "m", "dtyp": "auto"}}, "plan: unknown key 'dtyp' in model",
          "did you mean 'dtype'?"),
         ({"sequence": [{"train": "a", "limits": 3}]}, "plan: unknown key 'limits' in sequence.0",

@@ -21,11 +21,14 @@ from forgetless.models.load import pick_device
 from forgetless.models.quantized import refuse_quantization
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
-from forgetless.plan import MethodSpec, Plan
+from forgetless.plan import MethodSpec, Plan, TrainingConfig
 from forgetless.plan.paths import anchored
+from forgetless.processes import launched
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
+# Settings of training that a provider's job heeds.
+_OF_A_JOB = {"epochs", "seed", "hold_out_seed"}
 # Settings of a task that decide what a test item looks like and how it is scored.
 _SCORING = ("name", "score", "normalise", "choose_by", "render", "system", "max_new_tokens")
 
@@ -40,7 +43,7 @@ class Experiment:
         stages: What is trained when; the untouched model, stage 0, is not among them.
         methods: The composition of the plan's methods.
         source: Where the model is.
-        device: Where to compute: ``cpu``, ``cuda`` or ``mps``.
+        device: Where to compute: ``cpu``, ``cuda`` or ``mps``; empty if a provider computes.
         budget: The plan's budget, one of the methods; None without one.
     """
 
@@ -105,6 +108,7 @@ class Experiment:
         """
         training = self.plan.decisive()["training"]
         chain = [_digest({"model": self.plan.model.model_dump(), "weights": self.weights})]
+        hosted = self.plan.decisive().get("hosted")
         for stage in self.stages:
             acting = self.methods.acting_in(stage)
             chain.append(
@@ -117,6 +121,7 @@ class Experiment:
                         "methods": [[method.name, method.identity(stage)] for method in acting],
                         "training": training,
                     }
+                    | ({"hosted": hosted} if hosted else {})
                 )
             )  # fmt: skip
         return chain
@@ -150,9 +155,12 @@ def prepare(plan: Plan) -> Experiment:
     methods = Compose.from_plan(resolved_methods(plan))  # refuses before the hub is asked
     plan = pinned(plan)
     methods = Compose.from_plan(resolved_methods(plan))
-    source = find_model(plan.model)
-    refuse_quantization(plan.model, source)
-    methods.refuse_quantization(plan.model.quantization)
+    if plan.hosted is None:
+        source = find_model(plan.model)
+        refuse_quantization(plan.model, source)
+        methods.refuse_quantization(plan.model.quantization)
+    else:
+        plan, source = _hosted(plan, methods)
     if source.kind == "adapter" and methods.adapt_the_model:
         raise ModelError(
             f"{source.location}: is an adapter, and {methods.label} would put another on top; "
@@ -180,8 +188,51 @@ def prepare(plan: Plan) -> Experiment:
     stages = methods.stages(_one_stage_a_task(tasks, held_back, plan.training.seed))
     if not stages:
         raise PlanError("the plan has no stage to train")
-    device = pick_device(plan.training.device)  # imports torch, so it comes last
+    # imports torch, so it comes last
+    device = pick_device(plan.training.device) if plan.hosted is None else ""
     return Experiment(plan, tasks, tuple(stages), methods, source, device, budget)
+
+
+def _hosted(plan: Plan, methods: Compose) -> tuple[Plan, ModelSource]:
+    """The plan with its provider's address, and the model there.
+
+    Raises:
+        UsageError: for what a provider's job has no use for, or cannot do.
+    """
+    from forgetless.endpoints import EndpointConfig
+
+    assert plan.hosted is not None
+    name = plan.model.name
+    if launched() > 1:
+        raise PlanError(
+            f"{name}: a provider trains it, {launched()} processes have nothing to share",
+            fix="start it without a launcher",
+        )
+    for method in methods.methods:
+        if method.needs_weights:
+            raise PlanError(
+                f"methods: {method.name} cannot protect {name}: {method.needs_weights}, which a "
+                "provider does not show",
+                fix="methods: [replay]  is the protection that works through training rows alone",
+            )
+    if plan.budget is not None:
+        raise PlanError(
+            f"budget: it steers training from inside, and {name} is trained by a provider",
+            fix="leave budget out; the report and  forgetless audit  say what was lost",
+        )
+    given, usual = plan.training, TrainingConfig()
+    for key in TrainingConfig.model_fields:
+        if key not in _OF_A_JOB and getattr(given, key) != getattr(usual, key):
+            raise PlanError(
+                f"training.{key} has no effect on {name}, which a provider trains",
+                fix="leave it out; hosted has batch_size, learning_rate_multiplier and max_length",
+            )
+    if given.epochs != int(given.epochs):
+        raise PlanError(f"training.epochs is {given.epochs:g}, a provider takes whole epochs only")
+    endpoint = EndpointConfig.named(name, plan.hosted.base_url)
+    hosted = plan.hosted.model_copy(update={"base_url": endpoint.base_url})
+    source = ModelSource("endpoint", f"{endpoint.model}@{endpoint.base_url}")
+    return plan.model_copy(update={"hosted": hosted}), source
 
 
 def _one_stage_a_task(tasks: Sequence[Task], held_back: frozenset[bytes], seed: int) -> list[Stage]:

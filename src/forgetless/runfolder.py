@@ -98,6 +98,12 @@ class RunFolder:
         for entry, task in zip(self.manifest["tasks"], tasks, strict=True):
             entry["rendering"] = task.style(loaded.tokenizer)
 
+    def describe_hosted(self, renderings: Mapping[str, str]) -> None:
+        """Note what can be known of a model that a provider keeps: how each task is put to it."""
+        self.manifest["model"] |= {"parameters": None, "dtype": ""}
+        for entry in self.manifest["tasks"]:
+            entry["rendering"] = renderings[entry["name"]]
+
     def describe_as(self, other: Mapping[str, Any]) -> None:
         """Note what another run's manifest says of the same model and tasks."""
         self.manifest["model"] = dict(other["model"])

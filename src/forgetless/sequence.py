@@ -13,12 +13,12 @@ from typing import Any
 from forgetless.errors import PlanError
 from forgetless.methods.base import Stage
 from forgetless.plan import Plan, make_plan
-from forgetless.preparation import prepare
+from forgetless.preparation import Experiment, prepare
 from forgetless.processes import join, launched
 from forgetless.progress import Progress
 from forgetless.result import RunResult
-from forgetless.runfolder import open_run
-from forgetless.stagework import StageWork
+from forgetless.runfolder import RunFolder, open_run
+from forgetless.stagework import LocalWork, StageWork
 from forgetless.storage import disk_faults_explained
 
 UNTOUCHED = Stage(number=0, name="0-base", tasks=())
@@ -54,7 +54,7 @@ def run_sequence(
     with (
         disk_faults_explained(path),
         open_run(path, experiment.plan, experiment.facts()) as folder,
-        StageWork(experiment, folder, progress, share_with) as work,
+        _work(experiment, folder, progress, share_with) as work,
     ):
         previous = UNTOUCHED
         for stage in (UNTOUCHED, *experiment.stages):
@@ -68,6 +68,17 @@ def run_sequence(
             previous = stage
         folder.finish()
     return RunResult(path)
+
+
+def _work(
+    experiment: Experiment, folder: RunFolder, progress: Progress, share_with: Sequence[Path]
+) -> StageWork:
+    """Who trains and scores: this machine, or the provider that keeps the model."""
+    if experiment.plan.hosted is None:
+        return LocalWork(experiment, folder, progress, share_with)
+    from forgetless.hosted.work import HostedWork
+
+    return HostedWork(experiment, folder, progress, share_with)
 
 
 def run(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from forgetless.training.trackers import Trackers
 
 
-class StageWork:
-    """Trains, shares and scores the stages of one experiment in one folder.
+class StageWork(ABC):
+    """What is on record of the stages of one experiment in one folder.
+
+    Who trains and scores them is said by its two kinds: :class:`LocalWork`, and
+    :class:`~forgetless.hosted.work.HostedWork` where a provider keeps the model.
 
     Args:
         experiment: The plan made concrete.
@@ -58,7 +62,6 @@ class StageWork:
         self._config = experiment.plan.training
         self._fingerprints = experiment.fingerprints()
         self._scoring = experiment.scoring_fingerprint()
-        self._in_memory: tuple[str, LoadedModel] | None = None
         self._trackers: Trackers | None = None
 
     def __enter__(self) -> Self:
@@ -75,6 +78,14 @@ class StageWork:
         """Let trackers write what they hold, also if work failed."""
         if self._trackers is not None:
             self._trackers.close()
+
+    @abstractmethod
+    def train(self, stage: Stage, start: Stage) -> None:
+        """Train the stage from where ``start`` ended; the untouched model is only looked at."""
+
+    @abstractmethod
+    def score(self, stage: Stage) -> None:
+        """Score every task and ask the open questions."""
 
     def begin(self, stage: Stage) -> None:
         """Tell of the stage; give the methods back what they knew after it, if it was trained.
@@ -128,7 +139,9 @@ class StageWork:
             self._folder.describe_as(manifest)
             path = self._folder.stage_path(stage.name)
             first_does(partial(share_files, other / "stages" / stage.name, path))
-            self._record_trained(stage, entry["training"], shared_from=str(other.name))
+            self._record_trained(
+                stage, entry["training"], shared_from=str(other.name), hosted=entry.get("hosted")
+            )
             scores = path / "scores.jsonl"
             if entry["scoring_fingerprint"] == self._scoring and scores.is_file():
                 self._record_scored(stage, entry["scoring"])
@@ -137,6 +150,134 @@ class StageWork:
             self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
             return True
         return False
+
+    def describe(self, stage: Stage) -> None:
+        """Write the model card of a trained stage, unless it is there."""
+        card = self._card(stage)
+        if stage.number == 0 or not card.parent.is_dir():
+            return
+        from forgetless.report.card import render_card
+        from forgetless.result import RunResult
+
+        def written() -> None:
+            if not card.is_file():
+                results, adapter = RunResult(self._folder.path).results, card.parent.name
+                text = render_card(results, stage.number, adapter=adapter == "adapter")
+                write_text(card, text)
+
+        first_does(written)
+
+    def _card(self, stage: Stage) -> Path:
+        """Where the card of a stage stands, beside its weights."""
+        folder = self._folder.path / "stages" / stage.name
+        return folder / ("adapter" if (folder / "adapter").is_dir() else "model") / CARD
+
+    def track(self, stage: Stage) -> None:
+        """Tell the trackers what the stage came to, unless they know."""
+        if self._trackers is None:
+            return
+        from forgetless.metrics.so_far import figures_after
+        from forgetless.result import RunResult
+
+        training = (self._folder.entry(stage.name) or {})["training"] or {}
+        figures = figures_after(RunResult(self._folder.path).matrix, stage.number)
+        if training.get("pull_norm") is not None:
+            figures["pull_norm"] = training["pull_norm"]
+        self._trackers.stage(self._steps_before(stage.number + 1), figures)
+
+    def _steps_before(self, number: int) -> int:
+        """Optimiser steps of all stages before one."""
+        entries = self._folder.manifest["stages"]
+        return sum(e["training"]["steps"] or 0 for e in entries if 0 < e["index"] < number)
+
+    def _record_trained(
+        self,
+        stage: Stage,
+        training: dict[str, Any] | None,
+        bench: Workbench | None = None,
+        shared_from: str | None = None,
+        hosted: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Let the methods learn from the stage, save their state, then put it all on record.
+
+        ``bench`` is the one that the stage was trained on, if it was trained here; ``hosted`` says
+        what a provider made of it.
+        """
+        path = self._folder.stage_path(stage.name)
+        budget = self._experiment.budget
+        if stage.number > 0:
+            self._methods.keep_rows(stage)
+            more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
+            if more and self._methods.learn_at_end:
+                self._progress.working("learning what must be kept")
+                self._methods.end_stage(bench or self._bench(stage))
+        first_does(partial(self._methods.save, path / "methods"))
+        self._folder.record(
+            {
+                "index": stage.number,
+                "name": stage.name,
+                "tasks": [task.name for task in stage.tasks],
+                "state": "trained",
+                "fingerprint": self._fingerprints[stage.number],
+                "scoring_fingerprint": None,
+                "training": training,
+                "shared_from": shared_from,
+                "scoring": None,
+                "budget": budget.record(stage) if budget else None,
+                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods")),
+                **({"hosted": dict(hosted)} if hosted is not None else {}),
+            }
+        )
+        _drop_checkpoints(path)
+
+    def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
+        entry = self._folder.entry(stage.name)
+        assert entry is not None
+        # peft's own, another run's, or one of other scores
+        first_does(partial(self._card(stage).unlink, missing_ok=True))
+        path = self._folder.stage_path(stage.name)
+        self._folder.record(
+            entry
+            | {
+                "state": "done",
+                "scoring_fingerprint": self._scoring,
+                "scoring": scoring,
+                "files": entry["files"] | first_does(partial(hash_files, path, *SCORES)),
+            }
+        )
+        if stage.number < self._experiment.stages[-1].number:  # the last one finishes the run
+            self._folder.write_matrix()
+
+    def _note_begun(self, stage: Stage) -> Path:
+        """Note what a stage is trained on, before anything else is in the folder of checkpoints."""
+        checkpoints = self._folder.stage_path(stage.name) / "checkpoints"
+        first_does(partial(_begin, checkpoints, self._fingerprints[stage.number]))
+        return checkpoints
+
+    def _bench(self, stage: Stage) -> Workbench:
+        """The stage as it lies ready for methods that learn from the model at its end."""
+        raise AssertionError("methods that need the weights are refused where there are none")
+
+    def _warn(self, text: str) -> None:
+        """Say something now and in the report, once."""
+        if text not in self._folder.manifest["warnings"]:
+            self._folder.manifest["warnings"].append(text)
+            self._folder.save()
+            self._progress.note(f"warning: {text}")
+
+
+class LocalWork(StageWork):
+    """Trains, shares and scores the stages of one experiment on this machine."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        progress: Progress,
+        share_with: Sequence[Path] = (),
+    ) -> None:
+        super().__init__(experiment, folder, progress, share_with)
+        self._in_memory: tuple[str, LoadedModel] | None = None
 
     def train(self, stage: Stage, start: Stage) -> None:
         """Train the stage from where ``start`` ended; the untouched model is only loaded."""
@@ -152,12 +293,12 @@ class StageWork:
         loaded = self._model(start)
         self._in_memory = None  # from here on it is no longer what ``start`` left
         self._progress.working("tokenising")
-        bench = self._bench(stage, loaded)
+        bench = self._bench_of(stage, loaded)
         resumed = resume_point(path / "checkpoints", self._methods)
         self._methods.adapt(bench)
         schedule = build_schedule(bench, self._methods, self._config)
         self._warn_of_length(stage, schedule)
-        first_does(partial(_begin, path / "checkpoints", self._fingerprints[stage.number]))
+        self._note_begun(stage)
         told = None
         if self._trackers is not None:
             told = partial(self._trackers.step, self._steps_before(stage.number))
@@ -203,53 +344,11 @@ class StageWork:
             )
         self._record_scored(stage, scoring)
 
-    def describe(self, stage: Stage) -> None:
-        """Write the model card of a trained stage, unless it is there."""
-        card = self._card(stage)
-        if stage.number == 0 or not card.parent.is_dir():
-            return
-        from forgetless.report.card import render_card
-        from forgetless.result import RunResult
-
-        def written() -> None:
-            if not card.is_file():
-                results, adapter = RunResult(self._folder.path).results, card.parent.name
-                text = render_card(results, stage.number, adapter=adapter == "adapter")
-                write_text(card, text)
-
-        first_does(written)
-
-    def _card(self, stage: Stage) -> Path:
-        """Where the card of a stage stands, beside its weights."""
-        folder = self._folder.path / "stages" / stage.name
-        return folder / ("adapter" if (folder / "adapter").is_dir() else "model") / CARD
-
-    def track(self, stage: Stage) -> None:
-        """Tell the trackers what the stage came to, unless they know."""
-        if self._trackers is None:
-            return
-        from forgetless.metrics.so_far import figures_after
-        from forgetless.result import RunResult
-
-        training = (self._folder.entry(stage.name) or {})["training"] or {}
-        figures = figures_after(RunResult(self._folder.path).matrix, stage.number)
-        if training.get("pull_norm") is not None:
-            figures["pull_norm"] = training["pull_norm"]
-        self._trackers.stage(self._steps_before(stage.number + 1), figures)
-
-    def _steps_before(self, number: int) -> int:
-        """Optimiser steps of all stages before one."""
-        entries = self._folder.manifest["stages"]
-        return sum(e["training"]["steps"] for e in entries if 0 < e["index"] < number)
-
     def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
         """Say, now and in the report, how many rows were not learned as they stand."""
         for count, what in ((schedule.dropped, "left out"), (schedule.truncated, "cut short")):
-            text = f"{stage.name}: {count} training rows were too long and {what}"
-            if count and text not in self._folder.manifest["warnings"]:
-                self._folder.manifest["warnings"].append(text)
-                self._folder.save()
-                self._progress.note(f"warning: {text}")
+            if count:
+                self._warn(f"{stage.name}: {count} training rows were too long and {what}")
 
     def _model(self, stage: Stage) -> LoadedModel:
         """The model as a stage left it: the one in memory if it is that, else from disk."""
@@ -264,69 +363,17 @@ class StageWork:
             self._folder.describe(loaded, self._experiment.tasks)
         return self._in_memory[1]
 
-    def _bench(self, stage: Stage, loaded: LoadedModel) -> Workbench:
+    def _bench(self, stage: Stage) -> Workbench:
+        """The stage with its model as it was left."""
+        return self._bench_of(stage, self._model(stage))
+
+    def _bench_of(self, stage: Stage, loaded: LoadedModel) -> Workbench:
         """A stage's model and rows, as methods see them."""
         from forgetless.models.forward import context_length
 
         scratch = self._folder.stage_path(stage.name)
         encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
-
-    def _record_trained(
-        self,
-        stage: Stage,
-        training: dict[str, Any] | None,
-        bench: Workbench | None = None,
-        shared_from: str | None = None,
-    ) -> None:
-        """Let the methods learn from the stage, save their state, then put it all on record.
-
-        ``bench`` is the one that the stage was trained on, if it was trained here.
-        """
-        path = self._folder.stage_path(stage.name)
-        budget = self._experiment.budget
-        if stage.number > 0:
-            self._methods.keep_rows(stage)
-            more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
-            if more and self._methods.learn_at_end:
-                bench = bench or self._bench(stage, self._model(stage))
-                self._progress.working("learning what must be kept")
-                self._methods.end_stage(bench)
-        first_does(partial(self._methods.save, path / "methods"))
-        self._folder.record(
-            {
-                "index": stage.number,
-                "name": stage.name,
-                "tasks": [task.name for task in stage.tasks],
-                "state": "trained",
-                "fingerprint": self._fingerprints[stage.number],
-                "scoring_fingerprint": None,
-                "training": training,
-                "shared_from": shared_from,
-                "scoring": None,
-                "budget": budget.record(stage) if budget else None,
-                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods")),
-            }
-        )
-        _drop_checkpoints(path)
-
-    def _record_scored(self, stage: Stage, scoring: dict[str, Any]) -> None:
-        entry = self._folder.entry(stage.name)
-        assert entry is not None
-        # peft's own, another run's, or one of other scores
-        first_does(partial(self._card(stage).unlink, missing_ok=True))
-        path = self._folder.stage_path(stage.name)
-        self._folder.record(
-            entry
-            | {
-                "state": "done",
-                "scoring_fingerprint": self._scoring,
-                "scoring": scoring,
-                "files": entry["files"] | first_does(partial(hash_files, path, *SCORES)),
-            }
-        )
-        if stage.number < self._experiment.stages[-1].number:  # the last one finishes the run
-            self._folder.write_matrix()
 
 
 def _drop_checkpoints(stage: Path) -> None:

@@ -157,7 +157,7 @@ MODELS = (
     Case("model: an address", "run plan.yaml --dry-run --set model=https://x.org/a/b",
          "no such model folder", "a model of the hub is named  OWNER/NAME"),
     Case("model: an endpoint", "run plan.yaml --dry-run --set model=openai:x",
-         "only the endpoint has the weights", "endpoints can be audited"),
+         "training.max_length has no effect on openai:x", "hosted has batch_size"),
     Case("model: without a name", ("run", "plan.yaml", "--dry-run", "--set", "model=''"),
          "model.name: found no name, needed a hub name"),
     Case("model: attention", "run plan.yaml --quiet --set model.attention=nope",

@@ -32,7 +32,7 @@ def examples(text: str) -> list[list[str]]:
 
 
 def test_the_commands_are_the_documented_ones() -> None:
-    expected = "audit compare demo diff init methods repair report run show"
+    expected = "audit compare demo diff init methods repair report run serve show"
     assert expected.split() == COMMANDS
 
 

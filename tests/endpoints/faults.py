@@ -70,7 +70,9 @@ class Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         ours = self.server.ours
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path, body = self.path.removeprefix("/v1"), json.loads(raw or b"{}")
+        path = self.path.removeprefix("/v1")
+        form = "multipart" in self.headers.get("Content-Type", "")
+        body = {"form": raw.decode()} if form else json.loads(raw or b"{}")
         with ours.lock:
             ours.seen.append((path, body))
             ours.headers = dict(self.headers.items())

@@ -10,7 +10,19 @@ from io import TextIOWrapper
 
 import typer
 
-from forgetless.cli import audit, compare, demo, diff, init, methods, repair, report, run, show
+from forgetless.cli import (
+    audit,
+    compare,
+    demo,
+    diff,
+    init,
+    methods,
+    repair,
+    report,
+    run,
+    serve,
+    show,
+)
 from forgetless.cli.stopping import Stop
 from forgetless.errors import FailedElsewhere, ForgetlessError, UsageError
 from forgetless.processes import first, launched
@@ -52,6 +64,7 @@ for name, command, example, summary in (
     ("run", run.run, run.EXAMPLE, "Carry a plan out: train, score, report."),
     ("compare", compare.compare, compare.EXAMPLE, "Say which protection to take, by measuring."),
     ("repair", repair.repair, repair.EXAMPLE, "Merge back what was lost; trains nothing."),
+    ("serve", serve.serve, serve.EXAMPLE, "Serve an API whose fine-tuning jobs do not forget."),
     ("report", report.report, report.EXAMPLE, "Report one or several runs, side by side."),
     ("show", show.show, show.EXAMPLE, "Say what a folder of results holds, and how to go on."),
     ("diff", diff.diff, diff.EXAMPLE, "Say in what two runs differ, item by item."),

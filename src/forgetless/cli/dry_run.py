@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from forgetless.plan import Plan
 from forgetless.showing import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from forgetless.hosted.estimate import HostedEstimate
+    from forgetless.plan import Plan
 
 
 def show_estimate(plan: Plan, *, as_json: bool) -> None:
     """Print rows, tokens, steps, time and memory of a plan, or raise what is wrong with it."""
+    if plan.hosted is not None:
+        _show_hosted(plan, as_json=as_json)
+        return
     import typer
     from rich.table import Table
 
@@ -60,7 +68,67 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
         + (f" and {_duration(others)} of writing and asking" if more else ""),
         markup=False,
     )
-    for warning in found.warnings:
+    _end(console, found.warnings)
+
+
+def _show_hosted(plan: Plan, *, as_json: bool) -> None:
+    """The same of a plan whose model a provider fine-tunes."""
+    import typer
+    from rich.table import Table
+
+    from forgetless.cli.terminal import open_console
+    from forgetless.hosted.estimate import estimate_hosted
+
+    found = estimate_hosted(plan)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+        return
+    console = open_console()
+    tasks = Table("task", "train rows", "test items", "scored by", "asking once reads", "writes")
+    tasks.title = "Tasks"
+    for task in found.tasks:
+        tasks.add_row(
+            task.name,
+            f"{task.train_rows:,}",
+            f"{task.test_items:,}",
+            task.score,
+            f"{task.input_tokens:,}",
+            f"up to {task.output_tokens:,}",
+        )
+    jobs = Table("job", "rows", "MB", f"tokens, {found.epochs} epochs", "of earlier tasks", "price")
+    jobs.title = "Jobs"
+    for stage in found.stages:
+        jobs.add_row(
+            stage.name,
+            f"{stage.rows:,}",
+            f"{stage.megabytes:.3f}",
+            f"{stage.tokens:,}",
+            f"{stage.replayed_tokens / stage.tokens:.1%}",
+            "" if stage.price is None else f"{stage.price:,.2f}",
+        )
+    console.print(tasks, jobs)
+    counted = "counted with hosted.tokenizer" if found.exact else "estimated, four bytes each"
+    console.print(
+        f"method {found.method} · {found.model} · tokens {counted} · every task is asked "
+        f"{found.scored} times",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(_price(found), markup=False)
+    _end(console, found.warnings)
+
+
+def _price(found: HostedEstimate) -> str:
+    if found.training_price is None or found.scoring_price is None:
+        return "price: unknown without the provider's price list: set  hosted.prices"
+    return (
+        f"price by hosted.prices: training about {found.training_price:,.2f}, scoring up to "
+        f"{found.scoring_price:,.2f}"
+    )
+
+
+def _end(console: Console, warnings: Sequence[str]) -> None:
+    for warning in warnings:
         console.print(shown(f"warning: {warning}"), markup=False)
     console.print("nothing was trained and nothing was written", markup=False)
 

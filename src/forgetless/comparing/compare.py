@@ -78,6 +78,12 @@ def compare(
     Raises:
         UsageError: for what cannot be run, before anything is trained.
     """
+    if plan.hosted is not None:
+        raise UsageError(
+            f"{plan.model.name}: a provider trains it, at a rate of its own; a comparison tunes "
+            "every arm's rate",
+            fix="run one plan for each method, then  forgetless report RUN1 RUN2",
+        )
     progress = progress or Progress()
     arms = chosen_arms(plan, methods, rates_alone=rates_alone or pilot)
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)

@@ -70,6 +70,15 @@ def arms_named(text: str, *, rates_alone: bool = False) -> list[Arm]:
     return [arm for arm in arms if arm.name not in (SEQUENTIAL, JOINT)]  # always there
 
 
+def arm_named(text: str) -> Arm:
+    """A single arm, ``a + b(option=1)``; it may be a bound.
+
+    Raises:
+        UsageError: as in :func:`arms_named`.
+    """
+    return _arm(text, rates_alone=True)
+
+
 def arm_of_plan(specs: Sequence[MethodSpec]) -> Arm | None:
     """The methods of a plan as they are, as an arm of their own; None if it has none."""
     if not specs:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
@@ -26,6 +27,7 @@ from forgetless.evaluation.subject import Usage
 T = TypeVar("T")
 
 CONNECT_SECONDS = 15.0
+SLOWEST_UPLOAD = 1e5  # bytes a second; a file may take as long as this
 
 
 @dataclass
@@ -58,7 +60,6 @@ class Client:
         self._jitter = random.Random()  # noqa: S311
         self._http = httpx2.AsyncClient(
             headers={**key.headers(), "User-Agent": "forgetless"},
-            timeout=httpx2.Timeout(config.timeout, connect=min(config.timeout, CONNECT_SECONDS)),
             limits=httpx2.Limits(max_connections=config.concurrency),
             follow_redirects=False,  # the key goes where the user said, and nowhere else
         )
@@ -91,6 +92,31 @@ class Client:
         """Fetch, like :meth:`post`."""
         return await self._request("GET", path, None, attempts, dict)
 
+    async def upload(self, path: str, name: str, file: Path, fields: Mapping[str, str]) -> str:
+        """Send a file, once: whoever sends it again must see whether it has come.
+
+        Args:
+            path: Below the base address.
+            name: What it is to be called there.
+            file: Its content.
+            fields: What is sent beside it.
+
+        Returns:
+            The id that the server gives it.
+
+        Raises:
+            Unanswered: if there is no reply.
+            Refused: if the server says no.
+        """
+        patience = self._config.timeout + file.stat().st_size / SLOWEST_UPLOAD
+        try:
+            with file.open("rb") as opened:
+                sent = {"file": (name, opened, "application/jsonl")}
+                reply = await self._once("POST", path, patience, files=sent, data=dict(fields))
+        except Transient as fault:
+            raise Unanswered(fault.message) from None
+        return str(reply.get("id"))
+
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
@@ -106,20 +132,22 @@ class Client:
         while True:
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
             try:
-                reply = await self._once(method, path, body)
+                reply = await self._once(method, path, self._config.timeout, json=body)
                 self._count(reply)
                 return read(reply)
             except Transient as fault:
                 await self._wait(fault, attempts)
 
-    async def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    async def _once(self, method: str, path: str, seconds: float, **content: Any) -> dict[str, Any]:
         self._usage.requests += 1
         try:
             # The clients' own time-outs are between two bytes; a server may drip for ever.
-            async with asyncio.timeout(self._config.timeout):
-                response = await self._http.request(method, self._config.base_url + path, json=body)
+            async with asyncio.timeout(seconds):
+                timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+                url = self._config.base_url + path
+                response = await self._http.request(method, url, timeout=timeout, **content)
         except (TimeoutError, httpx2.TimeoutException):
-            raise Transient(f"no whole reply within {self._config.timeout:g} s") from None
+            raise Transient(f"no whole reply within {seconds:g} s") from None
         except httpx2.HTTPError as error:
             said = self._key.redact(str(error)) or type(error).__name__
             raise Transient(f"the connection failed: {said}") from None

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from forgetless.errors import UsageError
+from forgetless.plan import ENDPOINT
 
-PREFIX = "openai:"
+PREFIX = ENDPOINT
 OPENAI = "https://api.openai.com/v1"
 
 NO_PENALTIES: Mapping[str, float] = {"repeat_penalty": 1.0, "repetition_penalty": 1.0}

@@ -12,6 +12,7 @@ from forgetless.errors import RunFailed
 
 REPEATED = {408, 409, 425, 429}
 WRONG_REQUEST = {400, 422}
+JOB = "fine_tuning.job"  # where it failed, it says why under ``error``
 SHOWN = 300  # characters of a server's message
 
 
@@ -78,7 +79,7 @@ def check_reply(reply: Any) -> None:
     if not isinstance(reply, dict):
         raise Transient(f"a reply that is JSON but no object: {str(reply)[:SHOWN]}")
     error = reply.get("error")
-    if error:
+    if error and reply.get("object") != JOB:
         said = message_in(json.dumps(reply))
         code = error.get("code") if isinstance(error, dict) else None
         if isinstance(code, int) and 400 <= code < 500:

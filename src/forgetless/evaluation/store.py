@@ -11,15 +11,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forgetless.evaluation.scorer import ask, score_task
+from forgetless.evaluation.result import ItemResult
+from forgetless.evaluation.scorer import ASK_TOKENS, ask, score_task
+from forgetless.evaluation.subject import Subject
 from forgetless.models.load import LoadedModel
+from forgetless.plan import TaskConfig
 from forgetless.processes import first_does, gathered, rank, turns
 from forgetless.storage import write_text
+from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 
 PART = "scores.part-{}.jsonl"
@@ -48,17 +52,69 @@ def score_stage(
     Returns:
         What it took: seconds, CPU seconds, items and errors.
     """
-    started, cpu_started = time.perf_counter(), time.process_time()
-    heading = _heading(tasks, batch_size)
-    lines = first_does(partial(_lines_of, folder, heading))
     mine = turns()
+
+    def answered(task: Task, done: Collection[str]) -> Iterator[list[ItemResult]]:
+        return score_task(loaded, task, batch_size, done, mine)
+
+    def said() -> Sequence[str]:
+        return ask(loaded, questions)
+
+    return _scored(folder, _heading(tasks, batch_size), tasks, answered, questions, said, on_scored)
+
+
+def score_subject(
+    subject: Subject,
+    tasks: Sequence[Task],
+    questions: Sequence[str],
+    folder: Path,
+    on_scored: OnScored,
+) -> dict[str, Any]:
+    """The same for a model that is somewhere else, going on with the items that have no answer.
+
+    Its name stands for it: what else a server says of itself may change from one day to the next.
+
+    Raises:
+        RunFailed: if it stopped answering; what was answered is kept.
+    """
+
+    def answered(task: Task, done: Collection[str]) -> Iterator[list[ItemResult]]:
+        left = [row for row in task.test if row.id not in done]
+        return subject.answer(task, left) if left else iter(())
+
+    def said() -> Sequence[str]:
+        return _said(subject, questions)
+
+    heading = _heading(tasks, subject.name)
+    return _scored(folder, heading, tasks, answered, questions, said, on_scored, errors_again=True)
+
+
+def _scored(
+    folder: Path,
+    heading: str,
+    tasks: Sequence[Task],
+    answered: Callable[[Task, Collection[str]], Iterator[list[ItemResult]]],
+    questions: Sequence[str],
+    said: Callable[[], Sequence[str]],
+    on_scored: OnScored,
+    *,
+    errors_again: bool = False,
+) -> dict[str, Any]:
+    """Keep every result as it comes; put the files together when all are there.
+
+    With ``errors_again``, items that came to an error before a stop are asked again.
+    """
+    started, cpu_started = time.perf_counter(), time.process_time()
+    lines = first_does(partial(_lines_of, folder, heading))
+    if errors_again:
+        lines = {item: line for item, line in lines.items() if json.loads(line)["error"] is None}
     with (folder / PART.format(rank())).open("a", encoding="utf-8", newline="\n") as file:
         if not file.tell():
             file.write(heading + "\n")
         for task in tasks:
             done = {item for name, item in lines if name == task.name}
             on_scored(task.name, len(done), len(task.test))
-            for results in score_task(loaded, task, batch_size, done, mine):
+            for results in answered(task, done):
                 for result in results:
                     lines[task.name, result.item] = result.to_line()
                     file.write(lines[task.name, result.item] + "\n")
@@ -69,7 +125,7 @@ def score_stage(
     cpu_elsewhere = sum(gathered(time.process_time() - cpu_started)[1:])
 
     def put_together() -> dict[str, Any]:
-        _write_answers(folder, questions, ask(loaded, questions))
+        _write_answers(folder, questions, said())
         found = _lines_of(folder, heading)
         ordered = [found[task.name, row.id] for task in tasks for row in task.test]
         write_text(folder / "scores.jsonl", "".join(line + "\n" for line in ordered))
@@ -95,10 +151,22 @@ def _write_answers(folder: Path, questions: Sequence[str], answers: Sequence[str
     )
 
 
-def _heading(tasks: Sequence[Task], batch_size: int) -> str:
-    """One line that is another whenever test items, their settings or their batches are."""
+def _said(subject: Subject, questions: Sequence[str]) -> list[str]:
+    """Answers to open questions, put as items of a task whose scores nobody reads."""
+    rows = [Row(str(number), (Turn("user", text),), "-") for number, text in enumerate(questions)]
+    config = TaskConfig(name="ask", test="-", score="contains", max_new_tokens=ASK_TOKENS)
+    results = subject.answer(Task(config, (), rows), rows) if rows else iter(())
+    found = {result.item: result for batch in results for result in batch}
+    return [found[row.id].output or f"({found[row.id].error or 'no answer'})" for row in rows]
+
+
+def _heading(tasks: Sequence[Task], who: int | str) -> str:
+    """One line that is another whenever test items or their settings are.
+
+    Also where ``who`` is: the size of batches, or the name of a model that is elsewhere.
+    """
     asked = [
-        batch_size,
+        who,
         *([task.config.model_dump(mode="json"), task.test_hash()] for task in tasks),
     ]
     return json.dumps({"asked": hashlib.sha256(json.dumps(asked).encode()).hexdigest()})

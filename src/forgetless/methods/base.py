@@ -215,6 +215,8 @@ class Method(Generic[C]):
         must_train_beside: Methods beside which it has to see every stage being trained.
         only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so; it
             may depend on the options.
+        needs_weights: Why it cannot work where the weights are with a provider; empty if it can;
+            it may depend on the options.
         learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
             not load a model for nothing.
         heeds_emphasis: Whether ``emphasis`` changes anything.
@@ -232,6 +234,7 @@ class Method(Generic[C]):
     puts_adapter_on: ClassVar[bool] = False
     must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
+    needs_weights: str = "it acts on weights, gradients or log-likelihoods"
     learns_from_model: bool = True
     heeds_emphasis: ClassVar[bool] = False
     emphasis: float = 1.0

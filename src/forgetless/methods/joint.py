@@ -29,6 +29,7 @@ class Joint(Method[JointConfig]):
     """Train the untouched model on the union of the tasks."""
 
     name = "joint"
+    needs_weights = ""
     only_in_runs = "train it on all your datasets together instead"
     Config = JointConfig
     excludes = {  # noqa: RUF012 - declared once, never changed

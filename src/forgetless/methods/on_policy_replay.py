@@ -56,6 +56,7 @@ class OnPolicyReplay(Method[OnPolicyReplayConfig]):
     """Rehearse old prompts with the answers of the model before the stage."""
 
     name = "on_policy_replay"
+    needs_weights = "the model writes its rows token by token, before each stage"
     Config = OnPolicyReplayConfig
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training already has every old row in every epoch",

@@ -31,6 +31,8 @@ def resolved_methods(plan: Plan) -> tuple[MethodSpec, ...]:
             f"methods: auto stands for all of them, and {', '.join(names)} are named",
             fix="methods: auto, or name methods without it",
         )
+    if plan.hosted is not None:  # rehearsal is the one protection that needs no weights
+        return (_rehearse("replay", REHEARSED),) if len(plan.sequence) > 1 else ()
     ewc = MethodSpec(name="ewc", options={"strength": 1.0})
     if len(plan.sequence) == 1:
         return (_rehearse("self_replay", REHEARSED),)

@@ -78,6 +78,11 @@ class Replay(Method[ReplayConfig]):
         super().__init__(config, **options)
         self._buffer = Buffer(self.config.buffer, self.config.size)
         self._digests: dict[str, str] = {}  # of the rows of a task that may be rehearsed
+        self.needs_weights = (
+            ""
+            if self.config.select == "random"
+            else f"select: {self.config.select} looks at the model after each stage"
+        )
         self.learns_from_model = self.config.select != "random" and self.config.ratio > 0
         if self.config.general is not None:
             self.only_in_runs = (
@@ -114,13 +119,16 @@ class Replay(Method[ReplayConfig]):
 
     def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Kept rows of earlier tasks, and the general rows."""
-        stage = bench.stage
+        return [RehearsalRows(rows, ratio) for ratio, rows in self.rows(bench.stage)]
+
+    def rows(self, stage: Stage) -> list[tuple[float, TaskRows]]:
+        """What a stage may rehearse, and the share of the mixture's tokens that it makes up."""
         found = []
         if stage.earlier and self.config.ratio > 0:
-            found.append(RehearsalRows(self._buffer.rows(stage), self.config.ratio))
+            found.append((self.config.ratio, self._buffer.rows(stage)))
         if self.config.general is not None and self.config.general_ratio > 0:
             rows = untested(TaskRows.of(self._general(stage)), stage)
-            found.append(RehearsalRows(rows, self.config.general_ratio))
+            found.append((self.config.general_ratio, rows))
         return found
 
     def _general(self, stage: Stage) -> list[Task]:

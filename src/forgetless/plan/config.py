@@ -7,19 +7,18 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from forgetless.errors import PlanError
+from forgetless.plan.base import Config
+from forgetless.plan.hosted import HostedConfig
 from forgetless.plan.shares import Share
 
 Scorer = Literal[
@@ -42,49 +41,23 @@ Tracker = Literal[
 BUNDLED = "bundled:"
 BUILTIN = "builtin:"  # another spelling of it, at home with --task
 HUB = "hub:"
+ENDPOINT = "openai:"  # a model that a provider keeps
 AUTO = "auto"  # among methods: what the measurements recommend
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 # Settings of training that change no weights: runs that differ in them alone share their work.
 _WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size", "report_to"}
+# Those of a provider that change neither weights nor scores.
+_FOR_THE_USER = {"poll_every", "prices"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100  # characters; stages, and what belongs to them, are named after tasks
-LARGEST = 2**53  # of whole numbers: what any number type holds exactly
-
-
-class Config(BaseModel):
-    """A frozen part of the plan; unknown keys are an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _paths_are_text(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {k: str(v) if isinstance(v, Path) else v for k, v in value.items()}
-        return value
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """``true`` is no 1, and a number that no computation could hold is none."""
-        if isinstance(value, bool):
-            annotation = cls.model_fields[str(info.field_name)].annotation
-            kinds = {annotation, *get_args(annotation)}
-            if kinds & {int, float} and bool not in kinds:
-                raise ValueError(f"found {str(value).lower()}, needed a number")
-        elif isinstance(value, int) and abs(value) >= LARGEST:
-            raise ValueError("found too large a number, needed one below 2^53")
-        return value
 
 
 class ModelConfig(Config):
     """Which model, and how to load it."""
 
     name: str = Field(
-        description="a hub name, a folder, an adapter folder, a .gguf file, or "
-        "bundled:smollm2-135m-instruct"
+        description="a hub name, a folder, an adapter folder, a .gguf file, "
+        "bundled:smollm2-135m-instruct, or openai:NAME for a model that a provider fine-tunes"
     )
     revision: str | None = Field(default=None, description="hub revision (branch, tag or commit)")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
@@ -400,6 +373,9 @@ class Plan(Config):
     training: TrainingConfig = Field(
         default=TrainingConfig(), description="how every stage is trained and scored"
     )
+    hosted: HostedConfig | None = Field(
+        default=None, description="settings of a model that a provider fine-tunes (openai:NAME)"
+    )
     ask: tuple[str, ...] = Field(
         default=(),
         description="questions put to the model after every stage, answers kept as they are",
@@ -459,6 +435,12 @@ class Plan(Config):
                     raise ValueError(
                         f"budget.tasks names {name!r}; the tasks are {', '.join(names)}"
                     )
+        if self.model.name.startswith(ENDPOINT):
+            object.__setattr__(self, "hosted", self.hosted or HostedConfig())
+        elif self.hosted is not None:
+            raise ValueError(
+                f"hosted is for a model named {ENDPOINT}NAME, the model is {self.model.name}"
+            )
         object.__setattr__(self, "sequence", sequence)
         object.__setattr__(self, "test_only", test_only)
         return self
@@ -482,7 +464,15 @@ class Plan(Config):
 
     def decisive(self) -> dict[str, Any]:
         """The part of :meth:`resolved` that decides the results; where they are written is not."""
-        return self.model_dump(mode="json", exclude={"output": True, "training": _WITHOUT_EFFECT})
+        without: dict[str, Any] = {
+            "output": True,
+            "training": _WITHOUT_EFFECT,
+            "hosted": _FOR_THE_USER,
+        }
+        found = self.model_dump(mode="json", exclude=without)
+        if self.hosted is None:  # plans had the same fingerprint before providers were known
+            del found["hosted"]
+        return found
 
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the results."""

@@ -16,6 +16,7 @@ from forgetless.plan.config import (
     TaskConfig,
     TrainingConfig,
 )
+from forgetless.plan.hosted import HostedConfig, Prices
 
 REQUIRED = "required"
 _WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
@@ -25,6 +26,8 @@ _SECTIONS: dict[type[BaseModel], str] = {
     TrainingConfig: "training",
     MethodSpec: "method",
     BudgetConfig: "budget",
+    HostedConfig: "hosted",
+    Prices: "prices",
 }
 
 

@@ -129,13 +129,26 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
             f"{path}: found {describe(data)}, needed a mapping with at least model and sequence",
             fix="see a commented one:  forgetless init --help",
         )
-    if overrides:
-        _write_out_short_forms(data)
-    for override in overrides:
-        _override(data, override)
+    override(data, overrides)
     data.setdefault("output", f"runs/{path.stem}")
     plan = make_plan(data, where=str(path))
     return anchored(plan, path.resolve().parent)
+
+
+def override(data: dict[str, Any], settings: Sequence[str]) -> None:
+    """Replace keys of a plan that is plain data still, in place.
+
+    Args:
+        data: The plan.
+        settings: ``key=value``, as in :func:`load_plan`.
+
+    Raises:
+        PlanError: for a setting that cannot be read, or that leads nowhere.
+    """
+    if settings:
+        _write_out_short_forms(data)
+    for setting in settings:
+        _override(data, setting)
 
 
 def _read(path: Path) -> str:

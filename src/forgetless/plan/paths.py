@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
-from forgetless.plan.config import BUNDLED, DATA_SUFFIXES, HUB, MethodSpec, Plan, TaskConfig
+from forgetless.plan.config import (
+    BUNDLED,
+    DATA_SUFFIXES,
+    ENDPOINT,
+    HUB,
+    MethodSpec,
+    Plan,
+    TaskConfig,
+)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -36,16 +44,23 @@ def anchored(plan: Plan, folder: Path) -> Plan:
         options = {name: option(value) for name, value in spec.options.items()}
         return spec.model_copy(update={"options": options})
 
+    def model(text: str) -> str:
+        local, there = _place(folder, text)
+        return str(local) if there else text
+
     name = plan.model.name
-    if not name.startswith(BUNDLED):
-        local, there = _place(folder, name)
-        name = str(local) if there else name
+    if not name.startswith((BUNDLED, ENDPOINT)):
+        name = model(name)
+    hosted = plan.hosted
+    if hosted is not None and hosted.tokenizer is not None:
+        hosted = hosted.model_copy(update={"tokenizer": model(hosted.tokenizer)})
     return plan.model_copy(
         update={
             "model": plan.model.model_copy(update={"name": name}),
             "sequence": tuple(task(config) for config in plan.sequence),
             "test_only": tuple(task(config) for config in plan.test_only),
             "methods": tuple(method(spec) for spec in plan.methods),
+            "hosted": hosted,
             "output": str(_place(folder, plan.output)[0]),
         }
     )

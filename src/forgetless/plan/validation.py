@@ -17,6 +17,7 @@ from forgetless.plan.config import (
     TaskConfig,
     TrainingConfig,
 )
+from forgetless.plan.hosted import HostedConfig, Prices
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -63,6 +64,7 @@ def _valid_keys(location: Sequence[int | str]) -> list[str]:
         "methods": MethodSpec,
         "budget": BudgetConfig,
         "training": TrainingConfig,
+        "hosted": Prices if "prices" in location[:-1] else HostedConfig,
     }
     if len(location) > 1 and location[0] in children:
         config = children[str(location[0])]

@@ -26,8 +26,8 @@ class ModelInfo:
 
     Attributes:
         name: Hub name or folder.
-        parameters: Number of weights.
-        dtype: Number format of the weights.
+        parameters: Number of weights; ``None`` where a provider keeps them.
+        dtype: Number format of the weights; empty where a provider keeps them.
         sha256: Hash of the weights, where it was taken.
         hub: Its name on the hub, if it is from there.
         revision: The commit that was taken from the hub.
@@ -35,7 +35,7 @@ class ModelInfo:
     """
 
     name: str
-    parameters: int
+    parameters: int | None
     dtype: str
     sha256: str | None
     hub: str | None = None
@@ -119,6 +119,7 @@ class StageInfo:
         scoring: What scoring took, where it was done.
         budget: What came of the plan's budget in it; ``None`` where nothing had to be kept.
         fingerprint: Hash of all that decides its weights.
+        hosted: The provider's name of the model after it; ``None`` for one on this machine.
     """
 
     index: int
@@ -130,6 +131,7 @@ class StageInfo:
     scoring: Scoring | None
     budget: Mapping[str, Any] | None = None
     fingerprint: str | None = None
+    hosted: str | None = None
 
     @property
     def done(self) -> bool:

@@ -68,7 +68,7 @@ def read_run(folder: Path) -> RunResults:
         state=state,
         model=ModelInfo(
             name=model.text("name"),
-            parameters=model.integer("parameters"),
+            parameters=model.optional_integer("parameters", required=True),
             dtype=model.text("dtype"),
             sha256=model.optional_text("sha256"),
             hub=model.optional_text("hub"),
@@ -149,7 +149,7 @@ def _task(part: Record) -> TaskInfo:
 
 
 def _stage(part: Record) -> StageInfo:
-    budget = part.optional_record("budget")
+    budget, hosted = part.optional_record("budget"), part.optional_record("hosted")
     return StageInfo(
         index=part.integer("index"),
         name=part.text("name"),
@@ -160,6 +160,7 @@ def _stage(part: Record) -> StageInfo:
         shared_from=part.optional_text("shared_from"),
         scoring=_scoring(part.optional_record("scoring")),
         budget=None if budget is None else budget.values,
+        hosted=None if hosted is None else hosted.text("model"),
     )
 
 

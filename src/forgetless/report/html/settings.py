@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.changes import SharedWords
 from forgetless.report.charts.marks import ArmStyle
-from forgetless.report.data import StageInfo, TaskInfo, Training
+from forgetless.report.data import ModelInfo, StageInfo, TaskInfo, Training
 from forgetless.report.wording import ABSENT, count, duration, quantity, scale
 
 
@@ -47,7 +47,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     tasks = f"{trained} trained" + (f", {tested} only tested" if tested else "")
     pairs = [
         ("Model", run.model.name),
-        ("Weights", f"{scale(run.model.parameters)}, {run.model.dtype}"),
+        ("Weights", _weights(run.model)),
         ("Tasks", tasks),
         ("Test items", f"{sum(task.test_items for task in run.tasks):,}"),
     ]
@@ -55,6 +55,12 @@ def facts(report: Report) -> list[tuple[str, str]]:
     pairs.append(("Seed" if len(seeds) == 1 else "Seeds", ", ".join(seeds)))
     pairs.append(("Date", run.created[:10]))
     return pairs
+
+
+def _weights(model: ModelInfo) -> str:
+    if model.parameters is None:
+        return "with the provider"
+    return f"{scale(model.parameters)}, {model.dtype}"
 
 
 def task_entries(report: Report) -> list[TaskEntry]:
@@ -108,7 +114,7 @@ def shared_pairs(report: Report) -> list[tuple[str, str]]:
             pairs.append((name, "; ".join(known)))
 
     add("model", *(run.model.name for run in runs))
-    add("parameters", *(f"{run.model.parameters:,}" for run in runs))
+    add("parameters", *(f"{n:,}" for run in runs if (n := run.model.parameters) is not None))
     add("number format", *(run.model.dtype for run in runs))
     add("weights (SHA-256)", *(run.model.sha256 for run in runs))
     for name in dict.fromkeys(name for run in runs for name in run.machine):
@@ -139,6 +145,11 @@ def run_pairs(arm: Arm) -> list[tuple[str, str]]:
         ("finished", run.finished or ABSENT),
         ("seed", str(run.seed)),
         ("answers", f"{asked:,}, of which {count(errors, 'error')}"),
+    ]
+    pairs += [
+        (f"model after {stage.name}", stage.hosted)
+        for stage in run.stages
+        if stage.hosted is not None and stage.index
     ]
     if run.plan_sha256:
         pairs.append(("plan (SHA-256)", run.plan_sha256))

@@ -1,0 +1,123 @@
+"""The job of one stage: made once, however often this process is killed.
+
+Before a file is sent or a job started, ``job.json`` says that it is about to be.  Whoever goes on
+from there looks first whether it has come: a file by its name, which no other has; a job by its
+training file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from forgetless.endpoints.config import EndpointConfig
+from forgetless.endpoints.faults import Unanswered
+from forgetless.errors import RunFailed
+from forgetless.hosted.provider import ENDED, SUCCEEDED, Job, Provider
+from forgetless.progress import Progress
+from forgetless.storage import write_json
+
+RECORD = "job.json"
+
+
+class StageJob:
+    """The file and the job of one stage.
+
+    Args:
+        provider: Who has them.
+        config: How patiently it is asked.
+        folder: Where ``job.json`` is.
+        stage: The stage's name.
+    """
+
+    def __init__(
+        self, provider: Provider, config: EndpointConfig, folder: Path, stage: str
+    ) -> None:
+        self._provider = provider
+        self._config = config
+        self._path = folder / RECORD
+        self._stage = stage
+        self._record: dict[str, Any] = {
+            "name": f"forgetless-{stage}-{uuid.uuid4().hex}.jsonl",
+            "about_to": None,
+            "file": None,
+            "job": None,
+        }
+        if self._path.is_file():
+            self._record = json.loads(self._path.read_text(encoding="utf-8"))
+
+    def send(self, file: Path) -> str:
+        """Send the training file, if it is not there yet; returns its id."""
+        name: str = self._record["name"]
+        return self._once(
+            "file",
+            lambda: self._provider.upload(name, file),
+            lambda: self._provider.uploaded(name),
+        )
+
+    def start(self, body: Mapping[str, Any]) -> str:
+        """Start the job, if it is not there yet; returns its id."""
+        return self._once(
+            "job",
+            lambda: self._provider.create(body),
+            lambda: self._provider.created(body["training_file"]),
+        )
+
+    def settled(self, poll_every: float, progress: Progress) -> Job:
+        """Wait for the end of the job.
+
+        Raises:
+            RunFailed: if it failed or was cancelled; the same command starts a new one then.
+        """
+        job = self._provider.job(self._record["job"])
+        while job.status not in ENDED:
+            told = self._provider.last_loss(job.id) if job.status == "running" else None
+            if told is None:
+                progress.working(f"job {job.id} is {job.status.replace('_', ' ')}")
+            else:
+                progress.trained(told.step, told.steps, told.loss)
+            time.sleep(poll_every)
+            job = self._provider.job(job.id)
+        if job.status == SUCCEEDED and job.model:
+            return job
+        self._path.unlink()  # the next try is a new job
+        came = "was cancelled" if job.status == "cancelled" else "failed"
+        why = f": {job.error}" if job.error else ""
+        raise RunFailed(
+            f"{self._stage}: job {job.id} at {self._config.base_url} {came}{why}",
+            fix="the same command goes on from here with a new job"
+            if job.status == "cancelled"
+            else "mend what it says, then run the same command again: it starts a new job",
+        )
+
+    def _once(self, what: str, make: Callable[[], str], find: Callable[[], str | None]) -> str:
+        """Make something of which there must not be two, or find that it is there."""
+        if self._record[what] is None:
+            begun = self._record["about_to"] == what
+            self._save(about_to=what)
+            found = find() if begun else None
+            self._save(**{what: found or self._made(make, find)})
+        made: str = self._record[what]
+        return made
+
+    def _made(self, make: Callable[[], str], find: Callable[[], str | None]) -> str:
+        """Make it; a lost reply does not mean that nothing was made, so look before each try."""
+        config = self._config
+        for tried in range(config.retries + 1):
+            try:
+                return make()
+            except Unanswered:
+                if tried == config.retries:
+                    raise
+                time.sleep(min(config.longest_wait, config.first_wait * 2**tried))
+                if (found := find()) is not None:
+                    return found
+        raise AssertionError("the last try returns or raises")
+
+    def _save(self, **changes: str) -> None:
+        self._record |= changes
+        write_json(self._path, self._record)

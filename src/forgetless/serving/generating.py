@@ -1,0 +1,235 @@
+"""Text that a loaded model writes, token by token, and what each token was worth.
+
+Log-probabilities are those of the model itself, ``log_softmax`` of its logits, whatever the
+temperature that tokens are drawn at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from forgetless.models.generation import continuations
+from forgetless.models.load import LoadedModel
+from forgetless.serving.faults import ApiError
+
+if TYPE_CHECKING:
+    import torch
+
+CUT = "\N{REPLACEMENT CHARACTER}"  # how a decoder shows part of a character
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of a text.
+
+    Attributes:
+        text: What it adds to the text; of the tokens of one character the last one adds it.
+        logprob: Its log-probability in nats; None for the first of a text, which nothing predicts.
+        tops: The likeliest tokens at its place with theirs, likeliest first.
+    """
+
+    text: str
+    logprob: float | None
+    tops: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be written.
+
+    Attributes:
+        prompt: Token ids before it, at least one.
+        max_tokens: Most tokens.
+        stop_ids: Tokens that end it.
+        stops: Texts that end it, and are not part of it.
+        temperature: 0: the likeliest tokens.
+        seed: Seed of what is drawn.
+        tops: How many likeliest tokens to give at each place.
+    """
+
+    prompt: Sequence[int]
+    max_tokens: int
+    stop_ids: Sequence[int]
+    stops: Sequence[str] = ()
+    temperature: float = 0.0
+    seed: int = 0
+    tops: int = 0
+
+
+@dataclass
+class Written:
+    """What was written.
+
+    Attributes:
+        text: All of it.
+        tokens: Its tokens; the one that ended it is not among them.
+        count: How many were written, that one included.
+        finish: ``stop`` or ``length``.
+    """
+
+    text: str = ""
+    tokens: list[Token] = field(default_factory=list)
+    count: int = 0
+    finish: str = "length"
+
+
+def write(
+    loaded: LoadedModel, request: Request, on_text: Callable[[str], None] | None = None
+) -> Written:
+    """Let a model write.
+
+    Args:
+        loaded: The model.
+        request: What is wanted.
+        on_text: Is given the text in pieces, as it comes; none of what might be part of a stop.
+
+    Raises:
+        ApiError: if a logit is not a number.
+    """
+    from transformers import StoppingCriteriaList
+
+    watch = _Watch(loaded.tokenizer, request, on_text)
+    continuations(
+        loaded.model,
+        [request.prompt],
+        request.max_tokens,
+        request.stop_ids,
+        loaded.tokenizer.pad_token_id or 0,
+        temperature=request.temperature,
+        seed=request.seed,
+        on_logits=watch.see,
+        stopping=StoppingCriteriaList([watch]),
+    )
+    return watch.done()
+
+
+class _Watch:
+    """Sees the logits of each token, then the token; says when to stop."""
+
+    def __init__(
+        self, tokenizer: Any, request: Request, on_text: Callable[[str], None] | None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._request = request
+        self._on_text = on_text
+        self._row: torch.Tensor | None = None
+        self._ids: list[int] = []
+        self._written = Written()
+        self._was_cut = False
+        self._sent = 0
+        self._held_back = max(map(len, request.stops), default=1) - 1
+
+    def see(self, logits: torch.Tensor) -> None:
+        """Logits of the next token, shape (1, vocabulary)."""
+        import torch
+
+        self._row = torch.log_softmax(logits[0].float(), dim=-1)
+
+    def __call__(self, ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        """Whether to stop after the tokens so far, shape (1, tokens)."""
+        import torch
+
+        assert self._row is not None
+        token = int(ids[0, -1])
+        worth = float(self._row[token])
+        if math.isnan(worth):
+            raise ApiError(500, "The model gives what is not a number")
+        written = self._written
+        written.count += 1
+        if token in self._request.stop_ids:
+            written.finish = "stop"
+            return torch.tensor([True], device=ids.device)
+        before = written.text
+        self._ids.append(token)
+        written.text = text_of(self._tokenizer, self._ids)
+        added = written.text[len(before) :]
+        tops = likeliest(self._tokenizer, self._row, self._request.tops)
+        written.tokens.append(Token(added, worth, tops))
+        found = [place for stop in self._request.stops if (place := written.text.find(stop)) >= 0]
+        if found:
+            self._cut(min(found))
+        self._send(self._held_back)
+        return torch.tensor([bool(found)], device=ids.device)
+
+    def done(self) -> Written:
+        """All that was written; part of a character at the end is shown as such."""
+        written = self._written
+        if written.tokens and not self._was_cut:
+            whole = _decoded(self._tokenizer, self._ids)
+            last = written.tokens[-1]
+            written.tokens[-1] = replace(last, text=last.text + whole[len(written.text) :])
+            written.text = whole
+        self._send(0)
+        return written
+
+    def _cut(self, length: int) -> None:
+        """End the text here, and the tokens with the one that reaches it."""
+        written = self._written
+        self._was_cut = True
+        written.text, written.finish = written.text[:length], "stop"
+        start, kept = 0, []
+        for token in written.tokens:
+            if start < length:
+                kept.append(token)
+            start += len(token.text)
+        written.tokens = kept
+
+    def _send(self, held_back: int) -> None:
+        end = len(self._written.text) - held_back
+        if self._on_text is not None and end > self._sent:
+            self._on_text(self._written.text[self._sent : end])
+            self._sent = end
+
+
+def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Tokens as text; part of a character at the end is left out until it is whole."""
+    return _decoded(tokenizer, ids).rstrip(CUT)
+
+
+def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text
+
+
+def likeliest(tokenizer: Any, logprobs: torch.Tensor, count: int) -> tuple[tuple[str, float], ...]:
+    """The likeliest tokens of a distribution, shape (vocabulary,), as texts."""
+    if not count:
+        return ()
+    values, ids = logprobs.topk(count)
+    return tuple(
+        (tokenizer.decode([token]), value)
+        for token, value in zip(ids.tolist(), values.tolist(), strict=True)
+    )
+
+
+def echoed(loaded: LoadedModel, ids: Sequence[int], tops: int) -> list[Token]:
+    """The tokens of a text that is there already, each with what it was worth.
+
+    Args:
+        loaded: The model.
+        ids: Its tokens.
+        tops: How many likeliest tokens to give at each place.
+    """
+    import torch
+
+    device = next(loaded.model.parameters()).device
+    with torch.inference_mode():
+        logits = loaded.model(torch.tensor([list(ids)], device=device)).logits[0].float()
+    rows = torch.log_softmax(logits, dim=-1).cpu()
+    tokens: list[Token] = []
+    said = ""
+    for place, token in enumerate(ids):
+        now = text_of(loaded.tokenizer, ids[: place + 1])
+        row = rows[place - 1] if place else None
+        tokens.append(
+            Token(
+                now[len(said) :],
+                None if row is None else float(row[token]),
+                () if row is None else likeliest(loaded.tokenizer, row, tops),
+            )
+        )
+        said = now
+    return tokens

@@ -1,0 +1,171 @@
+"""Fine-tuning jobs: what they are, which files their chain has learned, and where they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from forgetless.serving.faults import ApiError
+from forgetless.serving.records import Records
+
+UNFINISHED = ("queued", "validating_files", "running")
+SECRET = ("parent", "task", "deleted")  # fields that are nobody's business but ours
+
+
+@dataclass(frozen=True)
+class FineTuneJob:
+    """A job; most fields are those of the API.
+
+    Attributes:
+        parent: The job whose model it starts from; None: the base model.
+        task: What its run calls the file's rows.
+        deleted: Whether its model was deleted.
+    """
+
+    id: str
+    created_at: int
+    model: str
+    training_file: str
+    validation_file: str | None
+    hyperparameters: Mapping[str, Any]
+    seed: int
+    user_provided_suffix: str | None
+    metadata: Mapping[str, str] | None
+    parent: str | None
+    task: str
+    status: str = "queued"
+    fine_tuned_model: str | None = None
+    finished_at: int | None = None
+    trained_tokens: int | None = None
+    error: Mapping[str, str | None] | None = None
+    deleted: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        """The job as the API shows it."""
+        fields = {name: value for name, value in asdict(self).items() if name not in SECRET}
+        settings = {"hyperparameters": dict(self.hyperparameters)}
+        return fields | {
+            "object": "fine_tuning.job",
+            "organization_id": "forgetless",
+            "result_files": [],
+            "estimated_finish": None,
+            "integrations": [],
+            "method": {"type": "supervised", "supervised": settings},
+        }
+
+
+def plain(text: str) -> str:
+    """A text as part of a name.
+
+    >>> plain("my law/tax model")
+    'my-law-tax-model'
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")
+
+
+@dataclass
+class Jobs:
+    """All jobs of a server, with their events; changes are seen by whoever waits for them.
+
+    Attributes:
+        records: The jobs.
+        changed: Is notified of every change.
+    """
+
+    records: Records[FineTuneJob]
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @classmethod
+    def kept_in(cls, folder: Path) -> Jobs:
+        """The jobs in a folder."""
+        return cls(Records(folder, "job", "ftjob-", lambda values: FineTuneJob(**values), asdict))
+
+    def change(self, job: str, *, only_if: tuple[str, ...] = UNFINISHED, **changes: Any) -> bool:
+        """Change a job, if it still is in one of these states; returns whether it was."""
+        with self.changed:
+            now = self.records.get(job)
+            if now.status not in only_if:
+                return False
+            self.records.put(job, replace(now, **changes))
+            self.changed.notify_all()
+            return True
+
+    def add(self, job: FineTuneJob) -> None:
+        """Take a new job in."""
+        with self.changed:
+            self.records.put(job.id, job)
+            self.changed.notify_all()
+
+    def next(self) -> FineTuneJob | None:
+        """The oldest job that is not finished."""
+        return next((job for job in self.records.all() if job.status in UNFINISHED), None)
+
+    def chain(self, job: FineTuneJob) -> list[FineTuneJob]:
+        """The jobs whose models it builds on, oldest first, and itself."""
+        found = [job]
+        while found[0].parent is not None:
+            found.insert(0, self.records.get(found[0].parent))
+        return found
+
+    def maker(self, model: str) -> FineTuneJob:
+        """The job that made a model.
+
+        Raises:
+            ApiError: if there is no such model.
+        """
+        for job in self.records.all():
+            if job.fine_tuned_model == model and not job.deleted:
+                return job
+        raise ApiError(
+            404, f"The model '{model}' does not exist", param="model", code="model_not_found"
+        )
+
+    def unfinished_with(self, file: str) -> FineTuneJob | None:
+        """An unfinished job that needs a file, if there is one."""
+        for job in self.records.all():
+            needed = {
+                name for one in self.chain(job) for name in (one.training_file, one.validation_file)
+            }
+            if job.status in UNFINISHED and file in needed:
+                return job
+        return None
+
+    def tell(self, job: str, message: str, data: Mapping[str, Any] | None = None) -> None:
+        """Add an event; with ``data``, one of figures."""
+        event = {
+            "id": f"ftevent-{uuid.uuid4().hex[:24]}",
+            "object": "fine_tuning.job.event",
+            "created_at": int(time.time()),
+            "level": "info",
+            "message": message,
+            "type": "message" if data is None else "metrics",
+            "data": dict(data or {}),
+        }
+        with self._events(job).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    def events(self, job: str) -> list[dict[str, Any]]:
+        """Events of a job, oldest first."""
+        path = self._events(job)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:  # torn by a kill
+                continue
+        return found
+
+    def run_folder(self, job: str) -> Path:
+        """Folder of the run that a job is."""
+        return self.records.path(job) / "run"
+
+    def _events(self, job: str) -> Path:
+        return self.records.path(job) / "events.jsonl"

@@ -1,0 +1,160 @@
+"""Works jobs off, one after another, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from forgetless.serving.config import ServerConfig
+from forgetless.serving.faults import ApiError
+from forgetless.serving.files import StoredFile, content
+from forgetless.serving.jobs import FineTuneJob, Jobs, plain
+from forgetless.serving.records import Records
+from forgetless.serving.training import carry_out, plan_of
+
+PATIENCE = 0.1  # seconds between looks whether a running job was cancelled
+END_SECONDS = 10.0
+
+
+class Worker:
+    """Trains the oldest unfinished job until there is none, then waits for another.
+
+    A job that was running when the server ended is the first when it starts again; its run goes on
+    from the last checkpoint.
+
+    Args:
+        config: The server's settings.
+        files: Its files.
+        jobs: Its jobs.
+    """
+
+    def __init__(self, config: ServerConfig, files: Records[StoredFile], jobs: Jobs) -> None:
+        self._config = config
+        self._files = files
+        self._jobs = jobs
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="forgetless-jobs", daemon=True)
+        # A server of processes loads torch once, and every job begins with it.
+        forks = sys.platform != "win32"
+        self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            self._context.set_forkserver_preload(["forgetless.serving.loaded"])
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop, and leave what is unfinished for the next start."""
+        self._ending.set()
+        with self._jobs.changed:
+            self._jobs.changed.notify_all()
+        self._thread.join(END_SECONDS)
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            with self._jobs.changed:
+                job = self._jobs.next()
+                if job is None:
+                    if not self._ending.is_set():
+                        self._jobs.changed.wait()
+                    continue
+            try:
+                self._train(job)
+            except Exception as error:  # one job must not keep the others from being trained
+                self._fail(job.id, "server_error", f"{type(error).__name__}: {error}")
+
+    def _train(self, job: FineTuneJob) -> None:
+        chain = self._jobs.chain(job)
+        needed = {one.training_file for one in chain} | {
+            one.validation_file for one in chain if one.validation_file is not None
+        }
+        try:
+            for name in needed:
+                self._files.get(name)
+        except ApiError as error:
+            self._fail(job.id, "invalid_training_file", error.message)
+            return
+        own = [name for name in (job.training_file, job.validation_file) if name is not None]
+        contents = {name: content(self._files, name) for name in needed}
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        process = self._context.Process(
+            target=carry_out,
+            args=(
+                plan_of(job, chain, contents, self._config),
+                self._jobs.run_folder(job.id),
+                None if job.parent is None else self._jobs.run_folder(job.parent),
+                [contents[name] for name in own],
+                theirs,
+            ),
+            daemon=True,
+        )
+        self._jobs.change(job.id, status="validating_files")
+        with ours:
+            process.start()
+            theirs.close()
+            try:
+                self._listen(job.id, ours, process)
+            finally:
+                process.terminate()
+                process.join()
+
+    def _listen(self, job: str, told: Connection, process: BaseProcess) -> None:
+        """Note what a process tells, until it ends or need not go on."""
+        while not self._ending.is_set() and self._jobs.records.get(job).status != "cancelled":
+            try:
+                if told.poll(PATIENCE) and self._noted(job, *told.recv()):
+                    return
+            except (EOFError, OSError):
+                process.join(END_SECONDS)
+                if process.exitcode == -signal.SIGTERM:  # a shutdown, which ends us as well
+                    return
+                self._fail(
+                    job, "server_error", f"the training process ended with {process.exitcode}"
+                )
+                return
+
+    def _noted(self, job: str, kind: str, *values: Any) -> bool:
+        """Note what was told; whether it was the last."""
+        if kind == "running":
+            self._jobs.change(job, status="running")
+            self._jobs.tell(job, "Fine-tuning job started")
+        elif kind == "note":
+            self._jobs.tell(job, values[0])
+        elif kind == "step":
+            step, steps, loss = values
+            data = {"step": step, "total_steps": steps, "train_loss": loss}
+            self._jobs.tell(job, f"Step {step}/{steps}: training loss={loss:.4f}", data)
+        elif kind == "failed":
+            self._fail(job, *values)
+        else:
+            self._succeed(job, *values)
+        return kind in ("failed", "done")
+
+    def _succeed(self, job: str, tokens: int) -> None:
+        made = self._jobs.records.get(job)
+        suffix = plain(made.user_provided_suffix or "")
+        model = f"ft:{self._config.name}:forgetless:{suffix}:{job.removeprefix('ftjob-')[:8]}"
+        self._jobs.tell(job, f"New fine-tuned model created: {model}")
+        self._jobs.change(
+            job,
+            status="succeeded",
+            fine_tuned_model=model,
+            trained_tokens=tokens,
+            finished_at=int(time.time()),
+        )
+
+    def _fail(self, job: str, code: str, message: str) -> None:
+        error = {"code": code, "message": message, "param": None}
+        if code == "invalid_training_file":
+            error["param"] = "training_file"
+        if self._jobs.change(job, status="failed", error=error, finished_at=int(time.time())):
+            self._jobs.tell(job, f"The job failed: {message}")
+            shutil.rmtree(self._jobs.run_folder(job), ignore_errors=True)

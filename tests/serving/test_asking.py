@@ -1,0 +1,137 @@
+"""Chat and completions of the server, held against the model itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+import torch
+from openai.types.fine_tuning import FineTuningJob
+
+from forgetless.endpoints import EndpointSubject
+from forgetless.evaluation.scorer import score_task
+from forgetless.models.load import LoadedModel, load_model
+from forgetless.plan import ModelConfig
+from forgetless.result import RunResult
+from forgetless.tasks.render import Renderer
+from forgetless.tasks.row import Row, Turn
+from tests.endpoints.build import answers, open_endpoint
+from tests.serving.build import Served
+from tests.training.build import exchange, make_task
+
+Chain = tuple[FineTuningJob, FineTuningJob]
+
+
+@pytest.fixture(scope="module")
+def local(served: Served, chain: Chain) -> LoadedModel:
+    """The model that the chain made, loaded here."""
+    run = RunResult(served.config.folder / "jobs" / chain[1].id / "run")
+    return load_model(ModelConfig(name=served.config.model), "cpu", run.model_path().parent)
+
+
+@pytest.fixture
+def subject(served: Served, chain: Chain) -> Iterator[EndpointSubject]:
+    found = open_endpoint(served.url, str(chain[1].fine_tuned_model), timeout=120.0)
+    yield found
+    found.close()
+
+
+def test_greedy_answers_are_those_of_the_model_loaded_here(
+    local: LoadedModel, subject: EndpointSubject
+) -> None:
+    rows = [exchange(f"q{n}", f"colour 3-{n}?", "red") for n in range(6)]
+    task = make_task("colours", (), rows, max_new_tokens=8)
+    own = {r.item: r.output for batch in score_task(local, task, 1) for r in batch}
+    assert {item: result.output for item, result in answers(subject, task).items()} == own
+    assert len(set(own.values())) > 1
+
+
+def test_an_echo_has_the_text_s_own_tokens_and_log_probabilities(
+    served: Served, chain: Chain, local: LoadedModel
+) -> None:
+    text = "colour 3-1? Größe"
+    run = served.client.completions.create(
+        model=str(chain[1].fine_tuned_model),
+        prompt=text,
+        max_tokens=1,
+        temperature=0,
+        echo=True,
+        logprobs=2,
+    )
+    told = run.choices[0].logprobs
+    assert told is not None
+    assert told.tokens is not None
+    assert told.token_logprobs is not None
+    ids = local.tokenizer(text)["input_ids"]
+    with torch.inference_mode():
+        rows = torch.log_softmax(local.model(torch.tensor([ids])).logits[0], -1)
+    wanted = [float(rows[place, token]) for place, token in enumerate(ids[1:])]
+    assert told.token_logprobs[0] is None
+    assert told.token_logprobs[1 : len(ids)] == pytest.approx(wanted, abs=1e-5)
+    assert "".join(told.tokens[: len(ids)]) == text
+    assert told.text_offset == [len("".join(told.tokens[:n])) for n in range(len(told.tokens))]
+    assert run.choices[0].text.startswith(text)
+
+
+def test_logprobs_in_chat_are_the_model_s_log_softmax(served: Served, local: LoadedModel) -> None:
+    run = served.client.chat.completions.create(
+        model=[model.id for model in served.client.models.list()][2],
+        messages=[{"role": "user", "content": "colour 3-1?"}],
+        max_tokens=1,
+        temperature=2.0,
+        seed=3,
+        logprobs=True,
+        top_logprobs=5,
+    )
+    row = Row("", (Turn("user", "colour 3-1?"),), "")
+    ids = Renderer(local.tokenizer, "chat").prompt_ids(row)
+    with torch.inference_mode():
+        wanted = torch.log_softmax(local.model(torch.tensor([ids])).logits[0, -1], -1)
+    assert run.choices[0].logprobs is not None
+    assert run.choices[0].logprobs.content is not None
+    (token,) = run.choices[0].logprobs.content
+    values = [top.logprob for top in token.top_logprobs]
+    assert values == pytest.approx(wanted.topk(5).values.tolist(), abs=1e-5)
+    assert run.usage is not None
+    assert (run.usage.prompt_tokens, run.usage.completion_tokens) == (len(ids), 1)
+
+
+def test_a_stream_says_what_the_whole_says_and_a_stop_ends_both(served: Served) -> None:
+    def ask(**more: object) -> str:
+        run = served.client.chat.completions.create(
+            model="tiny",
+            messages=[{"role": "user", "content": "say something"}],
+            max_tokens=12,
+            temperature=1.5,
+            seed=5,
+            **more,  # type: ignore[arg-type]
+        )
+        if not more.get("stream"):
+            return str(run.choices[0].message.content)
+        return "".join(chunk.choices[0].delta.content or "" for chunk in run)  # type: ignore[attr-defined]
+
+    whole = ask()
+    assert len(whole) > 6
+    assert ask(stream=True) == whole
+    stop = whole[4:6]
+    cut = whole[: whole.index(stop)]
+    assert ask(stop=[stop]) == ask(stop=stop, stream=True) == cut
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n": 2}, "n: "),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "role"),
+        ({"max_tokens": 10_000}, "context is 256 tokens"),
+        ({"extra_body": {"mirostat": 1}}, "Unknown parameter: 'mirostat'"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(
+    served: Served, wrong: dict[str, object], message: str
+) -> None:
+    request = {"model": "tiny", "messages": [{"role": "user", "content": "a"}]} | wrong
+    with pytest.raises(openai.BadRequestError, match=message):
+        served.client.chat.completions.create(**request)  # type: ignore[call-overload]

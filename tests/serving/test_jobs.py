@@ -1,0 +1,160 @@
+"""Files, jobs and models of the server, asked by OpenAI's own client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openai
+import pytest
+from openai.types.fine_tuning import FineTuningJob
+
+from forgetless.plan import make_plan
+from forgetless.result import RunResult
+from forgetless.sequence import run_sequence
+from forgetless.serving.config import ServerConfig
+from tests.serving.build import ENDED, Served, serving
+from tests.serving.conftest import TRAINING
+from tests.tiny import colours
+
+Chain = tuple[FineTuningJob, FineTuningJob]
+
+
+def weights(config: ServerConfig, job: str, stage: int = -1) -> bytes:
+    run = RunResult(config.folder / "jobs" / job / "run")
+    return (run.model_path(stage) / "model.safetensors").read_bytes()
+
+
+def test_a_file_comes_back_as_it_was_sent_until_it_is_deleted(
+    served: Served, tmp_path: Path
+) -> None:
+    name = served.upload(colours(), tmp_path)
+    files = served.client.files
+    sent = (tmp_path / "rows.jsonl").read_bytes()
+    assert (files.retrieve(name).bytes, files.content(name).read()) == (len(sent), sent)
+    assert name in [file.id for file in files.list(purpose="fine-tune")]
+    assert files.delete(name).deleted
+    with pytest.raises(openai.NotFoundError, match="No such file"):
+        files.retrieve(name)
+
+
+def test_a_chain_of_jobs_ends_in_the_weights_of_one_run_over_its_files(
+    served: Served, chain: Chain, tmp_path: Path
+) -> None:
+    folder = served.config.folder / "files"
+    files = [folder / job.training_file / "content.jsonl" for job in chain]
+    plan = make_plan(
+        {
+            "model": served.config.model,
+            "sequence": [
+                {"name": name, "train": str(file), "hold_out": 0.1}
+                for name, file in zip(("one", "two"), files, strict=True)
+            ],
+            "methods": ["replay"],
+            "training": TRAINING.model_dump(),
+            "output": str(tmp_path / "run"),
+        }
+    )
+    run = run_sequence(plan)
+    for stage, job in enumerate(chain, start=1):
+        alone = (run.model_path(stage) / "model.safetensors").read_bytes()
+        assert weights(served.config, job.id, stage) == alone
+    assert weights(served.config, chain[0].id) != weights(served.config, chain[1].id)
+    replayed = run.results.stages[2].training
+    assert replayed is not None
+    assert replayed.replayed_tokens
+
+
+def test_events_tell_losses_and_what_a_job_did_to_earlier_files(
+    served: Served, chain: Chain
+) -> None:
+    told = served.messages(chain[1].id)
+    assert told[0].startswith("Created fine-tuning job")
+    assert told[-1] == f"New fine-tuned model created: {chain[1].fine_tuned_model}"
+    assert [text.split(":")[0] for text in told[-3:-1]] == ["one", "two"]
+    page = served.client.fine_tuning.jobs.list_events(chain[1].id, limit=4)
+    assert len(page.data) == 4
+    assert page.has_more
+    events = list(served.client.fine_tuning.jobs.list_events(chain[1].id))
+    figures = [event.data for event in events if event.type == "metrics"][::-1]
+    steps = [data["step"] for data in figures]  # type: ignore[index]
+    assert steps == list(range(1, figures[0]["total_steps"] + 1))  # type: ignore[index]
+
+
+def test_models_are_listed_with_the_base_first(served: Served, chain: Chain) -> None:
+    names = [model.id for model in served.client.models.list()]
+    assert names[:3] == ["tiny", chain[0].fine_tuned_model, chain[1].fine_tuned_model]
+    assert served.client.models.retrieve(names[1]).owned_by == chain[0].id
+    assert names[1].startswith("ft:tiny:forgetless:one:")
+
+
+def test_jobs_are_listed_newest_first(served: Served, chain: Chain) -> None:
+    listed = [job.id for job in served.client.fine_tuning.jobs.list(limit=1)]
+    assert listed.index(chain[1].id) < listed.index(chain[0].id)
+
+
+def test_a_chain_is_trained_alike_from_end_to_end(served: Served, chain: Chain) -> None:
+    with pytest.raises(openai.BadRequestError, match="was trained with 12") as caught:
+        served.client.fine_tuning.jobs.create(
+            model=str(chain[0].fine_tuned_model),
+            training_file=chain[0].training_file,
+            hyperparameters={"n_epochs": 3},
+        )
+    assert caught.value.param == "n_epochs"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"model": "gpt"}, openai.NotFoundError, "model 'gpt' does not exist"),
+        ({"training_file": "file-x"}, openai.NotFoundError, "No such file: file-x"),
+        ({"hyperparameters": {"n_epochs": 0}}, openai.BadRequestError, "n_epochs"),
+        ({"extra_body": {"packing": True}}, openai.BadRequestError, "Unknown parameter: 'packing'"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused_in_the_form_of_the_api(
+    served: Served, chain: Chain, wrong: dict[str, object], error: type[Exception], message: str
+) -> None:
+    request = {"model": "tiny", "training_file": chain[0].training_file} | wrong
+    with pytest.raises(error, match=message):
+        served.client.fine_tuning.jobs.create(**request)  # type: ignore[arg-type]
+
+
+def test_a_broken_line_fails_its_job_and_is_named(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    good = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+    file.write_text(f"{good}\n" * 11 + good.replace("assistant", "robot") + "\n")
+    with file.open("rb") as opened:
+        sent = served.client.files.create(file=opened, purpose="fine-tune")
+    job = served.client.fine_tuning.jobs.create(model="tiny", training_file=sent.id)
+    failed = served.settled(job.id)
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert (failed.error.code, failed.error.param) == ("invalid_training_file", "training_file")
+    assert "line 12: message 2 has the role 'robot'" in str(failed.error.message)
+    assert failed.fine_tuned_model is None
+
+
+def test_a_job_goes_on_with_the_server_s_next_start_or_is_cancelled(
+    tiny_model: Path, tmp_path: Path, served: Served, chain: Chain
+) -> None:
+    """One job is interrupted in training, another waits; the first ends in the same bytes."""
+    config = ServerConfig(str(tiny_model), tmp_path / "served", "tiny", training=TRAINING)
+    rows = colours(0)
+    with serving(config) as first:
+        create = first.client.fine_tuning.jobs.create
+        job = create(model="tiny", training_file=first.upload(rows, tmp_path), suffix="one")
+        second = create(model="tiny", training_file=job.training_file)
+        while not any("Step" in text for text in first.messages(job.id)):
+            assert first.client.fine_tuning.jobs.retrieve(job.id).status not in ENDED
+    with serving(config) as again:
+        assert again.client.fine_tuning.jobs.cancel(second.id).status == "cancelled"
+        with pytest.raises(openai.BadRequestError, match="cancelled already"):
+            again.client.fine_tuning.jobs.cancel(second.id)
+        done = again.settled(job.id)
+        assert done.status == "succeeded"
+        assert weights(config, job.id) == weights(served.config, chain[0].id)
+        made = str(done.fine_tuned_model)
+        assert again.client.models.delete(made).deleted
+        create = again.client.fine_tuning.jobs.create
+        with pytest.raises(openai.NotFoundError):
+            create(model=made, training_file=job.training_file)
