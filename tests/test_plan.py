@@ -503,7 +503,7 @@ def test_the_resolved_plan_writes_every_default_out() -> None:
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    text=st.text(min_size=1),
+    text=st.text(min_size=1).filter(str.strip),
     number=st.floats(min_value=1e-300, max_value=1e300),
     source=st.text(
         st.characters(exclude_characters="\0/~:", codec="utf-8"), min_size=1, max_size=40

@@ -91,6 +91,8 @@ def _rows(
     counted = (places - starts[:, None])[inside].equal(positions[inside])
     if not counted or not inside.equal(mask.bool()):  # several sequences in a row, or gaps
         return None
+    if (wanted & ~inside[:, columns]).any():  # what padding predicts, no row says
+        return None
     ends = (wanted * (columns + 1)).amax(1) if len(columns) else starts
     return [
         row[start:end]

@@ -69,3 +69,12 @@ def test_embedding_is_the_mean_of_the_last_hidden_states_over_all_tokens(tiny_mo
         with torch.no_grad():
             alone = model.model(torch.tensor([examples()[index].ids])).last_hidden_state[0]
         assert embedding == pytest.approx(alone.mean(0).numpy(), abs=1e-4)
+
+
+def test_the_first_token_of_a_text_is_no_target_however_it_is_padded(tiny_model: Path) -> None:
+    model = fresh(tiny_model).model
+    texts = [Encoded([70 + n, 80, 90, 100][: 2 + n % 3], [True] * (2 + n % 3)) for n in range(3)]
+    together = batch_of(model, texts, 0)
+    assert together.learned_tokens == sum(len(text) - 1 for text in texts)
+    for text, losses in zip(texts, together.losses, strict=True):
+        assert losses.sum().item() == pytest.approx(batch_of(model, [text], 0).losses.sum().item())

@@ -39,7 +39,9 @@ def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
 
     device = next(model.parameters()).device
     padded = pad_left([example.ids for example in examples], pad_id)
-    learned = pad_like(padded, [example.learned for example in examples], 0)[:, 1:].bool()
+    # The first token of a row is never a target: nothing predicts it, least of all padding.
+    taught = [[False, *example.learned[1:]] for example in examples]
+    learned = pad_like(padded, taught, 0)[:, 1:].bool()
     columns = learned.any(0).nonzero().squeeze(-1)
     targets = padded.ids[:, 1:].masked_fill(~learned, IGNORED)[:, columns].to(device)
     ids, mask, positions = (t.to(device) for t in (padded.ids, padded.mask, padded.positions))
