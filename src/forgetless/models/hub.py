@@ -42,12 +42,13 @@ def commit_of(name: str, revision: str | None, kind: RepoKind = "model") -> str 
 def _kept(name: str, revision: str, kind: RepoKind) -> str | None:
     """What the branch was when the repository was last downloaded."""
     from huggingface_hub import constants
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.file_download import repo_folder_name
 
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
     try:
+        folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
         found = (folder / "refs" / revision).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, HFValidationError):
         return None
     return found if _COMMIT.fullmatch(found) else None
 
