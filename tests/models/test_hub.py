@@ -50,6 +50,13 @@ def test_without_an_answer_the_commit_of_the_last_download_is_taken(
     assert commit_of("org/m", None) is None
 
 
+def test_a_model_that_a_provider_keeps_has_no_commit_and_no_licence_at_hand() -> None:
+    plan = make_plan({"model": "openai:m@http://localhost/v1", "sequence": ["a.jsonl"]})
+    assert pinned(plan) == plan
+    source = ModelSource("endpoint", "m@http://localhost/v1")
+    assert (public_name(source), licence_of(source, None)) == (None, None)
+
+
 def test_a_plan_is_pinned_wherever_it_names_the_hub(hub: Hub) -> None:
     hub.commits = {"org/m": ONE, "org/d": TWO, "org/d@v2": THREE}
     plan = make_plan(
