@@ -19,7 +19,7 @@ def pinned(plan: Plan) -> Plan:
     """
     return plan.model_copy(
         update={
-            "model": plan.model if plan.hosted is not None else _model(plan.model),
+            "model": plan.model if plan.hosted else _model(plan.model),
             "sequence": tuple(_task(task) for task in plan.sequence),
             "test_only": tuple(_task(task) for task in plan.test_only),
             "methods": tuple(_method(spec) for spec in plan.methods),

@@ -73,7 +73,7 @@ def licence_of(source: ModelSource, revision: str | None) -> str | None:
         return _licence_in(Path(base.location) / "README.md")
     if base.kind == "gguf":
         return "apache-2.0" if public_name(source) else None  # as its package says
-    if base.kind != "hub":
+    if base.kind != "hub":  # a provider's
         return None
     from huggingface_hub import try_to_load_from_cache
 
