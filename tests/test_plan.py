@@ -525,6 +525,7 @@ def test_any_text_number_and_file_name_survives_writing_the_plan(
 def _changed(value: Any) -> Any:
     """Another valid value of the same kind."""
     other: dict[Any, Any] = {None: 7, "auto": "float32", "linear": "cosine", "error": "drop"}
+    other[()] = ["tensorboard"]
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -534,7 +535,7 @@ def _changed(value: Any) -> Any:
     return other[value]
 
 
-WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size"}
+WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size", "report_to"}
 
 
 @pytest.mark.parametrize(

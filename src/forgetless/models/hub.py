@@ -53,10 +53,12 @@ def _downloads(name: str, kind: RepoKind) -> Path:
 
 def _kept(name: str, revision: str, kind: RepoKind) -> str | None:
     """What the branch was when the repository was last downloaded."""
+    from huggingface_hub.errors import HFValidationError
+
     try:
         file = _downloads(name, kind) / "refs" / revision
         found = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, HFValidationError):
         return None
     return found if _COMMIT.fullmatch(found) else None
 
@@ -68,6 +70,8 @@ def _keep(name: str, revision: str, kind: RepoKind, commit: str) -> None:
     """
     folder = _downloads(name, kind)
     file = folder / "refs" / revision
+    if ".." in revision:  # no name that git allows, and a way out of the folder
+        return
     if file.is_file() and not (folder / "snapshots" / commit).is_dir():
         return
     try:
