@@ -6,7 +6,7 @@ from typing import Any
 
 from forgetless.models.hub import commit_of
 from forgetless.models.source import find_model
-from forgetless.plan import HUB, MethodSpec, Plan, TaskConfig
+from forgetless.plan import HUB, MethodSpec, ModelConfig, Plan, TaskConfig
 
 
 def pinned(plan: Plan) -> Plan:
@@ -17,20 +17,23 @@ def pinned(plan: Plan) -> Plan:
     Raises:
         ModelError: if the model's name is a path to something that is no model.
     """
-    source = find_model(plan.model)
-    base = source.base or source
-    model = plan.model
-    if base.kind == "hub":
-        commit = commit_of(base.location, model.revision)
-        model = model.model_copy(update={"revision": commit or model.revision})
     return plan.model_copy(
         update={
-            "model": model,
+            "model": plan.model if plan.hosted else _model(plan.model),
             "sequence": tuple(_task(task) for task in plan.sequence),
             "test_only": tuple(_task(task) for task in plan.test_only),
             "methods": tuple(_method(spec) for spec in plan.methods),
         }
     )
+
+
+def _model(model: ModelConfig) -> ModelConfig:
+    source = find_model(model)
+    base = source.base or source
+    if base.kind != "hub":
+        return model
+    commit = commit_of(base.location, model.revision)
+    return model.model_copy(update={"revision": commit or model.revision})
 
 
 def _task(task: TaskConfig) -> TaskConfig:

@@ -73,6 +73,8 @@ def licence_of(source: ModelSource, revision: str | None) -> str | None:
         return _licence_in(Path(base.location) / "README.md")
     if base.kind == "gguf":
         return "apache-2.0" if public_name(source) else None  # as its package says
+    if base.kind != "hub":  # a provider's
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(base.location, "README.md", revision=revision)

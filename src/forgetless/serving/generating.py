@@ -122,9 +122,11 @@ class _Watch:
         self._sent = 0
         self._held_back = max(map(len, request.stops), default=1) - 1
 
-    def see(self, logits: torch.Tensor) -> None:
-        """Logits of the next token, shape (1, vocabulary)."""
+    def see(self, indices: Sequence[int], logits: torch.Tensor) -> None:
+        """Logits of the next token of the one prompt, shape (1, vocabulary)."""
         import torch
+
+        assert len(indices) == 1
 
         self._row = torch.log_softmax(logits[0].float(), dim=-1)
 
