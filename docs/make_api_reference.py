@@ -27,13 +27,11 @@ imported with the first name that needs it. This page is written by `docs/make_a
 ```python
 import forgetless
 
-result = forgetless.run(
-    model="my-model", sequence=["medical.jsonl", "legal.jsonl"], methods=["replay", "ewc"]
-)
+result = forgetless.run(model="my-model", sequence=["medical.jsonl", "legal.jsonl"])
 print(result.forgetting, result.model_path())
 
-found = forgetless.audit("my-model", str(result.model_path()), tasks=["exam.jsonl"], budget="2%")
-print(found.gate, [verdict.verdict for verdict in found.comparisons[0].verdicts])
+found = forgetless.audit("my-model", str(result.model_path()), tasks=["exam.jsonl"])
+print(found.gate, found.comparisons[0].reason)
 ```
 """
 

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import forgetless
 from forgetless.methods import METHODS
 from forgetless.metrics import (
+    ScoreMatrix,
     average_accuracy,
     backward_transfer,
     forgetting,
@@ -80,15 +82,18 @@ def test_figures_on_the_page_of_concepts_are_those_of_its_matrix() -> None:
     picture = (ROOT / "docs" / "pictures" / "matrix.svg").read_text(encoding="utf-8")
     scores = [float(cell) for cell in re.findall(r">(\d\.\d\d)<", picture)]
     columns = {"medical": 1, "legal": 2, "finance": 3, "general": None}
-    matrix = by_hand(**{n: (t, scores[j::4]) for j, (n, t) in enumerate(columns.items())})
+    matrix = by_hand(
+        unit="accuracy", **{n: (t, scores[j::4]) for j, (n, t) in enumerate(columns.items())}
+    )
     tasks = {task: forgetting(matrix, task) for task in ("medical", "legal", "general")}
     assert tasks == {name: pytest.approx(loss) for name, loss in _forgotten(page).items()}
-    for figure, said in {
+    figures: dict[Callable[[ScoreMatrix], float], str] = {
         average_accuracy: "= 0.65\n",
         learning_accuracy: "= 0.73\n",
         forward_transfer: "/ 2 = 0.10\n",
         backward_transfer: "/ 2 = −0.125.",
-    }.items():
+    }
+    for figure, said in figures.items():
         assert said in page
         told = float(said.strip("/2= \n").rstrip(".").replace("−", "-"))
         assert figure(matrix) == pytest.approx(told, abs=0.005)
@@ -106,7 +111,7 @@ def _forgotten(page: str) -> dict[str, float]:
 def test_every_benchmark_is_on_the_page_that_says_how_we_know() -> None:
     page = (ROOT / "docs" / "how_we_know.md").read_text(encoding="utf-8")
     for script in (ROOT / "benchmarks").glob("[a-z]*.py"):
-        assert f"`python -m benchmarks.{script.stem}" in page, script.stem
+        assert f"\n| `{script.stem}" in page, script.stem
     for test in re.findall(r"`(tests/[\w/.]+)`", page):
         assert (ROOT / test).exists(), test
 
