@@ -15,6 +15,7 @@ from scipy import stats
 from transformers import StoppingCriteriaList
 
 from forgetless.models.generation import continuations
+from tests.models.test_tree import ROTARY, build
 from tests.training.build import forward_passes, fresh, load
 
 
@@ -143,6 +144,16 @@ def test_prompts_that_have_ended_are_let_go_and_a_common_beginning_is_read_once(
         continuations(model, prompts, 8, [stop], 257)
     assert passed[:2] == [1, len(prompts)]
     assert passed[2] == left < len(prompts)
+
+
+def test_behind_a_sliding_window_padding_within_prompts_takes_no_place() -> None:
+    """Apart from transformers, the words of short prompts would push their beginning out of it."""
+    model = build("Mistral", **ROTARY, sliding_window=24)
+    beginning = list(range(100, 120))
+    prompts = [beginning + prompt for prompt in ([65], [66, 67], list(range(70, 90)))]
+    for prompt, found in zip(prompts, continuations(model, prompts, 8, [], 257), strict=True):
+        assert [found] == continuations(model, [prompt], 8, [], 257)
+        assert [found] == by_transformers(model, [prompt], 8, [])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

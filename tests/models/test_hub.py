@@ -50,6 +50,30 @@ def test_without_an_answer_the_commit_of_the_last_download_is_taken(
     assert commit_of("org/m", None) is None
 
 
+def test_a_commit_that_the_hub_named_is_known_without_a_network(hub: Hub, tmp_path: Path) -> None:
+    """Downloads by a commit leave no note of the branch that it was."""
+    hub.commits = {"org/m": ONE}
+    commit_of("org/m", None)
+    hub.commits = {}
+    assert commit_of("org/m", None) == ONE
+    hub.commits = {"org/m": TWO}
+    assert commit_of("org/m", None) == TWO
+    hub.commits = {}
+    assert commit_of("org/m", None) == ONE  # of TWO nothing is there
+    (tmp_path / "models--org--m" / "snapshots" / TWO).mkdir(parents=True)
+    hub.commits = {"org/m": TWO}
+    commit_of("org/m", None)
+    hub.commits = {}
+    assert commit_of("org/m", None) == TWO
+
+
+def test_a_model_that_a_provider_keeps_has_no_commit_and_no_licence_at_hand() -> None:
+    plan = make_plan({"model": "openai:m@http://localhost/v1", "sequence": ["a.jsonl"]})
+    assert pinned(plan) == plan
+    source = ModelSource("endpoint", "m@http://localhost/v1")
+    assert (public_name(source), licence_of(source, None)) == (None, None)
+
+
 def test_a_plan_is_pinned_wherever_it_names_the_hub(hub: Hub) -> None:
     hub.commits = {"org/m": ONE, "org/d": TWO, "org/d@v2": THREE}
     plan = make_plan(

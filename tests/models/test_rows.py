@@ -67,6 +67,31 @@ def test_logits_and_gradients_are_those_of_padded_rows(tiny_model: Path, side: s
         assert torch.allclose(ours, theirs[name], rtol=1e-3, atol=1e-3), name
 
 
+class Wrapped(torch.nn.Module):
+    """As what lets several processes train one model: a pass in one waits for one in all."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+
+def test_processes_that_train_together_make_one_pass_each_whatever_their_rows(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fresh(tiny_model).model.train()
+    obstacle(model)
+    monkeypatch.setattr(module, "COST", {"cpu": Cost(again=0, pairs=1)})  # several are cheapest
+    with forward_passes(model) as passes:
+        logits_of_rows(model, *padded_on("left"))
+    assert len(passes) > 1
+    with forward_passes(model) as passes:
+        logits_of_rows(Wrapped(model), *padded_on("left"))
+    assert len(passes) == 1
+
+
 def test_what_rows_begin_with_is_read_once_and_their_last_tokens_not_at_all(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,6 +211,7 @@ def test_trying_leaves_the_model_and_the_generator_as_they_were(tiny_model: Path
         (lambda: build("Llama", **ROTARY), ENDLESS),
         (lambda: build("Mistral", **ROTARY, sliding_window=8), 8),
         (lambda: build("Mistral", **ROTARY, sliding_window=None), ENDLESS),
+        (lambda: build("Qwen2", **ROTARY, max_window_layers=2), ENDLESS),
         (
             lambda: build(
                 "GPTNeo", vocab_size=VOCABULARY, hidden_size=32, num_layers=2, num_heads=2,
@@ -227,7 +228,7 @@ def test_trying_leaves_the_model_and_the_generator_as_they_were(tiny_model: Path
             48,
         ),
     ],
-    ids=["endless", "window", "no window", "local layers", "angles by length"],
+    ids=["endless", "window", "no window", "number of layers", "local layers", "angles by length"],
 )  # fmt: skip
 def test_span_is_as_far_as_every_layer_looks_by_itself(
     model: Callable[[], Any], expected: int

@@ -8,8 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from forgetless.errors import UsageError
-from forgetless.plan import TaskConfig, make_part
-from forgetless.plan.config import Config
+from forgetless.plan import Config, TaskConfig, make_part
 from forgetless.plan.shares import Share
 
 

@@ -81,7 +81,8 @@ def _show_standing(standing: RunStanding, console: Console) -> None:
     state: str = standing.state
     if state == "running":
         state = "running" if standing.holder else "unfinished, no process works on it"
-    console.print(text(f"{standing.folder}: a run of {standing.label}, {state}", "bold"))
+    told = text(f"{standing.folder}: a run of {standing.label}, {state}", "bold")
+    console.print(told, soft_wrap=True)
     ends = f", ended {standing.finished}" if standing.finished else ""
     console.print(text(f"model {standing.model}, begun {standing.created}{ends}", "dim"))
     if standing.holder:

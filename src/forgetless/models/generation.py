@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.models.continuing import Choice, continued
 from forgetless.models.forward import pad_left
-from forgetless.models.tree import obstacle
+from forgetless.models.tree import obstacle, span
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +84,9 @@ def continuations(
         return logits / temperature - exponential[list(indices)].log_()
 
     size = size or len(prompts)
-    if stopping is None and obstacle(model) is None:
+    longest = max(map(len, prompts), default=0) + max_new_tokens
+    # Between what is read once and the rest of a prompt lies padding, which a window would count.
+    if stopping is None and obstacle(model) is None and longest <= span(model):
         return continued(model, prompts, max_new_tokens, stop_ids, pad_id, chosen, size)
     new: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forgetless.models.source import SMOLLM2_HUB, SMOLLM2_PACKAGE, ModelSource
+from forgetless.storage import write_text
 
 RepoKind = Literal["model", "dataset"]
 
@@ -36,20 +37,48 @@ def commit_of(name: str, revision: str | None, kind: RepoKind = "model") -> str 
         )
     except Exception:  # no network, no such repository, no permission: loading it says which
         return _kept(name, revision or "main", kind)
-    return str(found.sha) if found.sha else None
+    if not found.sha:
+        return None
+    _keep(name, revision or "main", kind, str(found.sha))
+    return str(found.sha)
+
+
+def _downloads(name: str, kind: RepoKind) -> Path:
+    """Where huggingface_hub keeps what it downloaded of a repository."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
 
 
 def _kept(name: str, revision: str, kind: RepoKind) -> str | None:
     """What the branch was when the repository was last downloaded."""
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub.errors import HFValidationError
 
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
     try:
-        found = (folder / "refs" / revision).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        file = _downloads(name, kind) / "refs" / revision
+        found = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError, HFValidationError):
         return None
     return found if _COMMIT.fullmatch(found) else None
+
+
+def _keep(name: str, revision: str, kind: RepoKind, commit: str) -> None:
+    """Note what the branch is: a download by its commit, as ours are, does not.
+
+    Another commit stays noted until this one is there, for whoever has no network then.
+    """
+    folder = _downloads(name, kind)
+    file = folder / "refs" / revision
+    if ".." in revision:  # no name that git allows, and a way out of the folder
+        return
+    if file.is_file() and not (folder / "snapshots" / commit).is_dir():
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, commit)
+    except OSError:  # a cache that is only read
+        return
 
 
 def public_name(source: ModelSource) -> str | None:

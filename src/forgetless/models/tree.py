@@ -103,7 +103,10 @@ def span(model: Any) -> int:
     limits = [
         value
         for name, value in config.to_dict().items()
-        if ("window" in name or "chunk" in name) and type(value) is int and value > 0
+        if ("window" in name or "chunk" in name)
+        and "layer" not in name  # how many layers have a window is no number of tokens
+        and type(value) is int
+        and value > 0
     ]
     limits += [
         buffer.shape[-1]

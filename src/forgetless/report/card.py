@@ -90,6 +90,7 @@ def _title(run: RunResults, stage: int) -> str:
 
 
 def _summary(run: RunResults, stage: int) -> str:
+    assert run.model.parameters is not None  # only what was saved here has a card
     base = plain(run.model.hub) if run.model.hub else "a model from a local folder"
     pin = f" at commit {run.model.revision}" if run.model.revision else ""
     lost = [

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forgetless.serving.asking import AskingRoutes
+from forgetless.serving.bounds import Bounds
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError, on_api_error, on_fault, on_http_error, reply
 from forgetless.serving.files import FileRoutes, stored_files
@@ -46,7 +47,7 @@ class Gate:
         await reply(refusal)(scope, receive, send)
 
     def _refusal(self, request: Request) -> ApiError | None:
-        if request.url.path == "/health":
+        if request.scope["path"] == "/health":
             return None
         if self._token:
             sent = request.headers.get("authorization", "")
@@ -73,7 +74,7 @@ def application(config: ServerConfig) -> Starlette:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    middleware = [Middleware(Gate, token=config.token)]
+    middleware = [Middleware(Gate, token=config.token), Middleware(Bounds)]
     if not config.token:  # a name that leads here from elsewhere is none of ours
         ours = ["localhost", "127.0.0.1", "::1", "[::1]"]
         middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=ours))

@@ -17,8 +17,6 @@ from forgetless.serving.faults import ApiError
 from forgetless.serving.jobs import Jobs
 from forgetless.serving.records import Records, page
 
-LARGEST = 512_000_000  # bytes
-
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -62,8 +60,6 @@ class FileRoutes:
         ]
 
     async def _upload(self, request: Request) -> Response:
-        if int(request.headers.get("content-length") or 0) > LARGEST:
-            raise ApiError(413, f"a file may have {LARGEST // 10**6} MB at most", param="file")
         async with request.form(max_files=1) as form:
             sent, purpose = form.get("file"), form.get("purpose")
             if not isinstance(sent, UploadFile):
