@@ -1,0 +1,127 @@
+"""Code in the documents is code that works: commands exist, plans are valid, Python compiles."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import typer
+import yaml
+
+from forgetless.cli import app
+from forgetless.methods.compose import Compose
+from forgetless.methods.recipe import resolved_methods
+from forgetless.plan import Plan, make_plan
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS: dict[str, Any] = cast("Any", typer.main.get_command(app)).commands
+CALL = re.compile(
+    r"\s*(?:\$ |- )?(?:[a-z]+: )?(?:(?:torchrun|accelerate launch|python) .*-m )?forgetless (.+)"
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code; ``place`` is page and line."""
+
+    place: str
+    kind: str
+    text: str
+
+
+def blocks() -> list[Block]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            line = text.count("\n", 0, match.start()) + 1
+            place = f"{page.relative_to(ROOT)}:{line}"
+            found.append(Block(place, match[1].strip(), match[2]))
+    return found
+
+
+BLOCKS = blocks()
+
+
+def commands(block: Block) -> list[list[str]]:
+    """The arguments of every forgetless command in a block, without comments."""
+    found = []
+    for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
+        said = CALL.match(line)
+        if said is not None:
+            words = re.split(r"\s{3,}|\s\|\|\s", said[1])[0]  # a remark, or another command
+            found.append(shlex.split(words, comments=True))
+    return found
+
+
+CALLS = [
+    (f"{block.place} {' '.join(words)}", words)
+    for block in BLOCKS
+    if block.kind in {"", "bash", "yaml"}
+    for words in commands(block)
+]
+
+
+@pytest.mark.parametrize("words", [words for _, words in CALLS], ids=[name for name, _ in CALLS])
+def test_every_command_in_the_documents_is_taken_as_it_stands(words: list[str]) -> None:
+    if words != ["--install-completion"]:
+        COMMANDS[words[0]].make_context(words[0], words[1:])
+
+
+def test_commands_in_the_documents_are_not_overlooked() -> None:
+    assert {words[0] for _, words in CALLS} >= set(COMMANDS) - {"methods"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_within_a_sentence_has_its_name_and_its_options(page: Path) -> None:
+    for said in re.findall(r"`forgetless ([a-z]+\b[^`\n]*)`", page.read_text(encoding="utf-8")):
+        name, *words = said.split()
+        known = {option for param in COMMANDS[name].params for option in param.opts}
+        named = {word.split("=")[0] for word in words if word.startswith("-")}
+        assert named <= known | {"--help"}, said
+
+
+def plans() -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for block in BLOCKS:
+        if block.kind.split(" ")[0] == "yaml":
+            data = yaml.safe_load(block.text)
+            if set(data) <= set(Plan.model_fields):
+                found.append((block.place, data))
+    return found
+
+
+@pytest.mark.parametrize(("place", "data"), plans())
+def test_every_plan_in_the_documents_is_valid_and_so_is_every_part_of_one(
+    place: str, data: dict[str, Any]
+) -> None:
+    whole: dict[str, Any] = {"model": "m", "sequence": ["medical.jsonl", "legal.jsonl"], **data}
+    plan = make_plan(whole, place)
+    if plan.hosted is None and not plan.model.name.startswith("openai:"):
+        Compose.from_plan(resolved_methods(plan))
+
+
+PYTHON = [pytest.param(block, id=block.place) for block in BLOCKS if block.kind == "python"]
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_in_the_documents_compiles_and_what_it_imports_of_ours_exists(block: Block) -> None:
+    tree = ast.parse(block.text, block.place)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("forgetless"):
+            assert node.module is not None
+            home = import_module(node.module)
+            assert all(hasattr(home, name.name) for name in node.names), ast.unparse(node)
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "forgetless"
+        ):
+            assert node.attr in import_module("forgetless").__all__, ast.unparse(node)
