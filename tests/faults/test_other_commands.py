@@ -76,21 +76,6 @@ def test_a_kill_while_a_model_is_saved_over_another_leaves_one_of_them_or_none(
         assert [file.name for file in place.iterdir()] == ["model"]
 
 
-def test_a_process_started_by_another_ends_with_it() -> None:
-    code = (
-        "import multiprocessing, os, signal, sys\n"
-        "from forgetless.comparing.workers import _end_with_parent\n"
-        "if __name__ == '__main__':\n"
-        "    child = multiprocessing.get_context('spawn').Process(target=_end_with_parent)\n"
-        "    child.start()\n"
-        "    print(child.pid, flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    parent = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert parent.returncode == KILLED
-    assert gone(int(parent.stdout), within=20)
-
-
 def gone(process: int, within: float) -> bool:
     """Whether a process ends within some seconds."""
     until = time.monotonic() + within
