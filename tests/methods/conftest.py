@@ -14,7 +14,9 @@ from tests.methods.scripted import Says, Script
 
 @pytest.fixture(autouse=True)
 def _probes_can_be_planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forgetless.methods.compose.METHODS", {**METHODS, **PROBES})
+    known = {**METHODS, **PROBES}
+    monkeypatch.setattr("forgetless.methods.METHODS", known)
+    monkeypatch.setattr("forgetless.methods.compose.METHODS", known)
 
 
 @pytest.fixture

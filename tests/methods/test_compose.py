@@ -69,7 +69,7 @@ def test_plan_is_checked_without_loading_torch() -> None:
 def test_unknown_method_is_refused_with_the_nearest_or_all(
     name: str, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forgetless.methods.compose.METHODS", METHODS)
+    monkeypatch.setattr("forgetless.methods.METHODS", METHODS)
     with pytest.raises(PlanError) as caught:
         Compose.from_plan(specs(name))
     assert caught.value.message == f"methods: there is no method {name!r}"
