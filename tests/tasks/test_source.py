@@ -216,6 +216,11 @@ def test_a_malformed_csv_row_is_named_by_the_line_where_it_begins(write: Write) 
     assert refusal(source).message == f"{source}:4: no 'completion' (found: prompt)"
 
 
+def test_a_torn_row_is_named_by_its_own_line(write: Write) -> None:
+    source = write("a.jsonl", f'{ROW}\n{{"prompt": 3\n')
+    assert refusal(source).message.startswith(f"{source}:2: not valid JSON")
+
+
 def test_a_malformed_row_of_a_json_list_is_named_by_its_number(write: Write) -> None:
     source = write("a.json", f'[{ROW},{{"prompt": "x"}}]')
     assert refusal(source).message == f"{source}:row 2: no 'completion' (found: prompt)"

@@ -43,7 +43,7 @@ def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, text in enumerate(_lines(file), start=1):
         if text.strip():
             place = f"{file}:{number}"
-            yield place, _object(_parsed(text, file, number), place)
+            yield place, _object(_parsed(text.rstrip("\r\n"), file, number), place)
 
 
 def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
