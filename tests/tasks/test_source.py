@@ -217,7 +217,7 @@ def test_a_malformed_csv_row_is_named_by_the_line_where_it_begins(write: Write) 
 
 
 def test_a_torn_row_is_named_by_its_own_line(write: Write) -> None:
-    source = write("a.jsonl", f'{ROW}\n{{"prompt": 3\n')
+    source = write("a.jsonl", f'{ROW}{{"prompt": 3\n')
     assert refusal(source).message.startswith(f"{source}:2: not valid JSON")
 
 
