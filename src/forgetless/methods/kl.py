@@ -77,6 +77,12 @@ class KL(Method[KLConfig]):
 
     def __init__(self, config: KLConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
+        self.excludes_sharding = (
+            ""
+            if self.config.teacher == "cached"
+            else "its teacher may be a copy that is put in place of whole weights; with  teacher: "
+            "cached  it can"
+        )
         self._reference: dict[str, torch.Tensor] = {}  # what the teacher has for trained parameters
         self._cached: SoftTargets | None = None
 

@@ -1,0 +1,185 @@
+"""A run whose weights are in parts while they are trained comes to what a plain one comes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import forgetless
+from forgetless.errors import PlanError, UsageError
+from forgetless.methods import METHODS
+from forgetless.methods.base import Method
+from forgetless.result import RunResult
+from tests.integration.launching import Plans, assert_same, carried_out, killed_when, plans_of
+
+FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
+OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
+
+QUICK: dict[str, list[Any]] = {
+    "plain": [],
+    "protected": [{"replay": KEPT}, "ewc", "l2sp", "ema"],
+}
+SLOW: dict[str, list[Any]] = {
+    "joint": ["joint"],
+    "replay": [{"replay": KEPT | {"select": "surprise"}}, "der", {"token_weights": {}}, "sfa"],
+    "kl": [{"replay": KEPT | {"select": "coverage"}}, {"kl": {"teacher": "cached"}}],
+    "self_replay": [{"self_replay": {"ratio": 0.2, **OWN}}, {"merge": {"alpha": "search"}}],
+    "on_policy_replay": [{"on_policy_replay": {"ratio": 0.2, "max_new_tokens": 8}}],
+    "ewc": [{"ewc": {"mode": "separate", "fisher": "empirical", "strength": 10}}],
+    "l2sp": [{"l2sp": {"anchor": "base", "strength": 0.1}}],
+    "si": ["si", "agem", {"freeze": {"last": 1}}],
+    "lora": ["lora", {"ewc": {"fisher": "sampled"}}, {"l2sp": {"strength": 0.1}}, "ema"],
+    "dora": [{"lora": {"dora": True, "rank": 4}}],
+    "olora": ["olora", {"replay": KEPT}],
+}
+
+
+def refused() -> list[str]:
+    return [name for name, method in METHODS.items() if method().excludes_sharding]
+
+
+@pytest.fixture(scope="module")
+def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    return plans_of(QUICK, data, tmp_path_factory.mktemp("sharded"))
+
+
+@pytest.fixture(scope="module")
+def together(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
+    """The quick plans carried out by two processes, each with a part of the weights."""
+    return carried_out(plans, tmp_path_factory.mktemp("together"), FSDP2)
+
+
+@pytest.mark.parametrize("arm", QUICK)
+def test_two_processes_with_parts_come_to_what_one_with_all_comes_to(
+    arm: str, plans: Plans, together: Mapping[str, RunResult]
+) -> None:
+    assert_same(forgetless.run(**plans[arm]), together[arm])
+
+
+def test_each_process_holds_about_half_of_all_that_is_as_large_as_the_weights(
+    together: Mapping[str, RunResult],
+) -> None:
+    folder = together["plain"].path.parent
+    first, second = (
+        [json.loads(line) for line in (folder / f"parts-{rank}.jsonl").read_text().splitlines()]
+        for rank in (0, 1)
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        size = ours["all"]
+        assert ours["weights"] + theirs["weights"] == size
+        assert ours["weights"] == pytest.approx(size / 2, rel=0.01)
+        assert ours["moments"] == 2 * ours["weights"]
+    # l2sp's weights to be pulled to, ema's average, and from the second stage on what ewc has
+    kept = [ours["beside"] / ours["weights"] for ours in first]
+    assert kept == [0, 0, 2, 4]
+
+
+def test_every_method_says_whether_it_can_and_those_that_can_are_tried() -> None:
+    unsaid = Method.excludes_sharding
+    assert [name for name, method in METHODS.items() if method().excludes_sharding == unsaid] == []
+    tried = {
+        entry if isinstance(entry, str) else next(iter(entry))
+        for methods in (*QUICK.values(), *SLOW.values())
+        for entry in methods
+    } | {"sequential"}
+    assert tried == set(METHODS) - set(refused()) | {"kl"}  # with another teacher than usual
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", SLOW)
+def test_every_other_method_with_parts_comes_to_what_it_comes_to_with_all(
+    arm: str, every_other: tuple[Plans, Mapping[str, RunResult]]
+) -> None:
+    plans, together = every_other
+    assert_same(forgetless.run(**plans[arm]), together[arm])
+
+
+@pytest.fixture(scope="module")
+def every_other(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Plans, dict[str, RunResult]]:
+    """The slow plans, and what two processes came to with each."""
+    plans = plans_of(SLOW, data, tmp_path_factory.mktemp("others"))
+    return plans, carried_out(plans, tmp_path_factory.mktemp("others_together"), FSDP2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("going_on", [FSDP2, {}, None], ids=["parts", "ddp", "alone"])
+def test_a_killed_run_goes_on_from_its_checkpoint_however_its_weights_are_laid_out(
+    going_on: Mapping[str, str] | None, data: Path, tmp_path: Path
+) -> None:
+    """Its checkpoint holds weights, optimiser and what methods know as if they were whole."""
+    plan = plans_of({"run": [{"replay": KEPT}, "ewc", "si"]}, data, tmp_path)["run"]
+    plan["training"] |= {"checkpoint_every": 2}
+    whole = forgetless.run(**plan | {"output": str(tmp_path / "whole")})
+    plan["output"] = str(tmp_path / "run")
+    sealed = "stages/2-*/checkpoints/checkpoint-*/complete.json"
+    killed_when(lambda run: any(run.glob(sealed)), plan, tmp_path, FSDP2)
+    assert [*(tmp_path / "run").glob(sealed)]
+    if going_on is None:
+        forgetless.run(**plan)
+    else:
+        carried_out({"run": plan}, tmp_path, going_on)
+    assert_same(whole, RunResult(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", refused())
+def test_a_method_that_cannot_is_refused_with_its_reason_before_anything_is_loaded(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_launcher(monkeypatch, FSDP2)
+    reason = METHODS[name]().excludes_sharding
+    with pytest.raises(PlanError) as caught:
+        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"], methods=[name])
+    assert caught.value.message == f"methods: {name} cannot work with sharded weights: {reason}"
+    assert caught.value.fix is not None
+    assert "launch without FSDP" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"budget": "2%", "methods": ["replay"]},
+            "budget cannot work with sharded weights: it asks",
+        ),
+        (
+            {"model": {"name": "/nowhere", "quantization": "4bit"}, "methods": ["lora"]},
+            "model.quantization 4bit cannot work with sharded weights",
+        ),
+    ],
+)
+def test_budget_and_quantised_weights_are_refused_before_anything_is_loaded(
+    settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_launcher(monkeypatch, FSDP2)
+    with pytest.raises(PlanError, match=message):
+        forgetless.run(**{"model": "/nowhere", "sequence": ["/nowhere.jsonl"]} | settings)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "launched with DeepSpeed"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "launched with FSDP 1"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "launched with FSDP 1"),
+        (FSDP2 | {"FSDP_OFFLOAD_PARAMS": "true"}, "in the CPU's memory"),
+    ],
+)
+def test_other_ways_to_shard_are_refused_before_anything_is_loaded(
+    told: Mapping[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_launcher(monkeypatch, told)
+    with pytest.raises(UsageError, match=message):
+        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"])
+
+
+def with_launcher(monkeypatch: pytest.MonkeyPatch, told: Mapping[str, str]) -> None:
+    """What a launcher of two processes would set."""
+    for variable, value in {"WORLD_SIZE": "2", "RANK": "0", **told}.items():
+        monkeypatch.setenv(variable, value)
