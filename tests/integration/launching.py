@@ -30,13 +30,15 @@ QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 Plans = dict[str, dict[str, Any]]
 
 
-def plans_of(arms: Mapping[str, list[Any]], data: Path, folder: Path) -> Plans:
+def plans_of(
+    arms: Mapping[str, list[Any]], data: Path, folder: Path, learning_rate: float = 1e-2
+) -> Plans:
     """A plan for every arm; the rows of a stage do not fill its last step."""
     # more items than a batch holds, so that both processes have some to score
     choices = [{"question": f"pick {i}", "choices": ["a", "b"], "answer": i % 2} for i in range(9)]
     write_rows(folder / "tests.jsonl", choices)
     write_rows(folder / "odd.jsonl", colours(0, count=11))
-    training = {"epochs": 8, "batch_size": 2, "accumulation": 2, "learning_rate": 1e-2}
+    training = {"epochs": 8, "batch_size": 2, "accumulation": 2, "learning_rate": learning_rate}
     made = {
         name: settings(data, folder / name, methods=methods, training=dict(training))
         for name, methods in arms.items()
@@ -118,6 +120,13 @@ def assert_same(alone: RunResult, shared: RunResult, within: float = 1e-4) -> No
         ):  # fmt: skip
             assert (item.task, item.item, item.score) == (other.task, other.item, other.score)
             assert item.readings == pytest.approx(other.readings, rel=within)
+    pulls, others = (
+        [(stage["training"] or {}).get("pull_norm") for stage in manifest["stages"]]
+        for manifest in (
+            json.loads((result.path / "manifest.json").read_text()) for result in (alone, shared)
+        )
+    )
+    assert pulls == pytest.approx(others, rel=within)
     weights = [
         load_file(next(result.model_path().glob("*.safetensors"))) for result in (alone, shared)
     ]

@@ -16,6 +16,8 @@ from forgetless.methods.base import Method
 from forgetless.result import RunResult
 from tests.integration.launching import Plans, assert_same, carried_out, killed_when, plans_of
 
+# At a rate of 1e-2 AdamW makes of rounding up to 2e-4 of the weights' norm.
+RATE, WITHIN = 3e-3, 1e-5
 FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
 OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
@@ -25,6 +27,7 @@ QUICK: dict[str, list[Any]] = {
     "protected": [{"replay": KEPT}, "ewc", "l2sp", "ema"],
 }
 SLOW: dict[str, list[Any]] = {
+    "recomputed": [],
     "joint": ["joint"],
     "replay": [{"replay": KEPT | {"select": "surprise"}}, "der", {"token_weights": {}}, "sfa"],
     "kl": [{"replay": KEPT | {"select": "coverage"}}, {"kl": {"teacher": "cached"}}],
@@ -34,6 +37,7 @@ SLOW: dict[str, list[Any]] = {
     "l2sp": [{"l2sp": {"anchor": "base", "strength": 0.1}}],
     "si": ["si", "agem", {"freeze": {"last": 1}}],
     "lora": ["lora", {"ewc": {"fisher": "sampled"}}, {"l2sp": {"strength": 0.1}}, "ema"],
+    "lora_separate": ["lora", {"ewc": {"mode": "separate"}}],
     "dora": [{"lora": {"dora": True, "rank": 4}}],
     "olora": ["olora", {"replay": KEPT}],
 }
@@ -45,7 +49,7 @@ def refused() -> list[str]:
 
 @pytest.fixture(scope="module")
 def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
-    return plans_of(QUICK, data, tmp_path_factory.mktemp("sharded"))
+    return plans_of(QUICK, data, tmp_path_factory.mktemp("sharded"), RATE)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def together(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def test_two_processes_with_parts_come_to_what_one_with_all_comes_to(
     arm: str, plans: Plans, together: Mapping[str, RunResult]
 ) -> None:
-    assert_same(forgetless.run(**plans[arm]), together[arm])
+    assert_same(forgetless.run(**plans[arm]), together[arm], WITHIN)
 
 
 def test_each_process_holds_about_half_of_all_that_is_as_large_as_the_weights(
@@ -96,7 +100,7 @@ def test_every_other_method_with_parts_comes_to_what_it_comes_to_with_all(
     arm: str, every_other: tuple[Plans, Mapping[str, RunResult]]
 ) -> None:
     plans, together = every_other
-    assert_same(forgetless.run(**plans[arm]), together[arm])
+    assert_same(forgetless.run(**plans[arm]), together[arm], WITHIN)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +108,8 @@ def every_other(
     data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Plans, dict[str, RunResult]]:
     """The slow plans, and what two processes came to with each."""
-    plans = plans_of(SLOW, data, tmp_path_factory.mktemp("others"))
+    plans = plans_of(SLOW, data, tmp_path_factory.mktemp("others"), RATE)
+    plans["recomputed"]["training"]["gradient_checkpointing"] = True
     return plans, carried_out(plans, tmp_path_factory.mktemp("others_together"), FSDP2)
 
 
@@ -114,7 +119,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_however_its_weights_are_laid_o
     going_on: Mapping[str, str] | None, data: Path, tmp_path: Path
 ) -> None:
     """Its checkpoint holds weights, optimiser and what methods know as if they were whole."""
-    plan = plans_of({"run": [{"replay": KEPT}, "ewc", "si"]}, data, tmp_path)["run"]
+    plan = plans_of({"run": [{"replay": KEPT}, "ewc", "ema"]}, data, tmp_path, RATE)["run"]
     plan["training"] |= {"checkpoint_every": 2}
     whole = forgetless.run(**plan | {"output": str(tmp_path / "whole")})
     plan["output"] = str(tmp_path / "run")
@@ -125,7 +130,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_however_its_weights_are_laid_o
         forgetless.run(**plan)
     else:
         carried_out({"run": plan}, tmp_path, going_on)
-    assert_same(whole, RunResult(tmp_path / "run"))
+    assert_same(whole, RunResult(tmp_path / "run"), WITHIN)
 
 
 @pytest.mark.parametrize("name", refused())

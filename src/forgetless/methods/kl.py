@@ -80,8 +80,7 @@ class KL(Method[KLConfig]):
         self.excludes_sharding = (
             ""
             if self.config.teacher == "cached"
-            else "its teacher may be a copy that is put in place of whole weights; with  teacher: "
-            "cached  it can"
+            else "its teacher may be a copy put in place of whole weights; teacher: cached works"
         )
         self._reference: dict[str, torch.Tensor] = {}  # what the teacher has for trained parameters
         self._cached: SoftTargets | None = None
