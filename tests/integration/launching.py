@@ -121,7 +121,7 @@ def assert_same(alone: RunResult, shared: RunResult, within: float = 1e-4) -> No
             assert (item.task, item.item, item.score) == (other.task, other.item, other.score)
             assert item.readings == pytest.approx(other.readings, rel=within)
     pulls, others = (
-        [(stage["training"] or {}).get("pull_norm") for stage in manifest["stages"]]
+        [(stage["training"] or {}).get("pull_norm") or 0.0 for stage in manifest["stages"]]
         for manifest in (
             json.loads((result.path / "manifest.json").read_text()) for result in (alone, shared)
         )

@@ -170,6 +170,10 @@ class StageTrainer(StepPhases, Trainer):
         # DDP takes the mean over processes; the loss is a sum over all their tokens.
         return step_loss(self.methods, self.model, batch) * count()
 
+    def _move_model_to_device(self, model: Any, device: torch.device) -> None:
+        if not self._sharded:  # parts are where the whole was
+            super()._move_model_to_device(model, device)
+
     def _wrap_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         if self._sharded:  # accelerate would wrap it for DDP; it adds lower precision alone
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
