@@ -47,7 +47,7 @@ def _note_parts(file: Path) -> None:
             lines.write(json.dumps(line) + "\n")
         let_go(trainer)
 
-    StageTrainer.let_go = noted  # type: ignore[method-assign]
+    StageTrainer.let_go = noted  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

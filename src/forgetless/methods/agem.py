@@ -22,7 +22,7 @@ from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.buffer import Buffer, held_back_hash
 from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.parts.pulls import trained_weights
-from forgetless.models.sharded import in_parts, local
+from forgetless.models.sharded import is_part, local
 from forgetless.plan import Config
 from forgetless.processes import add_up
 from forgetless.tasks.examples import Examples
@@ -78,11 +78,8 @@ class AGEM(Method[AGEMConfig]):
         weights = list(trained_weights(model).values())
         own = [weight.grad for weight in weights]
         reference = self._reference(model, weights)
-        of_parts = in_parts(model)
-        agreement = _dot(own, reference, of_parts=of_parts)
-        share = 0.0
-        if agreement < 0:
-            share = agreement / _dot(reference, reference, of_parts=of_parts)
+        agreement = _dot(own, reference)
+        share = agreement / _dot(reference, reference) if agreement < 0 else 0.0
         for weight, ours, theirs in zip(weights, own, reference, strict=True):
             weight.grad = ours
             if share and theirs is not None:
@@ -124,12 +121,7 @@ class AGEM(Method[AGEMConfig]):
         self._step = int(state.values["step"])
 
 
-def _dot(
-    left: Sequence[torch.Tensor | None],
-    right: Sequence[torch.Tensor | None],
-    *,
-    of_parts: bool,
-) -> float:
+def _dot(left: Sequence[torch.Tensor | None], right: Sequence[torch.Tensor | None]) -> float:
     """The inner product over all parameters, in float32; of parts, over all processes."""
     import torch
 
@@ -141,6 +133,6 @@ def _dot(
     if not products:
         return 0.0
     stacked = torch.stack(products)
-    if of_parts:
+    if any(is_part(ours) for ours in left if ours is not None):
         add_up([stacked])
     return math.fsum(stacked.tolist())

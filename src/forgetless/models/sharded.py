@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     import torch
 
 
-def in_parts(model: Any) -> bool:
-    """Whether each process holds a part of the model's weights."""
+def is_part(tensor: torch.Tensor) -> bool:
+    """Whether each process holds a part of a tensor."""
     from torch.distributed.tensor import DTensor
 
-    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    return isinstance(tensor, DTensor)
+
+
+def in_parts(model: Any) -> bool:
+    """Whether each process holds a part of the model's weights."""
+    return any(is_part(parameter) for parameter in model.parameters())
 
 
 def trains_in_parts(trainer: Any, model: Any) -> bool:
@@ -39,7 +44,7 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     """All parts together, detached, in every process."""
     from torch.distributed.tensor import DTensor
 
-    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor().detach() if isinstance(tensor, DTensor) else tensor
 
 
 def wholes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
