@@ -2,8 +2,9 @@
 
 python -m torch.distributed.run --nproc_per_node 2 --standalone -m tests.integration.launched PLANS
 
-Beside PLANS each process writes, in parts-RANK.jsonl, how many of the model's weights, of the
-optimiser's entries and of what methods keep beside weights it held at the end of each stage.
+What a launcher would set for a plan stands under ``told``.  Beside PLANS each process writes, in
+NAME-RANK.jsonl, how many of the model's weights, of the optimiser's entries and of what methods
+keep beside weights it held at the end of each stage.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 import forgetless
 from forgetless.models.sharded import local
@@ -19,12 +23,19 @@ from forgetless.training.trainer import StageTrainer
 
 
 def main(plans: Path) -> None:
-    _note_parts(plans.with_name(f"parts-{os.environ['RANK']}.jsonl"))
     for settings in json.loads(plans.read_text(encoding="utf-8")):
-        forgetless.run(**settings)
+        told = settings.pop("told", {})
+        name = Path(settings["output"]).name
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in told.items():
+                patch.setenv(variable, value)
+            notes = plans.with_name(f"{name}-{os.environ['RANK']}.jsonl")
+            patch.setattr(StageTrainer, "let_go", noting(notes))
+            forgetless.run(**settings)
 
 
-def _note_parts(file: Path) -> None:
+def noting(file: Path) -> Callable[[StageTrainer], None]:
+    """What a trainer does at the end, after a note of what this process holds by then."""
     let_go = StageTrainer.let_go
 
     def noted(trainer: StageTrainer) -> None:
@@ -47,7 +58,7 @@ def _note_parts(file: Path) -> None:
             lines.write(json.dumps(line) + "\n")
         let_go(trainer)
 
-    StageTrainer.let_go = noted  # type: ignore[assignment, method-assign]
+    return noted
 
 
 if __name__ == "__main__":

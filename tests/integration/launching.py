@@ -27,6 +27,8 @@ LAUNCH = [
 ]
 QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
+FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+
 Plans = dict[str, dict[str, Any]]
 
 
@@ -51,15 +53,22 @@ def plans_of(
 
 
 def carried_out(
-    plans: Plans, folder: Path, env: Mapping[str, str] | None = None
+    plans: Plans, folder: Path, told: Mapping[str, Mapping[str, str]] | None = None
 ) -> dict[str, RunResult]:
-    """Every plan carried out by two processes, below a folder."""
+    """Every plan carried out by two processes, below a folder.
+
+    Args:
+        plans: By their names.
+        folder: Where the runs go, and NAME-RANK.jsonl with what each process held.
+        told: What a launcher would set, for those plans for which it would.
+    """
     mine = {name: plan | {"output": str(folder / name)} for name, plan in plans.items()}
-    (folder / "plans.json").write_text(json.dumps([*mine.values()]))
+    launched = [plan | {"told": dict((told or {}).get(name, {}))} for name, plan in mine.items()]
+    (folder / "plans.json").write_text(json.dumps(launched))
     done = subprocess.run(
         [*LAUNCH, str(folder / "plans.json")],
         cwd=ROOT,
-        env=os.environ | QUIET | dict(env or {}),
+        env=os.environ | QUIET,
         capture_output=True,
         text=True,
         check=False,
@@ -73,7 +82,7 @@ def killed_when(
     due: Callable[[Path], bool],
     plan: dict[str, Any],
     folder: Path,
-    env: Mapping[str, str] | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> None:
     """A plan that two processes begin, of which the first is killed.
 
@@ -81,13 +90,13 @@ def killed_when(
         due: When, told the run folder.
         plan: Its output is there already if it goes on.
         folder: Where the plan's file is written.
-        env: What a launcher would set.
+        told: What a launcher would set.
     """
-    (folder / "plans.json").write_text(json.dumps([plan]))
+    (folder / "plans.json").write_text(json.dumps([plan | {"told": dict(told or {})}]))
     with subprocess.Popen(
         [*LAUNCH, str(folder / "plans.json")],
         cwd=ROOT,
-        env=os.environ | QUIET | dict(env or {}),
+        env=os.environ | QUIET,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as begun:

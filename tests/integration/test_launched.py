@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from forgetless.errors import PlanError
 from forgetless.plan import TrainingConfig
 from forgetless.result import RunResult
 from tests.integration.launching import (
+    FSDP2,
     QUIET,
     Plans,
     assert_same,
@@ -42,6 +44,14 @@ ARMS: dict[str, list[Any]] = {
 }
 
 
+PARTS: dict[str, list[Any]] = {  # each process holds a part of the weights
+    "plain in parts": [],
+    "protected in parts": [{"replay": KEPT}, "ewc", "l2sp", "ema"],
+}
+# At a rate of 1e-2 AdamW makes of other rounding up to 2e-4 of the weights' norm.
+RATE, WITHIN = 3e-3, 1e-5
+
+
 @pytest.fixture(scope="module")
 def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
     """A plan for every arm, and one with a budget."""
@@ -51,13 +61,13 @@ def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
     for task in (*made["budget"]["sequence"], *made["budget"]["test_only"]):
         task["test"] = str(folder / "many.jsonl")
     write_rows(folder / "many.jsonl", colours(0, count=16))
-    return made
+    return made | plans_of(PARTS, data, folder, RATE)
 
 
 @pytest.fixture(scope="module")
 def together(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
     """Every plan carried out by two processes."""
-    return carried_out(plans, tmp_path_factory.mktemp("together"))
+    return carried_out(plans, tmp_path_factory.mktemp("together"), dict.fromkeys(PARTS, FSDP2))
 
 
 @pytest.mark.parametrize("arm", [*ARMS, "budget"])
@@ -65,6 +75,31 @@ def test_two_processes_come_to_what_one_comes_to(
     arm: str, plans: Plans, together: Mapping[str, RunResult]
 ) -> None:
     assert_same(forgetless.run(**plans[arm]), together[arm])
+
+
+@pytest.mark.parametrize("arm", PARTS)
+def test_two_processes_with_parts_of_the_weights_come_to_what_one_with_all_comes_to(
+    arm: str, plans: Plans, together: Mapping[str, RunResult]
+) -> None:
+    assert_same(forgetless.run(**plans[arm]), together[arm], WITHIN)
+
+
+def test_each_process_with_parts_holds_half_of_all_that_is_as_large_as_the_weights(
+    together: Mapping[str, RunResult],
+) -> None:
+    def held(arm: str, rank: int) -> list[dict[str, int]]:
+        notes = together[arm].path.with_name(f"{arm}-{rank}.jsonl")
+        return [json.loads(line) for line in notes.read_text().splitlines()]
+
+    for arm in PARTS:
+        for ours, theirs in zip(held(arm, 0), held(arm, 1), strict=True):
+            assert ours["weights"] + theirs["weights"] == ours["all"]
+            assert ours["weights"] == pytest.approx(ours["all"] / 2, rel=0.01)
+            assert ours["moments"] == 2 * ours["weights"]
+    # where l2sp pulls to and ema's average, and from the second stage on what ewc keeps
+    beside = [stage["beside"] / stage["weights"] for stage in held("protected in parts", 0)]
+    assert beside == [2, 4]
+    assert [stage["weights"] / stage["all"] for stage in held("plain", 0)] == [1, 1]
 
 
 def test_nothing_is_left_of_what_processes_wrote_apart(together: Mapping[str, RunResult]) -> None:

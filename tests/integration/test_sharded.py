@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,19 @@ from forgetless.errors import PlanError, UsageError
 from forgetless.methods import METHODS
 from forgetless.methods.base import Method
 from forgetless.result import RunResult
-from tests.integration.launching import Plans, assert_same, carried_out, killed_when, plans_of
+from tests.integration.launching import (
+    FSDP2,
+    Plans,
+    assert_same,
+    carried_out,
+    killed_when,
+    plans_of,
+)
+from tests.integration.test_launched import PARTS, RATE, WITHIN
 
-# At a rate of 1e-2 AdamW makes of rounding up to 2e-4 of the weights' norm.
-RATE, WITHIN = 3e-3, 1e-5
-FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
 OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
 
-QUICK: dict[str, list[Any]] = {
-    "plain": [],
-    "protected": [{"replay": KEPT}, "ewc", "l2sp", "ema"],
-}
 SLOW: dict[str, list[Any]] = {
     "recomputed": [],
     "joint": ["joint"],
@@ -47,48 +47,12 @@ def refused() -> list[str]:
     return [name for name, method in METHODS.items() if method().excludes_sharding]
 
 
-@pytest.fixture(scope="module")
-def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
-    return plans_of(QUICK, data, tmp_path_factory.mktemp("sharded"), RATE)
-
-
-@pytest.fixture(scope="module")
-def together(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
-    """The quick plans carried out by two processes, each with a part of the weights."""
-    return carried_out(plans, tmp_path_factory.mktemp("together"), FSDP2)
-
-
-@pytest.mark.parametrize("arm", QUICK)
-def test_two_processes_with_parts_come_to_what_one_with_all_comes_to(
-    arm: str, plans: Plans, together: Mapping[str, RunResult]
-) -> None:
-    assert_same(forgetless.run(**plans[arm]), together[arm], WITHIN)
-
-
-def test_each_process_holds_about_half_of_all_that_is_as_large_as_the_weights(
-    together: Mapping[str, RunResult],
-) -> None:
-    folder = together["plain"].path.parent
-    first, second = (
-        [json.loads(line) for line in (folder / f"parts-{rank}.jsonl").read_text().splitlines()]
-        for rank in (0, 1)
-    )
-    for ours, theirs in zip(first, second, strict=True):
-        size = ours["all"]
-        assert ours["weights"] + theirs["weights"] == size
-        assert ours["weights"] == pytest.approx(size / 2, rel=0.01)
-        assert ours["moments"] == 2 * ours["weights"]
-    # l2sp's weights to be pulled to, ema's average, and from the second stage on what ewc has
-    kept = [ours["beside"] / ours["weights"] for ours in first]
-    assert kept == [0, 0, 2, 4]
-
-
 def test_every_method_says_whether_it_can_and_those_that_can_are_tried() -> None:
     unsaid = Method.excludes_sharding
     assert [name for name, method in METHODS.items() if method().excludes_sharding == unsaid] == []
     tried = {
         entry if isinstance(entry, str) else next(iter(entry))
-        for methods in (*QUICK.values(), *SLOW.values())
+        for methods in (*PARTS.values(), *SLOW.values())
         for entry in methods
     } | {"sequential"}
     assert tried == set(METHODS) - set(refused()) | {"kl"}  # with another teacher than usual
@@ -110,7 +74,9 @@ def every_other(
     """The slow plans, and what two processes came to with each."""
     plans = plans_of(SLOW, data, tmp_path_factory.mktemp("others"), RATE)
     plans["recomputed"]["training"]["gradient_checkpointing"] = True
-    return plans, carried_out(plans, tmp_path_factory.mktemp("others_together"), FSDP2)
+    return plans, carried_out(
+        plans, tmp_path_factory.mktemp("others_together"), dict.fromkeys(plans, FSDP2)
+    )
 
 
 @pytest.mark.slow
@@ -129,7 +95,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_however_its_weights_are_laid_o
     if going_on is None:
         forgetless.run(**plan)
     else:
-        carried_out({"run": plan}, tmp_path, going_on)
+        carried_out({"run": plan}, tmp_path, {"run": going_on})
     assert_same(whole, RunResult(tmp_path / "run"), WITHIN)
 
 
