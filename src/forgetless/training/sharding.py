@@ -3,8 +3,8 @@
 Each process holds some rows of each weight, of its gradient, of the optimiser's state and of what
 methods keep beside it.  Before a stage, and at its end, every process has the whole model: methods
 look at it, it is scored and saved, as without.  For the training itself a twin of it is put in
-parts, block by block, and its weights come back afterwards.  So the whole model must fit into each
-process, but not its gradient and its optimiser.
+parts, block by block, and its weights come back afterwards.  So the whole model, with what methods
+keep, must fit into each process, but not its gradient and its optimiser.
 """
 
 from __future__ import annotations
