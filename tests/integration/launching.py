@@ -29,6 +29,16 @@ QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
+KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
+OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
+
+PARTS: dict[str, list[Any]] = {  # each process holds a part of the weights
+    "plain in parts": [],
+    "protected in parts": [{"replay": KEPT}, "ewc", "l2sp", "ema"],
+}
+# At a rate of 1e-2 AdamW makes of other rounding up to 2e-4 of the weights' norm.
+RATE, WITHIN = 3e-3, 1e-5
+
 Plans = dict[str, dict[str, Any]]
 
 

@@ -18,7 +18,12 @@ from forgetless.plan import TrainingConfig
 from forgetless.result import RunResult
 from tests.integration.launching import (
     FSDP2,
+    KEPT,
+    OWN,
+    PARTS,
     QUIET,
+    RATE,
+    WITHIN,
     Plans,
     assert_same,
     carried_out,
@@ -26,9 +31,6 @@ from tests.integration.launching import (
     plans_of,
 )
 from tests.tiny import colours, write_rows
-
-KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
-OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
 
 ARMS: dict[str, list[Any]] = {
     "plain": [],
@@ -42,14 +44,6 @@ ARMS: dict[str, list[Any]] = {
     "olora": ["olora", {"on_policy_replay": {"ratio": 0.2, "max_new_tokens": 8}}],
     "joint": ["joint"],
 }
-
-
-PARTS: dict[str, list[Any]] = {  # each process holds a part of the weights
-    "plain in parts": [],
-    "protected in parts": [{"replay": KEPT}, "ewc", "l2sp", "ema"],
-}
-# At a rate of 1e-2 AdamW makes of other rounding up to 2e-4 of the weights' norm.
-RATE, WITHIN = 3e-3, 1e-5
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,17 @@ from forgetless.methods.base import Method
 from forgetless.result import RunResult
 from tests.integration.launching import (
     FSDP2,
+    KEPT,
+    OWN,
+    PARTS,
+    RATE,
+    WITHIN,
     Plans,
     assert_same,
     carried_out,
     killed_when,
     plans_of,
 )
-from tests.integration.test_launched import PARTS, RATE, WITHIN
-
-KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
-OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
 
 SLOW: dict[str, list[Any]] = {
     "recomputed": [],
