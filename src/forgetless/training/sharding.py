@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from forgetless.errors import ModelError
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import innermost
 from forgetless.models.sharded import laid_out_like, whole, wholes
@@ -36,6 +37,9 @@ def as_trained(model: Any, methods: Compose, *, sharded: bool) -> Iterator[Any]:
 
     Yields:
         The model itself, or its twin in parts.
+
+    Raises:
+        ModelError: if its weights cannot be put in parts.
     """
     if not sharded or count() == 1:
         yield model
@@ -86,11 +90,22 @@ def _laid_out(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[s
 
 
 def _in_parts(model: Any) -> Any:
-    """A twin of a model, in parts; the model's own parameters stay as they are."""
+    """A twin of a model, in parts; the model's own parameters stay as they are.
+
+    Raises:
+        ModelError: if its gradients would be of different types, which are not put in parts.
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     parameters = list(model.parameters())
+    trained = {str(p.dtype).removeprefix("torch.") for p in parameters if p.requires_grad}
+    if len(trained) > 1:
+        raise ModelError(
+            f"{type(model).__name__}: trains weights of {' and '.join(sorted(trained))}, and sharded "
+            "weights must be of one type",
+            fix="model: {name: ..., dtype: float32}",
+        )
     twin = copy.deepcopy(model, {id(parameter): parameter for parameter in parameters})
     mesh = init_device_mesh(parameters[0].device.type, (count(),))
     blocks = set(getattr(innermost(model), "_no_split_modules", None) or ())
