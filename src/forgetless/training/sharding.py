@@ -102,8 +102,8 @@ def _in_parts(model: Any) -> Any:
     trained = {str(p.dtype).removeprefix("torch.") for p in parameters if p.requires_grad}
     if len(trained) > 1:
         raise ModelError(
-            f"{type(model).__name__}: trains weights of {' and '.join(sorted(trained))}, and sharded "
-            "weights must be of one type",
+            f"{type(model).__name__}: trains weights of {' and '.join(sorted(trained))}, and "
+            "sharded weights must be of one type",
             fix="model: {name: ..., dtype: float32}",
         )
     twin = copy.deepcopy(model, {id(parameter): parameter for parameter in parameters})
