@@ -35,6 +35,7 @@ from forgetless.comparing.pool import begin, environment
 
 NONE = "–"
 STEADY = {"cpu_seconds": 1.2, "state": 1.1, "memory_mb": 1.1}  # up to here a figure is constant
+LITTLE = 10_000  # bytes of state: how less than that grows is not worth a word
 NAMES = {"cpu_seconds": "CPU time", "state": "state", "memory_mb": "memory"}
 
 
@@ -108,10 +109,12 @@ def growth_table(found: Mapping[str, Sequence[Stage]]) -> list[str]:
     for name, stages in found.items():
         ratios = [growth.ratio(stages, at, "cpu_seconds") for at in later]
         last = {what: growth.ratio(stages, AT[-1], what) for what in STEADY}
+        if stages[AT[-1]].state < LITTLE:
+            last["state"] = None
         cells = [
             f"{stages[AT[0]].cpu_seconds:.2f}",
             *map(times, ratios),
-            f"{stages[AT[-1]].state / 1e3:,.0f}",
+            f"{stages[AT[-1]].state / 1e3:,.1f}",
             times(last["state"]),
             times(last["memory_mb"]),
         ]

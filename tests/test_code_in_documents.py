@@ -16,7 +16,7 @@ from forgetless.cli import app
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
-from tests.code_blocks import PAGES, Block, blocks, commands
+from tests.documents.blocks import PAGES, Block, blocks, commands
 
 COMMANDS: dict[str, Any] = cast("Any", typer.main.get_command(app)).commands
 BLOCKS = blocks()

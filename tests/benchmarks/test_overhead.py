@@ -14,10 +14,10 @@ from forgetless.methods import METHODS
 
 
 def stages(last: float = 1.0, *, state: float = 1.0, memory: float | None = 1.0) -> list[Stage]:
-    """17 stages of one second, one kilobyte and 100 MB, the sixteenth so many times as much."""
+    """17 stages of one second, 100 kB and 100 MB, the last two but one so many times as much."""
     first = None if memory is None else 100.0
-    found = [Stage(1.0, 0.5, 1000, first, 68) for _ in range(AT[-1] + 2)]
-    found[16] = Stage(last, 0.5, round(1000 * state), memory and 100 * memory, 68)
+    found = [Stage(1.0, 0.5, 100_000, first, 68) for _ in range(AT[-1] + 2)]
+    found[15:17] = [Stage(last, 0.5, round(1e5 * state), memory and 100 * memory, 68)] * 2
     return found
 
 
@@ -29,11 +29,14 @@ def test_every_method_that_has_stages_is_taken_through_them() -> None:
 
 
 def test_a_stage_is_told_relative_to_the_second_of_its_own_run() -> None:
-    lines = overhead.growth_table({"ewc": [Stage(9, 9, 9, 9, 9), *stages(3, memory=2)[1:]]})
+    lines = overhead.growth_table({"ewc": [Stage(9, 9, 9, 9, 9), *stages(3.0, memory=2.0)[1:]]})
     assert lines[0].startswith("| methods | stage 2, CPU s | stage 4 | stage 8 | stage 16 |")
-    assert lines[2] == "| ewc | 1.00 | 1.00× | 1.00× | 3.00× | 1 | 1.00× | 2.00× |"
+    assert lines[2] == "| ewc | 1.00 | 1.00× | 1.00× | 3.00× | 100.0 | 1.00× | 2.00× |"
     unknown = overhead.growth_table({"ewc": stages(memory=None)})[2]
-    assert unknown == "| ewc | 1.00 | 1.00× | 1.00× | 1.00× | 1 | 1.00× | – |"
+    assert unknown == "| ewc | 1.00 | 1.00× | 1.00× | 1.00× | 100.0 | 1.00× | – |"
+    run = stages()
+    run[2] = Stage(3.0, 0.5, 100_000, 100.0, 68)  # one of two neighbours
+    assert "| ewc | 3.00 | 0.50× | 0.50× | 0.50× |" in overhead.growth_table({"ewc": run})[2]
 
 
 def test_what_grows_though_it_need_not_is_told_and_what_must_has_its_reason() -> None:
@@ -50,6 +53,13 @@ def test_what_grows_though_it_need_not_is_told_and_what_must_has_its_reason() ->
         "- agem: state grew, and nothing says that it must.",
         f"- olora cannot be constant: {GROWS['olora']}.",
     ]
+
+
+def test_a_state_of_a_few_bytes_may_grow_by_a_few() -> None:
+    run = [Stage(1.0, 0.5, 90 + 20 * number, 100.0, 68) for number in range(18)]
+    lines = overhead.growth_table({"replay 10%": run})
+    assert "| 0.4 | – |" in lines[2]
+    assert not [line for line in lines if line.startswith("- ")]
 
 
 def test_items_of_rows_that_were_there_are_told_apart_from_those_of_the_new_one() -> None:

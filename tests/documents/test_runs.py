@@ -7,8 +7,6 @@ tiny ones of all tests.  What is not run is named below, with the reason; so is 
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import re
 import shutil
@@ -23,14 +21,11 @@ import yaml
 import forgetless
 from forgetless.plan import Plan
 from tests.cli.conftest import Forgetless
-from tests.cli.conftest import forgetless as call
-from tests.code_blocks import Block, blocks, commands, lines, words
-from tests.tiny import build_model, colours, write_rows
-
-__all__ = ["call"]  # a fixture
+from tests.documents.blocks import Block, blocks, commands, lines, words
+from tests.documents.conftest import settings
+from tests.tiny import colours, write_rows
 
 BLOCKS = blocks()
-RESULTS = Path(__file__).parent / "exchange" / "data" / "lm_eval"
 # Models that a page names and that are not here.
 STAND_INS = {
     "bundled:smollm2-135m-instruct": "BASE",
@@ -39,7 +34,6 @@ STAND_INS = {
     "bundled:legal_prose": "legal.jsonl",
     "bundled:general_knowledge": "general.jsonl",
 }
-ROWS, MANY = 20, 160  # of a task: a tenth is held out, and a budget needs 16 of them
 VERDICTS = {0, 3, 4}  # kept, broken, not decided: a model that knows nothing may get any of them
 
 # Commands that are not run, each with the reason; a key is how the command begins.
@@ -55,16 +49,13 @@ NOT_RUN = {
     "run plan.yaml --push-to-hub": "needs the hub: tests/cli/test_push.py",
     "--install-completion": "writes to the files of one's shell",
 }
+PROVIDER = "needs a provider: tests/serving/test_hosted_plan.py"
 # The same for whole blocks, by page and the first words in it.
 BLOCKS_NOT_RUN = {
-    (
-        "docs/hosted.md",
-        "export OPENAI_API_KEY",
-    ): "needs a provider: tests/serving/test_hosted_plan.py",
-    ("docs/hosted.md", "model: openai:"): "needs a provider: tests/serving/test_hosted_plan.py",
-    ("docs/hub.md", "model: {name:"): "needs the hub: tests/tasks and tests/models read from it",
-    ("docs/serve.md", "import openai"): "needs a server: tests/serving/test_jobs.py",
-    ("docs/processes.md", "torchrun"): "needs processes: tests/training/test_protect_launched.py",
+    ("docs/hosted.md", "export OPENAI_API_KEY"): PROVIDER,
+    ("docs/hosted.md", "model: openai:"): PROVIDER,
+    ("docs/hub.md", "model: {name:"): "needs the hub: tests/models/test_hub.py",
+    ("docs/processes.md", "torchrun"): "needs processes: tests/integration/test_launched.py",
 }
 # Commands that ask the built-in tasks, or train with a budget, dozens of times, or once more what
 # another page trains.
@@ -82,87 +73,6 @@ SLOW_PAGES = ("docs/index.md", "docs/budget.md", "docs/from_your_script.md")
 CODES = dict.fromkeys(("audit", "repair"), VERDICTS) | {"run": {0, 3}}
 # Lines of other programs: not ours to test.
 OTHERS = re.compile(r"make |git clone|pip install|python -m benchmarks|if \[|exit ")
-
-
-@pytest.fixture(scope="session")
-def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two tiny models, and two adapters of the first."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = tmp_path_factory.mktemp("models")
-    for seed, name in enumerate(("BASE", "TUNED")):
-        build_model(folder / name, seed=seed, context=2048)
-    for name in ("law", "tax"):
-        base = AutoModelForCausalLM.from_pretrained(folder / "BASE")
-        config = LoraConfig(target_modules="all-linear", init_lora_weights=False)
-        get_peft_model(base, config).save_pretrained(folder / "adapters" / name)
-        AutoTokenizer.from_pretrained(folder / "BASE").save_pretrained(folder / "adapters" / name)
-    return folder
-
-
-def settings(**changes: Any) -> dict[str, Any]:
-    """A plan of the reader's own."""
-    return {
-        "model": "BASE",
-        "sequence": ["medical.jsonl", "legal.jsonl"],
-        "training": {"epochs": 1},
-        "output": "runs/first",
-    } | changes
-
-
-def write_tasks(folder: Path, count: int) -> None:
-    """The rows of every task, so many of each."""
-    for offset, name in enumerate(("medical", "legal", "old", "new", "exam")):
-        write_rows(folder / f"{name}.jsonl", colours(offset, count))
-
-
-@pytest.fixture(scope="session")
-def world(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all that the documents name; it is copied for every page."""
-    folder = tmp_path_factory.mktemp("world")
-    shutil.copytree(models, folder, dirs_exist_ok=True)
-    for name, source in {"MODEL": "BASE", "my-model": "BASE", "OUTPUT": "TUNED",
-                         "models/tuned": "TUNED"}.items():  # fmt: skip
-        shutil.copytree(models / source, folder / name)
-    write_tasks(folder, ROWS)
-    (folder / "tests").mkdir()
-    shutil.copy(folder / "exam.jsonl", folder / "tests" / "exam.jsonl")
-    choices = {"choices": ["red", "blue", "green"], "answer": 0}
-    write_rows(folder / "general.jsonl", [{"question": f"{i}?"} | choices for i in range(12)])
-    named = [
-        row | {"question_text": row["prompt"], "reply": row["completion"]}
-        for row in colours(7, ROWS)
-    ]
-    for name in ("legal.csv", "legal_test.csv"):
-        with (folder / name).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(named[0]))
-            writer.writeheader()
-            writer.writerows(named)
-    (folder / "alpaca_en_demo.json").write_text(json.dumps(named), encoding="utf-8")
-    (folder / "plan.yaml").write_text(yaml.safe_dump(settings()), encoding="utf-8")
-    for name in ("before", "after"):
-        found = next((RESULTS / name).iterdir())
-        for place in ("results", "runs"):
-            shutil.copytree(found, folder / place / name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name, methods in {"plan": ["replay"], "plain": [], "protected": ["replay"]}.items():
-            forgetless.run(**settings(methods=methods, output=f"runs/{name}"))
-    return folder
-
-
-@pytest.fixture
-def here(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Path:
-    """A copy of that folder, entered; with more rows where time is no matter."""
-    folder = tmp_path / "here"
-    shutil.copytree(world, folder)
-    if request.node.get_closest_marker("slow"):
-        write_tasks(folder, MANY)
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def stood_in(text: str) -> str:
@@ -292,6 +202,7 @@ def python_pages() -> list[Any]:
     for block in BLOCKS:
         if block.kind == "python" and not_run(block) is None:
             pages.setdefault(block.page, []).append(block)
+    pages.pop("docs/serve.md")  # below, beside a server
     return [pytest.param(found, id=page) for page, found in pages.items()]
 
 
@@ -303,6 +214,33 @@ def test_python_of_a_page_runs_from_its_top_to_its_end(page: list[Block], here: 
         exec(compile(stood_in(block.text), block.place, "exec"), {}, namespace)  # noqa: S102
     if page[0].page == "README.md":
         assert (here / "runs" / "python" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_client_of_the_page_on_serving_gets_its_job_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgetless.plan import TrainingConfig
+    from forgetless.serving.config import ServerConfig
+    from tests.serving.build import as_chat, serving
+
+    (block,) = [b for b in BLOCKS if b.page == "docs/serve.md" and b.kind == "python"]
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    write_rows(here / "medical.jsonl", [as_chat(row) for row in colours(0, 20)])
+    config = ServerConfig(
+        str(here / "BASE"),
+        here / "served",
+        "smollm2-135m-instruct",
+        training=TrainingConfig(epochs=1),
+    )
+    with serving(config) as served:
+        address = "http://127.0.0.1:8000/v1"
+        assert address in block.text
+        namespace: dict[str, Any] = {}
+        exec(block.text.replace(address, served.url), namespace)  # noqa: S102
+        namespace["client"].close()
+    assert namespace["job"].status == "succeeded"
 
 
 def test_every_line_of_a_block_is_ours_or_that_of_a_program_named_above() -> None:

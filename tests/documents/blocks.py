@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CALL = re.compile(
     r"\s*(?:\$ |- )?(?:[a-z]+: )?(?:(?:torchrun|accelerate launch|python) .*-m )?forgetless (.+)"
