@@ -79,7 +79,9 @@ def _plan(output: Path) -> dict[str, Any]:
     return plan
 
 
-def _carried_out(file: Path, runs: Sequence[tuple[dict[str, Any], Sequence[str]]]) -> Any:
+def _carried_out(
+    file: Path, runs: Sequence[tuple[dict[str, Any], Sequence[str]]]
+) -> list[list[Stage]]:
     """Stages of some runs, in one process of their own; read where that was done before."""
     if not file.is_file():
         for plan, _ in runs:  # what was cut off would be gone on with, and not be measured

@@ -33,7 +33,7 @@ def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("law", "tax"):
         base = AutoModelForCausalLM.from_pretrained(folder / "BASE")
         config = LoraConfig(target_modules="all-linear", init_lora_weights=False)
-        get_peft_model(base, config).save_pretrained(folder / "adapters" / name)
+        get_peft_model(base, config).save_pretrained(str(folder / "adapters" / name))
         AutoTokenizer.from_pretrained(folder / "BASE").save_pretrained(folder / "adapters" / name)
     return folder
 

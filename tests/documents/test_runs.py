@@ -172,7 +172,8 @@ class AtHand(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from trl import SFTConfig, SFTTrainer
+        from trl.trainer.sft_config import SFTConfig
+        from trl.trainer.sft_trainer import SFTTrainer
 
         from forgetless.methods import EWC, Replay
         from tests.training.trainers import chats
