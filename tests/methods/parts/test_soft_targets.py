@@ -219,3 +219,16 @@ def test_predictions_survive_as_tensors() -> None:
     again = SoftTargets.from_tensors(found.tensors())
     made = batch(random_bigram(seed=2), ROWS)
     assert again.divergence(made, all_rows(made)).equal(found.divergence(made, all_rows(made)))
+
+
+def test_sum_carried_backwards_twice_is_an_error_and_not_a_wrong_gradient() -> None:
+    logits = torch.randn(1, 2, 5).requires_grad_()
+    teacher = torch.randn(2, 5)
+    total = summed(
+        logits,
+        torch.ones(1, 2, dtype=torch.bool),
+        lambda some, part: divergence(some, teacher[part], forward=True),
+    )
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="before"):
+        total.backward()
