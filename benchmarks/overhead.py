@@ -73,7 +73,7 @@ def _plan(output: Path) -> dict[str, Any]:
     """The settings of a plan of 17 tasks; model and data are made at the first call."""
     file = output / "plan.json"
     if not file.is_file():
-        (output / "data").mkdir()
+        (output / "data").mkdir(exist_ok=True)
         _in_a_process(growth.write_plan, output / "data", AT[-1] + 1, file)
     plan: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return plan

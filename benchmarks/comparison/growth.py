@@ -25,14 +25,14 @@ from forgetless.comparing.runs import resident_mb
 from forgetless.storage import write_json
 
 AT = (2, 4, 8, 16)
-# CPU time of a single small stage varies by a tenth, so each is taken with a neighbour.
+# CPU time of a single small stage varies by a quarter, so each is taken with a neighbour.
 BESIDE = {2: 3, 4: 5, 8: 9, 16: 15}
 SIZE = Size(width=192, layers=4, heads=4, context=128)
 ROWS, ITEMS = 32, 4  # of each task: learned, tested
+NOT_THE_STAGES = ("loading the model", "scoring")  # parts that are no stage's own
 WORDS = ("amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jetty")
 
 # Buffers of a limited size hold one task, so that they are full from the second stage on.
-NOT_THE_STAGES = ("loading the model", "scoring")
 SMALL = {
     "self_replay": {"rows": ROWS, "max_new_tokens": 16},
     "on_policy_replay": {"size": ROWS, "max_new_tokens": 16},
