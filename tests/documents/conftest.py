@@ -66,7 +66,7 @@ def world(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tests").mkdir()
     shutil.copy(folder / "exam.jsonl", folder / "tests" / "exam.jsonl")
     choices = {"choices": ["red", "blue", "green"], "answer": 0}
-    write_rows(folder / "general.jsonl", [{"question": f"{i}?"} | choices for i in range(12)])
+    write_rows(folder / "general.jsonl", [{"question": f"{i}?"} | choices for i in range(24)])
     named = [
         row | {"question_text": row["prompt"], "reply": row["completion"]}
         for row in colours(7, ROWS)
