@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "result": {"metrics", "report"},
-    "budgeting": {"errors", "plan", "tasks", "models", "methods", "guard"},
+    "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"errors", "plan", "models"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),

@@ -88,6 +88,18 @@ def test_tokenizer_without_padding_pads_with_its_end_token(copy: Path) -> None:
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
 
 
+def test_text_is_read_as_it_stands_and_no_library_warns_of_it(
+    copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = json.loads((copy / "tokenizer_config.json").read_text())
+    config["clean_up_tokenization_spaces"] = True
+    (copy / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = load_tokenizer(ModelConfig(name=str(copy)))
+    assert tokenizer.decode(tokenizer("red , not blue .").input_ids) == "red , not blue ."
+    assert not caplog.messages
+    assert not tokenizer.clean_up_tokenization_spaces
+
+
 def test_adapter_named_by_a_plan_is_merged_into_its_base(tiny_model: Path, adapter: Path) -> None:
     loaded = load(adapter)
     assert not isinstance(loaded.model, peft.PeftModel)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forgetless.metrics.scores import ROUNDING
 from forgetless.plan import BudgetConfig
 
 Scores = Mapping[str, float]
 """Item id to score."""
 
 FEWEST_ANSWERED = 0.9
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,6 @@ Examples:
   forgetless methods ewc      its options, when to use it, what it costs, its source
 """
 
-WIDE = 120
-"""From so many columns on, the cost has one of its own."""
-
 
 def methods(
     name: Annotated[

@@ -9,9 +9,10 @@ from statistics import fmean
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm, Candidate
 from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
-from forgetless.comparing.within import ROUNDING, over_budget
+from forgetless.comparing.within import over_budget
 from forgetless.errors import NotMeasured
 from forgetless.metrics import ScoreMatrix, average_accuracy
+from forgetless.metrics.scores import ROUNDING
 from forgetless.plan import BudgetConfig
 
 

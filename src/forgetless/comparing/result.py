@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.metrics import Figure
-from forgetless.metrics.frontier import ROUNDING, frontier
+from forgetless.metrics.frontier import frontier
+from forgetless.metrics.scores import ROUNDING
 
 
 @dataclass(frozen=True, slots=True)

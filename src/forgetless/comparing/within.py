@@ -10,8 +10,6 @@ import numpy as np
 from forgetless.errors import NotMeasured
 from forgetless.plan import BudgetConfig
 
-ROUNDING = 1e-9
-
 
 def over_budget(scores: Any, budget: BudgetConfig) -> Any:
     """Largest loss beyond the budget of any kept task: an older one, or one that is only tested.

@@ -17,10 +17,10 @@ from forgetless.metrics import (
     estimate,
     retention_change,
 )
+from forgetless.metrics.scores import ROUNDING
 
 MOST_MISSING = 0.05  # share of the items; above it nothing can be vouched for
 DRAWS = 2000
-ROUNDING = 1e-9  # .85 - .80 is a little less than .05
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from forgetless.metrics.scores import FloatArray, IntArray
+from forgetless.metrics.scores import ROUNDING, FloatArray, IntArray
 from forgetless.metrics.sign_flip import group_sums
 
 Chance = float | Mapping[str, float]
@@ -26,7 +26,6 @@ Floor = Literal["guessing", "few right", "little to lose"]
 _STRICT = 1e-4
 """A score that guessing reaches more often is no sign of knowing anything."""
 
-_ROUNDING = 1e-9
 
 _HALF_WAY, _LOOSE = 0.5, 0.02
 """Half way from chance to all right, and as rare as this by guessing: few items, but no floor."""
@@ -89,7 +88,7 @@ def find_floor(
     right = int((group_sums(before, number) > 0).sum())
     if not half_way and 2.0 ** (1 - right) > 1 - level:
         return "few right"
-    return "little to lose" if above <= budget + _ROUNDING else None
+    return "little to lose" if above <= budget + ROUNDING else None
 
 
 def floor_of_parts(
@@ -114,7 +113,7 @@ def floor_of_parts(
             to_lose += above * len(before) / items
     if to_lose == 0:
         return "guessing"
-    return "little to lose" if to_lose <= budget + _ROUNDING else None
+    return "little to lose" if to_lose <= budget + ROUNDING else None
 
 
 def _groups_could_be_lucky(before: FloatArray, chance: float, number: IntArray | None) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from forgetless.metrics.scores import ROUNDING
+
 T = TypeVar("T")
-ROUNDING = 1e-9
 
 
 def frontier(

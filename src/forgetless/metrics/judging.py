@@ -36,7 +36,8 @@ from forgetless.metrics.floor import Floor, find_floor, floor_of_parts
 from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_of_loss
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
-from forgetless.metrics.reasons import ROUNDING, explain
+from forgetless.metrics.reasons import explain
+from forgetless.metrics.scores import ROUNDING
 from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
 from forgetless.metrics.verdict import TaskVerdict, Verdict
 

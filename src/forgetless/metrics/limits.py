@@ -14,7 +14,7 @@ from scipy import stats
 from forgetless.errors import NotMeasured
 from forgetless.metrics.pairing import Drawn, Formula, PairedRuns
 from forgetless.metrics.resampling import resampled_means, weighted_means
-from forgetless.metrics.scores import FloatArray, IntArray
+from forgetless.metrics.scores import ROUNDING, FloatArray, IntArray
 
 IntervalMethod = Literal[
     "Clopper-Pearson", "exact", "bootstrap with an unseen item", "percentile bootstrap"
@@ -23,8 +23,6 @@ IntervalMethod = Literal[
 _JITTER = 1e-3
 """How far cells are moved apart before asking what each does to a figure, as a share of [0, 1]."""
 
-_ROUNDING = 1e-9
-"""Smaller effects than this are taken for rounding."""
 
 _FAR = 1e3
 """The same for log-likelihoods, which have no lower end: nats, more than any difference."""
@@ -152,4 +150,4 @@ def _effects(paired: PairedRuns, figure: Formula, point: FloatArray) -> FloatArr
     values = paired.evaluate(figure, probes)
     up, down = values[:size] - values[-1], values[-1] - values[size:-1]
     effect = np.nansum([up, down], axis=0)
-    return np.where(np.abs(effect) < _ROUNDING, 0.0, np.sign(effect))
+    return np.where(np.abs(effect) < ROUNDING, 0.0, np.sign(effect))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from forgetless.metrics.floor import Floor
+from forgetless.metrics.scores import ROUNDING
 from forgetless.metrics.verdict import TaskVerdict
 
 MINUS = "\N{MINUS SIGN}"
-
-ROUNDING = 1e-9
-"""A loss of 2 points of 0.8 is a little more than 0.02 in floating point, and means 0.02."""
 
 
 def explain(

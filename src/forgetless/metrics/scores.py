@@ -23,6 +23,9 @@ FloatArray = npt.NDArray[np.float64]
 
 IntArray = npt.NDArray[np.intp]
 
+ROUNDING = 1e-9
+"""A loss of 2 points of 0.8 is a little more than 0.02 in floating point, and means 0.02."""
+
 Unit = Literal["accuracy", "nats"]
 """What a score is: ``accuracy``, the mean item score in [0, 1]; ``nats``, the mean log-likelihood
 per token, at most 0.  Higher is better in both.  Only accuracies are averaged over tasks."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import binomtest
 
-from forgetless.metrics.scores import FloatArray, IntArray
+from forgetless.metrics.scores import ROUNDING, FloatArray, IntArray
 
 FEWEST_DRAWS = 9999
 """Random swaps, where there are too many to go through."""
@@ -22,8 +22,6 @@ _ENUMERATED = 12
 
 _BLOCK = 2_000_000
 """Most random signs held at a time."""
-
-_ROUNDING = 1e-9
 
 
 def group_sums(changes: FloatArray, number: IntArray | None) -> FloatArray:
@@ -62,15 +60,15 @@ def sign_flip(sums: FloatArray, *, draws: int = FEWEST_DRAWS, seed: int = 0) -> 
         >>> sign_flip(np.array([-1.0] * 8 + [1.0]))  # as McNemar's test of 8 lost and 1 gained
         0.0390625
     """
-    changed = sums[np.abs(sums) > _ROUNDING]
+    changed = sums[np.abs(sums) > ROUNDING]
     if not len(changed):
         return 1.0
     sizes = np.abs(changed)
-    if np.ptp(sizes) < _ROUNDING:
+    if np.ptp(sizes) < ROUNDING:
         return float(binomtest(int((changed > 0).sum()), len(changed), 0.5).pvalue)
-    if (np.abs(changed - np.round(changed)) < _ROUNDING).all():
+    if (np.abs(changed - np.round(changed)) < ROUNDING).all():
         return _exact(np.round(changed).astype(np.intp))
-    reached = abs(float(changed.sum())) - _ROUNDING * float(sizes.sum())
+    reached = abs(float(changed.sum())) - ROUNDING * float(sizes.sum())
     if len(changed) <= _ENUMERATED:
         swaps = np.arange(2 ** len(changed))[:, np.newaxis] >> np.arange(len(changed)) & 1
         return float((np.abs((1 - 2 * swaps) @ changed) >= reached).mean())

@@ -196,6 +196,9 @@ def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    # What a model writes is read as it stands: of BPE, transformers does so whatever this says, but
+    # warns in the middle of a scoring; and GGUF conversion says otherwise for every model.
+    tokenizer.clean_up_tokenization_spaces = False
     return tokenizer
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forgetless.metrics.frontier import frontier
+from forgetless.metrics.scores import ROUNDING
 from forgetless.repairing.points import BASE, TUNED, Point, first_points, points_around
 
 RUNGS = (0.25, 0.5, 1.0)
 """Shares of the items on which points are compared; after each rung a third goes on."""
 
 FEWEST = 3
-ROUNDING = 1e-9
 
 Scores = Mapping[str, float]
 """Mean score of every task."""
