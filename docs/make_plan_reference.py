@@ -95,6 +95,17 @@ def _values(setting: Setting) -> str:
     return values.replace(setting.section, f"[{setting.section}](#{anchor})")
 
 
+def sharding() -> str:
+    """Which methods can, as they are by default, train weights in parts."""
+    reasons = {name: method().excludes_sharding for name, method in METHODS.items()}
+    can = ", ".join(f"`{name}`" for name, reason in reasons.items() if not reason)
+    lines = [
+        f"\n### With sharded weights\n\nUnder [FSDP2](processes.md#sharded-weights): {can}. Not:\n"
+    ]
+    lines += [f"- `{name}`: {reason}" for name, reason in reasons.items() if reason]
+    return "\n".join(lines) + "\n"
+
+
 def reference() -> str:
     """The whole page."""
     from forgetless.tasks.bundled import BUNDLED_TASKS
@@ -114,6 +125,7 @@ def reference() -> str:
         parts.append(f"\n### {name}\n\n{first} [More](methods/{name}.md).\n")
         if method.Config.model_fields:
             parts.append("\n" + table(method.Config))
+    parts.append(sharding())
     return "".join(parts)
 
 

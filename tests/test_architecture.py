@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
         *("auditing", "comparing", "repairing"),  # plain data
     },
     "tasks": {"errors", "plan"},
-    "models": {"errors", "plan", "storage"},
+    "models": {"errors", "plan", "storage", "processes"},
     "methods": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},

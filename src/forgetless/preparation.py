@@ -23,7 +23,7 @@ from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
 from forgetless.plan import MethodSpec, Plan, TrainingConfig
 from forgetless.plan.paths import anchored
-from forgetless.processes import launched
+from forgetless.processes import launched, sharding_wanted
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
@@ -45,6 +45,7 @@ class Experiment:
         source: Where the model is.
         device: Where to compute: ``cpu``, ``cuda`` or ``mps``; empty if a provider computes.
         budget: The plan's budget, one of the methods; None without one.
+        sharded: Whether each process is to hold a part of the weights while they are trained.
     """
 
     plan: Plan
@@ -54,6 +55,7 @@ class Experiment:
     source: ModelSource
     device: str
     budget: Budget | None = None
+    sharded: bool = False
 
     @cached_property
     def weights(self) -> str:
@@ -166,6 +168,8 @@ def prepare(plan: Plan) -> Experiment:
                 f"training.report_to: {tracker} is not installed", fix=f"pip install {tracker}"
             )
     methods = Compose.from_plan(resolved_methods(plan))  # refuses before the hub is asked
+    if sharded := sharding_wanted():
+        _refuse_sharding(plan, methods)
     plan = pinned(plan)
     methods = Compose.from_plan(resolved_methods(plan))
     if plan.hosted is None:
@@ -203,7 +207,27 @@ def prepare(plan: Plan) -> Experiment:
         raise PlanError("the plan has no stage to train")
     # imports torch, so it comes last
     device = pick_device(plan.training.device) if plan.hosted is None else ""
-    return Experiment(plan, tasks, tuple(stages), methods, source, device, budget)
+    return Experiment(plan, tasks, tuple(stages), methods, source, device, budget, sharded)
+
+
+def _refuse_sharding(plan: Plan, methods: Compose) -> None:
+    """Say what cannot work where each process has a part of the weights.
+
+    Raises:
+        PlanError: with the reason.
+    """
+    methods.refuse_sharding()
+    without = "launch without FSDP, by torchrun or  accelerate launch --multi_gpu, or leave it out"
+    if plan.budget is not None:
+        raise PlanError(
+            f"budget cannot work with sharded weights: {Budget.excludes_sharding}", fix=without
+        )
+    if plan.model.quantization is not None:
+        raise PlanError(
+            f"model.quantization {plan.model.quantization} cannot work with sharded weights: it "
+            "packs a weight into bytes that are no part of it",
+            fix=without,
+        )
 
 
 def _hosted(plan: Plan, methods: Compose) -> tuple[Plan, ModelSource]:

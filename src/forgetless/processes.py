@@ -12,6 +12,7 @@ import atexit
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count as number_from
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,9 @@ from forgetless.errors import FailedElsewhere, UsageError
 if TYPE_CHECKING:
     import torch
 
-SHARDING = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
+# What accelerate launch tells the processes that it starts, and how it is asked to
+FSDP, DEEPSPEED = "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"
+FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -56,24 +59,57 @@ def join(device: str) -> None:
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; with several GPUs each process takes its own.
-
-    Raises:
-        UsageError: if the launcher is told to shard the weights.
     """
     if launched() == 1 or _group() is not None:
         return
-    for name, what in SHARDING.items():
-        if os.environ.get(name, "false").lower() == "true":
-            raise UsageError(
-                f"launched with {what}, which gives each process a part of the weights; a run "
-                "needs them whole",
-                fix="accelerate launch --multi_gpu, or torchrun, without it",
-            )
     from accelerate import PartialState
     from torch import distributed
 
     PartialState(cpu=device == "cpu")
     atexit.register(distributed.destroy_process_group)  # a group cannot be left and made again
+
+
+def sharding_wanted() -> bool:
+    """Whether the launcher says that each process is to hold a part of the weights (FSDP2).
+
+    Raises:
+        UsageError: for other ways to do so.
+    """
+    if _told(DEEPSPEED):
+        raise UsageError(
+            "launched with DeepSpeed, whose engine takes the weights and the optimiser over; a run "
+            "shards weights with FSDP2",
+            fix=FSDP2,
+        )
+    if not _told(FSDP):
+        return False
+    version = os.environ.get("FSDP_VERSION", "1")
+    if version != "2":
+        raise UsageError(
+            f"launched with FSDP {version}, which flattens weights so that methods do not find "
+            "theirs; a run shards weights with FSDP2",
+            fix=FSDP2,
+        )
+    if _told("FSDP_OFFLOAD_PARAMS"):
+        raise UsageError(
+            "launched with FSDP that keeps weights in the CPU's memory, which a run does not",
+            fix="--fsdp_offload_params false",
+        )
+    return True
+
+
+@contextmanager
+def sharding_left_to_us() -> Iterator[None]:
+    """Transformers and accelerate see no launcher that wants weights sharded.
+
+    They would load the model in one process alone, and shard it on GPUs only, for the whole run.
+    """
+    told = os.environ.pop(FSDP, None)
+    try:
+        yield
+    finally:
+        if told is not None:
+            os.environ[FSDP] = told
 
 
 def mine(parts: Iterable[T]) -> Iterator[T]:
@@ -165,6 +201,11 @@ def first_does(work: Callable[[], T]) -> T:
         raise FailedElsewhere(f"the first process failed: {told[1]}")
     result: T = told[0]
     return result
+
+
+def _told(name: str) -> bool:
+    """Whether the launcher set a variable that says yes or no to yes."""
+    return os.environ.get(name, "").lower() in ("1", "true", "yes", "y", "on")
 
 
 def _tell(values: list[Any]) -> None:

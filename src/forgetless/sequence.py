@@ -14,7 +14,7 @@ from forgetless.errors import PlanError
 from forgetless.methods.base import Stage
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import Experiment, prepare
-from forgetless.processes import join, launched
+from forgetless.processes import join, launched, sharding_left_to_us
 from forgetless.progress import Progress
 from forgetless.result import RunResult
 from forgetless.runfolder import RunFolder, open_run
@@ -52,6 +52,7 @@ def run_sequence(
     path = Path(experiment.plan.output)
     join(experiment.device)
     with (
+        sharding_left_to_us(),
         disk_faults_explained(path),
         open_run(path, experiment.plan, experiment.facts()) as folder,
         _work(experiment, folder, progress, share_with) as work,

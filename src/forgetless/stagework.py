@@ -325,6 +325,7 @@ class LocalWork(StageWork):
                 self._progress.trained,
                 resumed,
                 told,
+                sharded=self._experiment.sharded,
             ).to_json()
         loaded.model = bench.model
         self._progress.working("saving the model")

@@ -106,3 +106,17 @@ def test_times_are_told_in_the_unit_that_suits_them(seconds: float, shown: str) 
     from forgetless.cli.dry_run import _duration
 
     assert _duration(seconds) == shown
+
+
+def test_sharded_weights_are_refused_where_the_run_would_refuse_them(
+    forgetless: Forgetless, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    osf = "methods=[osf]"
+    assert forgetless("run", plan, "--dry-run", "--set", osf).code == 0
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    assert forgetless("run", plan, "--dry-run").code == 0
+    code, out, err = forgetless("run", plan, "--dry-run", "--set", osf)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: methods: osf cannot work with sharded weights: after every step")
+    assert "\n  fix: launch without FSDP" in err

@@ -49,6 +49,13 @@ def test_options_come_with_default_and_values_from_the_config(forgetless: Forget
     assert found["group"] == "regularisation"
 
 
+def test_whether_a_method_can_train_sharded_weights_is_said(forgetless: Forgetless) -> None:
+    assert "\nsharded weights (FSDP2): yes\n" in forgetless("methods", "ewc").out
+    out = " ".join(forgetless("methods", "osf").out.split())
+    assert "sharded weights (FSDP2): no, after every step it projects weights" in out
+    assert json.loads(forgetless("methods", "ewc", "--json").out)["excludes_sharding"] == ""
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_example_of_a_method_is_one_that_a_plan_takes(
     forgetless: Forgetless, name: str

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
 import forgetless
-from forgetless.errors import PlanError, UsageError
+from forgetless.errors import PlanError
 from forgetless.plan import TrainingConfig
 from forgetless.result import RunResult
-from tests.integration.conftest import settings
+from tests.integration.launching import (
+    FSDP2,
+    KEPT,
+    OWN,
+    PARTS,
+    QUIET,
+    RATE,
+    WITHIN,
+    Plans,
+    assert_same,
+    carried_out,
+    killed_when,
+    plans_of,
+)
 from tests.tiny import colours, write_rows
-from tests.training.build import distance
-
-ROOT = Path(__file__).parents[2]
-KEPT = {"ratio": 0.3, "buffer": "balanced", "size": 8}
-OWN = {"rows": 8, "max_new_tokens": 8, "min_tokens": 1, "min_distinct": 0.0, "start": "bos"}
 
 ARMS: dict[str, list[Any]] = {
     "plain": [],
@@ -41,80 +46,54 @@ ARMS: dict[str, list[Any]] = {
 }
 
 
-LAUNCH = [
-    *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"),
-    *("-m", "tests.integration.launched"),
-]
-QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-
-
 @pytest.fixture(scope="module")
-def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """A plan for every arm; the rows of a stage do not fill its last step."""
+def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    """A plan for every arm, and one with a budget."""
     folder = tmp_path_factory.mktemp("launched")
-    # more items than a batch holds, so that both processes have some to score
-    choices = [{"question": f"pick {i}", "choices": ["a", "b"], "answer": i % 2} for i in range(9)]
-    write_rows(folder / "tests.jsonl", choices)
-    write_rows(folder / "odd.jsonl", colours(0, count=11))
-    training = {"epochs": 8, "batch_size": 2, "accumulation": 2, "learning_rate": 1e-2}
-    made = {
-        name: settings(data, folder / name, methods=methods, training=dict(training))
-        for name, methods in ARMS.items()
-    }
-    made["budget"] = settings(data, folder / "budget", methods="auto", training=dict(training))
-    made["budget"] |= {"budget": "20%"}
-    for plan in made.values():
-        plan["training"]["scoring_batch_size"] = 2
-        plan["sequence"][0]["train"] = str(folder / "odd.jsonl")
-        plan["test_only"] = [{"name": "choices", "test": str(folder / "tests.jsonl")}]
+    made = plans_of(ARMS | {"budget": []}, data, folder)
+    made["budget"] |= {"methods": "auto", "budget": "20%"}
     for task in (*made["budget"]["sequence"], *made["budget"]["test_only"]):
         task["test"] = str(folder / "many.jsonl")
     write_rows(folder / "many.jsonl", colours(0, count=16))
-    return made
+    return made | plans_of(PARTS, data, folder, RATE)
 
 
 @pytest.fixture(scope="module")
-def together(
-    plans: Mapping[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, RunResult]:
+def together(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
     """Every plan carried out by two processes."""
-    folder = tmp_path_factory.mktemp("together")
-    mine = {name: plan | {"output": str(folder / name)} for name, plan in plans.items()}
-    (folder / "plans.json").write_text(json.dumps([*mine.values()]))
-    done = subprocess.run(
-        [*LAUNCH, str(folder / "plans.json")],
-        cwd=ROOT,
-        env=os.environ | QUIET,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {name: RunResult(Path(plan["output"])) for name, plan in mine.items()}
+    return carried_out(plans, tmp_path_factory.mktemp("together"), dict.fromkeys(PARTS, FSDP2))
 
 
 @pytest.mark.parametrize("arm", [*ARMS, "budget"])
 def test_two_processes_come_to_what_one_comes_to(
-    arm: str, plans: Mapping[str, dict[str, Any]], together: Mapping[str, RunResult]
+    arm: str, plans: Plans, together: Mapping[str, RunResult]
 ) -> None:
-    alone, shared = forgetless.run(**plans[arm]), together[arm]
-    assert shared.results.state == "finished"
-    for one, two in zip(alone.results.stages, shared.results.stages, strict=True):
-        rows = [result.path / "stages" / one.name / "train.jsonl" for result in (alone, shared)]
-        assert two.index == 0 or rows[0].read_text() == rows[1].read_text()
-        assert alone.results.scores[one.index] is not None
-        for item, other in zip(
-            alone.results.scores[one.index] or (), shared.results.scores[one.index] or (),
-            strict=True,
-        ):  # fmt: skip
-            assert (item.task, item.item, item.score) == (other.task, other.item, other.score)
-            assert item.readings == pytest.approx(other.readings, rel=1e-4)
-    weights = [
-        load_file(next(result.model_path().glob("*.safetensors"))) for result in (alone, shared)
-    ]
-    size = distance(weights[0], {name: tensor * 0 for name, tensor in weights[0].items()})
-    assert distance(*weights) < 1e-4 * size
+    assert_same(forgetless.run(**plans[arm]), together[arm])
+
+
+@pytest.mark.parametrize("arm", PARTS)
+def test_two_processes_with_parts_of_the_weights_come_to_what_one_with_all_comes_to(
+    arm: str, plans: Plans, together: Mapping[str, RunResult]
+) -> None:
+    assert_same(forgetless.run(**plans[arm]), together[arm], WITHIN)
+
+
+def test_each_process_with_parts_holds_half_of_all_that_is_as_large_as_the_weights(
+    together: Mapping[str, RunResult],
+) -> None:
+    def held(arm: str, rank: int) -> list[dict[str, int]]:
+        notes = together[arm].path.with_name(f"{arm}-{rank}.jsonl")
+        return [json.loads(line) for line in notes.read_text().splitlines()]
+
+    for arm in PARTS:
+        for ours, theirs in zip(held(arm, 0), held(arm, 1), strict=True):
+            assert ours["weights"] + theirs["weights"] == ours["all"]
+            assert ours["weights"] == pytest.approx(ours["all"] / 2, rel=0.01)
+            assert ours["moments"] == 2 * ours["weights"]
+    # where l2sp pulls to and ema's average, and from the second stage on what ewc keeps
+    beside = [stage["beside"] / stage["weights"] for stage in held("protected in parts", 0)]
+    assert beside == [2, 4]
+    assert [stage["weights"] / stage["all"] for stage in held("plain", 0)] == [1, 1]
 
 
 def test_nothing_is_left_of_what_processes_wrote_apart(together: Mapping[str, RunResult]) -> None:
@@ -124,7 +103,7 @@ def test_nothing_is_left_of_what_processes_wrote_apart(together: Mapping[str, Ru
 
 
 def test_rows_that_processes_cannot_share_are_refused_before_loading(
-    plans: Mapping[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plans: Plans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("RANK", "0")
@@ -147,25 +126,10 @@ def test_a_step_learns_from_as_many_rows_however_many_share_them(
 
 
 def test_a_run_that_two_processes_began_is_finished_by_one(
-    plans: Mapping[str, dict[str, Any]], together: Mapping[str, RunResult], tmp_path: Path
+    plans: Plans, together: Mapping[str, RunResult], tmp_path: Path
 ) -> None:
     plan = plans["plain"] | {"output": str(tmp_path / "run")}
-    (tmp_path / "plans.json").write_text(json.dumps([plan]))
-    with subprocess.Popen(
-        [*LAUNCH, str(tmp_path / "plans.json")],
-        cwd=ROOT,
-        env=os.environ | QUIET,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as begun:
-        stages, deadline = tmp_path / "run" / "stages", time.monotonic() + 120
-        while not [*stages.glob("1-*/checkpoints")] and time.monotonic() < deadline:
-            time.sleep(0.01)
-        first = json.loads((tmp_path / "run" / ".lock.json").read_text())["pid"]
-        os.kill(first, signal.SIGKILL)  # the launcher then stops the other
-        assert begun.wait(60) != 0
-    killed = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert killed["state"] == "running"
+    killed_when(lambda run: any(run.glob("stages/1-*/checkpoints")), plan, tmp_path)
     finished = forgetless.run(**plan)
     for one, two in zip(finished.results.scores, together["plain"].results.scores, strict=True):
         assert one == two
@@ -182,14 +146,3 @@ def test_only_a_run_is_carried_out_by_several_processes(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "2 processes were launched, and only  forgetless run  shares its work" in done.stderr
-
-
-@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
-def test_weights_in_parts_are_refused_before_loading(
-    name: str, plans: Mapping[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable, value in {"WORLD_SIZE": "2", "RANK": "0", name: "true"}.items():
-        monkeypatch.setenv(variable, value)
-    with pytest.raises(UsageError, match="gives each process a part of the weights"):
-        forgetless.run(**plans["plain"] | {"output": str(tmp_path / "run")})
-    assert not (tmp_path / "run").exists()

@@ -16,7 +16,18 @@ from transformers import DataCollatorForLanguageModeling, Trainer, default_data_
 
 import forgetless
 from forgetless.errors import PlanError, UsageError
-from forgetless.methods import EMA, L2SP, METHODS, OGD, Freeze, Joint, LoRA, Replay, Sequential
+from forgetless.methods import (
+    EMA,
+    L2SP,
+    METHODS,
+    OGD,
+    Freeze,
+    Joint,
+    LoRA,
+    Replay,
+    SelfReplay,
+    Sequential,
+)
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.training.others_rows import MixedRows, draw
@@ -585,6 +596,22 @@ def test_half_precision_without_clipping_is_refused_where_weights_are_pulled(
         protect(trainer, [Anchor()])
     trainer.args.max_grad_norm = 1.0
     protect(trainer, [Anchor()])
+
+
+def test_methods_that_look_at_the_model_are_refused_where_weights_are_sharded(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.is_fsdp_enabled = True
+    for method in (L2SP(), Replay(buffer="balanced", select="surprise"), SelfReplay()):
+        with pytest.raises(PlanError) as caught:
+            protect(trainer, [method])
+        assert caught.value.message == (
+            f"methods: {method.name} cannot act in this trainer: {method.needs_weights}, and no "
+            "process of this trainer has whole weights; use DDP (accelerate launch without FSDP or "
+            "DeepSpeed)"
+        )
+    protect(trainer, [Replay()])
 
 
 def test_a_model_made_anew_by_train_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class Budget(Method[BudgetConfig]):
         "si": "it weighs the way that training went, and a merge goes another",
     }
     only_in_runs = "it asks the tasks of a plan"
+    excludes_sharding = "it asks the model in the midst of training, when no process has all of it"
 
     def __init__(
         self,

@@ -75,6 +75,7 @@ def _one(name: str) -> dict[str, Any]:
         "does": _does(METHODS[name]),
         "options": [asdict(setting) for setting in described(METHODS[name].Config)],
         "about": page(name),
+        "excludes_sharding": METHODS[name]().excludes_sharding,
     }
 
 
@@ -115,6 +116,9 @@ def _show_one(about: dict[str, Any], console: Console) -> None:
     else:
         example = about["name"]
     console.print(text(f"in a plan: methods: [{example}]", "dim"))
+    reason = about["excludes_sharding"]
+    sharded = f"sharded weights (FSDP2): {f'no, {reason}' if reason else 'yes'}"
+    console.print(text(sharded, "dim"))
     for head, said in about["about"].items():
         console.print()
         console.print(text(head, "bold"))

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from torch.distributed.tensor import DTensor
 from transformers import Trainer
 
 from forgetless.errors import UsageError
 from forgetless.methods.base import ChangesUpdate, SettlesModel
 from forgetless.methods.compose import Compose
+from forgetless.models.sharded import trains_in_parts
 
 
 def trainer_at_work() -> Any:
@@ -69,8 +69,7 @@ def refuse_trainer(trainer: Any, model: Any, on_break: str) -> None:
         UsageError: for sharded weights, models that are not asked this way, and for a trainer that
             would undo a rollback.
     """
-    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
-    if sharded or any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+    if trains_in_parts(trainer, model):
         raise UsageError(
             "RetentionGuard cannot ask a model whose weights are sharded over processes "
             "(FSDP, DeepSpeed, tensor parallel)",

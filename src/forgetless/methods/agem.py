@@ -22,7 +22,9 @@ from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.buffer import Buffer, held_back_hash
 from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.parts.pulls import trained_weights
+from forgetless.models.sharded import is_part, local
 from forgetless.plan import Config
+from forgetless.processes import add_up
 from forgetless.tasks.examples import Examples
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class AGEM(Method[AGEMConfig]):
 
     name = "agem"
     Config = AGEMConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
     }
@@ -119,12 +122,17 @@ class AGEM(Method[AGEMConfig]):
 
 
 def _dot(left: Sequence[torch.Tensor | None], right: Sequence[torch.Tensor | None]) -> float:
-    """The inner product over all parameters, in float32."""
+    """The inner product over all parameters, in float32; of parts, over all processes."""
     import torch
 
     products = [
-        torch.dot(ours.flatten().float(), theirs.flatten().float())
+        torch.dot(local(ours).flatten().float(), local(theirs).flatten().float())
         for ours, theirs in zip(left, right, strict=True)
         if ours is not None and theirs is not None
     ]
-    return math.fsum(torch.stack(products).tolist()) if products else 0.0
+    if not products:
+        return 0.0
+    stacked = torch.stack(products)
+    if any(is_part(ours) for ours in left if ours is not None):
+        add_up([stacked])
+    return math.fsum(stacked.tolist())

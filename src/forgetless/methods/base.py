@@ -211,6 +211,8 @@ class Method(Generic[C]):
         requires: Methods it cannot do without, and why.
         excludes_quantization: Values of a plan's ``model.quantization`` with which it cannot work,
             and why; options may add to them.
+        excludes_sharding: Why it cannot work in a run that gives each process a part of the weights
+            while they are trained; empty if it can; it may depend on the options.
         puts_adapter_on: Whether it trains an adapter instead of the model's own weights.
         must_train_beside: Methods beside which it has to see every stage being trained.
         only_in_runs: Why it works in ``forgetless run`` alone and not in ``protect``, if so; it
@@ -231,6 +233,7 @@ class Method(Generic[C]):
     excludes: Mapping[str, str] = {}
     requires: ClassVar[Mapping[str, str]] = {}
     excludes_quantization: Mapping[str, str] = {}
+    excludes_sharding: str = "it does not say that it can"
     puts_adapter_on: ClassVar[bool] = False
     must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
@@ -339,6 +342,17 @@ class LooksAhead(Protocol):
 
         Called again when a killed stage goes on, with the model as it was at its start; what was
         saved with the checkpoint is restored afterwards.
+        """
+
+
+@runtime_checkable
+class KeepsBeside(Protocol):
+    """Keeps tensors beside the weights while they are trained."""
+
+    def beside_weights(self) -> Sequence[dict[str, torch.Tensor]]:
+        """Tensors of the shape of the weight of their name, in the method's own dicts.
+
+        Where each process has a part of the weights, they are replaced by the same part of each.
         """
 
 

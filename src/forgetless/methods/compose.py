@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,7 @@ from forgetless.methods.base import (
     Batch,
     ChangesGradient,
     ChangesUpdate,
+    KeepsBeside,
     KeepsRows,
     LearnsAtEnd,
     LooksAhead,
@@ -29,6 +30,7 @@ from forgetless.methods.base import (
     WeighsTokens,
     Workbench,
 )
+from forgetless.models.sharded import wholes
 from forgetless.plan import MethodSpec
 from forgetless.storage import replace_folder, write_json
 
@@ -109,6 +111,21 @@ class Compose:
                     fix="leave one of them out",
                 )
 
+    def refuse_sharding(self) -> None:
+        """Say which methods cannot work where each process has a part of the weights.
+
+        Raises:
+            PlanError: for the first of them.
+        """
+        for method in self.methods:
+            if method.excludes_sharding:
+                raise PlanError(
+                    f"methods: {method.name} cannot work with sharded weights: "
+                    f"{method.excludes_sharding}",
+                    fix="launch without FSDP, by torchrun or  accelerate launch --multi_gpu, or "
+                    "leave it out",
+                )
+
     @property
     def label(self) -> str:
         """How reports call it, e.g. ``replay + lora``; ``sequential`` for no method at all."""
@@ -183,6 +200,10 @@ class Compose:
         for method in self._with(LooksAhead):
             method.start_stage(bench, examples)
 
+    def beside_weights(self) -> list[dict[str, torch.Tensor]]:
+        """What methods keep beside the weights, in their own dicts."""
+        return [kept for method in self._with(KeepsBeside) for kept in method.beside_weights()]
+
     @property
     def need_logits(self) -> bool:
         """Whether any method looks at the logits in the loss."""
@@ -243,15 +264,12 @@ class Compose:
 
     def save(self, folder: Path) -> None:
         """Write every method's state: ``NAME.json``, and ``NAME.safetensors`` for tensors."""
-        from safetensors.torch import save_file
+        save_states(folder, self.states())
 
-        with replace_folder(folder) as part:
-            for method in self.methods:
-                state = method.state()
-                write_json(part / f"{method.name}.json", state.values)
-                if state.tensors:
-                    whole = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
-                    save_file(whole, part / f"{method.name}.safetensors")
+    def states(self) -> dict[str, State]:
+        """Every method's state by its name, to be written; all processes must ask for it."""
+        states = {method.name: method.state() for method in self.methods}
+        return {name: State(wholes(state.tensors), state.values) for name, state in states.items()}
 
     def restore(self, folder: Path) -> None:
         """Take back what :meth:`save` wrote."""
@@ -261,6 +279,18 @@ class Compose:
             values = json.loads((folder / f"{method.name}.json").read_text(encoding="utf-8"))
             tensors = folder / f"{method.name}.safetensors"
             method.restore(State(load_file(tensors) if tensors.is_file() else {}, values))
+
+
+def save_states(folder: Path, states: Mapping[str, State]) -> None:
+    """Write what :meth:`Compose.states` gave."""
+    from safetensors.torch import save_file
+
+    with replace_folder(folder) as part:
+        for name, state in states.items():
+            write_json(part / f"{name}.json", state.values)
+            if state.tensors:
+                tensors = {n: tensor.contiguous() for n, tensor in state.tensors.items()}
+                save_file(tensors, part / f"{name}.safetensors")
 
 
 def _leave_room(ratios: Sequence[float]) -> None:

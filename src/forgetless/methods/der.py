@@ -42,6 +42,7 @@ class DER(Method[DERConfig]):
 
     name = "der"
     Config = DERConfig
+    excludes_sharding = ""
     heeds_emphasis = True
     requires = {  # noqa: RUF012 - declared once, never changed
         "replay": "its predictions are those of old rows, which replay draws"

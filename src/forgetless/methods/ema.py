@@ -17,12 +17,14 @@ differs from it by how far A and B move together while they are averaged.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.pulls import trained_weights
+from forgetless.models.sharded import local
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -47,6 +49,7 @@ class EMA(Method[EMAConfig]):
 
     name = "ema"
     Config = EMAConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "si": "it weighs the way that training went, and an average lies beside it",
     }
@@ -70,6 +73,10 @@ class EMA(Method[EMAConfig]):
                 name: p.detach().to(torch.float32, copy=True)
                 for name, p in trained_weights(bench.model).items()
             }
+
+    def beside_weights(self) -> Sequence[dict[str, torch.Tensor]]:
+        """The average."""
+        return [self._average]
 
     def before_step(self, model: Any) -> None:
         """Take in what the step before left, once every method has done its part in it."""
@@ -102,8 +109,8 @@ class EMA(Method[EMAConfig]):
         if self.config.warmup:
             decay = min(decay, (1 + number) / (10 + number))
         parameters = trained_weights(model)
-        averages = [self._average[name] for name in parameters]
-        weights = [p.detach() for p in parameters.values()]
+        averages = [local(self._average[name]) for name in parameters]
+        weights = [local(p.detach()) for p in parameters.values()]
         if all(weight.dtype == torch.float32 for weight in weights):
             torch._foreach_lerp_(averages, weights, 1 - decay)
         else:  # one after another: no second model in float32

@@ -23,6 +23,7 @@ Differs: decay reduces only what is older than the last stage.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -75,6 +76,7 @@ class EWC(Method[EWCConfig]):
 
     name = "ewc"
     Config = EWCConfig
+    excludes_sharding = ""
     heeds_emphasis = True
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
@@ -92,7 +94,6 @@ class EWC(Method[EWCConfig]):
         self._importances: dict[str, torch.Tensor] = {}
         self._anchors: dict[str, torch.Tensor] = {}
         self._former: dict[str, Product] = {}
-        self._products: dict[str, Product] = {}
 
     def acts_in(self, stage: Stage) -> bool:
         """Where something was learned before."""
@@ -102,15 +103,20 @@ class EWC(Method[EWCConfig]):
         """Take the model as the last stage left it."""
         if not self._importances:
             return
-        self._products = trained_products(bench.model)
         if self.config.mode == "online":
-            self._anchors, self._former = anchors_now(bench.model, self._products)
+            self._anchors, self._former = anchors_now(bench.model, trained_products(bench.model))
+
+    def beside_weights(self) -> Sequence[dict[str, torch.Tensor]]:
+        """The weights pulled to, and how strongly."""
+        return [self._anchors, self._importances]
 
     def pull(self, model: Any) -> float:
         """Add strength * F * (w - a) to the gradient."""
         strength, importances = self.emphasis * self.config.strength, self._importances
+        anchors = self._former or self._anchors
+        products = trained_products(model) if anchors else {}
         return pull_towards(model, strength, self._anchors, importances) + pull_products(
-            self._products, strength, self._former or self._anchors, importances
+            products, strength, anchors, importances
         )
 
     def end_stage(self, bench: Workbench) -> None:

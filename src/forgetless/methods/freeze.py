@@ -64,6 +64,7 @@ class Freeze(Method[FreezeConfig]):
 
     name = "freeze"
     Config = FreezeConfig
+    excludes_sharding = ""
 
     def __init__(self, config: FreezeConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

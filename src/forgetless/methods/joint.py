@@ -32,6 +32,7 @@ class Joint(Method[JointConfig]):
     needs_weights = ""
     only_in_runs = "train it on all your datasets together instead"
     Config = JointConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "replay": "joint training already has every old row in every epoch",
         "sequential": "one bound at a time",

@@ -77,6 +77,11 @@ class KL(Method[KLConfig]):
 
     def __init__(self, config: KLConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
+        self.excludes_sharding = (
+            ""
+            if self.config.teacher == "cached"
+            else "its teacher may be a copy put in place of whole weights; teacher: cached works"
+        )
         self._reference: dict[str, torch.Tensor] = {}  # what the teacher has for trained parameters
         self._cached: SoftTargets | None = None
 

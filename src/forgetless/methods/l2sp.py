@@ -11,6 +11,7 @@ Differs: the head is no exception, for a language model goes on with the one it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -46,13 +47,13 @@ class L2SP(Method[L2SPConfig]):
 
     name = "l2sp"
     Config = L2SPConfig
+    excludes_sharding = ""
     heeds_emphasis = True
 
     def __init__(self, config: L2SPConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._anchors: dict[str, torch.Tensor] = {}
         self._former: dict[str, Product] = {}
-        self._products: dict[str, Product] = {}
 
     @property
     def must_train(self) -> bool:
@@ -67,18 +68,22 @@ class L2SP(Method[L2SPConfig]):
         """Take the model as it starts."""
         if self.config.strength == 0:
             return
-        self._products = trained_products(bench.model)
-        anchors, former = anchors_now(bench.model, self._products)
+        anchors, former = anchors_now(bench.model, trained_products(bench.model))
         if self.config.anchor == "base":
             # What is trained for the first time is still as in the untouched model.
             anchors, former = anchors | self._anchors, former | self._former
         self._anchors, self._former = anchors, former
 
+    def beside_weights(self) -> Sequence[dict[str, torch.Tensor]]:
+        """The weights pulled to."""
+        return [self._anchors]
+
     def pull(self, model: Any) -> float:
         """Add strength * (w - a) to the gradient."""
         strength = self.emphasis * self.config.strength
+        products = trained_products(model) if self._former else {}
         return pull_towards(model, strength, self._anchors) + pull_products(
-            self._products, strength, self._former
+            products, strength, self._former
         )
 
     def state(self) -> State:

@@ -82,6 +82,7 @@ class LoRA(Method[LoRAConfig]):
 
     name = "lora"
     Config = LoRAConfig
+    excludes_sharding = ""
     excludes: Mapping[str, str] = {
         "olora": "both put an adapter on the model",
         "osf": "osf trains the weights that an adapter leaves alone",

@@ -82,6 +82,7 @@ class Merge(Method[MergeConfig]):
 
     name = "merge"
     Config = MergeConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "olora": "its adapters are one when the stage ends, and the older part must not change",
         "si": "it weighs the way that training went, and a merge goes another",

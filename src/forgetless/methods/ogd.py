@@ -66,6 +66,7 @@ class OGD(Method[OGDConfig]):
 
     name = "ogd"
     Config = OGDConfig
+    excludes_sharding = "after every step it projects weights as whole matrices"
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "lora": _ADAPTER,

@@ -34,6 +34,7 @@ from forgetless.methods.parts.adapters import (
     linear_layers,
     put_on,
 )
+from forgetless.models.sharded import laid_out_like, whole
 
 NEW = "new"  # the adapter that a stage after the first trains
 
@@ -53,6 +54,7 @@ class OLoRA(Method[OLoRAConfig]):
 
     name = "olora"
     Config = OLoRAConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "osf": "osf trains the weights that an adapter leaves alone",
         "freeze": "an adapter freezes all weights of the model",
@@ -81,11 +83,11 @@ class OLoRA(Method[OLoRAConfig]):
             return 0.0
         squares = []
         for layer in linear_layers(model):
-            earlier, _ = factors(layer)
-            new = layer.lora_A[NEW].weight
-            overlap = new.detach() @ earlier.T  # shape (rank, rank of all earlier ones)
+            earlier, new = whole(factors(layer)[0]), layer.lora_A[NEW].weight
+            overlap = whole(new.detach()) @ earlier.T  # shape (rank, rank of all earlier ones)
             pull = (2 * strength) * overlap @ earlier
             squares.append(torch.linalg.vector_norm(pull, dtype=torch.float32).square())
+            pull = laid_out_like(new, pull)
             new.grad = pull if new.grad is None else new.grad.add_(pull)
         return float(torch.stack(squares).sum())
 

@@ -58,6 +58,7 @@ class OnPolicyReplay(Method[OnPolicyReplayConfig]):
     name = "on_policy_replay"
     needs_weights = "the model writes its rows token by token, before each stage"
     Config = OnPolicyReplayConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training already has every old row in every epoch",
     }

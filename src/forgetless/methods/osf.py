@@ -69,6 +69,7 @@ class OSF(Method[OSFConfig]):
 
     name = "osf"
     Config = OSFConfig
+    excludes_sharding = "after every step it projects weights as whole matrices"
     excludes = {  # noqa: RUF012 - declared once, never changed
         "freeze": "osf decides itself what is trained: its targets and nothing else",
     }

@@ -73,6 +73,7 @@ class Replay(Method[ReplayConfig]):
 
     name = "replay"
     Config = ReplayConfig
+    excludes_sharding = ""
 
     def __init__(self, config: ReplayConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

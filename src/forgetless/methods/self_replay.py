@@ -74,6 +74,7 @@ class SelfReplay(Method[SelfReplayConfig]):
     name = "self_replay"
     needs_weights = "the model writes its rows token by token, before each stage"
     Config = SelfReplayConfig
+    excludes_sharding = ""
 
     def __init__(self, config: SelfReplayConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

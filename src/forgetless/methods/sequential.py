@@ -15,6 +15,7 @@ class Sequential(Method[SequentialConfig]):
 
     name = "sequential"
     Config = SequentialConfig
+    excludes_sharding = ""
     needs_weights = ""
 
     def acts_in(self, stage: Stage) -> bool:

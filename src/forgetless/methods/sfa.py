@@ -15,6 +15,7 @@ is then off the average of the products by weight * (1 - weight) * (B - B_start)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -22,6 +23,7 @@ from pydantic import Field
 from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.methods.parts.reference import trained_values
+from forgetless.models.sharded import local
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -45,6 +47,7 @@ class SFA(Method[SFAConfig]):
 
     name = "sfa"
     Config = SFAConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "si": "it weighs the way that training went, and an average goes another",
     }
@@ -67,6 +70,10 @@ class SFA(Method[SFAConfig]):
         if self.config.weight > 0:
             self._start = trained_values(bench.model)
 
+    def beside_weights(self) -> Sequence[dict[str, torch.Tensor]]:
+        """The weights to return to."""
+        return [self._start]
+
     def before_step(self, model: Any) -> None:
         """Nothing."""
 
@@ -87,10 +94,10 @@ class SFA(Method[SFAConfig]):
         import torch
 
         if self._start:
-            weights = trained_weights(model)
-            start = [self._start[name] for name in weights]
-            with torch.no_grad():
-                torch._foreach_lerp_(list(weights.values()), start, self.config.weight)
+            trained = trained_weights(model)
+            weights = [local(weight.detach()) for weight in trained.values()]
+            start = [local(self._start[name]) for name in trained]
+            torch._foreach_lerp_(weights, start, self.config.weight)
 
     def state(self) -> State:
         """The steps taken; the start is what the stage before left."""

@@ -13,7 +13,7 @@ Differs: a share below 0 counts as 0, for it would push weights away from where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -46,6 +46,7 @@ class SI(Method[SIConfig]):
 
     name = "si"
     Config = SIConfig
+    excludes_sharding = ""
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "ogd": "it changes the update after its share in the fall of the loss was counted",
@@ -89,6 +90,10 @@ class SI(Method[SIConfig]):
         }
         self._gradients = {name: torch.empty_like(weight) for name, weight in weights.items()}
         self._before = {name: torch.empty_like(weight) for name, weight in weights.items()}
+
+    def beside_weights(self) -> Sequence[dict[str, torch.Tensor]]:
+        """All that is known of each weight."""
+        return [self._anchors, self._importances, self._paths, self._gradients, self._before]
 
     def change_gradient(self, model: Any) -> None:
         """Remember the gradient of the loss, and the weights that it is taken at."""

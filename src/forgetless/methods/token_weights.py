@@ -58,6 +58,7 @@ class TokenWeights(Method[TokenWeightsConfig]):
 
     name = "token_weights"
     Config = TokenWeightsConfig
+    excludes_sharding = ""
 
     def __init__(self, config: TokenWeightsConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.models.forest import Cost, forest, groves
 from forgetless.models.forward import innermost, logits_at
+from forgetless.models.sharded import in_parts
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def _rows(
     from transformers import PreTrainedModel
 
     inner = getattr(model, "module", model)
-    if ids.device.type not in COST or len(ids) < 2:
-        return None
+    if ids.device.type not in COST or len(ids) < 2 or in_parts(inner):
+        return None  # processes with parts of the weights must make as many passes each
     # What is left out at random would be left out of all rows alike.
     if not isinstance(innermost(inner), PreTrainedModel) or (inner.training and _drops_out(inner)):
         return None

@@ -21,6 +21,7 @@ from forgetless.methods.base import (
     WeighsTokens,
 )
 from forgetless.methods.compose import Compose
+from forgetless.models.sharded import trains_in_parts
 from forgetless.training.others_rows import collator_of, completed, items_of, taught
 
 ROWS = 8  # of the dataset, tried before training
@@ -89,9 +90,11 @@ def refuse_rows(trainer: Any, methods: Compose) -> None:
 def _obstacle(trainer: Any, method: Method[Any]) -> str:
     """Why a method cannot act in a trainer, or nothing."""
     args = trainer.args
-    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
-    if sharded and not isinstance(method, MixesData):
-        return "weights are sharded over processes; use DDP (accelerate launch without FSDP)"
+    if method.needs_weights and trains_in_parts(trainer, trainer.model):
+        return (
+            f"{method.needs_weights}, and no process of this trainer has whole weights; use DDP "
+            "(accelerate launch without FSDP or DeepSpeed)"
+        )
     if isinstance(method, ChangesGradient) and args.fp16:
         return "fp16 scales the gradient; use bf16"
     if isinstance(method, PullsWeights) and args.fp16 and not _clips(args):

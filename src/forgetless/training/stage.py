@@ -83,6 +83,8 @@ def train_stage(
     on_step: OnStep,
     resumed: Checkpoint | None,
     on_log: OnLog | None = None,
+    *,
+    sharded: bool = False,
 ) -> TrainingReport:
     """Train ``bench.model`` in place, from the start or from a checkpoint.
 
@@ -96,11 +98,13 @@ def train_stage(
         on_step: Called after every optimiser step with step, steps and loss.
         resumed: What :func:`resume_point` gave.
         on_log: Called after every optimiser step with the step and what the Trainer logs of it.
+        sharded: Whether each of several processes is to hold a part of the weights meanwhile.
 
     Raises:
         TrainingFailed: if loss or gradient stop being numbers.
     """
     from forgetless.training.phases import unprepare
+    from forgetless.training.sharding import as_trained
     from forgetless.training.trainer import StageTrainer
 
     steps = math.ceil(len(schedule) / config.rows_per_step)
@@ -111,17 +115,19 @@ def train_stage(
         methods.restore(resumed[0] / "methods")
         spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
     use_cache = getattr(bench.model.config, "use_cache", True)
-    trainer = StageTrainer(
-        bench.model,
-        training_arguments(config, steps, checkpoints, device, bench.stage.seed),
-        schedule,
-        methods,
-        bench.pad_id,
-        on_step,
-        spent,
-        on_log,
-    )
-    trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+    with as_trained(bench.model, methods, sharded=sharded) as model:
+        trainer = StageTrainer(
+            model,
+            training_arguments(config, steps, checkpoints, device, bench.stage.seed),
+            schedule,
+            methods,
+            bench.pad_id,
+            on_step,
+            spent,
+            on_log,
+        )
+        trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+        trainer.let_go()
     unprepare(bench.model)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     tail = losses[-max(1, len(losses) // 10) :]

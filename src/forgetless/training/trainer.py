@@ -13,18 +13,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
 from forgetless.methods.base import IGNORED
-from forgetless.methods.compose import Compose
+from forgetless.methods.compose import Compose, save_states
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
+from forgetless.models.sharded import in_parts, laid_out_like, whole, wholes
 from forgetless.processes import count, first_does, gathered
 from forgetless.training.checkpoints import drop_older, seal
 from forgetless.training.phases import StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
+from forgetless.training.sharding import restore_in_parts, whole_state
 
 WEIGHTS = "trained.safetensors"
 
@@ -121,6 +124,7 @@ class StageTrainer(StepPhases, Trainer):
         several = count()
         shared = arguments.per_device_train_batch_size * several if several > 1 else 1
         self._rows = ScheduledRows(schedule, shared)
+        self._sharded = in_parts(model)
         super().__init__(
             model=model,
             args=arguments,
@@ -166,6 +170,29 @@ class StageTrainer(StepPhases, Trainer):
         # DDP takes the mean over processes; the loss is a sum over all their tokens.
         return step_loss(self.methods, self.model, batch) * count()
 
+    def _move_model_to_device(self, model: Any, device: torch.device) -> None:
+        if not self._sharded:  # parts are where the whole was
+            super()._move_model_to_device(model, device)
+
+    def _wrap_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._sharded:  # accelerate would wrap it for DDP; it adds lower precision alone
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+            model._is_accelerate_prepared = True
+        return super()._wrap_model(model, *args, **kwargs)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """The optimiser of the weights, or of this process's parts of them."""
+        optimizer = super().create_optimizer(*args, **kwargs)
+        if self._sharded:
+            restore_in_parts(optimizer)
+        return optimizer
+
+    def let_go(self) -> None:
+        """Free the gradient and the optimiser's state, once nothing is trained any more."""
+        assert self.optimizer is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
+
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass; a loss that is not a number stops before any damage."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
@@ -176,31 +203,46 @@ class StageTrainer(StepPhases, Trainer):
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        norm = super()._clip_grad_norm(model)
+        norm = whole(super()._clip_grad_norm(model))
         if not math.isfinite(float(norm)):
             raise self._broken("the gradient norm", float(norm))
         return norm
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The weights that are trained, by name; all others are as the stage found them."""
         assert output_dir is not None
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        trained = {name: p.detach().contiguous() for name, p in trained_weights(self.model).items()}
-        save_file(trained, Path(output_dir) / WEIGHTS)
+        weights = trained_weights(self.model)
+        trained = wholes({name: weight.detach() for name, weight in weights.items()})
+        if self.args.should_save:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            contiguous = {name: tensor.contiguous() for name, tensor in trained.items()}
+            save_file(contiguous, Path(output_dir) / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         saved = load_file(Path(resume_from_checkpoint) / WEIGHTS)
         with torch.no_grad():
             for name, parameter in trained_weights(self.model).items():
-                parameter.copy_(saved[name])
+                parameter.copy_(laid_out_like(parameter, saved[name]))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self._sharded:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        assert self.optimizer is not None
+        assert self.lr_scheduler is not None
+        state = whole_state(self.optimizer)
+        if self.args.should_save:  # as the Trainer does: it goes on with any number of processes
+            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with quiet():
             super()._save_checkpoint(model, trial)
         checkpoint = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        states = self.methods.states()
 
         def sealed() -> None:
-            self.methods.save(checkpoint / "methods")
+            save_states(checkpoint / "methods", states)
             seconds, cpu_seconds = self.spent()
             seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
             drop_older(checkpoint)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forgetless.errors import ModelError
+from forgetless.models.sharded import in_parts, laid_out_like, local, whole
+from forgetless.processes import add_up
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +51,10 @@ class Product:
     def shaped(self, matrix: torch.Tensor) -> torch.Tensor:
         """From (outputs, inputs) to the shape of the layer's weight, and back."""
         return matrix.T if self.transposed else matrix
+
+    def whole(self) -> Product:
+        """The product with whole factors, in every process."""
+        return replace(self, a=whole(self.a), b=whole(self.b))
 
     def copy(self) -> Product:
         """The product as it stands now."""
@@ -154,7 +160,8 @@ def pull_towards(
             tensors = [parameter, parameter.grad, _beside(parameter, anchors, name)]
             if importances is not None:
                 tensors.append(_beside(parameter, importances, name))
-            for weight, gradient, anchor, *importance in _in_pieces(tensors):
+            own = [local(tensor) for tensor in tensors]
+            for weight, gradient, anchor, *importance in _in_pieces(own):
                 dtype = torch.result_type(weight, anchor)
                 here = room.shaped(weight.shape, dtype, weight.device)
                 pull = torch.sub(weight, anchor, out=here)
@@ -162,7 +169,7 @@ def pull_towards(
                     pull *= factor
                 squares.append(torch.linalg.vector_norm(pull, dtype=torch.float32).square())
                 gradient.add_(pull, alpha=strength)
-    return strength**2 * _total(squares)
+    return strength**2 * _total(squares, of_parts=in_parts(model))
 
 
 def pull_products(
@@ -195,7 +202,8 @@ def pull_products(
         for name, product in products.items():
             if name not in anchors:
                 continue
-            a, b, scale = product.a, product.b, product.scale
+            together = product.whole()
+            a, b, scale = together.a, together.b, product.scale
             anchor = _beside(a, anchors, name)
             if importances is None:
                 to_a = scale * (b.T @ b) @ a - anchor.scale * (b.T @ anchor.b) @ anchor.a
@@ -204,13 +212,13 @@ def pull_products(
                 shape = len(b), a.shape[1]
                 now, then = (room.shaped(shape, a.dtype, a.device) for room in rooms)
                 # Worked out in the same way: where nothing has moved, 0 bit for bit.
-                drift = product.dense(now)
-                drift -= anchor.dense(then) if isinstance(anchor, Product) else anchor
-                drift *= _beside(a, importances, name)
+                drift = together.dense(now)
+                drift -= anchor.dense(then) if isinstance(anchor, Product) else whole(anchor)
+                drift *= whole(_beside(a, importances, name))
                 drift = product.shaped(drift)
                 to_a, to_b = b.T @ drift, drift @ a.T
-            squares.append(_add_gradient(a, to_a, strength * scale))
-            squares.append(_add_gradient(b, to_b, strength * scale))
+            squares.append(_add_gradient(product.a, to_a, strength * scale))
+            squares.append(_add_gradient(product.b, to_b, strength * scale))
     return _total(squares)
 
 
@@ -255,6 +263,7 @@ def _add_gradient(parameter: torch.Tensor, added: torch.Tensor, factor: float) -
     if not parameter.requires_grad:
         return torch.zeros((), device=parameter.device)
     norm: torch.Tensor = torch.linalg.vector_norm(added, dtype=torch.float32) * factor
+    added = laid_out_like(parameter, added)
     if parameter.grad is None:
         parameter.grad = added.mul_(factor).to(parameter.dtype)
     else:
@@ -262,7 +271,13 @@ def _add_gradient(parameter: torch.Tensor, added: torch.Tensor, factor: float) -
     return norm.square()
 
 
-def _total(squares: list[torch.Tensor]) -> float:
+def _total(squares: list[torch.Tensor], *, of_parts: bool = False) -> float:
+    """Their sum; over all processes, where each has those of its parts."""
     import torch
 
-    return float(torch.stack(squares).sum()) if squares else 0.0
+    if not squares:
+        return 0.0
+    total = torch.stack(squares).sum()
+    if of_parts:
+        add_up([total])
+    return float(total)
