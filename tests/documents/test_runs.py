@@ -56,6 +56,7 @@ BLOCKS_NOT_RUN = {
     ("docs/hosted.md", "model: openai:"): PROVIDER,
     ("docs/hub.md", "model: {name:"): "needs the hub: tests/models/test_hub.py",
     ("docs/processes.md", "torchrun"): "needs processes: tests/integration/test_launched.py",
+    ("docs/processes.md", "accelerate"): "needs processes: tests/integration/test_sharded.py",
 }
 # Commands that ask the built-in tasks, or train with a budget, dozens of times, or once more what
 # another page trains.
