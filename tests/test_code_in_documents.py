@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -18,49 +16,10 @@ from forgetless.cli import app
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
+from tests.documents.blocks import PAGES, Block, blocks, commands
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS: dict[str, Any] = cast("Any", typer.main.get_command(app)).commands
-CALL = re.compile(
-    r"\s*(?:\$ |- )?(?:[a-z]+: )?(?:(?:torchrun|accelerate launch|python) .*-m )?forgetless (.+)"
-)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of code; ``place`` is page and line."""
-
-    place: str
-    kind: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for match in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-            line = text.count("\n", 0, match.start()) + 1
-            place = f"{page.relative_to(ROOT)}:{line}"
-            found.append(Block(place, match[1].strip(), match[2]))
-    return found
-
-
 BLOCKS = blocks()
-
-
-def commands(block: Block) -> list[list[str]]:
-    """The arguments of every forgetless command in a block, without comments."""
-    found = []
-    for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
-        said = CALL.match(line)
-        if said is not None:
-            words = re.split(r"\s{3,}|\s\|\|\s", said[1])[0]  # a remark, or another command
-            found.append(shlex.split(words, comments=True))
-    return found
-
-
 CALLS = [
     (f"{block.place} {' '.join(words)}", words)
     for block in BLOCKS

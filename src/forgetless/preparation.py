@@ -141,6 +141,19 @@ class Experiment:
             }
         )
 
+    def scoring_fingerprints(self) -> dict[str, str]:
+        """For each task, a hash of all that decides its scores of given weights."""
+        return {
+            task.name: _digest(
+                {
+                    "task": _settings(task, *_SCORING) | {"items": task.test_hash()},
+                    "batch": self.plan.training.scoring_batch_size,
+                    "device": self.plan.training.device,
+                }
+            )
+            for task in self.tasks
+        }
+
 
 def prepare(plan: Plan) -> Experiment:
     """Read the data, make the methods and lay out the stages.

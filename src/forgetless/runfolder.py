@@ -118,16 +118,16 @@ class RunFolder:
             self.manifest.update(state="finished", finished=_now())
             self.save()
 
-    def write_matrix(self) -> None:
+    def write_matrix(self, *, intervals: bool = True) -> None:
         """Replace ``matrix.json`` by the score matrix of the rows there are."""
         from forgetless.metrics import matrix_to_json
         from forgetless.result import RunResult
 
-        first_does(
-            lambda: write_json(
-                self.path / "matrix.json", matrix_to_json(RunResult(self.path).matrix)
-            )
-        )
+        def written() -> None:
+            matrix = RunResult(self.path).matrix
+            write_json(self.path / "matrix.json", matrix_to_json(matrix, intervals=intervals))
+
+        first_does(written)
 
     def verify(self, name: str, *parts: str) -> Path:
         """The folder of a trained stage, files of some parts found to be those that were written.

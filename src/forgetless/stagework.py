@@ -88,7 +88,7 @@ class StageWork(ABC):
         """Score every task and ask the open questions."""
 
     def begin(self, stage: Stage) -> None:
-        """Tell of the stage; give the methods back what they knew after it, if it was trained.
+        """Tell of the stage; give the methods back what they knew after it, if they go on from it.
 
         Raises:
             RunFailed: if it was trained on other data or another model than the files hold now.
@@ -106,8 +106,10 @@ class StageWork(ABC):
                 fix="put the old files back, or name another folder:  --set output=runs/other",
             )
         if entry is not None:
-            self._folder.verify(stage.name, "methods")
-            self._methods.restore(path / "methods")
+            following = [s.name for s in self._experiment.stages if s.number == stage.number + 1]
+            if not any(map(self._folder.entry, following)):  # else it has their newer state
+                self._folder.verify(stage.name, "methods")
+                self._methods.restore(path / "methods")
             _drop_checkpoints(path)  # a kill may have left some
 
     def trained(self, stage: Stage) -> bool:
@@ -139,14 +141,19 @@ class StageWork(ABC):
             self._folder.describe_as(manifest)
             path = self._folder.stage_path(stage.name)
             first_does(partial(share_files, other / "stages" / stage.name, path))
-            self._record_trained(
-                stage, entry["training"], shared_from=str(other.name), hosted=entry.get("hosted")
-            )
             scores = path / "scores.jsonl"
-            if entry["scoring_fingerprint"] == self._scoring and scores.is_file():
-                self._record_scored(stage, entry["scoring"])
-            else:
+            damaged = RunFolder(other, manifest).damaged(stage.name, scores.name)
+            if not (sound := scores.is_file() and not any(damaged)):
                 first_does(partial(scores.unlink, missing_ok=True))
+            self._record_trained(
+                stage,
+                entry["training"],
+                shared_from=str(other.name),
+                hosted=entry.get("hosted"),
+                scored_tasks=entry.get("scored_tasks"),
+            )
+            if sound and entry["scoring_fingerprint"] == self._scoring:
+                self._record_scored(stage, entry["scoring"])
             self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
             return True
         return False
@@ -197,11 +204,12 @@ class StageWork(ABC):
         bench: Workbench | None = None,
         shared_from: str | None = None,
         hosted: Mapping[str, Any] | None = None,
+        scored_tasks: Mapping[str, str] | None = None,
     ) -> None:
         """Let the methods learn from the stage, save their state, then put it all on record.
 
         ``bench`` is the one that the stage was trained on, if it was trained here; ``hosted`` says
-        what a provider made of it.
+        what a provider made of it, ``scored_tasks`` how tasks were asked whose scores came with it.
         """
         path = self._folder.stage_path(stage.name)
         budget = self._experiment.budget
@@ -220,11 +228,12 @@ class StageWork(ABC):
                 "state": "trained",
                 "fingerprint": self._fingerprints[stage.number],
                 "scoring_fingerprint": None,
+                "scored_tasks": dict(scored_tasks or {}),
                 "training": training,
                 "shared_from": shared_from,
                 "scoring": None,
                 "budget": budget.record(stage) if budget else None,
-                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods")),
+                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods", *SCORES)),
                 **({"hosted": dict(hosted)} if hosted is not None else {}),
             }
         )
@@ -241,12 +250,14 @@ class StageWork(ABC):
             | {
                 "state": "done",
                 "scoring_fingerprint": self._scoring,
+                "scored_tasks": self._experiment.scoring_fingerprints(),
                 "scoring": scoring,
                 "files": entry["files"] | first_does(partial(hash_files, path, *SCORES)),
             }
         )
         if stage.number < self._experiment.stages[-1].number:  # the last one finishes the run
-            self._folder.write_matrix()
+            # all intervals after every stage would cost more the more stages there are
+            self._folder.write_matrix(intervals=False)
 
     def _note_begun(self, stage: Stage) -> Path:
         """Note what a stage is trained on, before anything else is in the folder of checkpoints."""
@@ -342,8 +353,20 @@ class LocalWork(StageWork):
                 size,
                 self._folder.stage_path(stage.name),
                 self._progress.scored,
+                self._still_scored(stage),
             )
         self._record_scored(stage, scoring)
+
+    def _still_scored(self, stage: Stage) -> frozenset[str]:
+        """Tasks that the stage's scores on disk hold as they would be asked now."""
+        entry = self._folder.entry(stage.name)
+        assert entry is not None
+        scores = "scores.jsonl"
+        if scores not in entry.get("files", {}) or any(self._folder.damaged(stage.name, scores)):
+            return frozenset()
+        before = entry.get("scored_tasks", {})  # an older version did not note it
+        now = self._experiment.scoring_fingerprints()
+        return frozenset(name for name, asked in now.items() if before.get(name) == asked)
 
     def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
         """Say, now and in the report, how many rows were not learned as they stand."""

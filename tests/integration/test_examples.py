@@ -83,20 +83,3 @@ def test_a_guard_stops_the_forgetting_and_goes_back() -> None:
     assert scores[-1] < 0.8
     assert float(now[1]) >= 0.8
     assert int(now[2]) == 5 * (len(scores) - 1)
-
-
-def test_the_python_of_the_readme_runs(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0]
-    monkeypatch.chdir(tmp_path)
-    for there, here in {
-        '"bundled:smollm2-135m-instruct"': repr(str(data / "model")),
-        '"bundled:medical_shorthand"': repr(str(data / "first.jsonl")),
-        '"bundled:legal_prose"': repr(str(data / "second.jsonl")),
-    }.items():
-        assert block.count(there) == 1
-        block = block.replace(there, here)
-    exec(block, {})  # noqa: S102
-    assert (tmp_path / "runs" / "python" / "report.html").is_file()

@@ -24,7 +24,7 @@ from forgetless.methods.parts.passes import embeddings, mean_losses
 from forgetless.methods.parts.selection import herded
 from forgetless.methods.replay import Replay, ReplayConfig
 from forgetless.methods.self_replay import SelfReplay
-from forgetless.plan import MethodSpec, TrainingConfig
+from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
@@ -273,14 +273,12 @@ def test_buffer_of_all_rows_holds_all_rows_and_names_none() -> None:
     for stage in earlier:
         method.keep_rows(stage)
     assert method.state().values == {"kept": [], "whole": {"a": 12, "b": 12}, "seen": 0}
-    bench = Workbench(last, None, None, Encoder(None, TrainingConfig()))
-    (rows,) = method.rehearsal(bench)
-    wanted = [(task, row) for task in tasks[:2] for row in task.train]
-    assert [*rows.rows] == wanted  # type: ignore[misc]
     restored = Replay()
     restored.restore(method.state())
-    (again,) = restored.rehearsal(bench)
-    assert [*again.rows] == wanted  # type: ignore[misc]
+    for one in (method, restored):
+        ((ratio, rows),) = one.rows(last)
+        assert ratio == 0.1
+        assert [*rows] == [(task, row) for task in tasks[:2] for row in task.train]
 
 
 def test_reservoir_goes_on_after_restoring_as_if_nothing_had_happened() -> None:
@@ -576,3 +574,25 @@ def test_choice_survives_a_run_that_goes_on_from_disk(tiny_model: Path, tmp_path
     again = replay(buffer="balanced", size=4, select="coverage")
     again.restore(tmp_path / "state")
     assert again.methods[0].state() == methods.methods[0].state()
+
+
+def test_a_task_is_tokenised_for_the_first_stage_that_rehearses_it_and_for_no_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenised: list[str] = []
+    encode = Encoder.encode
+
+    def watched(self: Encoder, rows: Any, **more: Any) -> Any:
+        tokenised.extend(sorted({task.name for task, _ in rows}))
+        return encode(self, rows, **more)
+
+    monkeypatch.setattr(Encoder, "encode", watched)
+    tasks = [text_task(name, [20, 25, 30]) for name in ("a", "b", "c", "d")]
+    methods = replay(ratio=0.5)
+    for stage in one_stage_a_task(tasks, 0):
+        found = stage_schedule(stage, methods, tokenizer(), settings(steps=None, epochs=3))
+        methods.keep_rows(stage)
+    assert tokenised == ["a", *("b", "a"), *("c", "b"), *("d", "c")]
+    at_once = scheduled(replay(ratio=0.5), tasks, epochs=3)  # as in a process that goes on
+    assert lines(found) == lines(at_once)
+    assert found.examples.ids.tolist() == at_once.examples.ids.tolist()

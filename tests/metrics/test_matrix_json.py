@@ -51,6 +51,12 @@ def test_file_says_what_was_measured_on_how_many_items_and_what_was_not() -> Non
     assert data["intervals"][1][1] is None
 
 
+def test_without_its_intervals_the_file_says_all_else() -> None:
+    whole, quick = matrix_to_json(RUN), matrix_to_json(RUN, intervals=False)
+    assert {limits for line in quick["intervals"] for limits in line} == {None}
+    assert quick | {"intervals": whole["intervals"]} == whole
+
+
 def test_matrix_without_items_goes_there_and_back_without_intervals() -> None:
     matrix = by_hand(law=(1, [0.25, None]))
     data = matrix_to_json(matrix)

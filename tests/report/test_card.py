@@ -106,3 +106,20 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     text = card(run(tmp_path / "run", hub=None, revision=None, licence=None))
     written = yaml.safe_load(text.split("---")[1])
     assert written.keys().isdisjoint({"base_model", "license"})
+
+
+def test_the_plan_is_read_once_however_many_tasks_and_stages_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = yaml.safe_load
+
+    def watched(text: str) -> Any:
+        read.append(text)
+        return load(text)
+
+    folder = run(tmp_path / "run")
+    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"output": str(tmp_path)}))
+    monkeypatch.setattr(yaml, "safe_load", watched)
+    assert card(folder, 1) != card(folder, 2)
+    assert len(read) == 1

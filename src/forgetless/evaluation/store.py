@@ -2,7 +2,9 @@
 
 ``scores.part-0.jsonl`` grows while a stage is scored, one file for each process; a kill loses the
 batch under way and no more.  Its first line says what is asked; lines of other questions are not
-gone on with.  ``scores.jsonl`` appears when every item has a line, in the order of tasks and items.
+gone on with.  Where a stage was scored before and some tasks are asked as they were, their lines
+begin as ``scores.part-kept.jsonl``.  ``scores.jsonl`` appears when every item has a line, in the
+order of tasks and items.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ def score_stage(
     batch_size: int,
     folder: Path,
     on_scored: OnScored,
+    keep: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score every task with one model, going on after a kill with the batch that was lost.
 
@@ -48,6 +51,7 @@ def score_stage(
         batch_size: Most sequences in one forward pass.
         folder: The stage's folder.
         on_scored: Called with task name, items done, items in all.
+        keep: Names of tasks whose lines in the folder's ``scores.jsonl`` still hold.
 
     Returns:
         What it took: seconds, CPU seconds, items and errors.
@@ -60,7 +64,10 @@ def score_stage(
     def said() -> Sequence[str]:
         return ask(loaded, questions)
 
-    return _scored(folder, _heading(tasks, batch_size), tasks, answered, questions, said, on_scored)
+    heading = _heading(tasks, batch_size)
+    if keep:
+        first_does(partial(_take_over, folder, heading, keep))
+    return _scored(folder, heading, tasks, answered, questions, said, on_scored)
 
 
 def score_subject(
@@ -114,7 +121,7 @@ def _scored(
         for task in tasks:
             done = {item for name, item in lines if name == task.name}
             on_scored(task.name, len(done), len(task.test))
-            for results in answered(task, done):
+            for results in answered(task, done) if len(done) < len(task.test) else ():
                 for result in results:
                     lines[task.name, result.item] = result.to_line()
                     file.write(lines[task.name, result.item] + "\n")
@@ -139,6 +146,13 @@ def _scored(
         }
 
     return first_does(put_together)
+
+
+def _take_over(folder: Path, heading: str, keep: Collection[str]) -> None:
+    """Put lines of finished scores among those to go on with."""
+    written = (folder / "scores.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    kept = [line for line in written if json.loads(line)["task"] in keep]
+    write_text(folder / PART.format("kept"), "".join(f"{line}\n" for line in [heading, *kept]))
 
 
 def _write_answers(folder: Path, questions: Sequence[str], answers: Sequence[str]) -> None:

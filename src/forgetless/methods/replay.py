@@ -98,8 +98,9 @@ class Replay(Method[ReplayConfig]):
 
     def acts_in(self, stage: Stage) -> bool:
         """Where there is something to rehearse."""
-        old = bool(stage.earlier) and self.config.ratio > 0
-        return old or (self.config.general is not None and self.config.general_ratio > 0)
+        return self._rehearses_old(stage) or (
+            self.config.general is not None and self.config.general_ratio > 0
+        )
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options, the general rows, and which rows are left out because they are tested."""
@@ -120,17 +121,27 @@ class Replay(Method[ReplayConfig]):
 
     def rehearsal(self, bench: Workbench) -> Sequence[RehearsalRows]:
         """Kept rows of earlier tasks, and the general rows."""
-        return [RehearsalRows(rows, ratio) for ratio, rows in self.rows(bench.stage)]
+        found = []
+        if self._rehearses_old(bench.stage):
+            kept = self._buffer.encoded(bench.stage, bench.encoder)
+            found.append(RehearsalRows(kept, self.config.ratio))
+        general = self._general_rows(bench.stage)
+        return [*found, *(RehearsalRows(rows, ratio) for ratio, rows in general)]
 
     def rows(self, stage: Stage) -> list[tuple[float, TaskRows]]:
         """What a stage may rehearse, and the share of the mixture's tokens that it makes up."""
-        found = []
-        if stage.earlier and self.config.ratio > 0:
-            found.append((self.config.ratio, self._buffer.rows(stage)))
-        if self.config.general is not None and self.config.general_ratio > 0:
-            rows = untested(TaskRows.of(self._general(stage)), stage)
-            found.append((self.config.general_ratio, rows))
-        return found
+        old = self._rehearses_old(stage)
+        kept = [(self.config.ratio, self._buffer.rows(stage))] if old else []
+        return kept + self._general_rows(stage)
+
+    def _rehearses_old(self, stage: Stage) -> bool:
+        return bool(stage.earlier) and self.config.ratio > 0
+
+    def _general_rows(self, stage: Stage) -> list[tuple[float, TaskRows]]:
+        if self.config.general is None or self.config.general_ratio == 0:
+            return []
+        rows = untested(TaskRows.of(self._general(stage)), stage)
+        return [(self.config.general_ratio, rows)]
 
     def _general(self, stage: Stage) -> list[Task]:
         """The general rows in the form of the stage's task; none without a source."""

@@ -20,7 +20,12 @@ FORMAT = 1
 
 
 def matrix_to_json(
-    matrix: ScoreMatrix, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    matrix: ScoreMatrix,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    intervals: bool = True,
 ) -> dict[str, Any]:
     """Lay a matrix out for matrix.json.
 
@@ -29,6 +34,7 @@ def matrix_to_json(
         draws: Number of resampled matrices for the intervals that are not exact.
         level: Confidence level of the intervals.
         seed: Seed of the intervals.
+        intervals: Whether to work the intervals out; they are null otherwise.
 
     Returns:
         Plain JSON values: ``format``; ``stages``; ``tasks`` (``name``, ``unit``, ``trained_in``);
@@ -43,7 +49,7 @@ def matrix_to_json(
         >>> matrix_to_json(matrix)["scores"]
         [[0.5]]
     """
-    intervals = cell_intervals(matrix, draws=draws, level=level, seed=seed)
+    limits = cell_intervals(matrix, draws=draws, level=level, seed=seed) if intervals else {}
     places = [[(row, task.name) for task in matrix.tasks] for row in range(len(matrix.stages))]
     missing: dict[str, dict[str, str]] = {}
     for (row, task), reason in sorted(matrix.missing.items()):
@@ -57,7 +63,7 @@ def matrix_to_json(
         ],
         "scores": matrix.values,
         "intervals": [
-            [intervals[at].to_json() if at in intervals else None for at in line] for line in places
+            [limits[at].to_json() if at in limits else None for at in line] for line in places
         ],
         "n": [
             [None if at in matrix.missing else matrix.item_count(at[1]) for at in line]

@@ -24,7 +24,6 @@ from forgetless.metrics import (
 from forgetless.report.budget import BudgetOutcome, budget_outcome, told
 from forgetless.report.changes import ChangedItem, SharedWords, changed_items, shared_words
 from forgetless.report.data import RunResults, TaskInfo
-from forgetless.report.matrix import one_task
 from forgetless.report.outcome import TaskOutcome, judge_tasks
 from forgetless.report.side_by_side import arm_titles, check_side_by_side
 
@@ -137,13 +136,7 @@ def analyse(
             run=run,
             summary=(summary := _summary(run, joint, draws=draws, level=level, seed=seed)),
             scores=_scores(run.matrix),
-            intervals={
-                place: limits
-                for task in run.tasks
-                for place, limits in cell_intervals(
-                    one_task(run.matrix, task.name), draws=draws, level=level, seed=seed
-                ).items()
-            },
+            intervals=cell_intervals(run.matrix, draws=draws, level=level, seed=seed),
             outcomes=judge_tasks(run, summary, find),
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
@@ -209,7 +202,7 @@ def _against(
         return {}
     found = {}
     for task in run.tasks:
-        pair = one_task(run.matrix, task.name), one_task(sequential.matrix, task.name)
+        pair = run.matrix.of_task(task.name), sequential.matrix.of_task(task.name)
         found[task.name] = Against(
             final=find(partial(_final_less, task=task.name), *pair),
             learned=find(partial(_learned_less, task=task.name), *pair),

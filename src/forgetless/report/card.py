@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -199,8 +200,13 @@ def _score(matrix: ScoreMatrix, row: int, task: str) -> float | None:
 
 
 def _plan(run: RunResults) -> Mapping[str, Any]:
-    plan = yaml.safe_load(run.plan) if run.plan else None
-    return plan if isinstance(plan, Mapping) else {}
+    return _parsed(run.plan) if run.plan else {}
+
+
+@lru_cache(maxsize=1)  # a card looks into it for every task, and every stage of a run has a card
+def _parsed(plan: str) -> Mapping[str, Any]:
+    found = yaml.safe_load(plan)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _source(run: RunResults, task: str) -> str:

@@ -28,11 +28,14 @@ def build_matrix(
     groups: dict[str, dict[str, str]] = {task.name: {} for task in tasks}
     missing: dict[tuple[int, str], str] = {}
     for stage, items in zip(stages, scores, strict=True):
+        of_task: dict[str, list[ItemScore]] = {}
+        for item in items or ():
+            of_task.setdefault(item.task, []).append(item)
         for task in tasks:
             if items is None:
                 missing[stage.index, task.name] = f"stage '{stage.name}' is not finished"
                 continue
-            own = [item for item in items if item.task == task.name]
+            own = of_task.get(task.name)
             if not own:
                 missing[stage.index, task.name] = f"stage '{stage.name}' scored no item of it"
                 continue
@@ -46,20 +49,6 @@ def build_matrix(
     ]
     matrix = ScoreMatrix([stage.name for stage in stages], columns, cells, missing)
     return matrix, [text for task in tasks for text in _warnings(task, cells, matrix)]
-
-
-def one_task(matrix: ScoreMatrix, task: str) -> ScoreMatrix:
-    """The column of one task as a matrix of its own; its figures cost less time there."""
-    return ScoreMatrix(
-        matrix.stages,
-        [matrix.column(task)],
-        {key: cell for key, cell in matrix.cells.items() if key[1] == task},
-        {
-            key: reason
-            for key, reason in matrix.missing.items()
-            if key[1] == task and key not in matrix.cells
-        },
-    )
 
 
 def _warnings(task: TaskInfo, cells: dict[tuple[int, str], Cell], matrix: ScoreMatrix) -> list[str]:

@@ -20,7 +20,6 @@ from forgetless.metrics import (
 )
 from forgetless.report.changes import rows_compared
 from forgetless.report.data import RunResults, TaskInfo
-from forgetless.report.matrix import one_task
 
 Fate = Literal["lost", "kept", "improved", "inconclusive", "absent"]
 Learning = Literal["learned", "known", "not learned", "only tested", "absent"]
@@ -117,7 +116,7 @@ def _judge(
 ) -> TaskOutcome:
     only_tested = Figure(None, None, f"task '{task.name}' is only tested")
     before = gain = only_tested
-    column = one_task(run.matrix, task.name)
+    column = run.matrix.of_task(task.name)
     if task.trained_in is not None:
         before = find(partial(_score, row=task.trained_in - 1, task=task.name), column)
         gain = find(

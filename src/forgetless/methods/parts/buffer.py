@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from forgetless.methods.base import Stage
-from forgetless.tasks.examples import TaskRows
+from forgetless.tasks.examples import Encoder, Examples, TaskRows
 from forgetless.tasks.row import Row
-from forgetless.tasks.task import exchange_hash
+from forgetless.tasks.task import Task, exchange_hash
 
 Policy = Literal["all", "reservoir", "balanced"]
 
@@ -33,6 +33,7 @@ class Buffer:
         self._size = size
         self._kept: list[tuple[str, int]] = []  # (task, index of its training row)
         self._whole: dict[str, int] = {}  # where all is kept: rows of each task
+        self._encoded: dict[str, tuple[Task, Examples]] = {}  # of these, as far as it was asked for
         self._seen = 0
 
     def add(self, task: str, rows: int, rng: np.random.Generator) -> None:
@@ -74,6 +75,19 @@ class Buffer:
         task_of = np.array([number[name] for name, _ in self._kept], np.int16)
         index_of = np.array([index for _, index in self._kept], np.int32)
         return untested(TaskRows([*tasks.values()], task_of, index_of), stage)
+
+    def encoded(self, stage: Stage, encoder: Encoder) -> Examples:
+        """The same as tokens; where all is kept, a task is tokenised for its first stage only."""
+        if self._policy != "all":
+            return encoder.encode(self.rows(stage), rehearsal=True)
+        tasks = {task.name: task for task in stage.earlier}
+        for name in self._whole:
+            task = tasks[name]
+            if name not in self._encoded or self._encoded[name][0] is not task:
+                rows = untested(TaskRows.of([task]), stage)
+                self._encoded[name] = task, encoder.encode(rows, rehearsal=True)
+        parts = [self._encoded[name][1] for name in self._whole]
+        return Examples.concatenated(parts or [Examples.of((), ())], encoder.scratch)
 
     def values(self) -> dict[str, Any]:
         """What is kept, as plain data."""

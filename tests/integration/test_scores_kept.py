@@ -1,0 +1,109 @@
+"""What is finished is not done again: no item is asked twice of a model, no old state read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.methods.compose import Compose
+from forgetless.progress import Progress
+from forgetless.sequence import run_sequence
+from tests.integration.conftest import MakePlan
+
+
+class Counting(Progress):
+    """Counts the items of each task that each stage scores; those scored before do not count."""
+
+    def __init__(self) -> None:
+        self.items: Counter[tuple[str, str]] = Counter()
+        self._stage = ""
+        self._done: dict[tuple[str, str], int] = {}
+
+    def stage(self, run: str, name: str, number: int, last: int) -> None:
+        self._stage = name
+
+    def scored(self, task: str, done: int, total: int) -> None:
+        cell = self._stage, task
+        self.items[cell] += done - self._done.get(cell, done)
+        self._done[cell] = done
+
+
+def test_a_task_more_scores_its_own_column_and_its_own_row_and_no_other_cell(
+    plan: MakePlan,
+) -> None:
+    both = plan().sequence
+    one = run_sequence(plan("one", sequence=both[:1]))
+    watcher = Counting()
+    grown = run_sequence(plan("grown"), watcher, share_with=[one.path])
+    assert +watcher.items == {
+        ("0-base", "second"): 4,
+        ("1-first", "second"): 4,
+        **{("2-second", task): 4 for task in ("first", "second")},
+        ("2-second", "choices"): 6,
+    }
+    alone = run_sequence(plan("alone"))
+    for stage in ("0-base", "1-first", "2-second"):
+        scores = Path("stages") / stage / "scores.jsonl"
+        assert (grown.path / scores).read_bytes() == (alone.path / scores).read_bytes()
+    assert run_sequence(plan("grown"), again := Counting()).path == grown.path
+    assert not +again.items
+
+
+def test_only_the_task_that_is_asked_otherwise_is_scored_anew(plan: MakePlan, data: Path) -> None:
+    def tasks(tokens: int) -> list[dict[str, Any]]:
+        files = {"train": str(data / "first.jsonl"), "test": str(data / "first_test.jsonl")}
+        return [{"name": "first", "max_new_tokens": tokens, **files}]
+
+    short = run_sequence(plan("short", sequence=tasks(4)))
+    watcher = Counting()
+    longer = run_sequence(plan("longer", sequence=tasks(8)), watcher, share_with=[short.path])
+    assert +watcher.items == {("0-base", "first"): 4, ("1-first", "first"): 4}
+    alone = run_sequence(plan("alone", sequence=tasks(8)))
+    assert longer.matrix.values == alone.matrix.values
+
+
+def test_damaged_scores_of_another_run_are_not_taken_and_damaged_ones_of_this_not_kept(
+    plan: MakePlan,
+) -> None:
+    plain = run_sequence(plan("plain"))
+    whole = (plain.path / "stages" / "1-first" / "scores.jsonl").read_bytes()
+    scores = plain.path / "stages" / "1-first" / "scores.jsonl"
+    for name, changed in (("swapped", b'"score": 0.5'), ("torn", b"")):
+        scores.write_bytes(whole.replace(b'"score": 0.0', changed, 1) if changed else whole[:-9])
+        assert scores.read_bytes() != whole
+        shared = run_sequence(plan(name), watcher := Counting(), share_with=[plain.path])
+        assert {stage for stage, _ in +watcher.items} == {"1-first"}
+        assert (shared.path / "stages" / "1-first" / "scores.jsonl").read_bytes() == whole
+    run_sequence(plan("plain"), watcher := Counting())
+    assert {stage for stage, _ in +watcher.items} == {"1-first"}
+    assert scores.read_bytes() == whole
+
+
+def test_a_run_that_goes_on_reads_the_state_of_the_stage_it_goes_on_from_alone(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stop(Progress):
+        def stage(self, run: str, name: str, number: int, last: int) -> None:
+            if number == 3:
+                raise KeyboardInterrupt
+
+    read: list[str] = []
+    restore = Compose.restore
+
+    def watched(self: Compose, folder: Path) -> None:
+        read.append(folder.parent.name)
+        restore(self, folder)
+
+    first, second = plan().sequence
+    three = [first, second, first.model_copy(update={"name": "third"})]
+    with pytest.raises(KeyboardInterrupt):
+        run_sequence(plan("run", sequence=three, methods=["ewc"]), Stop())
+    monkeypatch.setattr(Compose, "restore", watched)
+    went_on = run_sequence(plan("run", sequence=three, methods=["ewc"]))
+    assert read == ["2-second"]
+    whole = run_sequence(plan("whole", sequence=three, methods=["ewc"]))
+    weights = [run.model_path() / "model.safetensors" for run in (went_on, whole)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
