@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from forgetless.cli.completion import arm_names, method_names, suite_names, task_sources
+from forgetless.cli.completion import (
+    arm_names,
+    method_names,
+    score_names,
+    suite_names,
+    task_sources,
+)
 from forgetless.cli.terminal import PIPE_WIDTH, TerminalProgress, open_console
 from forgetless.methods import METHODS
 from tests.cli.conftest import Forgetless
@@ -127,6 +133,7 @@ def test_tasks_and_suites_complete_by_name() -> None:
     assert "builtin:medical_facts" in list(task_sources("builtin:medical"))
     assert list(task_sources("exam.js")) == []
     assert list(suite_names("q")) == ["quick"]
+    assert list(score_names("n")) == ["number", "nll"]
 
 
 def test_the_shell_is_answered() -> None:

@@ -104,3 +104,20 @@ def test_only_a_loss_has_a_nature() -> None:
     found = judge([evidence], budget=0.05)[0]
     assert found.nature is None
     assert found.readings["contains"].after.value == 0.5
+
+
+def test_a_task_at_floor_says_so_where_its_answers_do_contain_what_was_asked_for() -> None:
+    """None of 200 is right to the letter, and 150 have the answer in them."""
+
+    def reason(containing: int) -> str:
+        evidence = Evidence(
+            "law", "accuracy", cell(marks(0)), cell(marks(0)),
+            readings_before={"contains": values(marks(containing))},
+            readings_after={"contains": values(marks(20))},
+        )  # fmt: skip
+        found = judge([evidence], budget=0.05)[0]
+        assert found.verdict == "at floor"
+        return found.reason
+
+    assert reason(150).endswith("; but 0.75 contain the answer: score  contains  sees those")
+    assert reason(10).endswith("no loss can be seen")  # 5 points: within the budget

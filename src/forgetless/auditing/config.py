@@ -93,8 +93,15 @@ def make_config(settings: Mapping[str, Any], command: str = "audit") -> AuditCon
         ) from None
 
 
-def task_config(source: str) -> TaskConfig:
+def task_config(source: str, score: str | None = None) -> TaskConfig:
     """A task that is only tested, from ``FILE``, ``NAME=FILE`` or ``bundled:NAME``.
+
+    Args:
+        source: Its items.
+        score: How they are scored; by default what suits the items.
+
+    Raises:
+        UsageError: for a score that there is not.
 
     Example:
         >>> task_config("medicine=exams/2024.jsonl").name
@@ -103,4 +110,6 @@ def task_config(source: str) -> TaskConfig:
     name, separator, rest = source.partition("=")
     named = separator and "/" not in name and ":" not in name and "." not in name
     data = {"test": rest, "name": name} if named else {"test": source}
+    if score is not None:
+        data["score"] = score
     return make_part(TaskConfig, data, f"--task {source[:80]}").named()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forgetless.cli.completion import suite_names, task_sources
+from forgetless.cli.completion import score_names, suite_names, task_sources
+from forgetless.errors import UsageError
+
+if TYPE_CHECKING:
+    from forgetless.plan import TaskConfig
 
 EXAMPLE = """\b
 Examples:
@@ -38,6 +42,13 @@ def audit(
         typer.Option(
             help="A built-in suite: default, quick; default if no task.",
             autocompletion=suite_names,
+        ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="How answers to every --task are scored, e.g. contains; what suits them if none.",
+            autocompletion=score_names,
         ),
     ] = None,
     budget: Annotated[
@@ -106,6 +117,9 @@ def audit(
     from forgetless.report.audit import TerminalAudit, write_audit_report
     from forgetless.storage import check_folder
 
+    if score is not None and not task:
+        raise UsageError("--score: there is no --task", fix="a suite's tasks have their own scores")
+    tasks = [one if score is None else _scored(one, score) for one in task or ()]
     more = _settings(settings or [])
     make_config(more)  # a setting is none of the other arguments
     own = {
@@ -126,7 +140,7 @@ def audit(
         found = carry_out(
             before,
             *after,
-            tasks=task or [],
+            tasks=tasks,
             suite=suite,
             limit=limit,
             folder=folder,
@@ -146,6 +160,17 @@ def audit(
     raise typer.Exit(found.exit_code)
 
 
+def _scored(task: str, score: str) -> TaskConfig:
+    from forgetless.auditing.config import task_config
+    from forgetless.auditing.tasks import LM_EVAL
+
+    if task.startswith(LM_EVAL):
+        raise UsageError(
+            f"--score: {task} brings its own scores", fix="leave --score out, or that task"
+        )
+    return task_config(task, score)
+
+
 def _folder_name(after: list[str]) -> str:
     """A folder named after the last model."""
     name = after[-1].rstrip("/").split("/")[-1]
@@ -153,8 +178,6 @@ def _folder_name(after: list[str]) -> str:
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
-    from forgetless.errors import UsageError
-
     found = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")

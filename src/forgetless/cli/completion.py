@@ -38,3 +38,13 @@ def suite_names(incomplete: str) -> Iterator[str]:
     from forgetless.tasks.suites import SUITES
 
     yield from (name for name in SUITES if name.startswith(incomplete))
+
+
+def score_names(incomplete: str) -> Iterator[str]:
+    """How answers can be scored."""
+    from typing import get_args
+
+    from forgetless.plan import TaskConfig
+
+    offered = get_args(TaskConfig.model_fields["score"].annotation)
+    yield from (name for name in offered if name.startswith(incomplete))

@@ -123,12 +123,23 @@ def _floor(task: TaskVerdict, floor: Floor, level: float) -> str:
             said += f"; {_number(task.after.value)} after is worse than guessing: see its answers"
         return said
     if floor == "few right":
-        return f"{before} before: so few of {_items(task.items)} are right that no loss can be seen"
+        few = f"so few of {_items(task.items)} are right that no loss can be seen"
+        return f"{before} before: {few}{_within(task)}"
     above = "" if not task.chance else f", where guessing scores {_number(task.chance)}"
     return (
         f"{before} before{above}: there is no more to lose than the budget of "
         f"{_number(task.budget)}, so no loss can be seen"
     )
+
+
+def _within(task: TaskVerdict) -> str:
+    """That answers contain what was asked for, where the score does not see it."""
+    reading = task.readings.get("contains")
+    if reading is None or reading.before.value is None or task.before.value is None:
+        return ""
+    if reading.before.value <= task.before.value + task.budget:
+        return ""
+    return f"; but {_number(reading.before.value)} contain the answer: score  contains  sees those"
 
 
 def _from_to(task: TaskVerdict) -> str:

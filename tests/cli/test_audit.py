@@ -1,0 +1,44 @@
+"""``forgetless audit``: how answers to one's own items are scored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Forgetless
+from tests.tiny import write_rows
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Path:
+    rows = [{"prompt": f"colour {number}?", "completion": "red"} for number in range(4)]
+    return write_rows(tmp_path / "colours.jsonl", rows)
+
+
+def test_score_is_the_one_asked_for(
+    forgetless: Forgetless, tiny_model: Path, items: Path, tmp_path: Path
+) -> None:
+    asked = ("audit", tiny_model, tiny_model, "--task", items, "-q", "-o", tmp_path / "page")
+    for score, scorer in (((), "exact_match"), (("--score", "contains"), "contains")):
+        ended = forgetless(*asked, *score)
+        assert (ended.code, ended.err) == (4, "")
+        told = json.loads((tmp_path / "page" / "audit.json").read_text())
+        assert [task["scorer"] for task in told["tasks"]] == [scorer]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ((), "--score: there is no --task"),
+        (("--task", "lm_eval:arc_easy"), "lm_eval:arc_easy brings its own scores"),
+        (("--task", "colours.jsonl"), "score: found str 'kind'"),
+    ],
+)
+def test_score_that_cannot_be_is_refused(
+    forgetless: Forgetless, tiny_model: Path, more: tuple[str, ...], told: str
+) -> None:
+    ended = forgetless("audit", tiny_model, tiny_model, "--score", "kind", *more)
+    assert ended.code == 2
+    assert told in ended.err
