@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.cli.demo import plans
 from forgetless.result import RunResult
+
+
+def test_the_demo_compares_plain_training_with_replay() -> None:
+    """And nothing else differs, so that both share what they have in common."""
+    plain, protected = plans("bundled:smollm2-135m-instruct", Path("runs"))
+    assert plain.methods == ()
+    assert [method.name for method in protected.methods] == ["replay"]
+    same = {"methods", "output"}
+    assert plain.model_dump(exclude=same) == protected.model_dump(exclude=same)
 
 
 @pytest.mark.slow

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from forgetless.plan import Plan
 
 EXAMPLE = """\b
 Example (about 6 minutes on two cores):
@@ -28,26 +31,32 @@ def demo(
 
     Every task is scored before and after each stage; the report shows which answers were lost.
     """
-    from importlib.resources import files
-
-    import yaml
-
     from forgetless.cli.results import show_answers, show_runs
     from forgetless.cli.terminal import TerminalProgress, open_console
-    from forgetless.plan import make_plan
     from forgetless.sequence import run_sequence
 
     console = open_console(stderr=as_json)
-    text = (files("forgetless") / "demo.yaml").read_text(encoding="utf-8")
-    settings = yaml.safe_load(text) | {"model": model}
-    protection = settings.pop("methods")
-    plain = make_plan(settings | {"output": str(output / "plain")}, "demo")
-    protected = make_plan(
-        settings | {"methods": protection, "output": str(output / "protected")}, "demo"
-    )
+    plain, protected = plans(model, output)
     with TerminalProgress(console, quiet=quiet) as progress:
         runs = [run_sequence(plain, progress)]
         runs.append(run_sequence(protected, progress, share_with=[runs[0].path]))
     if not as_json:
         show_answers(runs, console)
     show_runs(runs, output, as_json=as_json)
+
+
+def plans(model: str, output: Path) -> tuple[Plan, Plan]:
+    """The same training, without methods and with those of the demo's plan."""
+    from importlib.resources import files
+
+    import yaml
+
+    from forgetless.plan import make_plan
+
+    text = (files("forgetless") / "demo.yaml").read_text(encoding="utf-8")
+    settings = yaml.safe_load(text) | {"model": model}
+    own = {"methods": [], "output": str(output / "plain")}  # none named would mean auto
+    return (
+        make_plan(settings | own, "demo"),
+        make_plan(settings | {"output": str(output / "protected")}, "demo"),
+    )
