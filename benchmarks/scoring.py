@@ -210,11 +210,13 @@ def best(totals: Sequence[float], task: Task, *, by_character: bool) -> list[int
     return picked
 
 
-def measure(loaded: LoadedModel, setting: Setting, items: int, size: int) -> str:
+def measure(
+    loaded: LoadedModel, setting: Setting, items: int, size: int, peer_sizes: Sequence[int]
+) -> str:
     """One line of the table: ours, the peer, ours again."""
     asked = Asked.of(setting, items, loaded.tokenizer)
     few = asked.pairs[: TUNED_ON * 4]
-    tuned = {each: peer(loaded, few, each)[0] for each in PEER_SIZES}
+    tuned = {each: peer(loaded, few, each)[0] for each in peer_sizes}
     chosen = min(tuned, key=lambda each: tuned[each])
     speed = matmul_speed(loaded.model.config.hidden_size)
     first, mine = ours(loaded, asked, size)
@@ -253,6 +255,9 @@ def main(
     items: Annotated[int, typer.Option(help="Items of 4 choices.")] = 200,
     settings: Annotated[str, typer.Option(help="The one of this name alone.")] = "",
     size: Annotated[int, typer.Option(help="Our batch size; a plan's default.")] = 32,
+    peer_size: Annotated[
+        int, typer.Option(help="HFLM's batch size; lm_eval's default is 1. 0: its best of a few.")
+    ] = 0,
     log: Annotated[bool, typer.Option("--log", help="Add a section to benchmarks/LOG.md.")] = False,
 ) -> None:
     """Measure scoring beside lm-evaluation-harness."""
@@ -266,11 +271,12 @@ def main(
     loaded.tokenizer.padding_side = "left"
     if settings not in ("", *(setting.name for setting in SETTINGS)):
         raise typer.BadParameter(f"{settings!r} is none of {[s.name for s in SETTINGS]}")
+    sizes = (peer_size,) if peer_size else PEER_SIZES
     lines = [HEADER]
     print(HEADER)
     for setting in SETTINGS:
         if settings in ("", setting.name):
-            lines.append(measure(loaded, setting, items, size))
+            lines.append(measure(loaded, setting, items, size, sizes))
             print(lines[-1], flush=True)
     if log:
         command = shlex.join(["python", "-m", "benchmarks.scoring", *sys.argv[1:]])
