@@ -285,3 +285,12 @@ def test_loading_and_saving_say_nothing_on_the_terminal(
     load(adapter)
     save_stage_model(loaded.model, loaded.tokenizer, tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_names_of_adapted_modules_are_written_in_order(tiny_model: Path, tmp_path: Path) -> None:
+    """They are a set, whose order a run that goes on in another process need not meet again."""
+    model = adapted(tiny_model)
+    folder = save_stage_model(model, AutoTokenizer.from_pretrained(tiny_model), tmp_path)
+    names = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert names == sorted(model.peft_config["default"].target_modules)
+    assert len(names) == 14  # seven in each of two layers

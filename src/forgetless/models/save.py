@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -26,4 +27,15 @@ def save_stage_model(model: Any, tokenizer: Any, stage: Path) -> Path:
     with replace_folder(folder) as part, quiet():
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
+        for file in part.rglob("adapter_config.json"):
+            _in_order(file)
     return folder
+
+
+def _in_order(file: Path) -> None:
+    """Names of modules in order: peft holds them in sets, which are written in any."""
+    config = json.loads(file.read_text(encoding="utf-8"))
+    for key in ("target_modules", "exclude_modules", "modules_to_save"):
+        if isinstance(config.get(key), list):
+            config[key].sort()
+    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
