@@ -23,7 +23,7 @@ from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
 from forgetless.plan import MethodSpec, Plan, TrainingConfig
 from forgetless.plan.paths import anchored
-from forgetless.processes import launched, sharding_wanted
+from forgetless.processes import WITHOUT_SHARDING, launched, sharding_wanted
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
@@ -132,27 +132,20 @@ class Experiment:
         """A hash of all that decides the scores of given weights."""
         return _digest(
             {
-                "tasks": [
-                    _settings(task, *_SCORING) | {"items": task.test_hash()} for task in self.tasks
-                ],
+                "tasks": [_asked(task) for task in self.tasks],
                 "ask": self.plan.ask,
-                "batch": self.plan.training.scoring_batch_size,
-                "device": self.plan.training.device,
+                **self._asking(),
             }
         )
 
     def scoring_fingerprints(self) -> dict[str, str]:
         """For each task, a hash of all that decides its scores of given weights."""
-        return {
-            task.name: _digest(
-                {
-                    "task": _settings(task, *_SCORING) | {"items": task.test_hash()},
-                    "batch": self.plan.training.scoring_batch_size,
-                    "device": self.plan.training.device,
-                }
-            )
-            for task in self.tasks
-        }
+        return {task.name: _digest({"task": _asked(task), **self._asking()}) for task in self.tasks}
+
+    def _asking(self) -> dict[str, Any]:
+        """What of the plan decides scores of any task."""
+        training = self.plan.training
+        return {"batch": training.scoring_batch_size, "device": training.device}
 
 
 def prepare(plan: Plan) -> Experiment:
@@ -217,16 +210,16 @@ def _refuse_sharding(plan: Plan, methods: Compose) -> None:
         PlanError: with the reason.
     """
     methods.refuse_sharding()
-    without = "launch without FSDP, by torchrun or  accelerate launch --multi_gpu, or leave it out"
     if plan.budget is not None:
         raise PlanError(
-            f"budget cannot work with sharded weights: {Budget.excludes_sharding}", fix=without
+            f"budget cannot work with sharded weights: {Budget.excludes_sharding}",
+            fix=WITHOUT_SHARDING,
         )
     if plan.model.quantization is not None:
         raise PlanError(
             f"model.quantization {plan.model.quantization} cannot work with sharded weights: it "
             "packs a weight into bytes that are no part of it",
-            fix=without,
+            fix=WITHOUT_SHARDING,
         )
 
 
@@ -290,6 +283,11 @@ def _one_stage_a_task(tasks: Sequence[Task], held_back: frozenset[bytes], seed: 
 def _settings(task: Task, *names: str) -> dict[str, Any]:
     """Some settings of a task."""
     return {name: getattr(task.config, name) for name in names}
+
+
+def _asked(task: Task) -> dict[str, Any]:
+    """All of a task that decides its scores."""
+    return _settings(task, *_SCORING) | {"items": task.test_hash()}
 
 
 def _digest(value: Any) -> str:

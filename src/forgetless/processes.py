@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # What accelerate launch tells the processes that it starts, and how it is asked to
 FSDP, DEEPSPEED = "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"
 FSDP2 = "accelerate launch --use_fsdp --fsdp_version 2"
+WITHOUT_SHARDING = (
+    "launch without FSDP, by torchrun or  accelerate launch --multi_gpu, or leave it out"
+)
 
 P = TypeVar("P")
 T = TypeVar("T")

@@ -32,6 +32,7 @@ from forgetless.methods.base import (
 )
 from forgetless.models.sharded import wholes
 from forgetless.plan import MethodSpec
+from forgetless.processes import WITHOUT_SHARDING
 from forgetless.storage import replace_folder, write_json
 
 if TYPE_CHECKING:
@@ -122,8 +123,7 @@ class Compose:
                 raise PlanError(
                     f"methods: {method.name} cannot work with sharded weights: "
                     f"{method.excludes_sharding}",
-                    fix="launch without FSDP, by torchrun or  accelerate launch --multi_gpu, or "
-                    "leave it out",
+                    fix=WITHOUT_SHARDING,
                 )
 
     @property

@@ -98,9 +98,7 @@ class Replay(Method[ReplayConfig]):
 
     def acts_in(self, stage: Stage) -> bool:
         """Where there is something to rehearse."""
-        return self._rehearses_old(stage) or (
-            self.config.general is not None and self.config.general_ratio > 0
-        )
+        return self._rehearses_old(stage) or self._rehearses_general
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The options, the general rows, and which rows are left out because they are tested."""
@@ -137,8 +135,12 @@ class Replay(Method[ReplayConfig]):
     def _rehearses_old(self, stage: Stage) -> bool:
         return bool(stage.earlier) and self.config.ratio > 0
 
+    @property
+    def _rehearses_general(self) -> bool:
+        return self.config.general is not None and self.config.general_ratio > 0
+
     def _general_rows(self, stage: Stage) -> list[tuple[float, TaskRows]]:
-        if self.config.general is None or self.config.general_ratio == 0:
+        if not self._rehearses_general:
             return []
         rows = untested(TaskRows.of(self._general(stage)), stage)
         return [(self.config.general_ratio, rows)]

@@ -26,7 +26,6 @@ Floor = Literal["guessing", "few right", "little to lose"]
 _STRICT = 1e-4
 """A score that guessing reaches more often is no sign of knowing anything."""
 
-
 _HALF_WAY, _LOOSE = 0.5, 0.02
 """Half way from chance to all right, and as rare as this by guessing: few items, but no floor."""
 
