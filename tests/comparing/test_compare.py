@@ -173,13 +173,3 @@ def test_what_will_certify_a_budget_is_left_alone(plan: MakePlan, tmp_path: Path
 def test_too_few_items_to_choose_and_to_certify_are_refused(plan: MakePlan) -> None:  # noqa: F811
     with pytest.raises(DataError, match="half choose and half certify"):
         compare(plan(budget=0.1), "replay", rates=[3e-3])
-
-
-def test_what_is_better_than_plain_is_so_among_all_arms_at_once(plan: MakePlan) -> None:  # noqa: F811
-    found = compare(plan("two"), "replay, l2sp", rates=[3e-3], rates_alone=True)
-    limits = found.arm("replay").gain.interval
-    assert limits is not None
-    assert limits.level == pytest.approx(0.975)
-    accuracy = found.arm("replay").accuracy.interval
-    assert accuracy is not None
-    assert accuracy.level == 0.95

@@ -106,7 +106,7 @@ def compare(
         came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s of training"
         came = "finished before" if before else came
         seed = "" if seeds == 1 else f", seed {trial.seed}"
-        progress.note(f"{trial.arm.name}, rate {trial.candidate}{seed}: {came}; {left} left")
+        progress.note(f"{trial.arm.name}, rate {trial.candidate}{seed}: {came}")
         progress.runs(runs - left, runs)
 
     with (

@@ -81,7 +81,7 @@ def conclude(
             matrices,
             best,
             root,
-            level=1 - (1 - LEVEL) / max(1, len(accuracies)),
+            level=at_once(len(accuracies)),
         )
         for outcome in outcomes
     ]
@@ -106,6 +106,15 @@ def conclude(
         budget=accepted,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def at_once(intervals: int) -> float:
+    """Level of each of so many intervals with which all of them hold at once (Bonferroni).
+
+    >>> round(at_once(5), 4)
+    0.99
+    """
+    return 1 - (1 - LEVEL) / max(1, intervals)
 
 
 def over_seeds(matrices: Sequence[ScoreMatrix]) -> ScoreMatrix:
