@@ -34,9 +34,8 @@ def certificate(
                 before=base[task.name],
                 after=chosen[task.name],
                 groups=task.groups,
-                chance={row.id: 1 / len(row.choices) for row in task.test}
-                if task.config.score == "multiple_choice"
-                else None,
+                chance=task.chance or None,
+                parts=task.levels,
                 budget=accepted.allowed(task.name, mean(base[task.name])),
             )
             for task in tasks
