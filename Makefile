@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint types tests docs format clean
+.PHONY: demo test slow check lint types tests docs package format clean
 
 demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 6 minutes)
 	$(BIN)/forgetless demo
 
 test: .venv/.dev  ## all tests but the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
+
+slow: .venv/.dev  ## the slow tests: an hour or more, every night in CI
+	$(BIN)/pytest -n 2 -m slow
 
 check: lint types tests  ## lint + strict types + tests
 
@@ -23,6 +26,11 @@ tests: test
 
 docs: .venv/.dev  ## build the documentation, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+package: .venv/.dev  ## source and wheel in dist/, as they would be uploaded
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 format: .venv/.dev
 	$(BIN)/ruff format .

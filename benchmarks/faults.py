@@ -53,6 +53,7 @@ class Whole:
         folder: Where it was, and where all that are hit are made.
         moments: Number of moments at which it can be hit.
         seconds: Wall time that it took.
+        size: Bytes that it left.
         files: What it left.
     """
 
@@ -60,6 +61,7 @@ class Whole:
     folder: Path
     moments: int
     seconds: float
+    size: int
     files: Mapping[str, str]
 
 
@@ -77,7 +79,8 @@ def uninterrupted(data: Path, folder: Path, methods: Any) -> Whole:
     _check(in_child(lambda: carried_out(plan)), 0)
     seconds = time.perf_counter() - started
     assert contents(folder) == files, "two runs of one plan differ"
-    return Whole(plan, folder, len(seen), seconds, files)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return Whole(plan, folder, len(seen), seconds, size, files)
 
 
 def killed_at_a_time(whole: Whole, draw: random.Random) -> bool:
@@ -106,9 +109,8 @@ def stopped_by(number: signal.Signals) -> Fault:
 
 
 def on_a_full_disk(whole: Whole, draw: random.Random) -> bool:
-    """A disk with room for a part of the run; it must say that it is full."""
-    needed = 8 << 20
-    ballast = fill(whole.folder.parent, int(draw.uniform(0.0, 0.25) * needed))
+    """A disk with room for a part of what the run leaves; it must say that it is full."""
+    ballast = fill(whole.folder.parent, int(draw.uniform(0.0, 0.9) * whole.size))
     code = in_child(_command(whole))
     ballast.unlink()
     return code == 1 and "the disk is full" in _said()

@@ -2,7 +2,7 @@
 
 python -m benchmarks.methods --setting tiny
 python -m benchmarks.methods --setting smollm2 --output runs/bench --rates 5e-4,1e-3 --rates-alone
-python -m benchmarks.methods --setting overhead          (or overhead_long; on an idle machine)
+python -m benchmarks.methods --setting overhead          (or overhead_long, overhead_large)
 
 Run from the root of the repository.  With --output a comparison can be killed and run again:
 finished runs are reused, so name another folder after a change of the code.  Nothing in the

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from unittest.mock import patch
 
 import typer
@@ -47,6 +47,9 @@ class Setting:
     items: Callable[[], list[Row]]
     wanted: float
     shots: int = 0
+    render: Literal["plain", "chat"] = (
+        "plain"  # or with the model's chat template, the default of tasks
+    )
 
 
 def names() -> list[Row]:
@@ -104,6 +107,7 @@ SETTINGS = (
     Setting("full text, names", names, 3.5),
     Setting("full text, sentences", sentences, 3.5),
     Setting("letters", letters_of_a_subject, 2.5),
+    Setting("letters, chat template", letters_of_a_subject, 2.5, render="chat"),
     Setting("5 shots, names", names, 8.0, shots=5),
     Setting("5 shots, letters", letters, 8.0, shots=5),
 )
@@ -122,14 +126,17 @@ class Asked:
         """The first items; worked examples come from behind them."""
         rows = setting.items()
         assert len(rows) >= items + setting.shots
-        config = TaskConfig(name="scoring", test="rows", score="multiple_choice", render="plain")
+        config = TaskConfig(
+            name="scoring", test="rows", score="multiple_choice", render=setting.render
+        )
         shots = tuple(rows[items : items + setting.shots])
         task = Task(config, (), tuple(rows[:items]), shots, None)
         renderer = task.renderer(tokenizer)
+        before = "" if setting.render == "chat" else " "
         asked = [(row, choice) for row in task.test for choice in row.choices]
         return cls(
             task,
-            [(prompt, f" {choice}") for row, choice in asked for prompt in [renderer.prompt(row)]],
+            [(renderer.prompt(row), f"{before}{choice}") for row, choice in asked],
             [
                 Request(renderer.prompt_ids(row), renderer.continuation_ids(row, choice))
                 for row, choice in asked

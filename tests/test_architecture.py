@@ -15,6 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "showing": set(),
     "progress": set(),
+    "circumstances": set(),
     "storage": {"errors"},
     "processes": {"errors"},
     "locking": {"errors", "storage"},
@@ -38,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
-        "locking",
+        *("locking", "circumstances"),
     },
     "stagework": {
         *("tasks", "processes", "metrics", "result", "report"),
@@ -99,7 +100,7 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
         *("tasks", "models", "showing"),
-        *("hosted", "serving"),
+        *("hosted", "serving", "circumstances"),
     },
     "__init__": {
         *("errors", "plan", "progress", "result", "sequence", "training", "auditing", "guard"),

@@ -1,10 +1,11 @@
 """Settings *overhead*: what each method adds to the time and memory of the same plain training.
 
-A model of 13M parameters with random weights is taught brand names of drugs and then, sixteen rows
-at a time, currency codes (*overhead*: rows of 20 tokens) or legal prose (*overhead_long*: rows of
-52 tokens).  What a method does once per step, such as a pass over all weights, costs the same in
-both, so the longer the rows the less it weighs.  Every run has a process of its own, one at a time,
-all arms in turn, and the turns are repeated; an arm is compared with its peer in the same turn.
+A model of 13M parameters with random weights is taught brand names of drugs and then currency codes
+(*overhead*: 16 rows of 20 tokens a step) or legal prose (*overhead_long*: 16 rows of 52 tokens;
+*overhead_large*: 32 of them).  What a method does once per step, such as a pass over all weights,
+costs the same in all, so the more tokens a step learns the less it weighs.  Every run has a process
+of its own, one at a time, all arms in turn, and the turns are repeated; an arm is compared with its
+peer in the same turn.
 What counts is the second stage, in which every method has something to keep: all of it, with what a
 method does before and after the steps, and the steps alone.
 """
@@ -36,12 +37,13 @@ VOCABULARY = 4096
 RATE = 1e-4
 
 
-def prepare(second: str, rows: int, seed: int) -> dict[str, Any]:
+def prepare(second: str, rows: int, batch_size: int, seed: int) -> dict[str, Any]:
     """The plan's settings; the model is made at the first call and kept in the cache.
 
     Args:
         second: The bundled task of the second stage.
         rows: How many of its rows are trained.
+        batch_size: Rows of a step.
         seed: Seed of weights and training.
     """
     content = [seed, asdict(SIZE), VOCABULARY, TEXTS, TEMPLATE]
@@ -59,7 +61,7 @@ def prepare(second: str, rows: int, seed: int) -> dict[str, Any]:
         ],
         "training": {
             "epochs": 3,
-            "batch_size": 16,
+            "batch_size": batch_size,
             "checkpoint_every": 100_000,
             "device": "cpu",
             "seed": seed,
@@ -97,7 +99,7 @@ def make_model(seed: int, size: Size, folder: Path) -> None:
 OVERHEAD = Setting(
     name="overhead",
     title="what methods add to plain training, a model of 13M parameters, rows of 20 tokens",
-    prepare=partial(prepare, "finance_facts", 192),
+    prepare=partial(prepare, "finance_facts", 192, 16),
     rates=(RATE,),
     search_seeds=(),
     seeds=(0,),
@@ -112,9 +114,15 @@ OVERHEAD_LONG = replace(
     OVERHEAD,
     name="overhead_long",
     title="what methods add to plain training, a model of 13M parameters, rows of 52 tokens",
-    prepare=partial(prepare, "legal_prose", 96),
+    prepare=partial(prepare, "legal_prose", 96, 16),
 )
-SETTINGS = {setting.name: setting for setting in (OVERHEAD, OVERHEAD_LONG)}
+OVERHEAD_LARGE = replace(
+    OVERHEAD,
+    name="overhead_large",
+    title="what methods add to plain training, a model of 13M parameters, 1,664 tokens a step",
+    prepare=partial(prepare, "legal_prose", 96, 32),
+)
+SETTINGS = {setting.name: setting for setting in (OVERHEAD, OVERHEAD_LONG, OVERHEAD_LARGE)}
 
 RunTurn = Callable[[Sequence[Arm], int], Mapping[str, Measured]]
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forgetless.circumstances import machine, threads, versions
 from forgetless.errors import RunFolderError
 from forgetless.locking import locked
 from forgetless.models.source import file_hash
@@ -35,8 +33,6 @@ CARD = "README.md"
 WEIGHTS = ("model", "adapter")
 """Subfolders of a stage, one of which holds what was trained."""
 SCORES = ("scores.jsonl", "answers.jsonl")
-
-PACKAGES = ("forgetless", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors")
 
 
 class RunFolder:
@@ -238,11 +234,7 @@ def _new_manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str,
         "created": _now(),
         "finished": None,
         "versions": versions(),
-        "machine": {
-            "platform": platform.platform(terse=True),
-            "processor": platform.machine(),
-            "threads": threads(),
-        },
+        "machine": machine(),
         "plan_sha256": plan.fingerprint(),
         "stages": [],
         "warnings": [],
@@ -326,23 +318,6 @@ def _copy_texts(source: Path, target: Path, *names: str) -> None:
     for name in names:
         if (source / name).is_file():
             write_text(target / name, (source / name).read_text(encoding="utf-8"))
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the results."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # pragma: no cover - all are dependencies
-            continue
-    return found
-
-
-def threads() -> int:
-    """Threads that torch computes with, if it is loaded; otherwise the cores there are."""
-    torch = sys.modules.get("torch")
-    return int(torch.get_num_threads()) if torch is not None else (os.cpu_count() or 1)
 
 
 def _now() -> str:

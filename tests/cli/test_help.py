@@ -88,10 +88,17 @@ def test_without_arguments_the_help_is_shown_as_an_error(forgetless: Forgetless)
     assert err == forgetless("--help").out
 
 
-def test_the_version_is_that_of_the_package(forgetless: Forgetless) -> None:
+def test_versions_are_those_of_the_package_and_of_what_decides_results(
+    forgetless: Forgetless,
+) -> None:
+    import torch
+
     from forgetless import __version__
 
-    assert forgetless("--version") == (0, f"forgetless {__version__}\n", "")
+    code, out, err = forgetless("--version")
+    first, second = out.splitlines()
+    assert (code, first, err) == (0, f"forgetless {__version__}", "")
+    assert f"torch {torch.__version__}," in second
 
 
 def test_the_package_can_be_run_as_a_module() -> None:

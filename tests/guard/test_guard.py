@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,22 @@ def test_a_collapse_is_seen_and_stops_training_at_its_step(
     assert steps(guard) == [0, 2]
     assert "stopped at step 2" in guard.summary()
     assert "BROKEN" in guard.summary()
+
+
+def test_a_task_that_is_guessed_before_training_is_said_to_be_at_floor(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = known_task(tiny_model)
+    rows = [replace(row, answer=row.choices[n % 4]) for n, row in enumerate(known.test)]
+    guessed = make_task("guessed", test=rows, score="multiple_choice")
+    guard = RetentionGuard([known, guessed], every=4, budget=0.05)
+    trainer, _ = guarded("transformers", tiny_model, tmp_path, guard, **GENTLE)
+    trainer.train()
+    said = [line for line in guard.summary().splitlines() if "at floor" in line]
+    assert len(said) == 1
+    assert said[0].startswith("guessed is at floor: ")
+    assert "guessing scores 0.25" in said[0]
+    assert f"retention: {said[0]}" in caplog.messages
 
 
 def test_only_logging_lets_a_collapse_go_on(tiny_model: Path, tmp_path: Path) -> None:

@@ -88,30 +88,21 @@ def _load(given: Any, limit: int | None) -> Task:
 
 
 def _asked(task: Task, area: str = "") -> AskedTask:
-    config = task.config
-    by_choice = config.score == "multiple_choice"
     return AskedTask(
         AuditTask(
             name=task.name,
             unit="nats" if task.unit == "nats" else "accuracy",
-            scorer=config.score,
+            scorer=task.config.score,
             items=len(task.test),
             area=area,
             description=task.description,
             warnings=task.warnings,
         ),
         task,
-        {row.id: row.group for row in task.test if row.group},
-        {row.id: 1 / len(row.choices) for row in task.test} if by_choice else {},
-        _levels(task),
+        task.groups,
+        task.chance,
+        task.levels,
     )
-
-
-def _levels(task: Task) -> dict[str, str]:
-    """The level of every item of a graded built-in task, whose ids begin with it."""
-    if not (task.config.test or "").startswith(BUNDLED):
-        return {}
-    return {row.id: row.id.split("/")[0] for row in task.test if row.id.startswith("level")}
 
 
 def _least(*limits: int | None) -> int | None:

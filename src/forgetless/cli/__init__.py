@@ -75,12 +75,14 @@ for name, command, example, summary in (
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    version: bool = typer.Option(False, "--version", help="Print versions and exit."),
 ) -> None:
     if version:
-        from importlib import metadata
+        from forgetless.circumstances import versions
 
-        typer.echo(f"forgetless {metadata.version('forgetless')}")
+        found = versions()
+        typer.echo(f"forgetless {found.pop('forgetless')}")
+        typer.echo(", ".join(f"{name} {number}" for name, number in found.items()))
         raise typer.Exit
 
 

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from forgetless.errors import UsageError
 from forgetless.guard.asking import ask_tasks
 from forgetless.guard.history import Check, as_text, cells_of, to_state
-from forgetless.guard.judge import column_of, judge
+from forgetless.guard.judge import column_of, judge, nothing_to_lose
 from forgetless.guard.kept import LastGood
 from forgetless.guard.surroundings import (
     log_figures,
@@ -124,7 +124,7 @@ class RetentionGuard(TrainerCallback):
 
     def summary(self) -> str:
         """What was found, as plain text."""
-        told = []
+        told = self._at_floor() if self.history else []
         if self.stopped_at is not None:
             told.append(f"training was stopped at step {self.stopped_at}")
         if self.rolled_back_to is not None:
@@ -207,14 +207,18 @@ class RetentionGuard(TrainerCallback):
             cell = cells[task.name]
             if cell.reason is not None:
                 raise UsageError(f"RetentionGuard: task {task.name!r}: {cell.reason}")
-            score, budget = self.history[0].score(task.name), self._budgets.get(task.name)
-            if task.unit == "accuracy" and budget is not None and (score or 0.0) <= budget:
-                log.warning(
-                    "retention: %s scores %.3f before training: there is no more than its budget "
-                    "to be lost",
-                    *(task.name, score),
-                )
+        for said in self._at_floor():
+            log.warning("retention: %s", said)
         self._keep(trainer, model, 0)
+
+    def _at_floor(self) -> list[str]:
+        """Of tasks that cannot break their budget, for there was nothing to lose: why."""
+        return [
+            f"{task.name} is at floor: {reason}"
+            for task in self.tasks
+            if (budget := self._budgets.get(task.name)) is not None
+            and (reason := nothing_to_lose(task, self.history[0].cells[task.name], budget))
+        ]
 
     def _check(self, trainer: Any) -> None:
         """Ask, judge, log and remember."""

@@ -9,6 +9,7 @@ from typing import cast
 from forgetless.errors import NotMeasured
 from forgetless.metrics import (
     Cell,
+    Evidence,
     Figure,
     Groups,
     ScoreMatrix,
@@ -17,7 +18,9 @@ from forgetless.metrics import (
     estimate,
     retention_change,
 )
+from forgetless.metrics import judge as find_verdicts
 from forgetless.metrics.scores import ROUNDING
+from forgetless.tasks.task import Task
 
 MOST_MISSING = 0.05  # share of the items; above it nothing can be vouched for
 DRAWS = 2000
@@ -100,6 +103,29 @@ def judge(
     else:
         reason = f"{says}, but {len(before.scores)} items do not show that anything was lost"
     return found(score, change, broken=broken, within=within, reason=reason)
+
+
+def nothing_to_lose(task: Task, before: Cell, budget: float) -> str | None:
+    """Why a task can never break its budget, in words: a model that guesses cannot forget.
+
+    Args:
+        task: What is asked.
+        before: Its items before the first step.
+        budget: Largest loss accepted, in the unit of the task.
+    """
+    if task.unit == "nats":
+        return None
+    evidence = Evidence(
+        task.name,
+        cast("Unit", task.unit),
+        before,
+        before,
+        groups=task.groups,
+        chance=task.chance or None,
+        parts=task.levels,
+    )
+    (verdict,) = find_verdicts([evidence], budget=budget, draws=DRAWS)
+    return verdict.reason if verdict.verdict == "at floor" else None
 
 
 def column_of(name: str, unit: str, groups: Groups | None = None) -> TaskColumn:

@@ -160,11 +160,12 @@ def _read(
     positions are counted without it.
     """
     import torch
-    from transformers import DynamicCache
+
+    from forgetless.models.growing import growing_cache
 
     device = next(model.parameters()).device
     shared = len(trunk.ids)
-    cache = DynamicCache()
+    cache = growing_cache()
     read = trunk.cache(model)
     for number, layer in enumerate(read.layers if read is not None else ()):
         several = (len(indices), -1, -1, -1)

@@ -277,14 +277,14 @@ def _verdict(
     task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell], accepted: BudgetConfig
 ) -> TaskVerdict:
     """The chosen point against the base on one task, by its own budget."""
-    by_choice = task.config.score == "multiple_choice"
     evidence = Evidence(
         task=task.name,
         unit="nats" if task.unit == "nats" else "accuracy",
         before=base[task.name],
         after=chosen[task.name],
         groups=task.groups,
-        chance={row.id: 1 / len(row.choices) for row in task.test} if by_choice else None,
+        chance=task.chance or None,
+        parts=task.levels,
     )
     allowed = accepted.allowed(task.name, _mean(base[task.name]))
     (verdict,) = judge([evidence], budget=allowed, nats_budget=allowed, level=ONE_SIDED)

@@ -86,6 +86,20 @@ class Task:
         """Test item to its group, of those that do not stand alone."""
         return {row.id: row.group for row in self.test if row.group}
 
+    @property
+    def chance(self) -> dict[str, float]:
+        """Test item to the score of guessing; empty where one cannot be right by guessing."""
+        if self.config.score != "multiple_choice":
+            return {}
+        return {row.id: 1 / len(row.choices) for row in self.test}
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """Test item of a graded built-in task to its level, with which its id begins."""
+        if not (self.config.test or "").startswith(BUNDLED):
+            return {}
+        return {row.id: row.id.split("/")[0] for row in self.test if row.id.startswith("level")}
+
     def train_hash(self) -> str:
         """SHA-256 over the training rows, in order."""
         return self._hashes["train"]
