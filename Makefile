@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow check lint types tests docs package format clean
+.PHONY: demo test slow check lint types tests docs package release format clean
 
 demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 6 minutes)
 	$(BIN)/forgetless demo
@@ -31,6 +31,13 @@ package: .venv/.dev  ## source and wheel in dist/, as they would be uploaded
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
+
+release: check docs package  ## all checks, then the tag of the version in pyproject.toml; uploads nothing
+	@test -z "$$(git status --porcelain)" || { echo "commit first"; exit 1; }
+	@version=$$($(BIN)/forgetless --version | sed -n '1s/forgetless //p'); \
+	grep -q "^## $$version (20" CHANGELOG.md || { echo "CHANGELOG.md: date  ## $$version"; exit 1; }; \
+	git tag -a "v$$version" -m "forgetless $$version" && \
+	echo "next:  git push --tags  and  $(BIN)/twine upload dist/*"
 
 format: .venv/.dev
 	$(BIN)/ruff format .
