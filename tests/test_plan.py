@@ -366,7 +366,7 @@ def test_bundled_and_hub_sources_are_no_paths(write: Write) -> None:
         ("org/NAME.CSV", False),
         ("a/b/c", False),
         ("name", False),
-        ("./name", True),
+        ("./name", False),
     ],
 )
 def test_a_name_with_one_slash_that_is_no_file_means_the_hub(

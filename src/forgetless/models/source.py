@@ -9,13 +9,12 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from forgetless.errors import ModelError
-from forgetless.plan import BUNDLED, ENDPOINT, ModelConfig
+from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, ModelConfig
 
 Kind = Literal["hub", "folder", "adapter", "gguf", "endpoint"]
 
@@ -29,7 +28,6 @@ _DECISIVE = (
 )
 
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)
 MOST_ADAPTERS = 8  # around one another
 MOST_LAYERS = 10_000
 COPY_AGAIN = "copy or download it again, or save the model anew:  save_pretrained(FOLDER)"
@@ -86,7 +84,7 @@ def _find(name: str, wrapped: int = 0) -> ModelSource:
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         web = "; a model of the hub is named  OWNER/NAME" if "://" in name else ""
         raise ModelError(f"{name}: no such model folder or file", fix=f"check the path{web}")
-    if not _HUB_NAME.fullmatch(name):
+    if not HUB_NAME.fullmatch(name):
         raise ModelError(
             f"{name[:80]!r}: no model folder or file, and no name of the hub",
             fix="check the path; a model of the hub is named  OWNER/NAME",

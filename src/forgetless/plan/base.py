@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
-LARGEST = 2**53  # of whole numbers: what any number type holds exactly
+TOO_LARGE = 2**53  # of whole numbers: what any number type holds exactly
 
 
 class Config(BaseModel):
@@ -34,6 +34,6 @@ class Config(BaseModel):
             kinds = {annotation, *get_args(annotation)}
             if kinds & {int, float} and bool not in kinds:
                 raise ValueError(f"found {str(value).lower()}, needed a number")
-        elif isinstance(value, int) and abs(value) >= LARGEST:
+        elif isinstance(value, int) and abs(value) >= TOO_LARGE:
             raise ValueError("found too large a number, needed one below 2^53")
         return value

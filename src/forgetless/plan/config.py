@@ -41,6 +41,7 @@ Tracker = Literal[
 BUNDLED = "bundled:"
 BUILTIN = "builtin:"  # another spelling of it, at home with --task
 HUB = "hub:"
+HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # of a model or dataset
 ENDPOINT = "openai:"  # a model that a provider keeps
 AUTO = "auto"  # among methods: what the measurements recommend
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")

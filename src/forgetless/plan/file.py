@@ -15,7 +15,7 @@ from forgetless.plan.paths import anchored
 from forgetless.plan.validation import describe, make_plan
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-LARGEST = 1_000_000  # bytes; PyYAML takes seconds for that much
+LARGEST_FILE = 1_000_000  # bytes; PyYAML takes seconds for that much
 MEND = "mend it; text with signs such as ':' and '#' goes in quotes"
 MOST_VALUES = 100_000  # in a plan, aliases written out
 
@@ -159,16 +159,16 @@ def _read(path: Path) -> str:
         if path.exists() and not path.is_file():  # a pipe would be waited for without end
             raise PlanError(f"{path}: a pipe or a device, needed a plan file (YAML)")
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         raise PlanError(
             f"{path}: no such plan file", fix=f"write one:  forgetless init DATA -o {path}"
         ) from None
     except OSError as error:
         raise PlanError(f"{path}: cannot be read: {error.strerror}", fix="check the path") from None
-    if len(content) > LARGEST:
+    if len(content) > LARGEST_FILE:
         raise PlanError(
-            f"{path}: larger than {LARGEST / 1e6:g} MB, needed a plan file (YAML)",
+            f"{path}: larger than {LARGEST_FILE / 1e6:g} MB, needed a plan file (YAML)",
             fix="name data files in the plan instead of writing rows into it",
         )
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ from forgetless.plan.config import (
     DATA_SUFFIXES,
     ENDPOINT,
     HUB,
+    HUB_NAME,
     MethodSpec,
     Plan,
     TaskConfig,
 )
-
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def anchored(plan: Plan, folder: Path) -> Plan:
@@ -27,8 +25,9 @@ def anchored(plan: Plan, folder: Path) -> Plan:
         if text is None or text.startswith((BUNDLED, HUB)):
             return text
         local, there = _place(folder, text)
-        looks_like_hub = _HUB_NAME.fullmatch(text) and local.suffix.lower() not in DATA_SUFFIXES
-        return HUB + text if looks_like_hub and not there else str(local)
+        named = "/" in text and HUB_NAME.fullmatch(text) is not None
+        is_file = there or local.suffix.lower() in DATA_SUFFIXES
+        return HUB + text if named and not is_file else str(local)
 
     def task(config: TaskConfig) -> TaskConfig:
         return config.model_copy(

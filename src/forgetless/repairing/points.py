@@ -59,10 +59,13 @@ class Point:
         told = f"{self.alphas[0]:g}" if same else "/".join(f"{alpha:g}" for alpha in self.alphas)
         if self.how == "linear":
             return told
-        return f"{told} of the {self.density:.0%} {LARGEST[self.how]}"
+        return f"{told} of the {self.density:.0%} {CHANGES_LEFT[self.how]}"
 
 
-LARGEST: Mapping[How, str] = {"trimmed": "largest changes", "dropped": "changes drawn at random"}
+CHANGES_LEFT: Mapping[How, str] = {
+    "trimmed": "largest changes",
+    "dropped": "changes drawn at random",
+}
 
 BASE, TUNED = Point.even(0.0), Point.even(1.0)
 

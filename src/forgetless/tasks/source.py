@@ -6,18 +6,15 @@ makes each when asked.  A malformed record is reported with its file and line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from forgetless.errors import DataError
-from forgetless.plan import BUNDLED, HUB
+from forgetless.plan import BUNDLED, HUB, HUB_NAME
 from forgetless.tasks.bundled import bundled_rows
 from forgetless.tasks.files import Records, first_line, quiet_datasets, read_files
 from forgetless.tasks.formats import FIELDS, NEEDED, Format, MalformedRow, detect_format, read_row
 from forgetless.tasks.row import Row
-
-_HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*")
 
 
 class Rows(Sequence[Row]):
@@ -130,7 +127,7 @@ def _load_hub(source: str, split: str) -> Records:
     import datasets
 
     name, _, revision = source.removeprefix(HUB).partition("@")
-    if not _HUB_NAME.fullmatch(name):  # datasets would take it for a path
+    if not HUB_NAME.fullmatch(name):  # datasets would take it for a path
         raise DataError(f"{source}: no name of a hub dataset, needed  hub:NAME  or  hub:OWNER/NAME")
     which = {"revision": revision} if revision else {}
     try:
