@@ -25,10 +25,11 @@ from benchmarks.comparison import smollm2, tiny
 from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
 from forgetless import run
 from forgetless.errors import NotMeasured
+from forgetless.metrics import word_for
 from forgetless.models.load import pick_device
 from forgetless.plan import make_plan
 from forgetless.preparation import prepare
-from forgetless.report.budget import BudgetOutcome, word_for
+from forgetless.report.budget import BudgetOutcome
 from forgetless.result import RunResult
 from forgetless.storage import write_text
 

@@ -195,7 +195,7 @@ def measure_overheads(
     seed = setting.seeds[0]
     prepared = workers.call(setting.prepare, [seed])[seed]
 
-    def told(job: Job, measured: Measured) -> None:
+    def told(job: Job, measured: Measured, _: bool) -> None:
         spent = measured.failed or f"{measured.stages[-1].cpu_seconds:.1f} CPU s in the last stage"
         console.print(f"{job.name}: {spent}", highlight=False)
 
@@ -216,7 +216,7 @@ def measure_overheads(
 def teller(console: Console) -> Any:
     """Says what each finished run came to."""
 
-    def told(trial: Trial, measured: Measured, left: int) -> None:
+    def told(trial: Trial, measured: Measured, left: int, _: bool) -> None:
         said = measured.failed
         if measured.report is not None:
             finals = [measured.report.score(measured.report.last, task.name)

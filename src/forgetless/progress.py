@@ -12,6 +12,9 @@ class Progress:
     def model(self, label: str, number: int, last: int) -> None:
         """A model of an audit is asked: its label and number, from 1."""
 
+    def runs(self, done: int, total: int) -> None:
+        """Runs of a comparison: so many of those that can be told now are finished."""
+
     def working(self, what: str) -> None:
         """Something without steps begins, such as loading a model."""
 

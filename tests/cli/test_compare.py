@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from forgetless.cli.compare import next_command
+from forgetless.comparing.result import Comparison
 from tests.cli.conftest import Forgetless
 from tests.integration.conftest import data, settings  # noqa: F401
 
@@ -26,7 +28,8 @@ def test_a_comparison_writes_its_files_and_says_what_to_type_next(
         *("compare", str(plan_file), "--methods", "replay", "--rates", "3e-3", "-q")
     )
     assert (code, err) == (0, "")
-    assert "to have the model: forgetless run" in out
+    assert "runs of the comparison" not in out  # quiet
+    assert "forgetless run" in out
     names = {file.name for file in (tmp_path / "out").iterdir() if file.is_file()}
     assert names >= {"compare.json", "compare.md", "recommended.yaml", "report.html"}
     found = json.loads((tmp_path / "out" / "compare.json").read_text())
@@ -49,3 +52,19 @@ def test_wrong_usage_is_told_and_leaves_nothing(
     assert code == 2
     assert told in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("recommended", "pilot", "told"),
+    [
+        ("replay", 1.0, "to have the model: forgetless run out/recommended.yaml"),
+        ("replay", 0.1, "to have the model: forgetless run out/recommended.yaml"),
+        (None, 1.0, "to have plain training's model: forgetless run out/recommended.yaml"),
+        (None, 0.1, "to know more, without --pilot: forgetless compare plan.yaml"),
+    ],
+)
+def test_what_is_not_recommended_is_not_called_the_model_to_have(
+    recommended: str | None, pilot: float, told: str
+) -> None:
+    found = Comparison("m", (), (), recommended, (), {}, 0.95, pilot, (0,), "", "now")
+    assert next_command(found, Path("plan.yaml"), Path("out")) == told

@@ -106,6 +106,14 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
         assert shown.getvalue() == "training · 1/1 · loss 0.500\n"
 
 
+def test_a_comparison_says_at_once_how_many_runs_there_are() -> None:
+    shown = StringIO()
+    with TerminalProgress(Console(file=shown)) as progress:
+        progress.runs(0, 12)
+        progress.runs(12, 12)
+    assert shown.getvalue() == "runs of the comparison · 0/12\nruns of the comparison · 12/12\n"
+
+
 # Completion
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forgetless.comparing.compare import chosen_arms, compare, recommended_plan, setting_of
+from forgetless.comparing.compare import (
+    certifying,
+    chosen_arms,
+    compare,
+    recommended_plan,
+    setting_of,
+)
 from forgetless.comparing.result import Comparison
 from forgetless.errors import DataError, RunFolderError, UsageError
 from forgetless.locking import locked
@@ -17,6 +23,7 @@ from forgetless.report.comparison import render_comparison_json, render_comparis
 from forgetless.sequence import run_sequence
 from forgetless.storage import write_json
 from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
+from tests.tiny import colours, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +152,24 @@ def test_seeds_that_are_reported_chose_nothing_and_ask_the_same_items(plan: Make
     assert len(asked) == 6
     assert all(items == asked[0] for items in asked)
     assert "2 training seeds, none of which chose" in found.reasons[-1]
+
+
+def test_what_will_certify_a_budget_is_left_alone(plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
+    from forgetless.preparation import prepare
+
+    tasks = [
+        {"name": name, "train": str(write_rows(tmp_path / f"{name}.jsonl", colours(at))),
+         "test": str(write_rows(tmp_path / f"{name}_test.jsonl", colours(at + 9, count=22)))}
+        for at, name in enumerate(("law", "art"))
+    ]  # fmt: skip
+    asked = prepare(plan(sequence=tasks, test_only=[]))
+    controlled = prepare(plan(sequence=tasks, test_only=[], budget=0.1))
+    assert certifying(asked.tasks) == {
+        task.name: frozenset(row.id for row in task.test) for task in controlled.tasks
+    }
+    assert all(len(items) == 11 for items in certifying(asked.tasks).values())
+
+
+def test_too_few_items_to_choose_and_to_certify_are_refused(plan: MakePlan) -> None:  # noqa: F811
+    with pytest.raises(DataError, match="half choose and half certify"):
+        compare(plan(budget=0.1), "replay", rates=[3e-3])

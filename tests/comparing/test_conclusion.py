@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
-from forgetless.comparing.conclusion import over_seeds
+from forgetless.comparing.conclusion import at_once, over_seeds
 from forgetless.metrics import ScoreMatrix, TaskColumn, average_accuracy
 from tests.metrics.build import cell
 
@@ -30,3 +32,11 @@ def test_an_item_that_one_seed_could_not_score_is_left_out() -> None:
 
 def test_one_seed_is_left_as_it_is() -> None:
     assert over_seeds([run("0010", "1101")]).values == run("0010", "1101").values
+
+
+def test_of_useless_arms_none_looks_useful_in_nineteen_of_twenty_comparisons() -> None:
+    rng = np.random.default_rng(0)
+    for arms in (1, 6):
+        width = norm.isf((1 - at_once(arms)) / 2)
+        useful = (rng.standard_normal((20_000, arms)) > width).any(axis=1).mean()
+        assert useful == pytest.approx(0.025, abs=0.004)

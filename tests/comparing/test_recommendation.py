@@ -24,6 +24,7 @@ def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
         "cost": 1.0,
         "gain": figure(gain, gain - 0.1, gain + 0.1),
         "to_best": figure(accuracy - 0.9, accuracy - 1.0, accuracy - 0.8),
+        "forgetting": NONE,
         "gap_closed": NONE,
         "elsewhere": NONE,
         "over_budget": NONE,
@@ -31,7 +32,7 @@ def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
         "by_seed": {},
     }
     return ArmResult(
-        name=name, methods=(), options={}, tried=(), run="", learned=NONE, forgetting=NONE,
+        name=name, methods=(), options={}, tried=(), run="", learned=NONE,
         memory=None, replay_share=0.0, accuracy=figure(accuracy, 0, 1), **{**known, **more},
     )  # fmt: skip
 
@@ -65,7 +66,7 @@ def test_nothing_is_recommended_that_is_not_better_than_plain_for_certain() -> N
     assert name is None
     assert why[0] == (
         "No protection is better than plain training for certain; the nearest is kl "
-        "(+0.05 (-0.10 to +0.20))."
+        "(+0.05 (−0.10 to +0.20))."
     )
 
 
@@ -75,6 +76,9 @@ def test_a_loss_elsewhere_an_edge_and_a_failure_are_told() -> None:
     _, why = recommend([PLAIN, JOINT, taken, broken])
     assert why[0] == "No figure exists of si: every run failed."
     assert "It lost 0.20 on the tasks that are only tested." in why
+    plain = replace(PLAIN, elsewhere=figure(-0.5, -0.6, -0.4))
+    _, why = recommend([plain, JOINT, taken])
+    assert "It lost 0.20 on the tasks that are only tested (plain training: 0.50)." in why
     assert any("replay is at the edge" in reason for reason in why)
 
 
@@ -112,7 +116,25 @@ def test_to_keep_a_budget_that_plain_training_breaks_is_reason_enough() -> None:
     assert name == "kl"
     assert why[0] == (
         "Take kl at learning rate 0.001: it kept the budget, as plain training did not, and ends "
-        "-0.02 (-0.10 to +0.10) beside it on average."
+        "−0.02 (−0.10 to +0.10) beside it on average."
     )
     sound = replace(PLAIN, over_budget=figure(-0.02, -0.1, 0.0))
     assert recommend([sound, JOINT, arm("kl", 0.28, **gain)], budget="2%")[0] is None
+
+
+def test_where_nothing_keeps_the_budget_what_is_cheaper_is_not_taken_if_it_lost_more() -> None:
+    best = arm("ewc", 0.9, cost=1.5, over_budget=figure(0.1, 0.0, 0.2))
+    near = {"cost": 1.0, "to_best": figure(-0.05, -0.1, 0.02)}
+    worse = arm("replay", 0.85, over_budget=figure(0.3, 0.2, 0.4), **near)
+    assert recommend([PLAIN, JOINT, best, worse], budget="2%")[0] == "ewc"
+    assert recommend([PLAIN, JOINT, best, worse])[0] == "replay"  # nobody asked for a budget
+    as_good = arm("replay", 0.85, over_budget=figure(0.1, 0.0, 0.2), **near)
+    assert recommend([PLAIN, JOINT, best, as_good], budget="2%")[0] == "replay"
+
+
+def test_that_plain_training_forgot_nothing_is_told() -> None:
+    said = "Plain training did not measurably forget what it had learned (+0.05 ("
+    for low, told in ((-0.1, True), (0.02, False)):
+        plain = replace(PLAIN, forgetting=figure(0.05, low, 0.2))
+        _, why = recommend([plain, JOINT, arm("replay", 0.9)])
+        assert any(reason.startswith(said) for reason in why) is told

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from forgetless.auditing.audit import audit
-from forgetless.errors import UsageError
+from forgetless.errors import RunFolderError, UsageError
 from forgetless.models.save import save_stage_model
 from forgetless.plan import BudgetConfig
 from forgetless.repairing.points import BASE, Point
@@ -90,12 +90,29 @@ def test_a_budget_for_a_task_that_is_not_there_is_refused(models: Tuned) -> None
         run(models, budget=BudgetConfig(loss=0.02, tasks={"law": 0.5}))
 
 
-def test_within_the_budget_there_is_nothing_to_repair(models: Tuned, tmp_path: Path) -> None:
-    found = run(models, tmp_path / "none", budget=0.999)
-    base_itself = repair(str(models.tuned), str(models.base), [str(models.new)], budget=0.999)
-    assert found.status in ("nothing lost", "repaired", "uncertain")
-    assert base_itself.status in ("nothing lost", "no point")
-    assert not base_itself.model
+def test_that_nothing_was_lost_is_certified_on_other_items(models: Tuned, tmp_path: Path) -> None:
+    found = repair(
+        str(models.base), str(models.tuned), [str(models.new)], budget=0.02, output=tmp_path / "no"
+    )
+    assert (found.status, found.exit_code, found.model) == ("nothing lost", 0, "")
+    (verdict,) = found.certificate
+    assert verdict.items == 16
+    assert verdict.change.interval is not None
+    assert verdict.change.interval.low > 0
+    # The 16 items that search leave a quarter of the old; of the other 16 none is left.
+    lucky = run(models, tmp_path / "no", budget=0.999)
+    assert lucky.lost == ()
+    assert (lucky.status, lucky.exit_code, lucky.model) == ("not certified", 3, "")
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("name", ["model", "adapter"])
+def test_a_model_that_is_there_is_never_overwritten_nor_passes_for_the_repaired_one(
+    models: Tuned, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(RunFolderError, match=f"holds a model already .*{name}"):
+        run(models, tmp_path)
 
 
 def test_a_tuned_model_that_learned_nothing_is_no_case_for_a_repair(

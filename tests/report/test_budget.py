@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from forgetless.errors import RunFolderError
-from forgetless.metrics import Cell, Evidence, judge
+from forgetless.metrics import Cell, Evidence, judge, word_for
 from forgetless.report.budget import (
     BudgetOutcome,
     Choice,
     StageBudget,
     choice_lines,
     headline,
+    shortfall,
     stage_rows,
     task_rows,
     told,
-    word_for,
 )
 
 
@@ -55,8 +55,14 @@ def test_the_frontier_has_what_nothing_else_beats_in_both() -> None:
 
 def test_a_budget_is_kept_if_nothing_broke_it_and_every_stage_learned() -> None:
     assert BudgetOutcome((stage(),), (task(0),)).kept
-    assert not BudgetOutcome((stage("not both"),), (task(0),)).kept
-    assert not BudgetOutcome((stage(),), (task(200),)).kept
+    assert shortfall(BudgetOutcome((stage(),), (task(0),))) == ""
+    for idle, lost, why in (
+        (True, 0, "within the budget next to nothing was learned in stage new"),
+        (False, 200, "the budget of old was not kept"),
+    ):
+        outcome = BudgetOutcome((stage("not both" if idle else "held"),), (task(lost),))
+        assert not outcome.kept
+        assert shortfall(outcome) == why
 
 
 def test_what_cannot_both_be_had_is_said_with_the_nearest_choices() -> None:
@@ -64,7 +70,9 @@ def test_what_cannot_both_be_had_is_said_with_the_nearest_choices() -> None:
     (sentence,) = told(BudgetOutcome((stage("not both", end, start),), ()))
     assert "cannot both be had" in sentence
     (choices,) = choice_lines(BudgetOutcome((stage("not both", end, start),), ()))
-    assert "the end: 100% learned, old −0.50; 0% from start: 0% learned, old 0.00" in choices
+    assert (
+        "the end: 100% learned, old lost 0.50; 0% from start: 0% learned, old lost 0.00" in choices
+    )
     assert choice_lines(BudgetOutcome((stage("held", end),), ())) == []
     assert told(BudgetOutcome((stage(),), (task(0),))) == []
     assert "budget of old was not kept" in told(BudgetOutcome((stage(),), (task(200),)))[0]
@@ -85,6 +93,17 @@ def test_rows_count_a_loss_as_positive_and_say_how_large_it_may_be() -> None:
     assert row[-1] == "not certified"
     assert stage_rows(outcome) == [["new", "50% from start", "60%", "new 0.30", "4.00×"]]
     assert headline(outcome) == "1 not certified"
+
+
+def test_only_what_is_certified_of_every_task_is_claimed_of_all_at_once() -> None:
+    kept, unsure = task(0), task(1, items=8)
+    assert headline(BudgetOutcome((), (kept, kept))) == (
+        "2 certified, and so all at once, with 95% confidence"
+    )
+    assert headline(BudgetOutcome((), (kept, kept, unsure))) == (
+        "2 certified, each for itself, 1 inconclusive"
+    )
+    assert headline(BudgetOutcome((), (kept, unsure))) == "1 certified, 1 inconclusive"
 
 
 def test_a_damaged_record_is_refused_with_its_place() -> None:

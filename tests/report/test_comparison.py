@@ -77,7 +77,6 @@ def test_a_budget_is_told_with_what_each_arm_lost_beyond_it(found: Comparison) -
         replace(one, over_budget=figure(0.07), tried=(*one.tried, over)) for one in found.arms
     )
     with_budget = replace(found, arms=arms, budget="2%")
-    shown = Console(file=StringIO(), width=120)
     for page, told in (
         (render_comparison_html(with_budget), "0.60, 0.25 over budget"),
         (render_comparison_markdown(with_budget), "| +0.07 ("),
@@ -85,10 +84,13 @@ def test_a_budget_is_told_with_what_each_arm_lost_beyond_it(found: Comparison) -
         assert ", budget 2%" in page
         assert " Over: the largest loss" in page
         assert told in page
-    shown.print(TerminalComparison(with_budget))
-    terminal = shown.file.getvalue()  # type: ignore[attr-defined]
-    assert " over " in terminal
-    assert "elsewhere" not in terminal
+        assert "half on which forgetless run certifies the budget was left alone" in page
+    for width, room in ((80, False), (120, True)):
+        shown = Console(file=StringIO(), width=width)
+        shown.print(TerminalComparison(with_budget))
+        terminal = shown.file.getvalue()  # type: ignore[attr-defined]
+        assert " over " in terminal
+        assert ("elsewhere" in terminal) is room
     assert "| over |" not in render_comparison_markdown(found)
 
 

@@ -11,6 +11,7 @@ from forgetless.cli.completion import arm_names
 
 if TYPE_CHECKING:
     from forgetless.comparing.compare import On
+    from forgetless.comparing.result import Comparison
 
 EXAMPLE = """\b
 Examples:
@@ -41,7 +42,7 @@ def compare(
     ] = False,
     seeds: Annotated[
         int,
-        typer.Option(min=1, help="Training seeds; with several, none of those reported chose."),
+        typer.Option(min=1, help="Training seeds that are reported; several: others than chose."),
     ] = 1,
     settings: Annotated[
         list[str] | None,
@@ -102,11 +103,15 @@ def compare(
         return
     console.print(TerminalComparison(found))
     console.print(f"\nreport: {output / 'compare.html'}", markup=False, soft_wrap=True)
-    console.print(
-        f"to have the model: forgetless run {output / 'recommended.yaml'}",
-        markup=False,
-        soft_wrap=True,
-    )
+    console.print(next_command(found, plan, output), markup=False, soft_wrap=True)
+
+
+def next_command(found: Comparison, plan: Path, output: Path) -> str:
+    """What to type after a comparison."""
+    if found.recommended is None and found.pilot < 1:
+        return f"to know more, without --pilot: forgetless compare {plan}"
+    model = "the model" if found.recommended else "plain training's model"
+    return f"to have {model}: forgetless run {output / 'recommended.yaml'}"
 
 
 def _place(on: str) -> On:

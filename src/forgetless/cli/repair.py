@@ -17,7 +17,8 @@ DEFAULT = "2%"
 EXAMPLE = """\b
 Example:
   forgetless repair BASE TUNED --task old.jsonl --task new.jsonl --budget 2% --budget old=5%
-Ends with 0 repaired or nothing lost, 3 no point within budget, 4 not certified, 2 wrong usage.
+Ends with 0 repaired, or nothing lost; 3 no repair, nothing is written; 4 too few items to certify;
+2 wrong usage.
 """
 
 
@@ -37,15 +38,15 @@ def repair(
         list[str] | None,
         typer.Option(
             metavar="SHARE",
-            help="Largest loss accepted on each task, e.g. 2% or 0.02; on a single one: NAME=5%; "
-            "repeatable.",
+            help="Largest loss accepted on each task, e.g. 5% or 0.05; on a single one: NAME=5%; "
+            f"repeatable. {DEFAULT} if none is for all.",
         ),
     ] = None,
     relative: Annotated[
         bool, typer.Option("--relative", help="Budgets are shares of BASE's score, not points.")
     ] = False,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the model and repair.json.")
+        Path, typer.Option("--output", "-o", help="New folder for the model and repair.json.")
     ] = Path("repaired"),
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask only the first so many items of each task.")

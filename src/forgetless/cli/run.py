@@ -60,6 +60,7 @@ def run(
     from forgetless.cli.results import show_runs
     from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.processes import first
+    from forgetless.report.budget import shortfall
     from forgetless.sequence import run_sequence
 
     if push_to_hub is not None:
@@ -72,13 +73,14 @@ def run(
     if not first():
         return
     (arm,) = show_runs([result], result.path, as_json=as_json).arms
-    kept = arm.budget is None or arm.budget.kept
-    if push_to_hub is not None and kept:
+    missed = "" if arm.budget is None else shortfall(arm.budget)
+    if push_to_hub is not None and not missed:
         from forgetless.models.publish import push_to_hub as push
 
         address = push(result.model_path(), push_to_hub)
         console.print(f"on the hub: {address}", markup=False, soft_wrap=True)
-    if not kept:
+    if missed:
+        console.print(f"exit code {BUDGET_NOT_KEPT}: {missed}", markup=False, soft_wrap=True)
         if push_to_hub is not None:
             console.print("not put on the hub: the budget was not kept")
         raise typer.Exit(BUDGET_NOT_KEPT)

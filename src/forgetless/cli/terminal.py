@@ -91,6 +91,10 @@ class TerminalProgress(Progress):
         self._where = f"audit · model {number}/{last} · {label}"
         self._activity = ""
 
+    def runs(self, done: int, total: int) -> None:
+        """Runs of a comparison are finished."""
+        self._show("runs of the comparison", done, total, "")
+
     def working(self, what: str) -> None:
         """Something without steps begins."""
         self._show(what, 0, None, "")

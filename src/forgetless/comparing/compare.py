@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,8 @@ from forgetless.plan import Plan, make_plan
 from forgetless.preparation import prepare
 from forgetless.progress import Progress
 from forgetless.storage import disk_faults_explained, make_folder
-from forgetless.tasks.halves import groups_to_divide
+from forgetless.tasks.halves import groups_to_divide, halves
+from forgetless.tasks.task import Task
 
 AROUND = (1 / 3, 1.0, 3.0)
 """Learning rates that are tried where none are named: the plan's times these."""
@@ -58,8 +60,9 @@ def compare(
 
     Half of every task's test items choose an arm's rate and strength, the other half gives all
     figures.  All arms learn as many tokens as plain training: rehearsed rows take the place of new
-    ones.  A plan's budget steers no run here; points and arms within it go before others.  A
-    comparison that was killed goes on where it was.
+    ones.  A plan's budget steers no run here; points and arms within it go before others, and the
+    half of the items that will certify it is left alone.  A comparison that was killed goes on
+    where it was.
 
     Args:
         plan: Model, tasks and training; its own methods are one arm.  ``output`` gets all runs.
@@ -87,13 +90,24 @@ def compare(
     progress = progress or Progress()
     arms = chosen_arms(plan, methods, rates_alone=rates_alone or pilot)
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
-    _check(plan, setting, arms)
+    tasks = _checked(plan, setting, arms)
+    if plan.budget is not None:
+        setting = replace(setting, withheld=certifying(tasks))
     root = Path(plan.output).resolve() / "runs"
 
-    def told(trial: Trial, measured: Measured, left: int) -> None:
-        came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s"
+    runs = 0
+
+    def begun(number: int) -> None:
+        nonlocal runs
+        runs = number
+        progress.runs(0, runs)
+
+    def told(trial: Trial, measured: Measured, left: int, before: bool) -> None:
+        came = measured.failed or f"{measured.cpu_seconds:.0f} CPU s of training"
+        came = "finished before" if before else came
         seed = "" if seeds == 1 else f", seed {trial.seed}"
-        progress.note(f"{trial.arm.name}, {trial.candidate}{seed}: {came}; {left} left")
+        progress.note(f"{trial.arm.name}, rate {trial.candidate}{seed}: {came}")
+        progress.runs(runs - left, runs)
 
     with (
         _alone_in(Path(plan.output), root),
@@ -101,7 +115,7 @@ def compare(
     ):
         workers = Workers(pool, root, fresh=setting.fresh)
         prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
-        runner = TrialRunner(setting, workers, root, told, prepared)
+        runner = TrialRunner(setting, workers, root, told, prepared, begun)
         outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
 
@@ -178,8 +192,24 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
         yield
 
 
-def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:
-    """Refuse what cannot be run, before anything is."""
+def certifying(tasks: Sequence[Task]) -> dict[str, frozenset[str]]:
+    """The items on which ``forgetless run`` will certify the plan's budget.
+
+    What a comparison recommends would be chosen on them, and could not be certified by them.
+
+    Raises:
+        DataError: if a task has too few items, or too few groups of items.
+    """
+    found = {}
+    for task in tasks:
+        guards, certify = halves(task)
+        groups_to_divide(guards)
+        found[task.name] = frozenset(row.id for row in certify.test)
+    return found
+
+
+def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> Sequence[Task]:
+    """Refuse what cannot be run, before anything is; the tasks of what can."""
     if plan.model.quantization is not None:
         raise UsageError(
             "compare trains the model itself as lower and upper bound, which needs its weights in "
@@ -193,6 +223,7 @@ def _check(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> None:
         experiment = prepare(make_plan({**trial, "output": plan.output}, arm.name))
         for task in experiment.tasks:
             groups_to_divide(task)
+    return experiment.tasks
 
 
 def _with_seed(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:

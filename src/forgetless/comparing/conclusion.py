@@ -13,7 +13,7 @@ from forgetless.comparing.arms import JOINT, SEQUENTIAL
 from forgetless.comparing.protocol import Outcome, Trial
 from forgetless.comparing.recommendation import recommend
 from forgetless.comparing.result import ArmResult, Comparison, PointTried, within_budget
-from forgetless.comparing.runs import Measured, halves
+from forgetless.comparing.runs import Measured, Withheld, halves
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import job_name
 from forgetless.comparing.within import in_words, over_budget
@@ -58,7 +58,9 @@ def conclude(
         root: Folder of all runs; its name is that in which the report finds them.
         share: Share of the training that was carried out.
     """
-    reported = {outcome.arm.name: _reported(outcome, root) for outcome in outcomes}
+    reported = {
+        outcome.arm.name: _reported(outcome, root, setting.withheld) for outcome in outcomes
+    }
     matrices = {name: over_seeds(list(found.values())) for name, found in reported.items() if found}
     accuracies = {
         name: found.value
@@ -72,7 +74,14 @@ def conclude(
     runs = {outcome.arm.name: outcome.runs for outcome in outcomes}
     arms = [
         _result(
-            setting, outcome, runs[SEQUENTIAL], reported[outcome.arm.name], matrices, best, root
+            setting,
+            outcome,
+            runs[SEQUENTIAL],
+            reported[outcome.arm.name],
+            matrices,
+            best,
+            root,
+            level=at_once(len(accuracies)),
         )
         for outcome in outcomes
     ]
@@ -81,7 +90,7 @@ def conclude(
     if share < 1:
         reasons.append(
             f"It is a pilot of {share:.0%} of the training: what needs many steps looks worse in "
-            "it than it is, and forgetting looks smaller."
+            "it than it is, forgetting looks smaller, and longer training may want another rate."
         )
     any_matrix = next(iter(matrices.values()), None)
     return Comparison(
@@ -97,6 +106,15 @@ def conclude(
         budget=accepted,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def at_once(intervals: int) -> float:
+    """Level of each of so many intervals with which all of them hold at once (Bonferroni).
+
+    >>> round(at_once(5), 4)
+    0.99
+    """
+    return 1 - (1 - LEVEL) / max(1, intervals)
 
 
 def over_seeds(matrices: Sequence[ScoreMatrix]) -> ScoreMatrix:
@@ -131,6 +149,8 @@ def _result(
     matrices: Mapping[str, ScoreMatrix],
     best: str | None,
     root: Path,
+    *,
+    level: float,
 ) -> ArmResult:
     arm, point = outcome.arm, outcome.choice.candidate
     failures = [run.failed for run in outcome.runs.values() if run.failed is not None]
@@ -161,7 +181,7 @@ def _result(
         learned=_figure(learning_accuracy, own),
         forgetting=_figure(average_forgetting, own),
         gap_closed=BOUNDS.get(arm.name) or _figure(gap_closed, own, plain, joint),
-        gain=_figure(_accuracy_gain, own, plain),
+        gain=_figure(_accuracy_gain, own, plain, level=level),
         elsewhere=_figure(_elsewhere, own),
         over_budget=_over(setting.budget, own),
         to_best=_figure(_accuracy_gain, own, matrices.get(best) if best else None),
@@ -174,15 +194,13 @@ def _result(
     )
 
 
-def _reported(outcome: Outcome, root: Path) -> dict[int, ScoreMatrix]:
+def _reported(outcome: Outcome, root: Path, withheld: Withheld) -> dict[int, ScoreMatrix]:
     """Scores of the items that did not choose, by seed; none if a run failed."""
     point = outcome.choice.candidate
     if point is None or any(run.failed is not None for run in outcome.runs.values()):
         return {}
-    return {
-        seed: halves(RunResult(root / job_name(Trial(outcome.arm, point, seed))).matrix)[1]
-        for seed in outcome.runs
-    }
+    folders = {seed: root / job_name(Trial(outcome.arm, point, seed)) for seed in outcome.runs}
+    return {seed: halves(RunResult(run).matrix, withheld)[1] for seed, run in folders.items()}
 
 
 def _by_seed(reported: Mapping[int, ScoreMatrix]) -> dict[int, float]:
@@ -192,11 +210,13 @@ def _by_seed(reported: Mapping[int, ScoreMatrix]) -> dict[int, float]:
         return {}
 
 
-def _figure(formula: Callable[..., Any], *matrices: ScoreMatrix | None) -> Figure:
+def _figure(
+    formula: Callable[..., Any], *matrices: ScoreMatrix | None, level: float = LEVEL
+) -> Figure:
     present = [matrix for matrix in matrices if matrix is not None]
     if len(present) < len(matrices):
         return Figure(None, None, "a run that it needs failed")
-    return estimate(formula, *present, draws=DRAWS, level=LEVEL, seed=0)
+    return estimate(formula, *present, draws=DRAWS, level=level, seed=0)
 
 
 def _over(budget: BudgetConfig | None, matrix: ScoreMatrix | None) -> Figure:

@@ -19,6 +19,7 @@ def recommend(
 
     Of those that are no worse than the best one for certain, the cheapest; none, if it is not
     better than plain training for certain.  To keep a budget that plain training breaks is better.
+    Where none keeps it, none is taken that is further beyond it than the best one.
 
     Args:
         arms: All arms, the bounds among them.
@@ -37,6 +38,8 @@ def recommend(
     pool = within or rest
     best = max(pool, key=lambda arm: arm.accuracy.value or 0.0)
     equals = [arm for arm in pool if arm is best or not _below(arm.to_best)]
+    if budget and not within:  # what is cheaper must not be further beyond it
+        equals = [arm for arm in equals if _beyond(arm) <= _beyond(best)]
     chosen = min(equals, key=lambda arm: (_price(arm), -(arm.accuracy.value or 0.0)))
     if not _above(chosen.gain) and _above(best.gain):
         chosen = best  # cheap, and no better than nothing: that is no recommendation
@@ -53,7 +56,16 @@ def recommend(
     if useless and _above(chosen.gain):
         why.append(f"Not better than plain training for certain: {', '.join(useless)}.")
     if chosen.elsewhere.value is not None and _below(chosen.elsewhere):
-        why.append(f"It lost {-chosen.elsewhere.value:.2f} on the tasks that are only tested.")
+        other = None if plain is None else plain.elsewhere.value
+        beside = "" if other is None else f" (plain training: {0.0 - other:.2f})"
+        why.append(
+            f"It lost {-chosen.elsewhere.value:.2f} on the tasks that are only tested{beside}."
+        )
+    if plain is not None and plain.forgetting.interval and not _above(plain.forgetting):
+        why.append(
+            "Plain training did not measurably forget what it had learned "
+            f"({_signed(plain.forgetting)}): there was little to protect."
+        )
     edge = [arm.name for arm in arms if arm.at_edge]
     if edge:
         why.append(
@@ -126,7 +138,7 @@ def _rate(arm: ArmResult) -> str:
 def _signed(figure: Figure) -> str:
     limits = figure.interval
     ends = "" if limits is None else f" ({limits.low:+.2f} to {limits.high:+.2f})"
-    return f"{figure.value:+.2f}{ends}"
+    return f"{figure.value:+.2f}{ends}".replace("-", "\N{MINUS SIGN}")
 
 
 def _above(figure: Figure) -> bool:
@@ -135,6 +147,10 @@ def _above(figure: Figure) -> bool:
 
 def _below(figure: Figure) -> bool:
     return figure.interval is not None and figure.interval.high < 0
+
+
+def _beyond(arm: ArmResult) -> float:
+    return float("inf") if arm.over_budget.value is None else arm.over_budget.value
 
 
 def _price(arm: ArmResult) -> float:

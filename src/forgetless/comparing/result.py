@@ -48,7 +48,8 @@ class ArmResult:
         learned: Learning accuracy: each task right after it was learned.
         forgetting: Average forgetting; positive = lost.
         gap_closed: 0 as plain, 1 as joint training.
-        gain: Average accuracy less that of plain training, over the same items.
+        gain: Average accuracy less that of plain training, over the same items; its limits hold for
+            all protections at once (Bonferroni), since one of many is recommended by them.
         elsewhere: Mean change on the tasks that are only tested; negative = lost.
         over_budget: Largest loss of a kept task beyond the budget; at most 0 within it.
         to_best: Average accuracy less that of the best arm, over the same items; with a budget, the

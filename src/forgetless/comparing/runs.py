@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from forgetless.result import RunResult
 
 MEASURED = "measured.json"
+Withheld = Mapping[str, frozenset[str]]
+
 SPENT = "spent.json"  # of an unfinished run: what its parts took so far
 
 
@@ -41,6 +43,7 @@ class Job:
         shares: Names of finished jobs whose identical stages may be taken.
         donor: Whether others may take its stages; its weights are kept for them.
         split_items: Whether scores are split into two halves of the items.
+        withheld: By task, items that are in neither half.
     """
 
     name: str
@@ -48,6 +51,11 @@ class Job:
     shares: tuple[str, ...] = ()
     donor: bool = False
     split_items: bool = False
+    withheld: Withheld = field(default_factory=dict, hash=False)
+
+    def split(self, matrix: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
+        """The scores that choose, and those that are reported."""
+        return halves(matrix, self.withheld) if self.split_items else (matrix, matrix)
 
 
 @dataclass(frozen=True)
@@ -157,7 +165,12 @@ def execute(job: Job, root: Path, fresh: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(
         folder / MEASURED,
-        {"plan_sha256": plan.fingerprint(), "parts": clock.parts} | measured.to_json(),
+        {
+            "plan_sha256": plan.fingerprint(),
+            "withheld": _plainly(job.withheld),
+            "parts": clock.parts,
+        }
+        | measured.to_json(),
     )
     if not job.donor or measured.failed is not None:
         _drop_weights(folder)
@@ -191,7 +204,19 @@ def finished(job: Job, root: Path) -> Measured | None:
         return None
     data = json.loads(file.read_text(encoding="utf-8"))
     plan = make_plan({**job.plan, "output": str(root / job.name)}, job.name)
-    return Measured.from_json(data) if data["plan_sha256"] == plan.fingerprint() else None
+    if data["plan_sha256"] != plan.fingerprint():
+        return None
+    measured = Measured.from_json(data)
+    if measured.failed is None and data.get("withheld", {}) != _plainly(job.withheld):
+        from forgetless.result import RunResult
+
+        search, report = job.split(RunResult(root / job.name).matrix)  # as it is divided now
+        measured = replace(measured, search=search, report=report)
+    return measured
+
+
+def _plainly(withheld: Withheld) -> dict[str, list[str]]:
+    return {task: sorted(items) for task, items in withheld.items()}
 
 
 def _measured(
@@ -208,7 +233,7 @@ def _measured(
             taken = giver["stages"][entry["index"] - 1]
             cpu, wall = cpu + taken["cpu_seconds"], wall + taken["seconds"]
         stages.append(StageCost(cpu, wall, training["cpu_seconds"], training["replay_share"]))
-    search, report = halves(result.matrix) if job.split_items else (result.matrix, result.matrix)
+    search, report = job.split(result.matrix)
     return Measured(
         search,
         report,
@@ -218,16 +243,18 @@ def _measured(
     )
 
 
-def halves(matrix: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
+def halves(
+    matrix: ScoreMatrix, withheld: Withheld | None = None
+) -> tuple[ScoreMatrix, ScoreMatrix]:
     """The matrix over every other item of each task, and the one over the rest.
 
-    A group of items is never divided.
+    A group of items is never divided, and what is withheld is in neither.
     """
     first: dict[tuple[int, str], Cell] = {}
     second: dict[tuple[int, str], Cell] = {}
     for (row, task), cell in matrix.cells.items():
         assert isinstance(cell, Cell)
-        items = sorted({*cell.scores, *cell.errors})
+        items = sorted({*cell.scores, *cell.errors} - (withheld or {}).get(task, frozenset()))
         number = number_groups(items, matrix.column(task).groups)
         numbers = np.arange(len(items)) if number is None else number
         for cells, half in ((first, 0), (second, 1)):

@@ -27,6 +27,7 @@ class Setting:
         adapter_scale: Adapters are offered rates so many times as high.
         options: What methods need here wherever they occur.
         budget: The loss that is accepted: points of a grid within it are chosen before others.
+        withheld: By task, items that neither choose nor are reported, for a certificate to rest on.
         fresh: Whether every run gets a process of its own, so that its peak memory is its own.
 
     Raises:
@@ -43,6 +44,7 @@ class Setting:
     adapter_scale: float = 3.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     budget: BudgetConfig | None = None
+    withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fresh: bool = False
 
     def __post_init__(self) -> None:

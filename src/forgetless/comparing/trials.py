@@ -39,7 +39,9 @@ class TrialRunner:
         setting: What they are made in.
         workers: Processes to use.
         root: Folder of all runs.
-        told: Called with trial and outcome as each is finished, and with how many are left.
+        told: Called with trial and outcome as each is finished, with how many are left, and with
+            whether it had been carried out before.
+        begun: Called with the number of trials before the first of them.
         prepared: The plan's settings by seed, where they are known without a worker.
     """
 
@@ -48,13 +50,15 @@ class TrialRunner:
         setting: Setting,
         workers: Workers,
         root: Path,
-        told: Callable[[Trial, Measured, int], None],
+        told: Callable[[Trial, Measured, int, bool], None],
         prepared: Mapping[int, dict[str, Any]] | None = None,
+        begun: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._setting = setting
         self._workers = workers
         self._root = root
         self._told = told
+        self._begun = begun
         self._prepared = dict(prepared or {})
 
     def __call__(self, trials: Sequence[Trial]) -> dict[Trial, Measured]:
@@ -63,15 +67,19 @@ class TrialRunner:
         if seeds:
             self._prepared |= self._workers.call(self._setting.prepare, seeds)
         found: dict[Trial, Measured] = {}
+        if trials:
+            self._begun(len(trials))
         for wave in (
             [trial for trial in trials if trial.arm.name in DONORS],
             [trial for trial in trials if trial.arm.name not in DONORS],
         ):
             jobs = {self._job(trial): trial for trial in wave}
 
-            def told(job: Job, measured: Measured, jobs: dict[Job, Trial] = jobs) -> None:
+            def told(
+                job: Job, measured: Measured, before: bool, jobs: dict[Job, Trial] = jobs
+            ) -> None:
                 found[jobs[job]] = measured
-                self._told(jobs[job], measured, len(trials) - len(found))
+                self._told(jobs[job], measured, len(trials) - len(found), before)
 
             self._workers.run(list(jobs), told)
         return found
@@ -84,6 +92,7 @@ class TrialRunner:
             () if donor else self._donors(trial),
             donor,
             self._setting.split_items,
+            self._setting.withheld,
         )
 
     def _donors(self, trial: Trial) -> tuple[str, ...]:

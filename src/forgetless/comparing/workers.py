@@ -38,7 +38,7 @@ class Workers:
         return self._result(self._pool.submit(device))
 
     def run(
-        self, jobs: Sequence[Job], told: Callable[[Job, Measured], None]
+        self, jobs: Sequence[Job], told: Callable[[Job, Measured, bool], None]
     ) -> dict[str, Measured]:
         """What each job came to, by name; it is read from disk.
 
@@ -46,7 +46,7 @@ class Workers:
 
         Args:
             jobs: Independent of one another.
-            told: Called as each is finished.
+            told: Called as each is finished, and with whether that was before this call.
 
         Raises:
             RunFailed: if a process was killed, and no other could take its place.
@@ -56,7 +56,7 @@ class Workers:
             before = finished(job, self._root)
             if before is not None and before.failed is None:
                 found[job.name] = before
-                told(job, before)
+                told(job, before, True)
         futures: dict[Future[None], Job] = {
             self._pool.submit(execute, job, self._root, self._fresh): job
             for job in jobs
@@ -68,7 +68,7 @@ class Workers:
             measured = finished(job, self._root)
             assert measured is not None
             found[job.name] = measured
-            told(job, measured)
+            told(job, measured, False)
         return found
 
     def _result(self, future: Future[T]) -> T:

@@ -11,6 +11,7 @@ NaN.  Needs NumPy and SciPy only.
 from forgetless.metrics.areas import mean_change
 from forgetless.metrics.bootstrap import Interval, cell_intervals, interval
 from forgetless.metrics.cells import Cell, CellMean, PairedItems
+from forgetless.metrics.certificate import Word, certify, word_for
 from forgetless.metrics.comparisons import average_intransigence, gap_closed, intransigence
 from forgetless.metrics.evidence import Evidence, count_null_flips
 from forgetless.metrics.figures import (
@@ -21,7 +22,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
-from forgetless.metrics.judging import ONE_SIDED, judge
+from forgetless.metrics.judging import judge
 from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
@@ -41,7 +42,6 @@ from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, s
 from forgetless.metrics.verdict import Nature, NullFlips, Reading, TaskVerdict, Verdict
 
 __all__ = [
-    "ONE_SIDED",
     "Cell",
     "CellMean",
     "Drop",
@@ -65,6 +65,7 @@ __all__ = [
     "TaskVerdict",
     "Unit",
     "Verdict",
+    "Word",
     "average_accuracy",
     "average_forgetting",
     "average_intransigence",
@@ -72,6 +73,7 @@ __all__ = [
     "backward_transfer",
     "best_earlier",
     "cell_intervals",
+    "certify",
     "count_null_flips",
     "detectable_loss",
     "estimate",
@@ -95,4 +97,5 @@ __all__ = [
     "retention_change",
     "sign_flip",
     "summarise",
+    "word_for",
 ]

@@ -38,6 +38,7 @@ class Evidence:
         how: What was changed for ``null``, e.g. ``choices permuted``.
         parts: Item to the part of a graded task that it is of, such as a level; empty if it is not
             graded.
+        budget: Largest loss accepted of it, in the unit of its scores; None: that of all tasks.
     """
 
     task: str
@@ -51,6 +52,7 @@ class Evidence:
     null: Sequence[Cell] = ()
     how: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
+    budget: float | None = None
 
     @cached_property
     def ids(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,13 +37,9 @@ from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.reasons import explain
-from forgetless.metrics.scores import ROUNDING
+from forgetless.metrics.scores import ROUNDING, Unit
 from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
 from forgetless.metrics.verdict import TaskVerdict, Verdict
-
-ONE_SIDED = 0.9
-"""The level at which each end of an interval is a one-sided 95% bound: for a certificate, which
-asks of the loss only how large it may be."""
 
 CEILING = 0.98
 """Both models at least this good: the task is too easy to show a small loss."""
@@ -66,7 +62,8 @@ def judge(
 
     Args:
         evidence: One per task.
-        budget: Largest loss accepted of an accuracy, e.g. 0.02 for two points.
+        budget: Largest loss accepted of an accuracy, e.g. 0.02 for two points, where the task's
+            evidence has no budget of its own.
         nats_budget: The same of a log-likelihood, nats per token.
         level: Confidence level of each interval and, over all tasks, of the word "lost".
         draws: Bootstrap draws.
@@ -82,7 +79,10 @@ def judge(
     """
     _check(evidence, budget, nats_budget, level, draws, most_missing)
     how = Draws(draws, level, seed)
-    measured = [_measure(e, nats_budget if e.unit == "nats" else budget, how) for e in evidence]
+    common: Mapping[Unit, float] = {"accuracy": budget, "nats": nats_budget}
+    measured = [
+        _measure(e, common[e.unit] if e.budget is None else e.budget, how) for e in evidence
+    ]
     tested = [
         e.missing <= most_missing * (e.missing + len(e.ids)) and len(e.ids) > 0 for e in evidence
     ]
@@ -99,7 +99,7 @@ def judge(
             verdicts.append(replace(task, verdict="failed", reason=reason))
         else:
             tests = replace(task, p_value=p, p_adjusted=next(adjusted))
-            verdicts.append(_decide(e, tests, sum(tested), how, budget, nats_budget))
+            verdicts.append(_decide(e, tests, sum(tested), how, common))
     return tuple(verdicts)
 
 
@@ -134,7 +134,7 @@ def _p_value(evidence: Evidence, flips: Flips | None, swaps: int, seed: int) -> 
 
 
 def _decide(
-    evidence: Evidence, task: TaskVerdict, tests: int, how: Draws, budget: float, nats: float
+    evidence: Evidence, task: TaskVerdict, tests: int, how: Draws, common: Mapping[Unit, float]
 ) -> TaskVerdict:
     verdict, floor = decide(evidence, task, how.level)
     task = replace(
@@ -151,7 +151,13 @@ def _decide(
         ),
     )
     if verdict == "lost":
-        nature = nature_of_loss(evidence, task.readings, budget=budget, nats_budget=nats)
+        accepted = {**common, task.unit: task.budget}
+        nature = nature_of_loss(
+            evidence,
+            task.readings,
+            budget=accepted["accuracy"],
+            nats_budget=accepted["nats"],
+        )
         task = replace(task, nature=nature)
     if verdict == "inconclusive":
         task = replace(task, items_needed=_items_needed(evidence, task, how.level))
@@ -216,10 +222,12 @@ def _check(
     draws: int,
     most_missing: float,
 ) -> None:
-    if not (budget >= 0 and nats_budget >= 0 and 0 <= most_missing <= 1):
+    own = [e.budget for e in evidence if e.budget is not None]
+    if not (min([budget, nats_budget, *own]) >= 0 and 0 <= most_missing <= 1):
         raise ValueError(
-            f"budget is {budget:g}, nats_budget {nats_budget:g}, most_missing {most_missing:g}; "
-            "needed no negative numbers, and a share of missing items up to 1"
+            f"budget is {budget:g}, nats_budget {nats_budget:g}, of single tasks {own}, "
+            f"most_missing {most_missing:g}; needed no negative numbers, and a share of missing "
+            "items up to 1"
         )
     if not 0 < level < 1 or draws < 1:
         raise ValueError(f"level is {level:g}, draws is {draws}; needed 0 < level < 1, draws >= 1")

@@ -5,17 +5,17 @@ Nothing is trained.  A full rollback to the base is no repair, and is never call
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forgetless.errors import ModelError, UsageError
+from forgetless.errors import ModelError, RunFolderError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
-from forgetless.metrics import ONE_SIDED, Cell, Evidence, TaskVerdict, judge
+from forgetless.metrics import Cell
 from forgetless.models.load import (
     LoadedModel,
     adapted,
@@ -27,8 +27,9 @@ from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
 from forgetless.plan import BudgetConfig, ModelConfig, TaskConfig, make_part
 from forgetless.progress import Progress
+from forgetless.repairing.certificate import certificate, concluded, kept_of_gain
 from forgetless.repairing.points import BASE, TUNED, Between, Point
-from forgetless.repairing.result import PointScored, RepairResult, Status
+from forgetless.repairing.result import WRITTEN, PointScored, RepairResult, Status
 from forgetless.repairing.search import Found, Tried, search
 from forgetless.tasks.halves import FEWEST_ITEMS, halves
 from forgetless.tasks.task import Task, load_task
@@ -63,7 +64,8 @@ def repair(
         tasks: Old and new, at least one of each kind; which is which is found out by asking.
         budget: Largest loss accepted on every task against the base: a share, or nats per token; or
             the budget of a plan, with other losses for single tasks or relative to the base.
-        output: Where the repaired model is written; None writes none.
+        output: Where the repaired model is written; None writes none.  It must not hold a model:
+            another repair's, or a model that is asked here.
         limit: Most items of each task.
         device: Where to compute.
         batch_size: Sequences in one pass.
@@ -74,6 +76,8 @@ def repair(
     """
     if not tasks:
         raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
+    if output is not None:
+        _refuse_models_in(output)
     progress = progress or Progress()
     asked = [_task(task, limit) for task in tasks]
     accepted = _accepted(budget, [task.name for task in asked])
@@ -90,49 +94,51 @@ def repair(
     items = {task.name: len(task.test) for task in searching}
     said, reason = _said(found)
     result = RepairResult(
-        said, reason, None, found.learned, found.lost, {}, (),
+        said or "no point", reason, None, found.learned, found.lost, {}, (),
         tuple(_scored(one) for one in found.frontier()), found.asked, items,
     )  # fmt: skip
-    if said != "repaired":
+    if said is not None:
         return result
     chosen = found.best()
     cells = {point: asker.cells(point, certifying) for point in (BASE, TUNED, chosen.point)}
-    verdicts = tuple(
-        _verdict(task, cells[BASE], cells[chosen.point], accepted) for task in certifying
-    )
-    words = {verdict.verdict for verdict in verdicts}
-    status: Status = "repaired"
-    if words & {"lost", "failed"}:
-        status = "not certified"
-    elif "inconclusive" in words:
-        status = "uncertain"
+    verdicts = certificate(certifying, cells[BASE], cells[chosen.point], accepted)
+    status, reason = concluded(verdicts, repaired=bool(found.lost))
     result = replace(
         result,
         status=status,
-        reason=_CERTIFIED[status],
+        reason=reason,
         point=_scored(chosen),
-        kept=_kept(found.learned, cells, chosen.point),
+        kept=kept_of_gain(found.learned, cells[BASE], cells[TUNED], cells[chosen.point]),
         certificate=verdicts,
     )
-    if output is None or status == "not certified":
+    if output is None or status not in WRITTEN:
         return result
     between.set(chosen.point)
     place = save_stage_model(loaded.model, loaded.tokenizer, output)
     return replace(result, model=str(place))
 
 
-_CERTIFIED: Mapping[Status, str] = {
-    "repaired": "on other items no task lost more than the budget, each by its one-sided 95% bound",
-    "uncertain": "on other items no loss beyond the budget was seen, but they are too few to rule "
-    "one out",
-    "not certified": "on other items the point lost more than the budget; nothing was written",
-}
+def _refuse_models_in(output: Path) -> None:
+    """Keep what is there: a repair that fails must leave no other model that passes for its own.
+
+    Raises:
+        RunFolderError: if a model or an adapter is there.
+    """
+    for name in ("model", "adapter"):
+        if (output / name).exists():
+            raise RunFolderError(
+                f"{output}: holds a model already ({output / name}), and a repair overwrites none",
+                fix=f"--output {output}-2",
+            )
 
 
-def _said(found: Found) -> tuple[Status, str]:
-    """What is known before anything is certified."""
+def _said(found: Found) -> tuple[Status | None, str]:
+    """Why there is no point that could be certified; None if there is one.
+
+    Where nothing was lost it is the tuned model itself.
+    """
     if not found.lost:
-        return "nothing lost", "the tuned model lost no more than the budget on any task"
+        return None, ""
     if not found.learned:
         return "no point", "the tuned model is better on no task: nothing speaks against the base"
     best = found.best()
@@ -141,7 +147,7 @@ def _said(found: Found) -> tuple[Status, str]:
             "every point within the budget keeps next to nothing of what was learned; the nearest "
             "choices are on the frontier"
         )
-    return "repaired", ""
+    return None, ""
 
 
 class _Asker:
@@ -192,7 +198,7 @@ class _Asker:
         left = [row for row in task.test if keys[row.id] not in self._known]
         if left:
             self._between.set(point)
-            self._progress.working(f"point {point}")
+            self._progress.working(f"asking point {point}")
             part = replace(task, test=left)
             for batch in score_task(self._loaded, part, self._batch_size):
                 self._known.update((keys[result.item], result) for result in batch)
@@ -271,40 +277,6 @@ def _accepted(budget: float | BudgetConfig, names: Sequence[str]) -> BudgetConfi
                 fix=f"name one of them, or the task:  --task {name}=FILE",
             )
     return budget
-
-
-def _verdict(
-    task: Task, base: Mapping[str, Cell], chosen: Mapping[str, Cell], accepted: BudgetConfig
-) -> TaskVerdict:
-    """The chosen point against the base on one task, by its own budget."""
-    evidence = Evidence(
-        task=task.name,
-        unit="nats" if task.unit == "nats" else "accuracy",
-        before=base[task.name],
-        after=chosen[task.name],
-        groups=task.groups,
-        chance=task.chance or None,
-        parts=task.levels,
-    )
-    allowed = accepted.allowed(task.name, _mean(base[task.name]))
-    (verdict,) = judge([evidence], budget=allowed, nats_budget=allowed, level=ONE_SIDED)
-    return verdict
-
-
-def _kept(
-    learned: Sequence[str], cells: Mapping[Point, Mapping[str, Cell]], chosen: Point
-) -> dict[str, float]:
-    """What is kept of the gain on each learned task; those without a gain here are left out."""
-    kept: dict[str, Any] = {}
-    for task in learned:
-        low, high, now = (_mean(cells[point][task]) for point in (BASE, TUNED, chosen))
-        if high > low:
-            kept[task] = (now - low) / (high - low)
-    return kept
-
-
-def _mean(cell: Cell) -> float:
-    return float(np.mean(list(cell.scores.values())))
 
 
 def _scored(tried: Tried) -> PointScored:

@@ -8,7 +8,9 @@ from typing import Literal
 
 from forgetless.metrics import TaskVerdict
 
-Status = Literal["repaired", "uncertain", "not certified", "nothing lost", "no point"]
+Status = Literal[
+    "repaired", "uncertain", "not certified", "nothing lost", "no loss seen", "no point"
+]
 
 EXIT_CODES: Mapping[Status, int] = {
     "repaired": 0,
@@ -16,8 +18,12 @@ EXIT_CODES: Mapping[Status, int] = {
     "not certified": 3,
     "no point": 3,
     "uncertain": 4,
+    "no loss seen": 4,
 }
 """What ``forgetless repair`` ends with."""
+
+WRITTEN: frozenset[Status] = frozenset({"repaired", "uncertain"})
+"""Where there is a model to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,13 @@ class RepairResult:
     """What was found.
 
     Attributes:
-        status: ``repaired``: certified within the budget; ``uncertain``: within it, but the items
-            do not certify it; ``not certified``: a loss beyond the budget on the items that
-            certify; ``nothing lost``: the tuned model is within the budget; ``no point``: every
-            point within the budget keeps next to nothing of what was learned.
+        status: ``repaired``: certified within the budget; ``uncertain``: the items do not certify
+            it; ``not certified``: a loss beyond the budget on the items that certify; ``nothing
+            lost``: the tuned model is certified within the budget; ``no loss seen``: it may be, but
+            the items do not certify it; ``no point``: every point within the budget keeps next to
+            nothing of what was learned.
         reason: Why, in a sentence.
-        point: The chosen point; None if none was chosen.
+        point: The chosen point, the tuned model if it lost nothing; None if none was chosen.
         learned: Tasks on which tuning gained.
         lost: Tasks on which it lost more than the budget.
         kept: What the chosen point keeps of the gain on each learned task, on the items that

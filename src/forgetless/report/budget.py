@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import ONE_SIDED, Evidence, TaskVerdict, judge
+from forgetless.metrics import Evidence, TaskVerdict, Word, certify, word_for
 from forgetless.metrics.frontier import frontier
 from forgetless.report.data import RunResults, StageInfo
 from forgetless.report.record import Record
 from forgetless.report.wording import ABSENT, count, listing, number
 
-Word = Literal["certified", "inconclusive", "not certified"]
 MOST_CHOICES = 4
 LEFT = {
     "held": "its end",
@@ -49,10 +48,11 @@ class Choice:
         return "the end" if self.origin == "end" else f"{self.alpha:.0%} from {self.origin}"
 
     def __str__(self) -> str:
-        lost = ", ".join(
-            f"{task} {number(-loss, signed=True)}" for task, loss in self.losses.items()
+        changes = ", ".join(
+            f"{task} {'gained' if loss < 0 else 'lost'} {number(abs(loss))}"
+            for task, loss in self.losses.items()
         )
-        return f"{self.name}: {self.learned:.0%} learned, {lost}"
+        return f"{self.name}: {self.learned:.0%} learned, {changes}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,6 @@ class BudgetOutcome:
         }
 
 
-def word_for(task: TaskVerdict) -> Word:
-    """What the items say of a task's budget."""
-    if task.verdict in ("kept", "at ceiling"):
-        return "certified"
-    return "not certified" if task.verdict in ("lost", "failed") else "inconclusive"
-
-
 def budget_outcome(run: RunResults) -> BudgetOutcome | None:
     """What came of a run's budget; None where it had none, or nothing had to be kept yet."""
     steered = [stage for stage in run.stages if stage.budget is not None and stage.done]
@@ -134,7 +127,7 @@ def budget_outcome(run: RunResults) -> BudgetOutcome | None:
         return None
     stages = tuple(_stage(stage, Record(stage.budget or {}, stage.name)) for stage in steered)
     last = steered[-1].index
-    found: list[TaskVerdict] = []
+    found: list[Evidence] = []
     for task in run.tasks:
         allowed = stages[-1].allowed.get(task.name)
         if allowed is None:
@@ -146,9 +139,8 @@ def budget_outcome(run: RunResults) -> BudgetOutcome | None:
         except NotMeasured:
             continue
         groups = run.matrix.column(task.name).groups
-        evidence = Evidence(task.name, task.unit, before, after, groups)
-        found += judge([evidence], budget=allowed, nats_budget=allowed, level=ONE_SIDED)
-    return BudgetOutcome(stages, tuple(found))
+        found.append(Evidence(task.name, task.unit, before, after, groups, budget=allowed))
+    return BudgetOutcome(stages, certify(found))
 
 
 def _stage(info: StageInfo, record: Record) -> StageBudget:
@@ -196,6 +188,16 @@ def told(outcome: BudgetOutcome) -> list[str]:
     if broken:
         sentences.append(f"the budget of {listing(broken)} was not kept on items that certify")
     return sentences
+
+
+def shortfall(outcome: BudgetOutcome) -> str:
+    """Why a budget is not kept, in a line; empty where it is."""
+    broken = [task.task for task in outcome.tasks if word_for(task) == "not certified"]
+    idle = [stage.stage for stage in outcome.stages if stage.status == "not both"]
+    parts = [f"the budget of {listing(broken)} was not kept"] if broken else []
+    if idle:
+        parts.append(f"within the budget next to nothing was learned in stage {listing(idle)}")
+    return "; ".join(parts)
 
 
 Table = tuple[Sequence[str], list[list[str]]]
@@ -251,16 +253,22 @@ def budget_tables(outcome: BudgetOutcome) -> list[Table]:
 def choice_lines(outcome: BudgetOutcome) -> list[str]:
     """For each stage that did not leave its end, the nearest choices on the items that guard."""
     return [
-        f"{stage.stage} could have left: {'; '.join(map(str, stage.frontier))}"
+        f"{stage.stage} could have left, on the items that guard: "
+        f"{'; '.join(map(str, stage.frontier))}"
         for stage in outcome.stages
         if stage.status != "held"
     ]
 
 
 def headline(outcome: BudgetOutcome) -> str:
-    """The verdicts, counted."""
+    """The verdicts, counted; what is certified of all at once is said to be so."""
     words: Sequence[Word] = [word_for(task) for task in outcome.tasks]
-    parts = [f"{words.count(word)} {word}" for word in get_args(Word) if word in words]
+    if words.count("certified") == len(words) > 1:
+        return f"{len(words)} certified, and so all at once, with 95% confidence"
+    told = {"certified": "certified, each for itself"} if words.count("certified") > 1 else {}
+    parts = [
+        f"{words.count(word)} {told.get(word, word)}" for word in get_args(Word) if word in words
+    ]
     return ", ".join(parts) or "nothing to certify yet"
 
 

@@ -17,17 +17,21 @@ from forgetless.metrics import Figure
 from forgetless.report.markup import plain, table
 from forgetless.report.plain_data import read_document
 from forgetless.report.terminal import writer
-from forgetless.report.wording import ABSENT, interval, number
+from forgetless.report.wording import ABSENT, MINUS, interval, number
 
 FORMAT = 1
-LONG = ("elsewhere",)
-"""Columns that a terminal has no room for."""
+LONG, WIDE = ("elsewhere",), 100
+"""Columns for which a terminal has no room, unless it is so wide."""
 
 LEGEND = (
     "end: average accuracy after the last stage; learned: right after each was learned; forgot: "
     "what was lost since; gap closed: 0% as plain, 100% as joint training; elsewhere: change on "
-    "the tasks that are only tested; cost and memory relative to plain training. Half of the items "
-    "chose rates and strengths, these figures are of the other half."
+    "the tasks that are only tested; cost and memory relative to plain training. "
+)
+SPLIT = "Half of the items chose rates and strengths, these figures are of the other half."
+SPLIT_FOR_BUDGET = (
+    "A quarter of the items chose rates and strengths, these figures are of another quarter; the "
+    "half on which forgetless run certifies the budget was left alone."
 )
 
 
@@ -46,7 +50,8 @@ class TerminalComparison:
         found, text = self.comparison, writer(options)
         yield text(heading(found), "bold")
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        short = [name for name in cells(found, found.arms[0]) if name not in LONG]
+        left_out = () if options.max_width >= WIDE else LONG
+        short = [name for name in cells(found, found.arms[0]) if name not in left_out]
         for name in short:
             right = name != "method"
             table.add_column(
@@ -111,7 +116,7 @@ def legend(found: Comparison) -> str:
         " Over: the largest loss of an older task or of one that is only tested, less the budget; "
         "of an arm's points the best within the budget is taken, but for the two bounds."
     )
-    return LEGEND + (over if found.budget else "")
+    return LEGEND + (SPLIT_FOR_BUDGET + over if found.budget else SPLIT)
 
 
 def heading(found: Comparison) -> str:
@@ -146,8 +151,8 @@ def cells(found: Comparison, arm: ArmResult) -> dict[str, tuple[str, str]]:
         "learned": _ends(arm.learned),
         "forgot": _ends(arm.forgetting, signed=True),
         "gap closed": (
-            ABSENT if closed is None else f"{closed:.0%}",
-            "" if limits is None else f"{limits.low:.0%} to {limits.high:.0%}",
+            ABSENT if closed is None else _percent(closed),
+            "" if limits is None else f"{_percent(limits.low)} to {_percent(limits.high)}",
         ),
         "elsewhere": _ends(arm.elsewhere, signed=True),
         **over,
@@ -160,6 +165,10 @@ def _ends(figure: Figure, *, signed: bool = False) -> tuple[str, str]:
     limits = figure.interval
     ends = "" if limits is None else interval(limits.low, limits.high, signed=signed)
     return ABSENT if figure.value is None else number(figure.value, signed=signed), ends
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}".replace("-", MINUS)
 
 
 def _times(value: float | None) -> str:

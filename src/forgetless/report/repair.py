@@ -12,8 +12,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from forgetless.metrics import word_for
 from forgetless.repairing.result import PointScored, RepairResult, Status
-from forgetless.report.budget import word_for
 from forgetless.report.plain_data import read_document
 from forgetless.report.terminal import writer
 from forgetless.report.wording import ABSENT, clipped, listing, number
@@ -24,6 +24,7 @@ TITLES: Mapping[Status, str] = {
     "uncertain": "Repaired, not certified",
     "not certified": "Not repaired",
     "nothing lost": "Nothing to repair",
+    "no loss seen": "No loss seen, not certified",
     "no point": "No repair",
 }
 _STYLES: Mapping[Status, str] = {
@@ -31,6 +32,7 @@ _STYLES: Mapping[Status, str] = {
     "uncertain": "bold yellow",
     "not certified": "bold red",
     "nothing lost": "bold green",
+    "no loss seen": "bold yellow",
     "no point": "bold red",
 }
 MOST_POINTS = 8
@@ -57,10 +59,12 @@ class TerminalRepair:
                    f"{found.asked} points tried", "dim")  # fmt: skip
         if found.point is not None:
             yield Text()
-            yield text(
-                f"at {found.point.name} of the way from base to tuned, on other items", "bold"
-            )
+            where = f"at {found.point.name} of the way from base to tuned"
+            yield text(f"{where if found.lost else 'the tuned model'}, on other items", "bold")
             yield self._certificate(options)
+            for verdict in found.certificate:
+                if word_for(verdict) != "certified":
+                    yield text(f"  - {verdict.task}: {verdict.reason}.")
         if found.frontier:
             yield Text()
             yield text("nearest choices, on the items that searched", "bold")
@@ -69,7 +73,7 @@ class TerminalRepair:
     def _certificate(self, options: ConsoleOptions) -> Table:
         text = writer(options)
         table = _table(
-            ("task", "budget", "base", "repaired", "loss", "at most", "verdict", "learning kept")
+            ("task", "budget", "base", "there", "loss", "at most", "verdict", "learning kept")
         )
         for verdict in self.result.certificate:
             limits = verdict.change.interval

@@ -1,0 +1,94 @@
+"""What the items that certify say of the chosen point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from forgetless.metrics import Cell, Evidence, TaskVerdict, certify, word_for
+from forgetless.plan import BudgetConfig
+from forgetless.repairing.result import Status
+from forgetless.tasks.task import Task
+
+Cells = Mapping[str, Cell]
+"""By task, what a model answered."""
+
+
+def certificate(
+    tasks: Sequence[Task], base: Cells, chosen: Cells, accepted: BudgetConfig
+) -> tuple[TaskVerdict, ...]:
+    """The chosen point against the base, each task by its own budget.
+
+    Args:
+        tasks: With the items that certify.
+        base: The model before tuning.
+        chosen: The chosen point.
+        accepted: The budget.
+    """
+    return certify(
+        [
+            Evidence(
+                task=task.name,
+                unit="nats" if task.unit == "nats" else "accuracy",
+                before=base[task.name],
+                after=chosen[task.name],
+                groups=task.groups,
+                chance=task.chance or None,
+                parts=task.levels,
+                budget=accepted.allowed(task.name, mean(base[task.name])),
+            )
+            for task in tasks
+        ]
+    )
+
+
+def concluded(verdicts: Sequence[TaskVerdict], *, repaired: bool) -> tuple[Status, str]:
+    """What the certificate comes to, and why.
+
+    Args:
+        verdicts: All tasks.
+        repaired: Whether the chosen point is another than the tuned model.
+    """
+    refused = [one for one in verdicts if word_for(one) == "not certified"]
+    lost = [one.task for one in refused if one.verdict == "lost"]
+    if refused:
+        said = (
+            f"on other items it lost more than the budget of {', '.join(lost)}"
+            if lost
+            else "on other items too many have no answer"
+        )
+        seen = "" if repaired else "the items that search saw no loss in the tuned model, but "
+        return "not certified", f"{seen}{said}; nothing was written"
+    if any(word_for(one) == "inconclusive" for one in verdicts):
+        beyond = [
+            one.task for one in verdicts if -(one.change.value or 0.0) > one.budget
+            and word_for(one) == "inconclusive"
+        ]  # fmt: skip
+        said = (
+            f"on other items it lost more than the budget of {', '.join(beyond)}, which chance "
+            "could explain: they are too few to tell"
+            if beyond
+            else "on other items no loss beyond the budget was seen, but they are too few to rule "
+            "one out"
+        )
+        return ("uncertain" if repaired else "no loss seen"), said
+    certain = "all tasks are within the budget, with 95% confidence"
+    return ("repaired" if repaired else "nothing lost"), f"on other items {certain}"
+
+
+def kept_of_gain(
+    learned: Sequence[str], base: Cells, tuned: Cells, chosen: Cells
+) -> dict[str, float]:
+    """What is kept of the gain on each learned task; those without a gain here are left out."""
+    kept = {}
+    for task in learned:
+        low, high, now = (mean(cells[task]) for cells in (base, tuned, chosen))
+        if high > low:
+            kept[task] = (now - low) / (high - low)
+    return kept
+
+
+def mean(cell: Cell) -> float:
+    """Mean score of the items that were answered."""
+    return float(np.mean(list(cell.scores.values())))
