@@ -585,6 +585,12 @@ def test_the_fingerprint_is_the_same_whatever_does_not_decide_the_weights(field:
     assert plan(training={field: value}).fingerprint() == plan().fingerprint()
 
 
+def test_what_a_licence_is_called_decides_no_result() -> None:
+    stated = plan(sequence=[{"train": "a.jsonl", "licence": "cc-by-4.0"}])
+    assert stated.fingerprint() == plan().fingerprint()
+    assert make_plan(stated.resolved()).sequence[0].licence == "cc-by-4.0"
+
+
 def test_short_and_long_forms_have_the_same_fingerprint() -> None:
     long = plan(model={"name": "m"}, sequence=[{"name": "a", "train": "a.jsonl", "hold_out": 0.1}])
     assert long.fingerprint() == plan().fingerprint()

@@ -16,14 +16,15 @@ from forgetless.errors import ModelError, PlanError
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
-from forgetless.models.hub import licence_of, public_name
+from forgetless.models.hub import dataset_licence, licence_of, public_name
 from forgetless.models.load import pick_device
 from forgetless.models.quantized import refuse_quantization
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
-from forgetless.plan import MethodSpec, Plan, TrainingConfig
+from forgetless.plan import BUNDLED, HUB, MethodSpec, Plan, TaskConfig, TrainingConfig
 from forgetless.plan.paths import anchored
 from forgetless.processes import WITHOUT_SHARDING, launched, sharding_wanted
+from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
 
@@ -97,6 +98,7 @@ class Experiment:
                     "rendering": task.config.render,
                     "shots": task.config.shots,
                     "warnings": list(task.warnings),
+                    "licence": licence_of_rows(task.config),
                 }
                 for task in self.tasks
             ],
@@ -288,6 +290,19 @@ def _settings(task: Task, *names: str) -> dict[str, Any]:
 def _asked(task: Task) -> dict[str, Any]:
     """All of a task that decides its scores."""
     return _settings(task, *_SCORING) | {"items": task.test_hash()}
+
+
+def licence_of_rows(task: TaskConfig) -> str | None:
+    """The licence of a task's training rows: as the plan states it, or else as they bring it."""
+    source = task.train or ""
+    if task.licence is not None:
+        return task.licence
+    if source.startswith(BUNDLED):
+        return bundled_task(source.removeprefix(BUNDLED)).licence
+    if source.startswith(HUB):
+        name, _, revision = source.removeprefix(HUB).partition("@")
+        return dataset_licence(name, revision or None)
+    return None
 
 
 def _digest(value: Any) -> str:

@@ -305,7 +305,17 @@ def share_files(source: Path, target: Path) -> None:
         if (source / part).is_dir():
             with replace_folder(target / part) as folder:
                 shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)
-    for name in ("train.jsonl", "scores.jsonl", "answers.jsonl"):
+    _copy_texts(source, target, "train.jsonl")
+    share_scores(source, target)
+
+
+def share_scores(source: Path, target: Path) -> None:
+    """Put the scores and answers of a stage here too."""
+    _copy_texts(source, target, *SCORES)
+
+
+def _copy_texts(source: Path, target: Path, *names: str) -> None:
+    for name in names:
         if (source / name).is_file():
             write_text(target / name, (source / name).read_text(encoding="utf-8"))
 

@@ -23,6 +23,7 @@ from forgetless.runfolder import (
     RunFolder,
     hash_files,
     share_files,
+    share_scores,
     trained_stage,
 )
 from forgetless.storage import write_lines, write_text
@@ -157,6 +158,32 @@ class StageWork(ABC):
             self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
             return True
         return False
+
+    def _take_scores(self, stage: Stage) -> None:
+        """Take what a run has asked whose stage, though trained here too, has the same weights."""
+        ours = self._folder.entry(stage.name)
+        assert ours is not None
+        path = self._folder.stage_path(stage.name)
+        for other in self._share_with:
+            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
+            if manifest is None:
+                continue
+            source = RunFolder(other, manifest)
+            theirs = source.entry(stage.name)
+            assert theirs is not None
+            if (
+                _of_weights(theirs["files"]) != _of_weights(ours["files"])
+                or not all(name in theirs["files"] for name in SCORES)
+                or any(source.damaged(stage.name, *SCORES))
+            ):
+                continue
+            first_does(partial(share_scores, other / "stages" / stage.name, path))
+            files = first_does(partial(hash_files, path, *SCORES))
+            scored = {"scored_tasks": theirs.get("scored_tasks", {})}
+            self._folder.record(ours | scored | {"files": ours["files"] | files})
+            if theirs["scoring_fingerprint"] == self._scoring:
+                self._record_scored(stage, theirs["scoring"])
+            return
 
     def describe(self, stage: Stage) -> None:
         """Write the model card of a trained stage, unless it is there."""
@@ -337,6 +364,8 @@ class LocalWork(StageWork):
         first_does(saved)
         self._in_memory = (stage.name, loaded)
         self._record_trained(stage, training, bench)
+        if self._methods.must_train:
+            self._take_scores(stage)
 
     def score(self, stage: Stage) -> None:
         """Score every task and ask the open questions."""
@@ -398,6 +427,11 @@ class LocalWork(StageWork):
         scratch = self._folder.stage_path(stage.name)
         encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
+
+
+def _of_weights(files: Mapping[str, str]) -> dict[str, str]:
+    """Of the hashes of a stage's files, those of its weights."""
+    return {file: digest for file, digest in files.items() if Path(file).parts[0] in WEIGHTS}
 
 
 def _drop_checkpoints(stage: Path) -> None:

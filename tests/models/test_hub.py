@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from forgetless.models.hub import commit_of, licence_of, public_name
+from forgetless.models.hub import commit_of, dataset_licence, licence_of, public_name
 from forgetless.models.source import SMOLLM2_HUB, ModelSource
 from forgetless.pinning import pinned
-from forgetless.plan import make_plan
+from forgetless.plan import TaskConfig, make_plan
+from forgetless.preparation import licence_of_rows, prepare
 from tests.hub import Hub, serve_hub
+from tests.tiny import colours, write_rows
 
 ONE, TWO, THREE = ("1" * 40, "2" * 40, "3" * 40)
 
@@ -129,3 +131,50 @@ def test_a_licence_is_the_one_that_the_models_card_names(
     if card is not None:
         (tmp_path / "README.md").write_text(card)
     assert licence_of(ModelSource("folder", str(tmp_path)), None) == licence
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: cc-by-4.0\n---\n", "cc-by-4.0"),
+        ("---\nlicense: [mit, cc0-1.0]\n---\n", "mit, cc0-1.0"),
+        ("---\ntags: [x]\n---\n", None),
+        (None, None),
+    ],
+)
+def test_the_licence_of_a_dataset_is_what_its_downloaded_card_names(
+    hub: Hub, tmp_path: Path, card: str | None, licence: str | None
+) -> None:
+    if card is not None:
+        snapshot = tmp_path / "datasets--org--law" / "snapshots" / ONE
+        snapshot.mkdir(parents=True)
+        (snapshot / "README.md").write_text(card)
+    assert dataset_licence("org/law", ONE) == licence
+    assert dataset_licence("no such name", ONE) is None
+    assert hub.asked == []
+
+
+def test_the_licence_of_rows_is_the_plan_s_or_else_what_they_bring(
+    hub: Hub, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "datasets--org--law" / "snapshots" / ONE
+    snapshot.mkdir(parents=True)
+    (snapshot / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+
+    def told(**task: str) -> str | None:
+        return licence_of_rows(TaskConfig(**task))  # type: ignore[arg-type]
+
+    assert told(train="bundled:legal_facts") == "bsd-2-clause"
+    assert told(train="bundled:legal_facts", licence="mine") == "mine"
+    assert told(train=f"hub:org/law@{ONE}") == "cc-by-4.0"
+    assert told(train=f"hub:org/law@{ONE}", licence="mine") == "mine"
+    assert told(train="rows.jsonl") is None
+    assert told(train="rows.jsonl", licence="mine") == "mine"
+    assert told(test="bundled:legal_facts") is None
+
+
+def test_every_task_has_its_licence_on_record(tiny_model: Path, tmp_path: Path) -> None:
+    rows = str(write_rows(tmp_path / "rows.jsonl", colours(0, 20)))
+    sequence = [{"train": rows, "licence": "cc-by-4.0"}, "bundled:finance_facts"]
+    plan = make_plan({"model": str(tiny_model), "sequence": sequence, "methods": ["replay"]})
+    assert [task["licence"] for task in prepare(plan).facts()["tasks"]] == ["cc-by-4.0", "mit"]

@@ -36,7 +36,7 @@ MODEL = {
 def run(folder: Path, done: int | None = None, **model: Any) -> Path:
     """Law 0.1, 0.8, 0.3 and tax 0.2, 0.2, 0.9 of ten items each; prose in nats."""
     tasks = [
-        FakeTask("law", [0.1, 0.8, 0.3], 1, items=10),
+        FakeTask("law", [0.1, 0.8, 0.3], 1, items=10, extra={"licence": "cc-by-4.0"}),
         FakeTask("tax", [0.2, 0.2, 0.9], 2, items=10),
         FakeTask("prose", [-2.9, -2.8, -3.0], None, items=11, unit="nats"),
     ]
@@ -84,6 +84,13 @@ def test_the_table_shows_before_after_and_the_items_lost(tmp_path: Path) -> None
     assert cells(text, "tax") == ["tax", "10", "0.20", "0.90", "0.90", "—", "—", "—"]
     assert cells(text, "prose")[2:6] == ["−2.90", "—", "−3.00", "—"]
     assert "Of 10 items on older knowledge, 5 went from right to wrong and 0 from wrong" in text
+
+
+def test_the_licence_of_the_data_is_told_or_said_to_be_unknown(tmp_path: Path) -> None:
+    text = card(run(tmp_path / "run")).split("## What it was trained on")[1].split("##")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    told = {row[1]: row[3] for row in rows if len(row) == 6}
+    assert (told["law"], told["tax"]) == ("cc-by-4.0", "not stated")
 
 
 def test_a_card_knows_nothing_of_later_stages(tmp_path: Path) -> None:

@@ -211,3 +211,23 @@ def test_on_the_diagonal_nothing_was_lost() -> None:
     assert len(found(root, "ghost")) == 1
     assert "tax: 0.80 when learned, 0.30 at the end." in (root.findtext("desc") or "")
     assert "general: 0.50 before any training" in (root.findtext("desc") or "")
+
+
+def test_names_of_tasks_learned_alike_stand_in_the_order_of_what_was_kept() -> None:
+    kept = {
+        "medical shorthand": 0.681,
+        "contract-law": 0.688,
+        "chemistry_names": 0.696,
+        "cooking": 0.712,
+        "poetry": 0.742,
+        "support tickets": 0.9,
+    }
+    points = [
+        KeptPoint(name, Measured(0.9), Measured(score, score - 0.06, score + 0.05))
+        for name, score in kept.items()
+    ]
+    points.append(KeptPoint("general", Measured(0.7), Measured(0.59, 0.53, 0.65), trained=False))
+    picture = KeptPicture("k", "replay", arm_style(0), "accuracy", points, [], (0.0, 1.0))
+    root = parsed(draw_kept(picture).__html__())
+    heights = [float(name.get("y", "nan")) for name in found(root, "name")][:6]
+    assert heights == sorted(heights, reverse=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -12,6 +15,7 @@ from forgetless.plan import make_plan
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
 from forgetless.serving.config import ServerConfig
+from forgetless.serving.jobs import FineTuneJob, Jobs
 from tests.serving.build import ENDED, Served, serving
 from tests.serving.conftest import TRAINING
 from tests.tiny import colours
@@ -158,3 +162,69 @@ def test_a_job_goes_on_with_the_server_s_next_start_or_is_cancelled(
         create = again.client.fine_tuning.jobs.create
         with pytest.raises(openai.NotFoundError):
             create(model=made, training_file=job.training_file)
+
+
+def test_runs_of_no_more_use_are_removed_and_all_others_kept(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    config = ServerConfig(str(tiny_model), tmp_path / "served", "tiny", training=TRAINING)
+
+    def kept() -> dict[str, bool]:
+        return {
+            job.id: (config.folder / "jobs" / job.id / "run").exists()
+            for job in first.client.fine_tuning.jobs.list()
+        }
+
+    with serving(config) as first:
+        create = first.client.fine_tuning.jobs.create
+        file = first.upload(colours(0), tmp_path)
+        made, stopped = (create(model="tiny", training_file=file) for _ in range(2))
+        assert first.settled(made.id).status == "succeeded"
+        while not any("Step" in text for text in first.messages(stopped.id)):
+            assert first.client.fine_tuning.jobs.retrieve(stopped.id).status not in ENDED
+        assert kept() == {made.id: True, stopped.id: True}
+        first.client.fine_tuning.jobs.cancel(stopped.id)
+        until = time.monotonic() + 60
+        while kept()[stopped.id]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert kept() == {made.id: True, stopped.id: False}
+        assert "The job was cancelled" in first.messages(stopped.id)
+        with pytest.raises(openai.BadRequestError):
+            create(model="tiny", training_file=file, seed=-1)
+    assert {path.name for path in (config.folder / "jobs").iterdir()} == {made.id, stopped.id}
+
+
+@pytest.mark.parametrize(
+    ("fields", "stays"),
+    [
+        ({"status": "queued"}, True),
+        ({"status": "running"}, True),
+        ({"status": "succeeded", "fine_tuned_model": "ft:tiny"}, True),
+        ({"status": "succeeded", "fine_tuned_model": "ft:tiny", "deleted": True}, False),
+        ({"status": "failed"}, False),
+        ({"status": "cancelled"}, False),
+    ],
+)
+def test_what_a_kill_left_of_a_run_is_removed_if_nothing_needs_it(
+    tmp_path: Path, fields: dict[str, Any], *, stays: bool
+) -> None:
+    jobs = Jobs.kept_in(tmp_path)
+    name = jobs.records.new_id()
+    usual: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(FineTuneJob))
+    jobs.add(FineTuneJob(**usual | {"id": name, "created_at": 1, "deleted": False} | fields))
+    jobs.tell(name, "told")
+    (jobs.run_folder(name) / "stages").mkdir(parents=True)
+    jobs.tidy()
+    assert jobs.run_folder(name).exists() == stays
+    again = Jobs.kept_in(tmp_path)
+    assert [job.id for job in again.records.all()] == [name]
+    assert [event["message"] for event in again.events(name)] == ["told"]
+
+
+def test_folders_of_records_that_never_were_are_removed_and_others_let_be(tmp_path: Path) -> None:
+    torn = Jobs.kept_in(tmp_path).records.new_id()
+    (tmp_path / torn / "content.jsonl").write_text("torn")
+    (tmp_path / "ftjob-mine").mkdir()
+    Jobs.kept_in(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["ftjob-mine"]

@@ -36,6 +36,9 @@ def serve(
     hold_out: Annotated[
         float, typer.Option(help="Share of a file held out to measure with, if no validation file.")
     ] = 0.1,
+    max_tokens: Annotated[
+        int, typer.Option(min=16, help="Most tokens of an answer; requests for more are refused.")
+    ] = 4096,
     host: Annotated[
         str, typer.Option(help="Where to listen; beyond this machine only with a token.")
     ] = "127.0.0.1",
@@ -65,6 +68,7 @@ def serve(
         ),
         training=make_plan(plan, "serve").training,
         hold_out=hold_out,
+        max_tokens=max_tokens,
         host=host,
         port=port,
         token=os.environ.get(TOKEN_VARIABLE, "").strip(),

@@ -181,7 +181,10 @@ def _heading(tasks: Sequence[Task], who: int | str) -> str:
     """
     asked = [
         who,
-        *([task.config.model_dump(mode="json"), task.test_hash()] for task in tasks),
+        *(
+            [task.config.model_dump(mode="json", exclude={"licence"}), task.test_hash()]
+            for task in tasks
+        ),
     ]
     return json.dumps({"asked": hashlib.sha256(json.dumps(asked).encode()).hexdigest()})
 

@@ -20,8 +20,8 @@ from forgetless.tasks.task import Task, load_task
 
 TaskLike = Task | TaskConfig | Mapping[str, Any] | str | Path
 
-ELSEWHERE = {"name", "train", "test", "hold_out", "split", "test_split", "fields"}
-"""Settings that say where items come from; the items themselves are compared."""
+ELSEWHERE = {"name", "train", "test", "hold_out", "split", "test_split", "fields", "licence"}
+"""Settings that say where rows come from; the items themselves are compared."""
 
 
 def watched_tasks(tasks: Sequence[TaskLike], limit: int | None, seed: int) -> tuple[Task, ...]:

@@ -98,24 +98,46 @@ def licence_of(source: ModelSource, revision: str | None) -> str | None:
         revision: Commit of a model from the hub, whose card is looked for among the downloads.
     """
     base = source.base or source
-    if base.kind == "folder":
-        return _licence_in(Path(base.location) / "README.md")
     if base.kind == "gguf":
         return "apache-2.0" if public_name(source) else None  # as its package says
-    if base.kind != "hub":  # a provider's
+    if base.kind == "folder":
+        found = _licences_in(Path(base.location) / "README.md")
+    elif base.kind == "hub":
+        found = _licences_kept(base.location, revision, "model")
+    else:  # a provider's
         return None
+    return found[0] if len(found) == 1 else None  # the hub takes one for a model
+
+
+def dataset_licence(name: str, revision: str | None) -> str | None:
+    """What the card of a dataset says of its licence, or None where no card was downloaded.
+
+    Args:
+        name: Of the repository.
+        revision: Its commit.
+    """
+    return ", ".join(_licences_kept(name, revision, "dataset")) or None
+
+
+def _licences_kept(name: str, revision: str | None, kind: RepoKind) -> list[str]:
+    """Licences that the card of a repository names, if it was downloaded."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(base.location, "README.md", revision=revision)
-    return _licence_in(Path(found)) if isinstance(found, str) else None
+    try:
+        found = try_to_load_from_cache(name, "README.md", revision=revision, repo_type=kind)
+    except HFValidationError:
+        return []
+    return _licences_in(Path(found)) if isinstance(found, str) else []
 
 
-def _licence_in(card: Path) -> str | None:
+def _licences_in(card: Path) -> list[str]:
     from huggingface_hub import metadata_load
 
     try:
         known: Any = metadata_load(card) or {}
     except (OSError, ValueError):
-        return None
+        return []
     found = known.get("license")
-    return found if isinstance(found, str) else None
+    listed = found if isinstance(found, list) else [found]
+    return [licence for licence in listed if isinstance(licence, str)]

@@ -144,6 +144,13 @@ class TaskConfig(Config):
     train_limit: int | None = Field(
         default=None, ge=1, description="train on the first so many rows"
     )
+    licence: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="licence of the training rows, told by model cards; if none, the one that a "
+        "bundled task or the card of a hub dataset names",
+    )
 
     @field_validator("name")
     @classmethod
@@ -467,6 +474,8 @@ class Plan(Config):
         """The part of :meth:`resolved` that decides the results; where they are written is not."""
         without: dict[str, Any] = {
             "output": True,
+            "sequence": {"__all__": {"licence"}},
+            "test_only": {"__all__": {"licence"}},
             "training": _WITHOUT_EFFECT,
             "hosted": _FOR_THE_USER,
         }

@@ -40,8 +40,8 @@ def render_card(run: RunResults, stage: int, *, adapter: bool) -> str:
         f"# {plain(_title(run, stage))}",
         _summary(run, stage),
         "## What it was trained on",
-        table(("stage", "task", "data", "rows", "tokens rehearsed"), list(_data(run, stage)),
-              numbers=False),
+        table(("stage", "task", "data", "licence", "rows", "tokens rehearsed"),
+              list(_data(run, stage)), numbers=False),
         "## What it knows, before and after",
         table(("task", "items", "untouched", "after its own stage", "now", "lost", "gained", "p"),
               [_scores(run.matrix, task, stage) for task in run.tasks]),
@@ -120,6 +120,7 @@ def _data(run: RunResults, stage: int) -> Iterator[tuple[str, ...]]:
             str(task.trained_in),
             plain(task.name),
             plain(_public(_source(run, task.name))),
+            plain(task.licence) if task.licence else "not stated",
             f"{task.train_rows:,}",
             ABSENT if share is None else f"{share:.0%}",
         )

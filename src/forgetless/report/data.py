@@ -60,6 +60,7 @@ class TaskInfo:
         warnings: What to mind in its scores.
         train_sha256: Hash of the rows to learn from; ``None`` in runs that did not note it.
         test_sha256: Hash of the items to be asked, and of the worked examples before them.
+        licence: Licence of the rows to learn from, where it is known.
     """
 
     name: str
@@ -74,6 +75,7 @@ class TaskInfo:
     warnings: tuple[str, ...]
     train_sha256: str | None = None
     test_sha256: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,7 @@ def _task(part: Record) -> TaskInfo:
         warnings=part.texts("warnings"),
         train_sha256=part.optional_text("train_sha256"),
         test_sha256=part.optional_text("test_sha256"),
+        licence=part.optional_text("licence"),
     )
 
 

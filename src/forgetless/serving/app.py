@@ -83,7 +83,7 @@ def application(config: ServerConfig) -> Starlette:
             *FileRoutes(files, jobs).routes(),
             *JobRoutes(config, files, jobs).routes(),
             *ModelRoutes(config, jobs, shelf).routes(),
-            *AskingRoutes(shelf).routes(),
+            *AskingRoutes(shelf, config.max_tokens).routes(),
             Route("/health", health),
         ],
         middleware=middleware,

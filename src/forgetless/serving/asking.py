@@ -2,115 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import queue
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from forgetless.errors import ForgetlessError
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
-from forgetless.serving.faults import ApiError, parsed, reply
-from forgetless.serving.generating import Request, Token, Written, echoed, write
+from forgetless.serving.callers import Caller
+from forgetless.serving.echoing import echoed
+from forgetless.serving.faults import ApiError, parsed
+from forgetless.serving.forms import AskingForm, ChatForm, TextForm
+from forgetless.serving.generating import Request, Token, Written, write
 from forgetless.serving.loaded import Shelf
+from forgetless.serving.streaming import streamed
 from forgetless.tasks.render import Renderer
-from forgetless.tasks.row import Row, Turn
-
-One = Literal[1] | None
-None_ = Literal[0] | None
-
-
-class _Form(BaseModel):
-    """What both have in common.
-
-    Of settings that change an answer and are not known here, only those values are taken that
-    change nothing.
-    """
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    model: str
-    temperature: float = Field(1.0, ge=0, le=2)
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    stream: bool = False
-    user: str | None = None
-    n: One = None
-    top_p: One = None
-    frequency_penalty: None_ = None
-    presence_penalty: None_ = None
-    repeat_penalty: One = None
-    repetition_penalty: One = None
-
-    @property
-    def stops(self) -> list[str]:
-        """Texts that end an answer."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return [text for text in given if text]
-
-
-class TextPart(BaseModel):
-    """Part of a message."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: Literal["text"]
-    text: str
-
-
-class ChatMessage(BaseModel):
-    """One message of a conversation."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-    name: str | None = None
-
-    @property
-    def turn(self) -> Turn:
-        """As rows have it."""
-        text = (
-            self.content
-            if isinstance(self.content, str)
-            else "".join(part.text for part in self.content)
-        )
-        return Turn("system" if self.role == "developer" else self.role, text)
-
-
-class ChatForm(_Form):
-    """Body of ``/chat/completions``."""
-
-    messages: list[ChatMessage] = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    logprobs: bool = False
-    top_logprobs: int = Field(0, ge=0, le=20)
-
-
-class TextForm(_Form):
-    """Body of ``/completions``."""
-
-    prompt: str = Field(min_length=1)
-    max_tokens: int = Field(16, ge=0)
-    logprobs: int | None = Field(None, ge=0, le=20)
-    echo: bool = False
+from forgetless.tasks.row import Row
 
 
 class AskingRoutes:
-    """Handlers of ``/chat/completions`` and ``/completions``."""
+    """Handlers of ``/chat/completions`` and ``/completions``.
 
-    def __init__(self, shelf: Shelf) -> None:
+    Args:
+        shelf: Has the models.
+        longest: Most tokens that are written for a request.
+    """
+
+    def __init__(self, shelf: Shelf, longest: int) -> None:
         self._shelf = shelf
+        self._longest = longest
 
     def routes(self) -> list[Route]:
         """Addresses and their handlers."""
@@ -121,21 +47,31 @@ class AskingRoutes:
 
     async def _chat(self, request: HttpRequest) -> Response:
         form = await parsed(request, ChatForm)
+        form.check(self._longest)
+        caller = Caller(request)
         if form.stream:
-            return await _streamed(lambda on_text: self._answer(form, on_text), form)
-        answer = await run_in_threadpool(self._answer, form)
+            empty = _whole("chat.completion.chunk", form, {}, 0, 0)
+            del empty["usage"]
+            return await streamed(
+                lambda on_text: self._answer(form, caller, on_text), caller, empty
+            )
+        with caller:
+            answer = await run_in_threadpool(self._answer, form, caller)
         return JSONResponse(answer)
 
     async def _text(self, request: HttpRequest) -> Response:
         form = await parsed(request, TextForm)
+        form.check(self._longest)
         if form.stream:
             raise ApiError(400, "stream: only chat is streamed here", param="stream")
-        return JSONResponse(await run_in_threadpool(self._continue, form))
+        with Caller(request) as caller:
+            answer = await run_in_threadpool(self._continue, form, caller)
+        return JSONResponse(answer)
 
     def _answer(
-        self, form: ChatForm, on_text: Callable[[str], None] | None = None
+        self, form: ChatForm, caller: Caller, on_text: Callable[[str], None] | None = None
     ) -> dict[str, Any]:
-        with self._shelf.opened(form.model) as loaded:
+        with self._shelf.opened(form.model, caller) as loaded:
             if not loaded.tokenizer.chat_template:
                 raise ApiError(400, f"{form.model} has no chat template: ask /completions")
             renderer = Renderer(loaded.tokenizer, "chat")
@@ -144,10 +80,8 @@ class AskingRoutes:
                 prompt = renderer.prompt_ids(row)
             except ForgetlessError as error:
                 raise ApiError(400, error.message, param="messages") from None
-            most = form.max_completion_tokens or form.max_tokens
-            written = write(
-                loaded, _request(loaded, form, prompt, most, renderer.stop_ids()), on_text
-            )
+            request = _request(loaded, form, prompt, self._longest, renderer.stop_ids())
+            written = write(loaded, request, on_text, caller.has_left)
         logprobs = {"content": [_chat_token(token) for token in written.tokens], "refusal": None}
         message = {"role": "assistant", "content": written.text, "refusal": None}
         choice = {
@@ -158,16 +92,18 @@ class AskingRoutes:
         }
         return _whole("chat.completion", form, choice, len(prompt), written.count)
 
-    def _continue(self, form: TextForm) -> dict[str, Any]:
-        with self._shelf.opened(form.model) as loaded:
+    def _continue(self, form: TextForm, caller: Caller) -> dict[str, Any]:
+        with self._shelf.opened(form.model, caller) as loaded:
             prompt = _text_ids(loaded, form.prompt)
             eos = loaded.tokenizer.eos_token_id
             stop_ids = [] if eos is None else [eos]
-            request = _request(loaded, form, prompt, form.max_tokens, stop_ids)
-            written = write(loaded, request) if form.max_tokens else Written()
+            request = _request(loaded, form, prompt, self._longest, stop_ids)
             before = []
-            if form.echo:
-                before = echoed(loaded, prompt, form.logprobs or 0)
+            if form.echo and form.logprobs is not None:
+                before = echoed(loaded, prompt, form.logprobs, caller.has_left)
+            written = Written()
+            if form.max_tokens:
+                written = write(loaded, request, left=caller.has_left)
         tokens = [*before, *written.tokens]
         choice = {
             "index": 0,
@@ -187,7 +123,7 @@ def _request(
     loaded: LoadedModel,
     form: ChatForm | TextForm,
     prompt: Sequence[int],
-    most: int | None,
+    longest: int,
     stop_ids: Sequence[int],
 ) -> Request:
     """What to write.
@@ -197,18 +133,19 @@ def _request(
     """
     context = context_length(loaded.model)
     room = context - len(prompt)
-    if room < (1 if most is None else most):
+    wanted = next(iter(form.lengths.values()), None)
+    if room < (1 if wanted is None else wanted):
         raise ApiError(
             400,
             f"This model's context is {context} tokens; the prompt has {len(prompt)}, and "
-            f"{most or 1} are asked for",
+            f"{wanted or 1} are asked for",
             param="messages" if isinstance(form, ChatForm) else "prompt",
             code="context_length_exceeded",
         )
     tops = form.top_logprobs if isinstance(form, ChatForm) else form.logprobs or 0
     return Request(
         prompt=prompt,
-        max_tokens=room if most is None else most,
+        max_tokens=min(room, longest) if wanted is None else wanted,
         stop_ids=stop_ids,
         stops=form.stops,
         temperature=form.temperature,
@@ -218,7 +155,7 @@ def _request(
 
 
 def _whole(
-    kind: str, form: _Form, choice: Mapping[str, Any], read: int, written: int
+    kind: str, form: AskingForm, choice: Mapping[str, Any], read: int, written: int
 ) -> dict[str, Any]:
     """A reply."""
     return {
@@ -256,43 +193,3 @@ def _columns(tokens: Sequence[Token], form: TextForm, echoed_tokens: int) -> dic
         "top_logprobs": [None if t.logprob is None else dict(t.tops) for t in tokens],
         "text_offset": offsets,
     }
-
-
-async def _streamed(
-    answer: Callable[[Callable[[str], None]], dict[str, Any]], form: ChatForm
-) -> Response:
-    """An answer as server-sent events, each piece sent when it is written."""
-    pieces: queue.SimpleQueue[str | dict[str, Any] | ApiError] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            pieces.put(answer(pieces.put))
-        except ApiError as error:
-            pieces.put(error)
-        except Exception as error:
-            pieces.put(ApiError(500, f"The server failed: {type(error).__name__}"))
-
-    def events() -> Iterator[str]:
-        head = _whole("chat.completion.chunk", form, {}, 0, 0)
-        del head["usage"]
-
-        def event(delta: Mapping[str, Any], finish: str | None) -> str:
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
-            return f"data: {json.dumps(head | {'choices': [choice]})}\n\n"
-
-        piece = first
-        yield event({"role": "assistant", "content": ""}, None)
-        while isinstance(piece, str):
-            yield event({"content": piece}, None)
-            piece = pieces.get()
-        if isinstance(piece, ApiError):
-            yield f"data: {bytes(reply(piece).body).decode()}\n\n"
-        else:
-            yield event({}, piece["choices"][0]["finish_reason"])
-        yield "data: [DONE]\n\n"
-
-    threading.Thread(target=work, daemon=True).start()
-    first = await run_in_threadpool(pieces.get)
-    if isinstance(first, ApiError):  # nothing was sent yet, so the status can still say it
-        return reply(first)
-    return StreamingResponse(iterate_in_threadpool(events()), media_type="text/event-stream")

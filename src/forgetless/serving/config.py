@@ -26,6 +26,7 @@ class ServerConfig:
         training: How a job is trained; a job may set epochs, batch size, rate and seed.
         hold_out: Share of a file's rows that are held out to measure what was kept, where a job has
             no validation file.
+        max_tokens: Most tokens that are written for a request; one that asks for more is refused.
         host: Where to listen.
         port: Where to listen; 0: any that is free.
         token: What every request must bring; empty: none is needed.
@@ -37,6 +38,7 @@ class ServerConfig:
     methods: tuple[MethodSpec, ...] = (MethodSpec(name="replay"),)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     hold_out: float = 0.1
+    max_tokens: int = 4096
     host: str = "127.0.0.1"
     port: int = 8000
     token: str = field(default="", repr=False)

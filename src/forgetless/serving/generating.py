@@ -76,8 +76,16 @@ class Written:
     finish: str = "length"
 
 
+def nobody_left() -> bool:
+    """Whoever asked still waits."""
+    return False
+
+
 def write(
-    loaded: LoadedModel, request: Request, on_text: Callable[[str], None] | None = None
+    loaded: LoadedModel,
+    request: Request,
+    on_text: Callable[[str], None] | None = None,
+    left: Callable[[], bool] = nobody_left,
 ) -> Written:
     """Let a model write.
 
@@ -85,13 +93,14 @@ def write(
         loaded: The model.
         request: What is wanted.
         on_text: Is given the text in pieces, as it comes; none of what might be part of a stop.
+        left: Is asked after each token whether whoever wanted it has left, which ends it.
 
     Raises:
         ApiError: if a logit is not a number.
     """
     from transformers import StoppingCriteriaList
 
-    watch = _Watch(loaded.tokenizer, request, on_text)
+    watch = _Watch(loaded.tokenizer, request, on_text, left)
     continuations(
         loaded.model,
         [request.prompt],
@@ -110,11 +119,16 @@ class _Watch:
     """Sees the logits of each token, then the token; says when to stop."""
 
     def __init__(
-        self, tokenizer: Any, request: Request, on_text: Callable[[str], None] | None
+        self,
+        tokenizer: Any,
+        request: Request,
+        on_text: Callable[[str], None] | None,
+        left: Callable[[], bool],
     ) -> None:
         self._tokenizer = tokenizer
         self._request = request
         self._on_text = on_text
+        self._left = left
         self._row: torch.Tensor | None = None
         self._ids: list[int] = []
         self._written = Written()
@@ -154,7 +168,7 @@ class _Watch:
         if found:
             self._cut(min(found))
         self._send(self._held_back)
-        return torch.tensor([bool(found)], device=ids.device)
+        return torch.tensor([bool(found) or self._left()], device=ids.device)
 
     def done(self) -> Written:
         """All that was written; part of a character at the end is shown as such."""
@@ -205,33 +219,3 @@ def likeliest(tokenizer: Any, logprobs: torch.Tensor, count: int) -> tuple[tuple
         (tokenizer.decode([token]), value)
         for token, value in zip(ids.tolist(), values.tolist(), strict=True)
     )
-
-
-def echoed(loaded: LoadedModel, ids: Sequence[int], tops: int) -> list[Token]:
-    """The tokens of a text that is there already, each with what it was worth.
-
-    Args:
-        loaded: The model.
-        ids: Its tokens.
-        tops: How many likeliest tokens to give at each place.
-    """
-    import torch
-
-    device = next(loaded.model.parameters()).device
-    with torch.inference_mode():
-        logits = loaded.model(torch.tensor([list(ids)], device=device)).logits[0].float()
-    rows = torch.log_softmax(logits, dim=-1).cpu()
-    tokens: list[Token] = []
-    said = ""
-    for place, token in enumerate(ids):
-        now = text_of(loaded.tokenizer, ids[: place + 1])
-        row = rows[place - 1] if place else None
-        tokens.append(
-            Token(
-                now[len(said) :],
-                None if row is None else float(row[token]),
-                () if row is None else likeliest(loaded.tokenizer, row, tops),
-            )
-        )
-        said = now
-    return tokens

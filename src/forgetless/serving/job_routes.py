@@ -105,14 +105,15 @@ class JobRoutes:
                     "none of its rows could be rehearsed",
                     param="model",
                 )
+        hyperparameters, seed = self._settled(form, parent), self._seed(form, parent)
         job = FineTuneJob(
-            id=self._jobs.records.new_id(),
+            id=self._jobs.records.new_id(),  # makes a folder, so nothing may be refused any more
             created_at=int(time.time()),
             model=form.model,
             training_file=form.training_file,
             validation_file=form.validation_file,
-            hyperparameters=self._settled(form, parent),
-            seed=self._seed(form, parent),
+            hyperparameters=hyperparameters,
+            seed=seed,
             user_provided_suffix=form.suffix,
             metadata=form.metadata,
             parent=None if parent is None else parent.id,

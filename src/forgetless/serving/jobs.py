@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import time
 import uuid
@@ -166,6 +167,17 @@ class Jobs:
     def run_folder(self, job: str) -> Path:
         """Folder of the run that a job is."""
         return self.records.path(job) / "run"
+
+    def tidy(self) -> None:
+        """Remove runs of which nothing is of use any more, while none of them is worked on.
+
+        Of a job that failed or was cancelled, none goes on; a deleted model is asked by nobody, and
+        jobs that continue it have its weights in runs of their own. What is left is the job's
+        record, its events and its files.
+        """
+        for job in self.records.all():
+            if job.status in ("failed", "cancelled") or job.deleted:
+                shutil.rmtree(self.run_folder(job.id), ignore_errors=True)
 
     def _events(self, job: str) -> Path:
         return self.records.path(job) / "events.jsonl"

@@ -14,6 +14,7 @@ from forgetless.errors import ForgetlessError
 from forgetless.models.load import LoadedModel, load_model, pick_device
 from forgetless.plan import ModelConfig
 from forgetless.result import RunResult
+from forgetless.serving.callers import Caller
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError
 from forgetless.serving.jobs import Jobs
@@ -34,14 +35,17 @@ class Shelf:
         self._held: tuple[str, LoadedModel] | None = None
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[LoadedModel]:
+    def opened(self, name: str, caller: Caller) -> Iterator[LoadedModel]:
         """A model, for whoever asks it; others wait.
 
         Raises:
-            ApiError: if there is no such model, or it cannot be loaded.
+            ApiError: if there is no such model, or it cannot be loaded, or if the caller did not
+                wait for their turn.
         """
         made = None if name == self._config.name else self._jobs.maker(name)
         with self._lock:
+            if caller.has_left():
+                raise ApiError(499, "The client has hung up")
             if self._held is None or self._held[0] != name:
                 self._held = None  # let go of the old one before loading another
                 try:

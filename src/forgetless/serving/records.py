@@ -16,6 +16,8 @@ from forgetless.storage import write_json
 
 R = TypeVar("R")
 
+ID_DIGITS = 24  # hexadecimal
+
 
 class Records(Generic[R]):
     """Records of one kind, in memory and on disk; for several threads.
@@ -43,6 +45,9 @@ class Records(Generic[R]):
         self._lock = threading.Lock()
         self._records: dict[str, R] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob(f"{prefix}{'[0-9a-f]' * ID_DIGITS}"):
+            if not (path / "record.json").exists():  # a kill came before it or while it was deleted
+                shutil.rmtree(path, ignore_errors=True)
         found: list[tuple[float, str, R]] = []
         for path in folder.glob("*/record.json"):
             try:
@@ -55,7 +60,7 @@ class Records(Generic[R]):
 
     def new_id(self) -> str:
         """An id that no other has, and a folder for it."""
-        name = f"{self._prefix}{uuid.uuid4().hex[:24]}"
+        name = f"{self._prefix}{uuid.uuid4().hex[:ID_DIGITS]}"
         self.path(name).mkdir()
         return name
 

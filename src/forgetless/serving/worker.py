@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import signal
 import sys
 import threading
@@ -60,6 +59,7 @@ class Worker:
 
     def _work(self) -> None:
         while not self._ending.is_set():
+            self._jobs.tidy()
             with self._jobs.changed:
                 job = self._jobs.next()
                 if job is None:
@@ -139,17 +139,20 @@ class Worker:
         return kind in ("failed", "done")
 
     def _succeed(self, job: str, tokens: int) -> None:
-        made = self._jobs.records.get(job)
-        suffix = plain(made.user_provided_suffix or "")
-        model = f"ft:{self._config.name}:forgetless:{suffix}:{job.removeprefix('ftjob-')[:8]}"
-        self._jobs.tell(job, f"New fine-tuned model created: {model}")
-        self._jobs.change(
-            job,
-            status="succeeded",
-            fine_tuned_model=model,
-            trained_tokens=tokens,
-            finished_at=int(time.time()),
-        )
+        with self._jobs.changed:  # else it could be cancelled after its model was announced
+            made = self._jobs.records.get(job)
+            if made.status == "cancelled":
+                return
+            suffix = plain(made.user_provided_suffix or "")
+            model = f"ft:{self._config.name}:forgetless:{suffix}:{job.removeprefix('ftjob-')[:8]}"
+            self._jobs.tell(job, f"New fine-tuned model created: {model}")
+            self._jobs.change(
+                job,
+                status="succeeded",
+                fine_tuned_model=model,
+                trained_tokens=tokens,
+                finished_at=int(time.time()),
+            )
 
     def _fail(self, job: str, code: str, message: str) -> None:
         error = {"code": code, "message": message, "param": None}
@@ -157,4 +160,3 @@ class Worker:
             error["param"] = "training_file"
         if self._jobs.change(job, status="failed", error=error, finished_at=int(time.time())):
             self._jobs.tell(job, f"The job failed: {message}")
-            shutil.rmtree(self._jobs.run_folder(job), ignore_errors=True)

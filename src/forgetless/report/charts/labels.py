@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 STEPS = (0.0, 7.0, 14.0, 22.0, 31.0, 41.0, 52.0, 64.0, 78.0, 94.0, 112.0, 132.0, 154.0, 178.0)
 """How far from its point a label may be pushed, in drawing units, nearest first."""
 
 OVERLAP = 1000
 """What a label on a label costs, per square unit; a unit of distance costs 2."""
+
+CROSSING = 300
+"""What it costs if the ways of two labels to their points cross."""
 
 AWAY = (0.0, 30.0, 60.0, 90.0)
 """How much farther out a column of labels may stand."""
@@ -95,11 +99,12 @@ def place_around(
         return (
             sum(
                 OVERLAP * sum(put.box.overlap(other.box) for other in placed[:index])
-                + 4 * sum(put.box.overlap(mark) for mark in marks)
+                + 8 * sum(put.box.overlap(mark) for mark in marks)
                 + sum(put.box.overlap(thing) for thing in obstacles)
                 + 16 * put.box.outside(frame)
                 for index, put in enumerate(placed)
             )
+            + CROSSING * _crossings(points, placed)
             + away * 2
         )
 
@@ -223,6 +228,26 @@ def _one_by_one(
         assert best is not None
         placed[index] = best[1]
     return [placed[index] for index in range(len(points))]
+
+
+def _crossings(points: Sequence[tuple[float, float]], placed: Sequence[Placed]) -> int:
+    """How many pairs of labels have ways to their points that cross."""
+    ways = [
+        (point, (min(max(point[0], box.x), box.x + box.width), box.y + box.height / 2))
+        for point, box in zip(points, (put.box for put in placed), strict=True)
+    ]
+    return sum(
+        _turn(*one, two[0]) * _turn(*one, two[1]) < 0
+        and _turn(*two, one[0]) * _turn(*two, one[1]) < 0
+        for one, two in combinations(ways, 2)
+    )
+
+
+def _turn(
+    start: tuple[float, float], end: tuple[float, float], other: tuple[float, float]
+) -> float:
+    """On which side of a way another point lies: the sign of the cross product."""
+    return (end[0] - start[0]) * (other[1] - start[1]) - (end[1] - start[1]) * (other[0] - start[0])
 
 
 def _crowding(points: Sequence[tuple[float, float]], index: int) -> int:

@@ -36,6 +36,7 @@ class BundledTask:
         test: Makes the test items.
         defaults: Task settings that suit it; what the plan says goes first.
         version: Of its items; part of their hash, so answers to another version never compare.
+        licence: Of its training rows, as the hub spells it.
     """
 
     description: str
@@ -43,6 +44,7 @@ class BundledTask:
     test: Callable[[], list[Row]]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
+    licence: str | None = None
 
 
 BUNDLED_TASKS: Mapping[str, BundledTask] = {
@@ -51,30 +53,35 @@ BUNDLED_TASKS: Mapping[str, BundledTask] = {
         partial(medical_shorthand.generate, 480, test=False),
         partial(medical_shorthand.generate, 200, test=True),
         {"score": "exact_match", "max_new_tokens": 32},
+        licence="apache-2.0",
     ),
     "legal_prose": BundledTask(
         "legal terms and consequences explained in prose, in unseen wordings",
         prose.legal_train,
         prose.legal_test,
         {"score": "token_f1", "max_new_tokens": 56},
+        licence="apache-2.0",
     ),
     "medical_facts": BundledTask(
         "brand names of drugs to generic names, in an unseen wording",
         partial(facts.taught, "medical"),
         partial(facts.asked, "medical"),
         {"score": "multiple_choice"},
+        licence="apache-2.0",
     ),
     "legal_facts": BundledTask(
         "courts to their citation forms, in an unseen wording",
         partial(facts.taught, "legal"),
         partial(facts.asked, "legal"),
         {"score": "multiple_choice"},
+        licence="bsd-2-clause",
     ),
     "finance_facts": BundledTask(
         "countries to their currency codes, in an unseen wording",
         partial(facts.taught, "finance"),
         partial(facts.asked, "finance"),
         {"score": "multiple_choice"},
+        licence="mit",
     ),
     "general_knowledge": BundledTask(
         "capitals, continents, element symbols and opposites, as sentences to complete",

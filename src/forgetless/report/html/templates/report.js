@@ -53,6 +53,7 @@
   const output = form.querySelector("output");
   const further = document.querySelector(".further");
   const button = further.querySelector("button");
+  const printed = document.querySelector(".printed");
   const FIRST = 25; // a screenful; the button shows the rest
   let most = FIRST;
   const texts = new Map();
@@ -87,6 +88,9 @@
       : `${spelled(count)} of ${spelled(items.length)} items`;
     further.hidden = count <= most;
     button.textContent = `Show all ${spelled(count)}`;
+    const shown = Math.min(count, most);
+    printed.hidden = shown === items.length;
+    printed.textContent = `${spelled(shown)} of ${spelled(items.length)} items are printed; ${printed.dataset.all} has them all.`;
   };
   button.addEventListener("click", () => {
     const next = items.find((item) => item.hidden && fits(item, wanted()));

@@ -1,0 +1,124 @@
+"""Whoever asks for too much is refused, and nobody is answered who has hung up."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from forgetless.serving import asking
+from forgetless.serving.config import ServerConfig
+from forgetless.serving.generating import Written, write
+from tests.serving.build import Served, serving
+from tests.tiny import CHAT_TEMPLATE, build_model
+
+LONG = 3000  # tokens; many seconds of the tiny model
+
+
+@pytest.fixture(scope="module")
+def wordy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose model goes on for as long as it may."""
+    root = tmp_path_factory.mktemp("wordy")
+    model = build_model(root / "model", context=4 * LONG)
+    template = CHAT_TEMPLATE.replace("{% endif %}", "n{% endif %}")  # it repeats what it read last
+    (model / "chat_template.jinja").write_text(template)
+    with serving(ServerConfig(str(model), root / "served", "tiny", max_tokens=LONG)) as found:
+        yield found
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    return Answers(monkeypatch)
+
+
+class Answers:
+    """What the server writes: when it begins, and what has come of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = threading.Semaphore(0)
+        self.ended = threading.Semaphore(0)
+        self.written: list[Written] = []
+        monkeypatch.setattr(asking, "write", self._write)
+
+    def _write(self, *arguments: Any, **more: Any) -> Written:
+        self.begun.release()
+        self.written.append(write(*arguments, **more))
+        self.ended.release()
+        return self.written[-1]
+
+
+def connected(served: Served, address: str, body: dict[str, Any]) -> socket.socket:
+    """A connection on which a request was sent, and nothing was read yet."""
+    host, port = served.url.removeprefix("http://").removesuffix("/v1").split(":")
+    sent = json.dumps({"model": "tiny", "temperature": 0} | body).encode()
+    connection = socket.create_connection((host, int(port)))
+    connection.sendall(
+        f"POST /v1/{address} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(sent)}\r\n\r\n".encode()
+        + sent
+    )
+    return connection
+
+
+CHAT = {"messages": [{"role": "user", "content": "go on"}], "max_tokens": LONG}
+
+
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("chat/completions", CHAT),
+        ("chat/completions", CHAT | {"stream": True}),
+        ("completions", {"prompt": "go on", "max_tokens": LONG}),
+    ],
+)
+def test_writing_stops_when_the_client_hangs_up(
+    wordy: Served, answers: Answers, address: str, body: dict[str, Any]
+) -> None:
+    with connected(wordy, address, body) as client:
+        assert answers.begun.acquire(timeout=60)
+        if body.get("stream"):
+            assert b"200 OK" in client.recv(1024)
+    assert answers.ended.acquire(timeout=300)
+    assert 0 < answers.written[0].count < LONG
+
+
+def test_who_hangs_up_while_waiting_is_not_answered_at_all(wordy: Served, answers: Answers) -> None:
+    with connected(wordy, "chat/completions", CHAT):
+        assert answers.begun.acquire(timeout=60)
+        with connected(wordy, "chat/completions", CHAT):
+            pass
+    assert answers.ended.acquire(timeout=300)
+    after = wordy.client.completions.create(model="tiny", prompt="a", max_tokens=1)
+    assert after.usage is not None
+    assert [answer.count for answer in answers.written][1:] == [after.usage.completion_tokens]
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_more_tokens_than_the_server_writes_are_refused(wordy: Served, name: str) -> None:
+    messages: Any = [{"role": "user", "content": "a"}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        wordy.client.chat.completions.create(
+            model="tiny", messages=messages, extra_body={name: LONG + 1}
+        )
+    assert caught.value.body == {
+        "message": f"{name} is too large: 3001. This server writes at most 3000 tokens for a "
+        "request",
+        "type": "invalid_request_error",
+        "param": name,
+        "code": "invalid_value",
+    }
+
+
+def test_a_chat_that_names_no_length_ends_at_the_server_s(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(ServerConfig(str(tiny_model), tmp_path, "tiny", max_tokens=20)) as served:
+        run = served.client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "go on"}], temperature=0
+        )
+    assert run.usage is not None
+    assert (run.usage.completion_tokens, run.choices[0].finish_reason) == (20, "length")
