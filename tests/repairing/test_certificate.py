@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from forgetless.metrics import Cell, Evidence, certify
-from forgetless.repairing.certificate import concluded
+from forgetless.repairing.certificate import Judged, concluded, taken
+from forgetless.repairing.points import Point
+from forgetless.repairing.result import Status
+from forgetless.repairing.search import Tried
 
 
 def task(
@@ -60,3 +63,41 @@ def test_a_point_is_refused_if_too_many_items_have_no_answer() -> None:
     )
     status, reason = concluded(certify([KEPT, mute]), repaired=True)
     assert (status, "too many have no answer" in reason) == ("not certified", True)
+
+
+def way(*statuses: Status) -> list[Judged]:
+    """Points from the most cautious to the best of the search: 0.1, 0.2 and so on."""
+    points = [Point.even(number / 10) for number in range(1, len(statuses) + 1)]
+    return [
+        Judged(Tried(point, {}, point.alpha, -1 / number), (), status, "why")
+        for number, (point, status) in enumerate(zip(points, statuses, strict=True), 1)
+    ]
+
+
+def test_the_boldest_point_is_taken_as_long_as_all_before_it_are_certified() -> None:
+    steps = way("repaired", "repaired", "repaired")
+    assert taken(steps) == steps[-1]
+
+
+def test_behind_a_point_that_is_not_certified_no_bolder_one_is_called_so() -> None:
+    found = taken(way("repaired", "uncertain", "repaired"))
+    assert (found.tried.point, found.status) == (Point.even(0.1), "repaired")
+    assert found.reason == (
+        "why; the point 0.3 keeps more of what was learned, and was not certified"
+    )
+
+
+def test_without_a_certified_point_the_boldest_that_is_not_refused_is_taken() -> None:
+    found = taken(way("uncertain", "uncertain", "not certified"))
+    assert (found.tried.point, found.status) == (Point.even(0.2), "uncertain")
+
+
+def test_a_point_that_luck_may_have_certified_is_not_called_certified() -> None:
+    found = taken(way("not certified", "not certified", "repaired"))
+    assert (found.tried.point, found.status) == (Point.even(0.3), "uncertain")
+    assert "may be luck" in found.reason
+
+
+def test_where_all_are_refused_the_best_is() -> None:
+    steps = way("not certified", "not certified")
+    assert taken(steps) == steps[-1]

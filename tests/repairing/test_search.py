@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -43,6 +44,24 @@ def test_where_every_step_costs_too_much_the_base_is_what_is_left() -> None:
     result = found(lambda a: 1.0 if a == 0 else 0.5, lambda a: a)
     assert result.best().point == BASE
     assert result.best().learned == 0
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_the_way_to_the_best_point_leads_from_much_room_to_little(adapter: bool) -> None:
+    result = found(lambda a: 1 - a, lambda a: a, budget=0.65, adapter=adapter)
+    way = result.steps()
+    assert way[-1] == result.best()
+    assert len(way) == 3
+    assert all(one.beyond < other.beyond for one, other in pairwise(way))
+    assert all(one.learned < other.learned for one, other in pairwise(way))
+    # The loss is as large as the gain: half of the best point, and three quarters of it.
+    assert way[0].learned == pytest.approx(way[-1].learned / 2, abs=0.1)
+    assert way[1].learned == pytest.approx(way[-1].learned * 0.75, abs=0.1)
+
+
+def test_where_nothing_was_lost_the_way_is_the_tuned_model_alone() -> None:
+    assert [one.point for one in found(lambda _: 1.0, lambda a: a).steps()] == [TUNED]
+    assert [one.point for one in found(lambda _: 1.0, lambda _: 0.0).steps()] == [TUNED]
 
 
 def test_the_frontier_has_no_point_that_another_beats_in_both() -> None:

@@ -1,18 +1,68 @@
-"""What the items that certify say of the chosen point."""
+"""What the items that certify say of the points that the search offers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 
 from forgetless.metrics import Cell, Evidence, TaskVerdict, certify, word_for
 from forgetless.plan import BudgetConfig
 from forgetless.repairing.result import Status
+from forgetless.repairing.search import Tried
 from forgetless.tasks.task import Task
 
 Cells = Mapping[str, Cell]
 """By task, what a model answered."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A point, and what may be said of it.
+
+    Attributes:
+        tried: The point, as the search found it.
+        verdicts: Every task against the base.
+        status: What they come to.
+        reason: Why.
+    """
+
+    tried: Tried
+    verdicts: tuple[TaskVerdict, ...]
+    status: Status
+    reason: str
+
+
+def taken(way: Sequence[Judged]) -> Judged:
+    """The point to take of those on the way to the best.
+
+    From the most cautious on, each may be called certified if it is and all before it were: the
+    order is fixed by other items, so that of whatever is called certified 95% holds, as if a single
+    point had been tested.  If the first is not, it is the boldest that may be within the budgets.
+
+    Args:
+        way: The most cautious point first, the best of the search last.
+
+    Source: fixed-sequence test, Westfall and Krishen 2001, J. Statistical Planning and Inference.
+    """
+    certified = sum(1 for _ in takewhile(_is_certified, way))
+    if certified:
+        found = way[certified - 1]
+    else:
+        found = next((one for one in reversed(way) if one.status != "not certified"), way[-1])
+        if _is_certified(found):
+            luck = "but a more cautious point was not certified, so that this may be luck"
+            found = replace(found, status="uncertain", reason=f"{found.reason}, {luck}")
+    if found.tried is way[-1].tried:
+        return found
+    more = f"{way[-1].tried.point} keeps more of what was learned, and was not certified"
+    return replace(found, reason=f"{found.reason}; the point {more}")
+
+
+def _is_certified(one: Judged) -> bool:
+    return one.status in ("repaired", "nothing lost")
 
 
 def certificate(

@@ -27,7 +27,13 @@ from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
 from forgetless.plan import BudgetConfig, ModelConfig, TaskConfig, make_part
 from forgetless.progress import Progress
-from forgetless.repairing.certificate import certificate, concluded, kept_of_gain
+from forgetless.repairing.certificate import (
+    Judged,
+    certificate,
+    concluded,
+    kept_of_gain,
+    taken,
+)
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import WRITTEN, PointScored, RepairResult, Status
 from forgetless.repairing.search import Found, Tried, search
@@ -55,8 +61,8 @@ def repair(
 ) -> RepairResult:
     """Find the model between two that keeps most of what was learned within a budget of loss.
 
-    Half of every task's items search, the other half certifies: on it the chosen point is judged
-    against the base as in an audit.
+    Half of every task's items search, the other half certifies: on it the best point found, and
+    more cautious ones before it, are judged against the base as in an audit.
 
     Args:
         base: The model before tuning.
@@ -99,21 +105,28 @@ def repair(
     )  # fmt: skip
     if said is not None:
         return result
-    chosen = found.best()
-    cells = {point: asker.cells(point, certifying) for point in (BASE, TUNED, chosen.point)}
-    verdicts = certificate(certifying, cells[BASE], cells[chosen.point], accepted)
-    status, reason = concluded(verdicts, repaired=bool(found.lost))
+    way = found.steps()
+    cells = {
+        point: asker.cells(point, certifying)
+        for point in (BASE, TUNED, *(step.point for step in way))
+    }
+    judged = []
+    for step in way:
+        verdicts = certificate(certifying, cells[BASE], cells[step.point], accepted)
+        judged.append(Judged(step, verdicts, *concluded(verdicts, repaired=bool(found.lost))))
+    chosen = taken(judged)
+    point = chosen.tried.point
     result = replace(
         result,
-        status=status,
-        reason=reason,
-        point=_scored(chosen),
-        kept=kept_of_gain(found.learned, cells[BASE], cells[TUNED], cells[chosen.point]),
-        certificate=verdicts,
+        status=chosen.status,
+        reason=chosen.reason,
+        point=_scored(chosen.tried),
+        kept=kept_of_gain(found.learned, cells[BASE], cells[TUNED], cells[point]),
+        certificate=chosen.verdicts,
     )
-    if output is None or status not in WRITTEN:
+    if output is None or chosen.status not in WRITTEN:
         return result
-    between.set(chosen.point)
+    between.set(point)
     place = save_stage_model(loaded.model, loaded.tokenizer, output)
     return replace(result, model=str(place))
 

@@ -14,6 +14,9 @@ RUNGS = (0.25, 0.5, 1.0)
 
 FEWEST = 3
 
+STEPS = (0.5, 0.75)
+"""On the way to the best point: shares of what it keeps of the new that more cautious ones keep."""
+
 Scores = Mapping[str, float]
 """Mean score of every task."""
 
@@ -29,13 +32,18 @@ class Tried:
         point: The point.
         scores: Mean score of every task.
         learned: Mean over the learned tasks of what is kept of what tuning gained; 0 base, 1 tuned.
-        over: Largest loss beyond the budget on any task; 0 if all are within it.
+        beyond: Loss less the budget, of the task where it is largest; negative: there is room.
     """
 
     point: Point
     scores: Scores
     learned: float
-    over: float
+    beyond: float
+
+    @property
+    def over(self) -> float:
+        """Largest loss beyond the budget on any task; 0 if all are within it."""
+        return self.beyond if self.beyond > ROUNDING else 0.0
 
     @property
     def rank(self) -> tuple[float, float, float]:
@@ -70,6 +78,17 @@ class Found:
     def best(self) -> Tried:
         """The best point; the base itself if nothing else is within the budget."""
         return self.tried[0]
+
+    def steps(self) -> list[Tried]:
+        """The way to the best point, which is the last: each keeps more, and leaves less room."""
+        best = self.best()
+        if not self.lost:
+            return [best]
+        found = []
+        for share in STEPS:
+            enough = [one for one in self.tried if one.learned >= share * best.learned - ROUNDING]
+            found.append(min(enough, key=lambda one: (one.beyond, -one.learned)))
+        return list({one.point: one for one in (*found, best)}.values())
 
 
 def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
@@ -117,10 +136,8 @@ def _tried(
     budgets: Mapping[str, float],
 ) -> Tried:
     kept = [(scores[task] - base[task]) / gain for task, gain in gains.items()]
-    over = max(base[task] - scores[task] - budgets[task] for task in base)
-    return Tried(
-        point, scores, sum(kept) / len(kept) if kept else 0.0, over if over > ROUNDING else 0.0
-    )
+    beyond = max(base[task] - scores[task] - budgets[task] for task in base)
+    return Tried(point, scores, sum(kept) / len(kept) if kept else 0.0, beyond)
 
 
 def _ranked(tried: Sequence[Tried]) -> list[Tried]:
