@@ -260,8 +260,8 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          "twice", "mend or delete that line"),
         ("a.jsonl", ROW + '{"prompt": "\\ud800", "completion": "b"}', ":2: not valid JSON: half of "
          "a surrogate pair", "mend or delete that line"),
-        ("a.jsonl", '{"text": ' + "[" * 3000 + "]" * 3000 + "}", ":1: not valid JSON: nested too "
-         "deeply", "mend or delete that line"),
+        ("a.jsonl", '{"text": ' + "[" * 90_000, ":1: not valid JSON: nested too deeply",
+         "mend or delete that line"),
         ("a.jsonl", f"{ROW}7\n", f":2: found int, {NEEDED}", None),
         ("a.jsonl", "[]", f":1: found list, {NEEDED}", "a file that is one list is named .json"),
         ("a.json", '["a"]', f":row 1: found str, {NEEDED}", None),

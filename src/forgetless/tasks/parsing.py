@@ -87,7 +87,7 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield place, {name: cell or None for name, cell in zip(names, cells, strict=True)}
     except csv.Error as error:
         reason = str(error)
-        if "universal-newline" in reason:  # advice for programmers
+        if reason.startswith("new-line character"):  # what follows is advice for programmers
             reason = "a carriage return that ends no line"
         raise DataError(
             f"{file}:{reader.line_num}: not valid CSV: {reason}",
