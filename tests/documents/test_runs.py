@@ -68,6 +68,7 @@ SLOW = (
 SLOW_STARTS = (
     "audit BASE models/tuned --suite",
     "compare plan.yaml --methods",
+    "compare plan.yaml --set output=",
     "run plan.yaml --set budget=",
 )
 SLOW_PAGES = ("docs/index.md", "docs/budget.md", "docs/from_your_script.md")
