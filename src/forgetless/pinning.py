@@ -6,7 +6,7 @@ from typing import Any
 
 from forgetless.models.hub import commit_of
 from forgetless.models.source import find_model
-from forgetless.plan import HUB, MethodSpec, ModelConfig, Plan, TaskConfig
+from forgetless.plan import HUB, MethodSpec, ModelConfig, Plan, TaskConfig, hub_dataset
 
 
 def pinned(plan: Plan) -> Plan:
@@ -49,6 +49,6 @@ def _source(value: Any) -> Any:
     """``hub:NAME`` or ``hub:NAME@BRANCH`` as ``hub:NAME@COMMIT``; anything else as it is."""
     if not isinstance(value, str) or not value.startswith(HUB):
         return value
-    name, _, revision = value.removeprefix(HUB).partition("@")
-    commit = commit_of(name, revision or None, "dataset")
+    name, revision = hub_dataset(value)
+    commit = commit_of(name, revision, "dataset")
     return f"{HUB}{name}@{commit}" if commit else value

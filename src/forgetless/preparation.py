@@ -21,7 +21,7 @@ from forgetless.models.load import pick_device
 from forgetless.models.quantized import refuse_quantization
 from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
-from forgetless.plan import BUNDLED, HUB, MethodSpec, Plan, TaskConfig, TrainingConfig
+from forgetless.plan import BUNDLED, HUB, MethodSpec, Plan, TaskConfig, TrainingConfig, hub_dataset
 from forgetless.plan.paths import anchored
 from forgetless.processes import WITHOUT_SHARDING, launched, sharding_wanted
 from forgetless.tasks.bundled import bundled_task
@@ -300,8 +300,7 @@ def licence_of_rows(task: TaskConfig) -> str | None:
     if source.startswith(BUNDLED):
         return bundled_task(source.removeprefix(BUNDLED)).licence
     if source.startswith(HUB):
-        name, _, revision = source.removeprefix(HUB).partition("@")
-        return dataset_licence(name, revision or None)
+        return dataset_licence(*hub_dataset(source))
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forgetless.guard.judge import Finding, column_of, judge
-from forgetless.metrics import Cell
+from forgetless.metrics import Cell, Unit
 
 
 def cell(right: int, of: int, first: int = 0) -> Cell:
@@ -17,7 +17,7 @@ def found(
     before: Cell,
     now: Cell,
     budget: float | None = 0.05,
-    unit: str = "accuracy",
+    unit: Unit = "accuracy",
     certain: bool = True,
     groups: dict[str, str] | None = None,
 ) -> Finding:

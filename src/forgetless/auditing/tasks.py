@@ -91,7 +91,7 @@ def _asked(task: Task, area: str = "") -> AskedTask:
     return AskedTask(
         AuditTask(
             name=task.name,
-            unit="nats" if task.unit == "nats" else "accuracy",
+            unit=task.unit,
             scorer=task.config.score,
             items=len(task.test),
             area=area,

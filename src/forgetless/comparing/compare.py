@@ -18,7 +18,7 @@ from forgetless.comparing.protocol import Trial
 from forgetless.comparing.protocol import compare as carry_out
 from forgetless.comparing.result import Comparison
 from forgetless.comparing.runs import Measured
-from forgetless.comparing.settings import Setting
+from forgetless.comparing.settings import Setting, Withheld
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFolderError, UsageError
@@ -192,7 +192,7 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
         yield
 
 
-def certifying(tasks: Sequence[Task]) -> dict[str, frozenset[str]]:
+def certifying(tasks: Sequence[Task]) -> Withheld:
     """The items on which ``forgetless run`` will certify the plan's budget.
 
     What a comparison recommends would be chosen on them, and could not be certified by them.

@@ -13,8 +13,8 @@ from forgetless.comparing.arms import JOINT, SEQUENTIAL
 from forgetless.comparing.protocol import Outcome, Trial
 from forgetless.comparing.recommendation import recommend
 from forgetless.comparing.result import ArmResult, Comparison, PointTried, within_budget
-from forgetless.comparing.runs import Measured, Withheld, halves
-from forgetless.comparing.settings import Setting
+from forgetless.comparing.runs import Measured, halves
+from forgetless.comparing.settings import Setting, Withheld
 from forgetless.comparing.trials import job_name
 from forgetless.comparing.within import in_words, over_budget
 from forgetless.errors import NotMeasured

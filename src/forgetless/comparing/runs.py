@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from forgetless.comparing.clock import LEARNING, CostClock
+from forgetless.comparing.settings import Withheld
 from forgetless.errors import ForgetlessError
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
 from forgetless.metrics.pairing import number_groups
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from forgetless.result import RunResult
 
 MEASURED = "measured.json"
-Withheld = Mapping[str, frozenset[str]]
-
 SPENT = "spent.json"  # of an unfinished run: what its parts took so far
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from forgetless.plan import BudgetConfig
 
+Withheld = Mapping[str, frozenset[str]]
+"""By task, items that neither choose nor are reported."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -44,7 +47,7 @@ class Setting:
     adapter_scale: float = 3.0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     budget: BudgetConfig | None = None
-    withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    withheld: Withheld = field(default_factory=dict)
     fresh: bool = False
 
     def __post_init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 from forgetless.errors import NotMeasured
 from forgetless.metrics import (
@@ -117,7 +116,7 @@ def nothing_to_lose(task: Task, before: Cell, budget: float) -> str | None:
         return None
     evidence = Evidence(
         task.name,
-        cast("Unit", task.unit),
+        task.unit,
         before,
         before,
         groups=task.groups,
@@ -128,6 +127,6 @@ def nothing_to_lose(task: Task, before: Cell, budget: float) -> str | None:
     return verdict.reason if verdict.verdict == "at floor" else None
 
 
-def column_of(name: str, unit: str, groups: Groups | None = None) -> TaskColumn:
+def column_of(name: str, unit: Unit, groups: Groups | None = None) -> TaskColumn:
     """A task as the metrics know it."""
-    return TaskColumn(name, cast("Unit", unit), groups=groups or {})
+    return TaskColumn(name, unit, groups=groups or {})

@@ -24,6 +24,7 @@ from forgetless.plan.config import (
     Scorer,
     TaskConfig,
     TrainingConfig,
+    hub_dataset,
 )
 from forgetless.plan.file import load_plan
 from forgetless.plan.hosted import HostedConfig, Prices
@@ -49,6 +50,7 @@ __all__ = [
     "TaskConfig",
     "TrainingConfig",
     "as_share",
+    "hub_dataset",
     "load_plan",
     "make_part",
     "make_plan",

@@ -53,6 +53,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LONGEST_NAME = 100  # characters; stages, and what belongs to them, are named after tasks
 
 
+def hub_dataset(source: str) -> tuple[str, str | None]:
+    """Name and revision, if one is given, of ``hub:NAME`` or ``hub:NAME@REVISION``."""
+    name, _, revision = source.removeprefix(HUB).partition("@")
+    return name, revision or None
+
+
 class ModelConfig(Config):
     """Which model, and how to load it."""
 

@@ -80,7 +80,7 @@ def certificate(
         [
             Evidence(
                 task=task.name,
-                unit="nats" if task.unit == "nats" else "accuracy",
+                unit=task.unit,
                 before=base[task.name],
                 after=chosen[task.name],
                 groups=task.groups,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from forgetless.errors import DataError
-from forgetless.plan import BUNDLED, HUB, HUB_NAME
+from forgetless.plan import BUNDLED, HUB, HUB_NAME, hub_dataset
 from forgetless.tasks.bundled import bundled_rows
 from forgetless.tasks.files import Records, first_line, quiet_datasets, read_files
 from forgetless.tasks.formats import FIELDS, NEEDED, Format, MalformedRow, detect_format, read_row
@@ -126,7 +126,7 @@ def read_source(source: str, *, fields: Mapping[str, str], split: str) -> Sequen
 def _load_hub(source: str, split: str) -> Records:
     import datasets
 
-    name, _, revision = source.removeprefix(HUB).partition("@")
+    name, revision = hub_dataset(source)
     if not HUB_NAME.fullmatch(name):  # datasets would take it for a path
         raise DataError(f"{source}: no name of a hub dataset, needed  hub:NAME  or  hub:OWNER/NAME")
     which = {"revision": revision} if revision else {}

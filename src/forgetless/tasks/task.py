@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from forgetless.errors import DataError, ModelError
 from forgetless.plan import BUNDLED, Plan, TaskConfig
@@ -54,7 +54,7 @@ class Task:
         return self.config.name
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> Literal["accuracy", "nats"]:
         """``nats`` for log-likelihoods, else ``accuracy``."""
         return "nats" if self.config.score == "nll" else "accuracy"
 
