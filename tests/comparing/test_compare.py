@@ -19,11 +19,22 @@ from forgetless.comparing.result import Comparison
 from forgetless.errors import DataError, RunFolderError, UsageError
 from forgetless.locking import locked
 from forgetless.plan import Plan
+from forgetless.progress import Progress
 from forgetless.report.comparison import render_comparison_json, render_comparison_markdown
 from forgetless.sequence import run_sequence
 from forgetless.storage import write_json
 from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
 from tests.tiny import colours, write_rows
+
+
+class Watch(Progress):
+    """Notes how many runs are told to be finished, and of how many."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    def runs(self, done: int, total: int) -> None:
+        self.seen.append((done, total))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +72,9 @@ def test_a_comparison_that_is_asked_again_runs_nothing(found: tuple[Plan, Compar
     made, result = found
     files = {file: file.stat().st_mtime_ns for file in Path(made.output).rglob("measured.json")}
     assert len(files) == 3
-    again = compare(made, "replay(ratio=0.3)", rates=[3e-3])
+    watch = Watch()
+    again = compare(made, "replay(ratio=0.3)", rates=[3e-3], progress=watch)
+    assert watch.seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert {file: file.stat().st_mtime_ns for file in files} == files
     assert again.arms == result.arms
 

@@ -76,6 +76,21 @@ def test_an_echo_has_the_text_s_own_tokens_and_log_probabilities(
     assert run.choices[0].text.startswith(text)
 
 
+def test_an_echo_without_log_probabilities_works_none_out(
+    served: Served, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worked_out(*_: Any) -> None:
+        raise AssertionError("nobody asked for them")
+
+    monkeypatch.setattr("forgetless.serving.asking.echoed", worked_out)
+    ask = served.client.completions.create
+    model = str(chain[1].fine_tuned_model)
+    told = ask(model=model, prompt="colour 3-1?", max_tokens=0, echo=True)
+    assert told.choices[0].text == "colour 3-1?"
+    with pytest.raises(openai.InternalServerError):  # it is what would have worked them out
+        ask(model=model, prompt="colour 3-1?", max_tokens=0, echo=True, logprobs=1)
+
+
 def test_logprobs_in_chat_are_the_model_s_log_softmax(served: Served, local: LoadedModel) -> None:
     run = served.client.chat.completions.create(
         model=[model.id for model in served.client.models.list()][2],

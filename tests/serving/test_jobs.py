@@ -16,6 +16,7 @@ from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.jobs import FineTuneJob, Jobs
+from forgetless.serving.worker import Worker
 from tests.serving.build import ENDED, Served, serving
 from tests.serving.conftest import TRAINING
 from tests.tiny import colours
@@ -220,6 +221,17 @@ def test_what_a_kill_left_of_a_run_is_removed_if_nothing_needs_it(
     again = Jobs.kept_in(tmp_path)
     assert [job.id for job in again.records.all()] == [name]
     assert [event["message"] for event in again.events(name)] == ["told"]
+
+
+def test_a_job_that_is_cancelled_as_it_ends_announces_no_model(tmp_path: Path) -> None:
+    jobs = Jobs.kept_in(tmp_path)
+    name = jobs.records.new_id()
+    usual: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(FineTuneJob))
+    jobs.add(FineTuneJob(**usual | {"id": name, "created_at": 1, "status": "cancelled"}))
+    files: Any = None  # of no use here
+    Worker(ServerConfig("model", tmp_path, "tiny"), files, jobs)._succeed(name, tokens=5)
+    assert jobs.records.get(name).fine_tuned_model is None
+    assert jobs.events(name) == []
 
 
 def test_folders_of_records_that_never_were_are_removed_and_others_let_be(tmp_path: Path) -> None:
