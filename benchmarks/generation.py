@@ -3,7 +3,7 @@
     python -m benchmarks.generation --log
 
 Both continue the same prompts with the same loaded model, from text to text, until it ends its turn
-or the limit is reached.  The peer has its best batch size of a few, found on a part of the prompts.
+or the limit is reached.  The peer has its best batch size of a few.
 Run from the root of the repository; the extra is  pip install lm-eval.
 """
 
@@ -27,8 +27,7 @@ from forgetless.tasks.bundled import bundled_rows
 from forgetless.tasks.task import Task
 
 MODEL = "bundled:smollm2-135m-instruct"
-PEER_SIZES = (4, 16, 32)
-TUNED_ON = 16  # prompts
+PEER_SIZES = (16, 32, 64, 96)
 WANTED = 2.0
 
 
@@ -66,10 +65,10 @@ def measure(loaded: LoadedModel, name: str, items: int, longest: int, size: int)
     task = Task(config, (), rows, (), None)
     renderer: Any = task.renderer(loaded.tokenizer)
     prompts = [renderer.prompt(row) for row in rows]
-    tuned = {each: peer(loaded, prompts[:TUNED_ON], longest, each)[0] for each in PEER_SIZES}
-    chosen = min(tuned, key=lambda each: tuned[each])
     first, texts = ours(loaded, task, size)
-    theirs_took, theirs = peer(loaded, prompts, longest, chosen)
+    found = {each: peer(loaded, prompts, longest, each) for each in PEER_SIZES}
+    chosen = min(found, key=lambda each: found[each][0])
+    theirs_took, theirs = found[chosen]
     second, again = ours(loaded, task, size)
     assert texts == again
     took = (first + second) / 2

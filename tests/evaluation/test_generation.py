@@ -12,7 +12,7 @@ from forgetless.evaluation.generation import generate
 from forgetless.evaluation.scorer import ask
 from forgetless.models.load import LoadedModel
 from tests.evaluation.build import COLOURS
-from tests.training.build import load
+from tests.training.build import forward_passes, load
 
 
 def chat(question: str) -> str:
@@ -85,6 +85,17 @@ def test_model_is_not_asked_further_once_all_answers_have_stopped(taught: Loaded
     generate(taught, [prompt], 50, [256, stop])
     hook.remove()
     assert len(passes) <= 2 + 2
+
+
+def test_as_many_more_are_continued_at_a_time_as_they_are_shorter_than_512_tokens(
+    taught: LoadedModel,
+) -> None:
+    """Six prompts of 3 tokens: two at a time with 254 more (2 x 512 // 257 = 3), one with 1,100."""
+    prompts = [[65, 66, 67 + number] for number in range(6)]
+    for longest, size, expected in ((254, 2, 3), (125, 2, 6), (1100, 1, 1)):
+        with forward_passes(taught.model) as passed:
+            generate(taught, prompts, longest, [*range(261)], size)  # whatever it says ends it
+        assert passed == [1] * (6 // expected)
 
 
 def test_answer_is_no_longer_than_asked(taught: LoadedModel) -> None:

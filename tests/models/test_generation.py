@@ -14,6 +14,8 @@ import torch
 from scipy import stats
 from transformers import StoppingCriteriaList
 
+from forgetless.models import continuing
+from forgetless.models.continuing import _together
 from forgetless.models.generation import continuations
 from tests.models.test_tree import ROTARY, build
 from tests.training.build import forward_passes, fresh, load
@@ -142,8 +144,33 @@ def test_prompts_that_have_ended_are_let_go_and_a_common_beginning_is_read_once(
     left = sum(answer[0] != stop for answer in free)
     with forward_passes(model) as passed:
         continuations(model, prompts, 8, [stop], 257)
-    assert passed[:2] == [1, len(prompts)]
+    assert passed[:2] == [1, 1]  # the beginning; then the rest of all, as one tree
     assert passed[2] == left < len(prompts)
+
+
+@pytest.mark.parametrize("most", [1, 4, 7])
+def test_prompts_read_as_several_trees_are_continued_alike(
+    most: int, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beginning = list(range(100, 120))
+    for prompts in (PROMPTS, [beginning + prompt for prompt in PROMPTS]):
+        expected = by_transformers(model, prompts, 8, [])
+        with forward_passes(model) as at_once:
+            assert continuations(model, prompts, 8, [], 257) == expected
+        monkeypatch.setattr(continuing, "TOKENS_AT_A_TIME", {"cpu": most})
+        with forward_passes(model) as passed:
+            assert continuations(model, prompts, 8, [], 257) == expected
+        monkeypatch.undo()
+        # [65, 66, 67] twice is one branch, and [70] is read with it where there is room.
+        assert len(passed) - len(at_once) == {1: 2, 4: 1, 7: 1}[most]
+
+
+def test_a_tree_has_no_more_tokens_than_it_may_but_for_a_prompt_that_is_longer() -> None:
+    prompts = [[1, 2, 3, 4], [1, 2, 3, 5], [1, 2, 6, 7, 8], [1, 9], [1, 2, 3, 4]]
+    # Without the first token: 2 3 4 | 5 stand on 3 and 4 nodes, 6 7 8 would be the 5th to 7th.
+    assert list(_together(prompts, [4, 3, 2, 1, 0], 1, 4)) == [[4, 0, 1], [2], [3]]
+    assert list(_together(prompts, [4, 3, 2, 1, 0], 1, 7)) == [[4, 0, 1, 2], [3]]
+    assert list(_together(prompts, [0, 1, 2, 3, 4], 1, 1)) == [[0, 4], [1], [2], [3]]
 
 
 def test_behind_a_sliding_window_padding_within_prompts_takes_no_place() -> None:
@@ -176,4 +203,4 @@ def test_those_that_wait_come_when_others_have_ended(model: Any) -> None:
     with forward_passes(model) as passed:
         found = continuations(model, prompts, 8, [free[0][0]], 257, size=2)
     assert [len(answer) for answer in found] == [1, 1, 8]
-    assert passed == [2] + [1] * 8  # two end at once; then the third, alone
+    assert passed == [1] + [1] * 8  # two end at once; then the third, alone

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from forgetless.models.generation import NotNumbers, continuations
 from forgetless.models.load import LoadedModel
 
+TOKENS_A_PROMPT = 512  # with its answer; of shorter ones as many more are continued at a time
+
 
 def generate(
     loaded: LoadedModel,
@@ -22,13 +24,17 @@ def generate(
         prompts: Token ids of each prompt.
         max_new_tokens: Longest answer, in tokens.
         stop_ids: Tokens that end an answer.
-        size: Most prompts that are continued at a time; None: all.
+        size: Most prompts of 512 tokens or more, with their answers, that are continued at a time,
+            and of shorter ones in proportion; None: all.
 
     Returns:
         The answers as text, special tokens left out, in order; None where a logit was not a number.
     """
     tokenizer = loaded.tokenizer
     broken = NotNumbers()
+    if size is not None:
+        longest = max(map(len, prompts)) + max_new_tokens
+        size = max(size, size * TOKENS_A_PROMPT // longest)
     answers = continuations(
         loaded.model,
         prompts,

@@ -1,18 +1,19 @@
 """Continuing prompts side by side: whoever comes to an end makes room for the next.
 
-What all prompts begin with is read once.  Rows stand padded on the left in one cache of keys and
-values; new ones are read together and put beside those that are under way.
+Prompts are read as trees, so what several begin with is read once and nothing is padded.  What was
+read of each is then copied into a row of one cache of keys and values, padded on the left, beside
+those that are under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forgetless.models.forest import common
-from forgetless.models.forward import logits_at, pad_left
-from forgetless.models.tree import Trunk
+from forgetless.models.forest import common, forest
+from forgetless.models.forward import logits_at
+from forgetless.models.tree import Trunk, span, tree_logits
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,10 @@ Choice = Callable[[Sequence[int], "torch.Tensor"], "torch.Tensor"]
 
 WORTH_A_TRUNK = 16  # tokens; fewer are read with each prompt
 WORTH_A_CHANGE = 0.25  # of the places: with fewer free, what was read is not copied for them
+# Tokens of prompts that are read at a time: a pass over the weights costs a CPU as much as 100 of
+# them, and in a tree all look at one another.
+TOKENS_AT_A_TIME = {"cpu": 512}
+TOKENS_AT_A_TIME_ELSEWHERE = 4096
 
 
 @dataclass
@@ -81,7 +86,6 @@ def continued(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     stop_ids: Sequence[int],
-    pad_id: int,
     chosen: Choice,
     size: int,
 ) -> list[list[int]]:
@@ -92,7 +96,6 @@ def continued(
         prompts: Token ids of each, at least one each.
         max_new_tokens: Longest continuation, in tokens, >= 1.
         stop_ids: Tokens that end a continuation.
-        pad_id: Token id used for padding.
         chosen: Says how a token is chosen.
         size: Most prompts under way at a time.
 
@@ -122,8 +125,8 @@ def continued(
             free = size - (len(rows.indices) if rows else 0)
             if waiting and free >= min(len(waiting), max(1, size * WORTH_A_CHANGE)):
                 admitted = [waiting.pop() for _ in range(min(free, len(waiting)))]
-                entered, logits = _read(model, trunk, admitted, prompts, pad_id)
-                entered.tokens, going = choose(admitted, logits)
+                entered, logits = _read(model, trunk, admitted, prompts)
+                entered.tokens, going = choose(entered.indices, logits)
                 if going:
                     entered.keep(going)
                     if rows:
@@ -148,40 +151,79 @@ def _beginning(prompts: Sequence[Sequence[int]]) -> Sequence[int]:
 
 
 def _read(
-    model: Any,
-    trunk: Trunk,
-    indices: list[int],
-    prompts: Sequence[Sequence[int]],
-    pad_id: int,
+    model: Any, trunk: Trunk, indices: Sequence[int], prompts: Sequence[Sequence[int]]
 ) -> tuple[Rows, torch.Tensor]:
-    """Read some prompts; what they go on with, shape (indices, vocabulary), is still to be chosen.
-
-    What all prompts begin with lies behind the padding of a row only in the order of its columns:
-    positions are counted without it.
-    """
+    """Read some prompts; what they go on with, shape (rows, vocabulary), is still to be chosen."""
     import torch
+
+    device = next(model.parameters()).device.type
+    most = TOKENS_AT_A_TIME.get(device, TOKENS_AT_A_TIME_ELSEWHERE)
+    most = min(most, span(model) - len(trunk.ids))
+    together = _together(prompts, indices, len(trunk.ids), most)
+    rows, logits = _read_tree(model, trunk, next(together), prompts)
+    read = [logits]
+    for group in together:
+        others, logits = _read_tree(model, trunk, group, prompts)
+        rows.join(others)
+        read.append(logits)
+    return rows, torch.cat(read)
+
+
+def _together(
+    prompts: Sequence[Sequence[int]], indices: Sequence[int], skip: int, most: int
+) -> Iterator[list[int]]:
+    """Prompts that are read as one tree: neighbours in the order of their tokens.
+
+    Args:
+        prompts: Token ids of each.
+        indices: Which are to be read, at least one.
+        skip: Tokens at the start of every prompt that were read already.
+        most: Tokens of a tree; a longer prompt is read by itself.
+    """
+    group: list[int] = []
+    nodes = 0
+    for index in sorted(indices, key=lambda index: prompts[index]):
+        shared = common(prompts[group[-1]], prompts[index]) if group else skip
+        added = len(prompts[index]) - shared
+        if group and added and nodes + added > most:
+            yield group
+            group, nodes, added = [], 0, len(prompts[index]) - skip
+        group.append(index)
+        nodes += added
+    yield group
+
+
+def _read_tree(
+    model: Any, trunk: Trunk, indices: list[int], prompts: Sequence[Sequence[int]]
+) -> tuple[Rows, torch.Tensor]:
+    """Read some prompts as one tree, and copy what was read of each into its row."""
+    import torch
+    from transformers import DynamicCache
 
     from forgetless.models.growing import growing_cache
 
     device = next(model.parameters()).device
     shared = len(trunk.ids)
-    cache = growing_cache()
+    made = forest([list(prompts[index]) for index in indices], shared)
     read = trunk.cache(model)
-    for number, layer in enumerate(read.layers if read is not None else ()):
-        several = (len(indices), -1, -1, -1)
-        cache.update(
-            layer.keys[:, :, :shared].expand(several),
-            layer.values[:, :, :shared].expand(several),
-            number,
-        )
-    padded = pad_left([prompts[index][shared:] for index in indices], pad_id)
-    before = torch.ones((len(indices), shared), dtype=torch.int64)
-    mask = torch.cat([before, padded.mask], 1).to(device)
-    positions = (padded.positions + shared).to(device)
-    last = torch.tensor([positions.shape[1] - 1], device=device)
-    logits = logits_at(model, padded.ids.to(device), mask, positions, last, cache)[:, 0]
+    read = DynamicCache() if read is None else read
+    last = [path[-1] for path in made.paths]
+    logits = tree_logits(model, made.ids, made.ends, made.depths, last, trunk, read)
+    longest = max(map(len, made.paths))
+    columns = torch.zeros((len(indices), shared + longest), dtype=torch.int64)
+    mask = torch.zeros_like(columns)
+    for row, path in enumerate(made.paths):
+        start = longest - len(path)
+        columns[row, start:] = torch.tensor([*range(shared), *(shared + node for node in path)])
+        mask[row, start:] = 1
+    columns, mask = columns.to(device), mask.to(device)
+    cache = growing_cache()
+    for number, layer in enumerate(read.layers):
+        # (heads, columns, width) -> (rows, heads, columns of the row, width)
+        of_rows = (each[0][:, columns].transpose(0, 1) for each in (layer.keys, layer.values))
+        cache.update(*of_rows, number)
     nothing = torch.zeros(len(indices), dtype=torch.int64, device=device)
-    return Rows(list(indices), cache, mask, nothing, positions[:, -1] + 1), logits
+    return Rows(list(indices), cache, mask, nothing, mask.sum(1)), logits
 
 
 def _step(model: Any, rows: Rows) -> torch.Tensor:

@@ -60,6 +60,7 @@ def tree_logits(
     depths: Sequence[int],
     wanted: Sequence[int],
     trunk: Trunk,
+    cache: Any = None,
 ) -> torch.Tensor:
     """Next-token logits at some nodes of a forest that stands on a trunk.
 
@@ -70,6 +71,7 @@ def tree_logits(
         depths: Position of each node, the trunk's tokens counted, shape (nodes,).
         wanted: Nodes, shape (k,).
         trunk: What every node sees; read once.
+        cache: Where keys and values of the nodes are to be found afterwards, behind the trunk's.
 
     Returns:
         Logits, shape (k, vocabulary).
@@ -77,20 +79,30 @@ def tree_logits(
     import torch
 
     device = next(model.parameters()).device
-    nodes = torch.arange(len(ids))
-    # Node i is an ancestor of j, or j itself, where i <= j < ends[i].
-    seen = (nodes <= nodes[:, None]) & (nodes[:, None] < torch.tensor(ends))
-    dtype = innermost(model).dtype
-    mask = torch.zeros((len(ids), len(trunk.ids) + len(ids)), dtype=dtype)
-    mask[:, len(trunk.ids) :].masked_fill_(~seen, torch.finfo(dtype).min)
+    if all(end == len(ids) for end in ends):  # one branch: who sees whom, models know themselves
+        mask = torch.ones((1, len(trunk.ids) + len(ids)), dtype=torch.int64)
+    else:
+        mask = _who_sees_whom(ends, len(trunk.ids), innermost(model).dtype)
     return logits_at(
         model,
         torch.tensor([ids], device=device),
-        mask[None, None].to(device),
+        mask.to(device),
         torch.tensor([depths], device=device),
         torch.tensor(wanted, device=device),
-        trunk.cache(model),
+        trunk.cache(model) if cache is None else cache,
     )[0]
+
+
+def _who_sees_whom(ends: Sequence[int], before: int, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to attention scores, shape (1, 1, nodes, before + nodes)."""
+    import torch
+
+    nodes = torch.arange(len(ends))
+    # Node i is an ancestor of j, or j itself, where i <= j < ends[i].
+    seen = (nodes <= nodes[:, None]) & (nodes[:, None] < torch.tensor(ends))
+    mask = torch.zeros((len(ends), before + len(ends)), dtype=dtype)
+    mask[:, before:].masked_fill_(~seen, torch.finfo(dtype).min)
+    return mask[None, None]
 
 
 def span(model: Any) -> int:
