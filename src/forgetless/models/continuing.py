@@ -182,7 +182,7 @@ def _together(
     """
     group: list[int] = []
     nodes = 0
-    for index in sorted(indices, key=lambda index: prompts[index]):
+    for index in sorted(indices, key=lambda index: list(prompts[index])):
         shared = common(prompts[group[-1]], prompts[index]) if group else skip
         added = len(prompts[index]) - shared
         if group and added and nodes + added > most:
