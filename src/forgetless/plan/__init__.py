@@ -9,26 +9,15 @@ with the results.
 from __future__ import annotations
 
 from forgetless.plan.base import Config
-from forgetless.plan.config import (
-    AUTO,
-    BUNDLED,
-    DATA_SUFFIXES,
-    ENDPOINT,
-    HUB,
-    HUB_NAME,
-    BudgetConfig,
-    MethodSpec,
-    ModelConfig,
-    Plan,
-    Rendering,
-    Scorer,
-    TaskConfig,
-    TrainingConfig,
-    hub_dataset,
-)
+from forgetless.plan.budget import BudgetConfig
 from forgetless.plan.file import load_plan
 from forgetless.plan.hosted import HostedConfig, Prices
+from forgetless.plan.model import ModelConfig
+from forgetless.plan.plan import AUTO, MethodSpec, Plan
 from forgetless.plan.shares import as_share
+from forgetless.plan.sources import BUNDLED, DATA_SUFFIXES, ENDPOINT, HUB, HUB_NAME, hub_dataset
+from forgetless.plan.task import Rendering, Scorer, TaskConfig
+from forgetless.plan.training import TrainingConfig
 from forgetless.plan.validation import make_part, make_plan
 
 __all__ = [

@@ -8,15 +8,12 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from forgetless.plan.config import (
-    AUTO,
-    BudgetConfig,
-    MethodSpec,
-    ModelConfig,
-    TaskConfig,
-    TrainingConfig,
-)
+from forgetless.plan.budget import BudgetConfig
 from forgetless.plan.hosted import HostedConfig, Prices
+from forgetless.plan.model import ModelConfig
+from forgetless.plan.plan import AUTO, MethodSpec
+from forgetless.plan.task import TaskConfig
+from forgetless.plan.training import TrainingConfig
 
 REQUIRED = "required"
 _WORDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}

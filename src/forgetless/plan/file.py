@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from forgetless.errors import PlanError
-from forgetless.plan.config import AUTO, Plan
 from forgetless.plan.paths import anchored
+from forgetless.plan.plan import AUTO, Plan
 from forgetless.plan.validation import describe, make_plan
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -6,16 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
-from forgetless.plan.config import (
-    BUNDLED,
-    DATA_SUFFIXES,
-    ENDPOINT,
-    HUB,
-    HUB_NAME,
-    MethodSpec,
-    Plan,
-    TaskConfig,
-)
+from forgetless.plan.plan import MethodSpec, Plan
+from forgetless.plan.sources import BUNDLED, DATA_SUFFIXES, ENDPOINT, HUB, HUB_NAME
+from forgetless.plan.task import TaskConfig
 
 
 def anchored(plan: Plan, folder: Path) -> Plan:

@@ -9,15 +9,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from forgetless.errors import PlanError
-from forgetless.plan.config import (
-    BudgetConfig,
-    MethodSpec,
-    ModelConfig,
-    Plan,
-    TaskConfig,
-    TrainingConfig,
-)
+from forgetless.plan.budget import BudgetConfig
 from forgetless.plan.hosted import HostedConfig, Prices
+from forgetless.plan.model import ModelConfig
+from forgetless.plan.plan import MethodSpec, Plan
+from forgetless.plan.task import TaskConfig
+from forgetless.plan.training import TrainingConfig
 
 C = TypeVar("C", bound=BaseModel)
 
