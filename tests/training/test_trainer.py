@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -279,6 +281,20 @@ def test_a_model_trained_in_bfloat16_computes_in_memory_as_it_does_from_disk(
     ids = torch.arange(8).unsqueeze(0)
     with torch.no_grad():
         assert loaded.model(ids).logits.equal(load(tmp_path / "model").model(ids).logits)
+
+
+def test_nothing_of_a_finished_stage_stays_in_memory(tiny_model: Path, tmp_path: Path) -> None:
+    """Its rows may be millions, and the Trainer, which refers to itself, would keep them."""
+    (stage,) = one_stage_a_task([colour_task("a")])
+    gc.collect()
+    gc.disable()
+    try:
+        done = train(fresh(tiny_model), stage, settings(steps=2), tmp_path)
+        rows = weakref.ref(done.schedule.examples)
+        del done
+        assert rows() is None
+    finally:
+        gc.enable()
 
 
 def test_one_device_is_used_however_many_there_are(

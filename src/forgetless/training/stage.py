@@ -127,12 +127,13 @@ def train_stage(
             on_log,
         )
         trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+        log = trainer.state.log_history
+        seconds, cpu_seconds = trainer.spent()
         trainer.let_go()
     unprepare(bench.model)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
     tail = losses[-max(1, len(losses) // 10) :]
-    pulls = [entry["pull_norm"] for entry in trainer.state.log_history if "pull_norm" in entry]
-    seconds, cpu_seconds = trainer.spent()
+    pulls = [entry["pull_norm"] for entry in log if "pull_norm" in entry]
     report = TrainingReport(
         steps=steps,
         epochs=float((schedule.order < schedule.new).sum()) / schedule.new,

@@ -188,10 +188,15 @@ class StageTrainer(StepPhases, Trainer):
         return optimizer
 
     def let_go(self) -> None:
-        """Free the gradient and the optimiser's state, once nothing is trained any more."""
+        """Free the gradient, the optimiser's state and the rows, once nothing is trained any more.
+
+        A Trainer refers to itself in circles, which would keep what it holds until Python happens
+        to look for such; so it is empty afterwards.
+        """
         assert self.optimizer is not None
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
+        vars(self).clear()
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass; a loss that is not a number stops before any damage."""
