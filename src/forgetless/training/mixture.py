@@ -24,7 +24,7 @@ class Draws:
         self._start = start
         self._share = share
         self._rng = rng
-        self._order = np.empty(0, np.int64)
+        self._order = np.empty(0, np.int32)
         self._left = 0  # rows of the order that are not drawn yet: its first ones
         self._owed = 0.0
 
@@ -34,7 +34,7 @@ class Draws:
         taken: list[int] = []
         while True:
             if not self._left:
-                self._order = self._rng.permutation(len(self._lengths))
+                self._order = self._rng.permutation(np.arange(len(self._lengths), dtype=np.int32))
                 self._left = len(self._order)
             row = int(self._order[self._left - 1])
             length = float(self._lengths[row])

@@ -118,7 +118,7 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
     epoch = 0
     while rows < wanted if wanted else epoch < math.ceil(passes):
         epoch += 1
-        fresh = stage.rng("order", epoch).permutation(len(new))
+        fresh = stage.rng("order", epoch).permutation(np.arange(len(new), dtype=np.int32))
         share = 1.0 if wanted else min(1.0, passes - (epoch - 1))
         fresh = fresh[: max(1, round(len(fresh) * share))]
         if wanted:
