@@ -28,6 +28,7 @@ from forgetless.tasks.task import Task
 
 MODEL = "bundled:smollm2-135m-instruct"
 PEER_SIZES = (16, 32, 64, 96)
+WARMED_ON = 4  # prompts
 WANTED = 2.0
 
 
@@ -65,6 +66,9 @@ def measure(loaded: LoadedModel, name: str, items: int, longest: int, size: int)
     task = Task(config, (), rows, (), None)
     renderer: Any = task.renderer(loaded.tokenizer)
     prompts = [renderer.prompt(row) for row in rows]
+    few = Task(config, (), rows[:WARMED_ON], (), None)
+    ours(loaded, few, size)
+    peer(loaded, prompts[:WARMED_ON], longest, WARMED_ON)
     first, texts = ours(loaded, task, size)
     found = {each: peer(loaded, prompts, longest, each) for each in PEER_SIZES}
     chosen = min(found, key=lambda each: found[each][0])

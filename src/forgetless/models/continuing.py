@@ -61,24 +61,24 @@ class Rows:
         self.tokens, self.positions = self.tokens[kept], self.positions[kept]
         self.indices = [self.indices[place] for place in places]
 
-    def join(self, others: Rows) -> None:
+    def join(self, *others: Rows) -> None:
         """Put other rows below these; whatever is shorter is padded on the left."""
         import torch
         from torch.nn.functional import pad
 
-        length = max(self.mask.shape[1], others.mask.shape[1])
-        here, there = length - self.mask.shape[1], length - others.mask.shape[1]
-        self.mask = torch.cat([pad(self.mask, (here, 0)), pad(others.mask, (there, 0))])
-        for layer, other in zip(self.cache.layers, others.cache.layers, strict=True):
+        parts = (self, *others)
+        length = max(part.mask.shape[1] for part in parts)
+        before = [length - part.mask.shape[1] for part in parts]
+        for layers in zip(*(part.cache.layers for part in parts), strict=True):
             for name in ("keys", "values"):
-                parts = [
-                    pad(getattr(layer, name), (0, 0, here, 0)),
-                    pad(getattr(other, name), (0, 0, there, 0)),
-                ]
-                setattr(layer, name, torch.cat(parts))
-        self.tokens = torch.cat([self.tokens, others.tokens])
-        self.positions = torch.cat([self.positions, others.positions])
-        self.indices += others.indices
+                read = [getattr(layer, name) for layer in layers]
+                padded = [pad(one, (0, 0, n, 0)) for one, n in zip(read, before, strict=True)]
+                setattr(layers[0], name, torch.cat(padded))
+        masks = [pad(part.mask, (n, 0)) for part, n in zip(parts, before, strict=True)]
+        self.mask = torch.cat(masks)
+        self.tokens = torch.cat([part.tokens for part in parts])
+        self.positions = torch.cat([part.positions for part in parts])
+        self.indices = [index for part in parts for index in part.indices]
 
 
 def continued(
@@ -160,13 +160,11 @@ def _read(
     most = TOKENS_AT_A_TIME.get(device, TOKENS_AT_A_TIME_ELSEWHERE)
     most = min(most, span(model) - len(trunk.ids))
     together = _together(prompts, indices, len(trunk.ids), most)
-    rows, logits = _read_tree(model, trunk, next(together), prompts)
-    read = [logits]
-    for group in together:
-        others, logits = _read_tree(model, trunk, group, prompts)
-        rows.join(others)
-        read.append(logits)
-    return rows, torch.cat(read)
+    read = [_read_tree(model, trunk, group, prompts) for group in together]
+    (rows, *others), logits = zip(*read, strict=True)
+    if others:
+        rows.join(*others)
+    return rows, torch.cat(logits)
 
 
 def _together(
