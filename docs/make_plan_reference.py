@@ -96,12 +96,18 @@ def _values(setting: Setting) -> str:
 
 
 def sharding() -> str:
-    """Which methods can, as they are by default, train weights in parts."""
+    """Which methods can, as they are by default, train weights in parts, or under DeepSpeed."""
     reasons = {name: method().excludes_sharding for name, method in METHODS.items()}
     can = ", ".join(f"`{name}`" for name, reason in reasons.items() if not reason)
     lines = [
         f"\n### With sharded weights\n\nUnder [FSDP2](processes.md#sharded-weights): {can}. Not:\n"
     ]
+    lines += [f"- `{name}`: {reason}" for name, reason in reasons.items() if reason]
+    reasons = {name: method.excludes_deepspeed() for name, method in METHODS.items()}
+    can = ", ".join(f"`{name}`" for name, reason in reasons.items() if not reason)
+    lines.append(
+        f"\n### With DeepSpeed\n\nUnder [ZeRO 1 and 2](processes.md#deepspeed): {can}. Not:\n"
+    )
     lines += [f"- `{name}`: {reason}" for name, reason in reasons.items() if reason]
     return "\n".join(lines) + "\n"
 

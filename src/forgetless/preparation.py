@@ -23,7 +23,13 @@ from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
 from forgetless.plan import BUNDLED, HUB, MethodSpec, Plan, TaskConfig, TrainingConfig, hub_dataset
 from forgetless.plan.paths import anchored
-from forgetless.processes import WITHOUT_SHARDING, launched, sharding_wanted
+from forgetless.processes import (
+    WITHOUT_DEEPSPEED,
+    WITHOUT_SHARDING,
+    Sharding,
+    launched,
+    sharding_wanted,
+)
 from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
@@ -46,7 +52,7 @@ class Experiment:
         source: Where the model is.
         device: Where to compute: ``cpu``, ``cuda`` or ``mps``; empty if a provider computes.
         budget: The plan's budget, one of the methods; None without one.
-        sharded: Whether each process is to hold a part of the weights while they are trained.
+        sharding: What each process is to hold a part of while a stage is trained.
     """
 
     plan: Plan
@@ -56,7 +62,7 @@ class Experiment:
     source: ModelSource
     device: str
     budget: Budget | None = None
-    sharded: bool = False
+    sharding: Sharding | None = None
 
     @cached_property
     def weights(self) -> str:
@@ -163,8 +169,8 @@ def prepare(plan: Plan) -> Experiment:
                 f"training.report_to: {tracker} is not installed", fix=f"pip install {tracker}"
             )
     methods = Compose.from_plan(resolved_methods(plan))  # refuses before the hub is asked
-    if sharded := sharding_wanted():
-        _refuse_sharding(plan, methods)
+    if sharding := sharding_wanted():
+        _refuse_sharding(plan, methods, sharding)
     plan = pinned(plan)
     methods = Compose.from_plan(resolved_methods(plan))
     if plan.hosted is None:
@@ -202,26 +208,31 @@ def prepare(plan: Plan) -> Experiment:
         raise PlanError("the plan has no stage to train")
     # imports torch, so it comes last
     device = pick_device(plan.training.device) if plan.hosted is None else ""
-    return Experiment(plan, tasks, tuple(stages), methods, source, device, budget, sharded)
+    return Experiment(plan, tasks, tuple(stages), methods, source, device, budget, sharding)
 
 
-def _refuse_sharding(plan: Plan, methods: Compose) -> None:
-    """Say what cannot work where each process has a part of the weights.
+def _refuse_sharding(plan: Plan, methods: Compose, sharding: Sharding) -> None:
+    """Say what cannot work where processes share what training takes.
 
     Raises:
         PlanError: with the reason.
     """
-    methods.refuse_sharding()
+    methods.refuse_sharding(sharding)
+    engine = sharding != "FSDP2"
+    there = "with DeepSpeed" if engine else "with sharded weights"
+    otherwise = WITHOUT_DEEPSPEED if engine else WITHOUT_SHARDING
     if plan.budget is not None:
-        raise PlanError(
-            f"budget cannot work with sharded weights: {Budget.excludes_sharding}",
-            fix=WITHOUT_SHARDING,
-        )
+        reason = Budget.excludes_deepspeed() if engine else Budget.excludes_sharding
+        raise PlanError(f"budget cannot work {there}: {reason}", fix=otherwise)
     if plan.model.quantization is not None:
+        reason = (
+            "the engine is given whole weights alone"
+            if engine
+            else "it packs a weight into bytes that are no part of it"
+        )
         raise PlanError(
-            f"model.quantization {plan.model.quantization} cannot work with sharded weights: it "
-            "packs a weight into bytes that are no part of it",
-            fix=WITHOUT_SHARDING,
+            f"model.quantization {plan.model.quantization} cannot work {there}: {reason}",
+            fix=otherwise,
         )
 
 

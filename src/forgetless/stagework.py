@@ -352,7 +352,7 @@ class LocalWork(StageWork):
                 self._progress.trained,
                 resumed,
                 told,
-                sharded=self._experiment.sharded,
+                sharding=self._experiment.sharding,
             ).to_json()
         loaded.model = bench.model
         self._progress.working("saving the model")

@@ -49,11 +49,15 @@ def test_options_come_with_default_and_values_from_the_config(forgetless: Forget
     assert found["group"] == "regularisation"
 
 
-def test_whether_a_method_can_train_sharded_weights_is_said(forgetless: Forgetless) -> None:
+def test_with_what_sharding_a_method_can_train_is_said(forgetless: Forgetless) -> None:
     assert "\nsharded weights (FSDP2): yes\n" in forgetless("methods", "ewc").out
     out = " ".join(forgetless("methods", "osf").out.split())
     assert "sharded weights (FSDP2): no, after every step it projects weights" in out
-    assert json.loads(forgetless("methods", "ewc", "--json").out)["excludes_sharding"] == ""
+    assert "DeepSpeed: no, it acts before and after the optimiser's step, where" in out
+    assert "\nDeepSpeed: yes\n" in forgetless("methods", "kl").out
+    about = json.loads(forgetless("methods", "ewc", "--json").out)
+    assert about["excludes_sharding"] == ""
+    assert about["excludes_deepspeed"].startswith("it adds to the gradient")
 
 
 @pytest.mark.parametrize("name", METHODS)

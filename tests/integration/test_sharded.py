@@ -137,7 +137,6 @@ def test_budget_and_quantised_weights_are_refused_before_anything_is_loaded(
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "launched with DeepSpeed"),
         ({"ACCELERATE_USE_FSDP": "true"}, "launched with FSDP 1"),
         ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "launched with FSDP 1"),
         (FSDP2 | {"FSDP_OFFLOAD_PARAMS": "true"}, "in the CPU's memory"),

@@ -16,6 +16,7 @@ from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
+from forgetless.processes import Sharding
 from forgetless.tasks.examples import ENDLESS, Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
@@ -150,6 +151,7 @@ def train(
     folder: Path,
     methods: Compose | None = None,
     on_step: Callable[[int], None] = lambda _: None,
+    sharding: Sharding | None = None,
 ) -> Trained:
     """Train one stage as a run does; ``loaded.model`` is changed in place."""
     methods = methods or Compose()
@@ -163,7 +165,9 @@ def train(
     resumed = resume_point(folder, methods)
     methods.adapt(bench)
     schedule = build_schedule(bench, methods, config)
-    report = train_stage(bench, schedule, methods, config, folder, "cpu", stepped, resumed)
+    report = train_stage(
+        bench, schedule, methods, config, folder, "cpu", stepped, resumed, sharding=sharding
+    )
     loaded.model = bench.model
     return Trained(loaded.model, schedule, report, losses)
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -18,6 +19,7 @@ import forgetless
 from forgetless.errors import PlanError, UsageError
 from forgetless.methods import (
     EMA,
+    KL,
     L2SP,
     METHODS,
     OGD,
@@ -30,6 +32,7 @@ from forgetless.methods import (
 )
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
+from forgetless.training.obstacles import refuse_what_cannot_work
 from forgetless.training.others_rows import MixedRows, draw
 from forgetless.training.protect import Protection, protect
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
@@ -608,10 +611,31 @@ def test_methods_that_look_at_the_model_are_refused_where_weights_are_sharded(
             protect(trainer, [method])
         assert caught.value.message == (
             f"methods: {method.name} cannot act in this trainer: {method.needs_weights}, and no "
-            "process of this trainer has whole weights; use DDP (accelerate launch without FSDP or "
-            "DeepSpeed)"
+            "process of this trainer has whole weights; use DDP (accelerate launch without FSDP), "
+            "or DeepSpeed's ZeRO 1 or 2"
         )
     protect(trainer, [Replay()])
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_methods_that_act_around_the_step_are_refused_under_deepspeed(
+    stage: int, tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.is_deepspeed_enabled = True
+    plugin = SimpleNamespace(zero_stage=stage)
+    trainer.accelerator = SimpleNamespace(state=SimpleNamespace(deepspeed_plugin=plugin))
+    with pytest.raises(PlanError) as caught:
+        protect(trainer, [L2SP()])
+    assert caught.value.message == (
+        "methods: l2sp cannot act in this trainer: it adds to the gradient, where DeepSpeed's "
+        "engine lets nobody in; use DDP (accelerate launch without DeepSpeed)"
+    )
+    if stage == 3:
+        with pytest.raises(PlanError, match="no process of this trainer has whole weights"):
+            protect(trainer, [KL()])
+    else:
+        refuse_what_cannot_work(trainer, Compose([KL()]))
 
 
 def test_a_model_made_anew_by_train_is_refused(tiny_model: Path, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def _one(name: str) -> dict[str, Any]:
         "options": [asdict(setting) for setting in described(METHODS[name].Config)],
         "about": page(name),
         "excludes_sharding": METHODS[name]().excludes_sharding,
+        "excludes_deepspeed": METHODS[name].excludes_deepspeed(),
     }
 
 
@@ -116,9 +117,10 @@ def _show_one(about: dict[str, Any], console: Console) -> None:
     else:
         example = about["name"]
     console.print(text(f"in a plan: methods: [{example}]", "dim"))
-    reason = about["excludes_sharding"]
-    sharded = f"sharded weights (FSDP2): {f'no, {reason}' if reason else 'yes'}"
-    console.print(text(sharded, "dim"))
+    ways = {"sharded weights (FSDP2)": "excludes_sharding", "DeepSpeed": "excludes_deepspeed"}
+    for way, excludes in ways.items():
+        reason = about[excludes]
+        console.print(text(f"{way}: {f'no, {reason}' if reason else 'yes'}", "dim"))
     for head, said in about["about"].items():
         console.print()
         console.print(text(head, "bold"))

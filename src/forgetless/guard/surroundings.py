@@ -69,7 +69,7 @@ def refuse_trainer(trainer: Any, model: Any, on_break: str) -> None:
         UsageError: for sharded weights, models that are not asked this way, and for a trainer that
             would undo a rollback.
     """
-    if trains_in_parts(trainer, model):
+    if trainer.is_deepspeed_enabled or trains_in_parts(trainer, model):
         raise UsageError(
             "RetentionGuard cannot ask a model whose weights are sharded over processes "
             "(FSDP, DeepSpeed, tensor parallel)",

@@ -246,6 +246,22 @@ class Method(Generic[C]):
         self.config: C = config if config is not None else self._configured(options)
 
     @classmethod
+    def excludes_deepspeed(cls) -> str:
+        """Why it cannot work in a run under DeepSpeed; empty if it can.
+
+        Its phases say so: the engine goes from the backward pass through the step by itself.
+        """
+        if issubclass(cls, ChangesGradient):
+            does = "it changes the gradient"
+        elif issubclass(cls, PullsWeights):
+            does = "it adds to the gradient"
+        elif issubclass(cls, ChangesUpdate):
+            does = "it acts before and after the optimiser's step"
+        else:
+            return ""
+        return f"{does}, where DeepSpeed's engine lets nobody in"
+
+    @classmethod
     def _configured(cls, options: Mapping[str, Any]) -> Any:
         try:
             return cls.Config.model_validate(options)

@@ -32,7 +32,7 @@ from forgetless.methods.base import (
 )
 from forgetless.models.sharded import wholes
 from forgetless.plan import MethodSpec
-from forgetless.processes import WITHOUT_SHARDING
+from forgetless.processes import WITHOUT_DEEPSPEED, WITHOUT_SHARDING, Sharding
 from forgetless.storage import replace_folder, write_json
 
 if TYPE_CHECKING:
@@ -112,18 +112,23 @@ class Compose:
                     fix="leave one of them out",
                 )
 
-    def refuse_sharding(self) -> None:
-        """Say which methods cannot work where each process has a part of the weights.
+    def refuse_sharding(self, sharding: Sharding) -> None:
+        """Say which methods cannot work where processes share what training takes.
 
         Raises:
             PlanError: for the first of them.
         """
         for method in self.methods:
-            if method.excludes_sharding:
+            if sharding == "FSDP2" and method.excludes_sharding:
                 raise PlanError(
                     f"methods: {method.name} cannot work with sharded weights: "
                     f"{method.excludes_sharding}",
                     fix=WITHOUT_SHARDING,
+                )
+            if sharding != "FSDP2" and (reason := method.excludes_deepspeed()):
+                raise PlanError(
+                    f"methods: {method.name} cannot work with DeepSpeed: {reason}",
+                    fix=WITHOUT_DEEPSPEED,
                 )
 
     @property

@@ -30,7 +30,9 @@ def in_parts(model: Any) -> bool:
 
 def trains_in_parts(trainer: Any, model: Any) -> bool:
     """Whether someone's Trainer gives each process a part of the weights, now or once it trains."""
-    return bool(trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled or in_parts(model))
+    if trainer.is_deepspeed_enabled:
+        return bool(trainer.accelerator.state.deepspeed_plugin.zero_stage == 3)
+    return bool(trainer.is_fsdp_enabled or in_parts(model))
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:

@@ -90,10 +90,12 @@ def refuse_rows(trainer: Any, methods: Compose) -> None:
 def _obstacle(trainer: Any, method: Method[Any]) -> str:
     """Why a method cannot act in a trainer, or nothing."""
     args = trainer.args
+    if trainer.is_deepspeed_enabled and (reason := method.excludes_deepspeed()):
+        return f"{reason}; use DDP (accelerate launch without DeepSpeed)"
     if method.needs_weights and trains_in_parts(trainer, trainer.model):
         return (
             f"{method.needs_weights}, and no process of this trainer has whole weights; use DDP "
-            "(accelerate launch without FSDP or DeepSpeed)"
+            "(accelerate launch without FSDP), or DeepSpeed's ZeRO 1 or 2"
         )
     if isinstance(method, ChangesGradient) and args.fp16:
         return "fp16 scales the gradient; use bf16"

@@ -25,6 +25,7 @@ from forgetless.errors import UsageError
 from forgetless.methods.base import LooksAhead, Method, Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import context_length, evaluation_mode
+from forgetless.models.sharded import trains_in_parts
 from forgetless.plan import TrainingConfig
 from forgetless.storage import replace_folder
 from forgetless.tasks.examples import Examples
@@ -385,8 +386,10 @@ def _unprepared(trainer: Any) -> Any:
     Methods look at it in its own precision, and DDP sees what is trained by then.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+    if trains_in_parts(trainer, model):
         return model
+    if trainer.is_deepspeed_enabled:
+        trainer.accelerator.free_memory()  # takes the engine's hooks off the weights
     unprepare(model)
     trainer.model_wrapped = trainer.model
     return model

@@ -20,31 +20,35 @@ from forgetless.errors import ModelError
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import innermost
 from forgetless.models.sharded import laid_out_like, whole, wholes
-from forgetless.processes import count
+from forgetless.processes import Sharding, count
+from forgetless.training.zero import for_the_engine
 
 
 @contextmanager
-def as_trained(model: Any, methods: Compose, *, sharded: bool) -> Iterator[Any]:
+def as_trained(
+    model: Any, methods: Compose, sharding: Sharding | None, *, bfloat16: bool = False
+) -> Iterator[Any]:
     """The model in the form in which it is trained.
 
-    Meanwhile a model that is trained in parts has no weights; they are put together at the end.
-    After an exception they are not: other processes may have stopped.
+    Meanwhile a model of which a twin is trained has no weights; they come back at the end.
+    After an exception they do not: other processes may have stopped.
 
     Args:
         model: Whole, in every process.
         methods: What they keep beside weights is put in parts as well.
-        sharded: Whether each process is to hold a part of the weights.
+        sharding: What each process is to hold a part of.
+        bfloat16: Whether a model that DeepSpeed trains is to compute so; accelerate sees to others.
 
     Yields:
-        The model itself, or its twin in parts.
+        The model itself, or its twin.
 
     Raises:
-        ModelError: if its weights cannot be put in parts.
+        ModelError: if its weights cannot be trained so.
     """
-    if not sharded or count() == 1:
+    if sharding is None:
         yield model
         return
-    twin = _in_parts(model)
+    twin = _in_parts(model) if sharding == "FSDP2" else for_the_engine(model, bfloat16=bfloat16)
     parts = dict(twin.named_parameters())
     with torch.no_grad():
         for parameter in model.parameters():
@@ -55,7 +59,9 @@ def as_trained(model: Any, methods: Compose, *, sharded: bool) -> Iterator[Any]:
     parts = dict(twin.named_parameters())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.data = whole(parts[name])
+            trained = whole(parts[name])
+            # the engine's are views of its own memory
+            parameter.data = trained.clone() if trained is parts[name] else trained
         for kept in methods.beside_weights():
             kept.update({name: whole(tensor) for name, tensor in kept.items()})
 

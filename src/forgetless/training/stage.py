@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.processes import count, first_does
+from forgetless.processes import Sharding, count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.schedule import Schedule
 
@@ -84,7 +84,7 @@ def train_stage(
     resumed: Checkpoint | None,
     on_log: OnLog | None = None,
     *,
-    sharded: bool = False,
+    sharding: Sharding | None = None,
 ) -> TrainingReport:
     """Train ``bench.model`` in place, from the start or from a checkpoint.
 
@@ -98,7 +98,7 @@ def train_stage(
         on_step: Called after every optimiser step with step, steps and loss.
         resumed: What :func:`resume_point` gave.
         on_log: Called after every optimiser step with the step and what the Trainer logs of it.
-        sharded: Whether each of several processes is to hold a part of the weights meanwhile.
+        sharding: What each of several processes is to hold a part of meanwhile.
 
     Raises:
         TrainingFailed: if loss or gradient stop being numbers.
@@ -106,6 +106,7 @@ def train_stage(
     from forgetless.training.phases import unprepare
     from forgetless.training.sharding import as_trained
     from forgetless.training.trainer import StageTrainer
+    from forgetless.training.zero import engine_told_of
 
     steps = math.ceil(len(schedule) / config.rows_per_step)
     bench.steps = steps
@@ -115,10 +116,16 @@ def train_stage(
         methods.restore(resumed[0] / "methods")
         spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
     use_cache = getattr(bench.model.config, "use_cache", True)
-    with as_trained(bench.model, methods, sharded=sharded) as model:
+    if count() == 1:
+        sharding = None
+    bfloat16 = config.in_bfloat16(device)
+    with (
+        engine_told_of(sharding),
+        as_trained(bench.model, methods, sharding, bfloat16=bfloat16) as model,
+    ):
         trainer = StageTrainer(
             model,
-            training_arguments(config, steps, checkpoints, device, bench.stage.seed),
+            training_arguments(config, steps, checkpoints, device, bench.stage.seed, sharding),
             schedule,
             methods,
             bench.pad_id,
@@ -159,7 +166,12 @@ def train_stage(
 
 
 def training_arguments(
-    config: TrainingConfig, steps: int, folder: Path, device: str, seed: int
+    config: TrainingConfig,
+    steps: int,
+    folder: Path,
+    device: str,
+    seed: int,
+    sharding: Sharding | None = None,
 ) -> Any:
     """What the settings of a stage are in the Trainer's words.
 
@@ -167,6 +179,7 @@ def training_arguments(
     """
     from transformers import TrainingArguments
 
+    engine = sharding not in (None, "FSDP2")
     batch_size, accumulation = config.batch_of(count())
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -179,8 +192,10 @@ def training_arguments(
         warmup_steps=round(steps * config.warmup),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm or math.inf,
-        bf16=config.in_bfloat16(device),
-        use_cpu=device == "cpu",
+        # told of either, the Trainer would have the weights cast, or leave the engine out
+        bf16=config.in_bfloat16(device) and not engine,
+        use_cpu=device == "cpu" and not engine,
+        ddp_backend="gloo" if engine and device == "cpu" else None,
         seed=seed,
         data_seed=seed,
         save_strategy="steps" if steps > config.checkpoint_every else "no",

@@ -24,6 +24,7 @@ from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.models.sharded import in_parts, laid_out_like, whole, wholes
 from forgetless.processes import count, first_does, gathered
+from forgetless.training import zero
 from forgetless.training.checkpoints import drop_older, seal
 from forgetless.training.phases import StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
@@ -183,6 +184,8 @@ class StageTrainer(StepPhases, Trainer):
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """The optimiser of the weights, or of this process's parts of them."""
         optimizer = super().create_optimizer(*args, **kwargs)
+        # DeepSpeed drops groups without parameters; states are the same whoever wrote them
+        optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
         if self._sharded:
             restore_in_parts(optimizer)
         return optimizer
@@ -196,6 +199,8 @@ class StageTrainer(StepPhases, Trainer):
         assert self.optimizer is not None
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer.state.clear()
+        if self.is_deepspeed_enabled:
+            self.accelerator.free_memory()
         vars(self).clear()
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -229,13 +234,27 @@ class StageTrainer(StepPhases, Trainer):
             for name, parameter in trained_weights(self.model).items():
                 parameter.copy_(laid_out_like(parameter, saved[name]))
 
+    def _prepare_for_training(self, max_steps: int, rows: Any, resumed: str | None) -> Any:
+        ours = resumed if self.is_deepspeed_enabled else None  # the engine would want its own
+        if ours is not None:
+            self._load_from_checkpoint(ours)  # before the engine copies the weights
+        prepared = super()._prepare_for_training(  # type: ignore[no-untyped-call]
+            max_steps, rows, None if ours else resumed
+        )
+        if ours is not None:
+            self._load_optimizer_and_scheduler(ours)
+            state = torch.load(Path(ours) / OPTIMIZER_NAME, weights_only=True)
+            zero.restore_whole_state(self.optimizer, state)
+        return prepared
+
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if not self._sharded:
+        if not (self._sharded or self.is_deepspeed_enabled):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         assert self.optimizer is not None
         assert self.lr_scheduler is not None
-        state = whole_state(self.optimizer)
+        whole = zero.whole_state if self.is_deepspeed_enabled else whole_state
+        state = whole(self.optimizer)
         if self.args.should_save:  # as the Trainer does: it goes on with any number of processes
             torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
