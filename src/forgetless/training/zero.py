@@ -86,7 +86,7 @@ def whole_state(optimizer: Any) -> dict[str, Any]:
     from deepspeed.utils import safe_get_full_optimizer_state
 
     zero = optimizer.optimizer
-    zero._lazy_init_hp_params_optimizer_state()  # else only for its own checkpoints
+    _link_state(zero)
     state: dict[int, dict[str, torch.Tensor]] = {}
     groups = []
     for group, flat, parameters in _groups(zero):
@@ -126,7 +126,7 @@ def restore_whole_state(optimizer: Any, saved: dict[str, Any]) -> None:
             for name, value in of_one.items()
             if value.shape == parameter.shape
         ]
-    zero._lazy_init_hp_params_optimizer_state()
+    _link_state(zero)
     for parameter, name, value in moments:
         safe_set_full_optimizer_state(parameter, value.to(parameter.device), name)
 
@@ -135,3 +135,9 @@ def _groups(zero: Any) -> list[tuple[dict[str, Any], torch.Tensor, list[Any]]]:
     """Each group of the optimiser inside, this process's part of its weights, its parameters."""
     groups, flats = zero.optimizer.param_groups, zero.single_partition_of_fp32_groups
     return [*zip(groups, flats, zero.bit16_groups, strict=True)]
+
+
+def _link_state(zero: Any) -> None:
+    """Let DeepSpeed find each parameter's state; it looks after the first group's step alone."""
+    zero._hp_optimizer_states_linked = False
+    zero._lazy_init_hp_params_optimizer_state()
