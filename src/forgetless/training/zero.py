@@ -98,7 +98,8 @@ def whole_state(optimizer: Any) -> dict[str, Any]:
                 if value.shape == flat.shape:  # and not the count of steps
                     value = safe_get_full_optimizer_state(parameter, name)
                 if first():
-                    state[number][name] = value.cpu()
+                    # of its own: the count of steps is one tensor for all, and stays it in a file
+                    state[number][name] = value.cpu().clone()
     return {"state": state, "param_groups": groups}
 
 
