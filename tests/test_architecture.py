@@ -42,9 +42,12 @@ ALLOWED: dict[str, set[str]] = {
         *("locking", "circumstances"),
     },
     "stagework": {
-        *("tasks", "processes", "metrics", "result", "report"),
-        *("errors", "plan", "storage", "progress", "models", "methods", "training"),
-        *("evaluation", "preparation", "runfolder"),
+        *("errors", "storage", "processes", "progress", "methods", "training"),
+        *("metrics", "result", "report", "preparation", "runfolder"),
+    },
+    "localwork": {
+        *("errors", "plan", "storage", "processes", "progress", "tasks", "models", "methods"),
+        *("training", "evaluation", "preparation", "runfolder", "stagework"),
     },
     "endpoints": {"errors", "plan", "storage", "tasks", "evaluation"},
     "auditing": {
@@ -76,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
             "preparation",
             "runfolder",
         ),
-        *("stagework", "hosted", "result"),
+        *("stagework", "localwork", "hosted", "result"),
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),

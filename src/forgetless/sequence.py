@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
+from forgetless.localwork import LocalWork
 from forgetless.methods.base import Stage
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import Experiment, prepare
@@ -18,7 +19,7 @@ from forgetless.processes import join, launched, sharding_left_to_us
 from forgetless.progress import Progress
 from forgetless.result import RunResult
 from forgetless.runfolder import RunFolder, open_run
-from forgetless.stagework import LocalWork, StageWork
+from forgetless.stagework import StageWork
 from forgetless.storage import disk_faults_explained
 
 UNTOUCHED = Stage(number=0, name="0-base", tasks=())

@@ -1,0 +1,187 @@
+"""The work on one stage where this machine trains and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forgetless.errors import RunFailed
+from forgetless.methods.base import Stage, Workbench
+from forgetless.plan import TrainingConfig
+from forgetless.preparation import Experiment
+from forgetless.processes import first_does
+from forgetless.progress import Progress
+from forgetless.runfolder import WEIGHTS, RunFolder
+from forgetless.stagework import StageWork
+from forgetless.storage import write_lines
+from forgetless.tasks.examples import Encoder
+
+if TYPE_CHECKING:
+    from forgetless.models.load import LoadedModel
+    from forgetless.training.schedule import Schedule
+
+
+class LocalWork(StageWork):
+    """Trains, shares and scores the stages of one experiment on this machine."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        progress: Progress,
+        share_with: Sequence[Path] = (),
+    ) -> None:
+        super().__init__(experiment, folder, progress, share_with)
+        self._in_memory: tuple[str, LoadedModel] | None = None
+
+    def train(self, stage: Stage, start: Stage) -> None:
+        """Train the stage from where ``start`` ended; the untouched model is only loaded."""
+        if stage.number == 0:
+            self._model(stage)  # one that cannot be had leaves no stage on record
+            self._record_trained(stage, None)
+            return
+        from forgetless.models.save import save_stage_model
+        from forgetless.training.schedule import build_schedule
+        from forgetless.training.stage import resume_point, train_stage
+
+        path = self._folder.stage_path(stage.name)
+        loaded = self._model(start)
+        self._in_memory = None  # from here on it is no longer what ``start`` left
+        self._progress.working("tokenising")
+        bench = self._bench_of(stage, loaded)
+        resumed = resume_point(path / "checkpoints", self._methods)
+        self._methods.adapt(bench)
+        schedule = build_schedule(bench, self._methods, self._config)
+        self._warn_of_length(stage, schedule)
+        self._note_begun(stage)
+        told = None
+        if self._trackers is not None:
+            told = partial(self._trackers.step, self._steps_before(stage.number))
+        doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
+        with _out_of_memory_explained(doing, _smaller_batches(self._config)):
+            training = train_stage(
+                bench,
+                schedule,
+                self._methods,
+                self._config,
+                path / "checkpoints",
+                self._experiment.device,
+                self._progress.trained,
+                resumed,
+                told,
+                sharding=self._experiment.sharding,
+            ).to_json()
+        loaded.model = bench.model
+        self._progress.working("saving the model")
+
+        def saved() -> None:
+            save_stage_model(loaded.model, loaded.tokenizer, path)
+            write_lines(path / "train.jsonl", schedule.lines())
+
+        first_does(saved)
+        self._in_memory = (stage.name, loaded)
+        self._record_trained(stage, training, bench)
+        if self._methods.must_train:
+            self._take_scores(stage)
+
+    def score(self, stage: Stage) -> None:
+        """Score every task and ask the open questions."""
+        from forgetless.evaluation.store import score_stage
+
+        size = self._config.scoring_batch_size
+        doing = f"{stage.name}: out of memory while scoring {size} sequences"
+        smaller = f"--set training.scoring_batch_size={size // 2}" if size > 1 else None
+        with _out_of_memory_explained(doing, smaller):
+            scoring = score_stage(
+                self._model(stage),
+                self._experiment.tasks,
+                self._experiment.plan.ask,
+                size,
+                self._folder.stage_path(stage.name),
+                self._progress.scored,
+                self._still_scored(stage),
+            )
+        self._record_scored(stage, scoring)
+
+    def _still_scored(self, stage: Stage) -> frozenset[str]:
+        """Tasks that the stage's scores on disk hold as they would be asked now."""
+        entry = self._folder.entry(stage.name)
+        assert entry is not None
+        scores = "scores.jsonl"
+        if scores not in entry.get("files", {}) or any(self._folder.damaged(stage.name, scores)):
+            return frozenset()
+        before = entry.get("scored_tasks", {})  # an older version did not note it
+        now = self._experiment.scoring_fingerprints()
+        return frozenset(name for name, asked in now.items() if before.get(name) == asked)
+
+    def _warn_of_length(self, stage: Stage, schedule: Schedule) -> None:
+        """Say, now and in the report, how many rows were not learned as they stand."""
+        for count, what in ((schedule.dropped, "left out"), (schedule.truncated, "cut short")):
+            if count:
+                self._warn(f"{stage.name}: {count} training rows were too long and {what}")
+
+    def _model(self, stage: Stage) -> LoadedModel:
+        """The model as a stage left it: the one in memory if it is that, else from disk."""
+        from forgetless.models.load import load_model
+
+        if self._in_memory is None or self._in_memory[0] != stage.name:
+            self._in_memory = None  # let go of the old one before loading another
+            self._progress.working("loading the model")
+            path = self._folder.verify(stage.name, *WEIGHTS) if stage.number else None
+            loaded = load_model(self._experiment.plan.model, self._experiment.device, path)
+            self._in_memory = (stage.name, loaded)
+            self._folder.describe(loaded, self._experiment.tasks)
+        return self._in_memory[1]
+
+    def _bench(self, stage: Stage) -> Workbench:
+        """The stage with its model as it was left."""
+        return self._bench_of(stage, self._model(stage))
+
+    def _bench_of(self, stage: Stage, loaded: LoadedModel) -> Workbench:
+        """A stage's model and rows, as methods see them."""
+        from forgetless.models.forward import context_length
+
+        scratch = self._folder.stage_path(stage.name)
+        encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
+        return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
+
+
+@contextmanager
+def _out_of_memory_explained(doing: str, fix: str | None) -> Iterator[None]:
+    """Turn memory that ends into a message.
+
+    Args:
+        doing: The stage, and what it took the memory for.
+        fix: The settings that take less.
+
+    Raises:
+        RunFailed: when a device, or the machine, has no more memory.
+    """
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    try:
+        yield
+    except RuntimeError as error:
+        if should_reduce_batch_size(error):
+            raise RunFailed(
+                f"{doing} at a time; everything finished before is kept", fix=fix
+            ) from error
+        raise
+
+
+def _smaller_batches(config: TrainingConfig) -> str | None:
+    """Settings that train as many rows in a step with less memory; None where there are none."""
+    rows, elsewhere = config.batch_size, "--set output=runs/other"
+    if rows > 1:
+        fewer = next(size for size in range(rows // 2, 0, -1) if rows % size == 0)
+        accumulation = config.accumulation * rows // fewer
+        return (
+            f"--set training.batch_size={fewer} --set training.accumulation={accumulation} "
+            + elsewhere
+        )
+    if not config.gradient_checkpointing:
+        return f"--set training.gradient_checkpointing=true {elsewhere}"
+    return None
