@@ -338,8 +338,8 @@ class StartsEveryTextWithAMark:
     eos_token_id = None
     chat_template = None
 
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
-        return {"input_ids": [1, *map(ord, text)]}
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        return [1, *map(ord, text)]
 
 
 def test_answer_is_tokenised_as_it_goes_on_from_the_prompt_and_not_as_a_text_of_its_own() -> None:

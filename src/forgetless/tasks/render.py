@@ -195,7 +195,7 @@ class Renderer:
         """Token ids; ``start`` adds what the tokenizer puts at the start of a text."""
         if not text:
             return []
-        ids: list[int] = self.tokenizer(text, add_special_tokens=start)["input_ids"]
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=start)
         if (
             start
             and ids
@@ -204,6 +204,16 @@ class Renderer:
         ):
             ids = ids[:-1]  # some tokenizers also close the text; a prompt stays open
         return ids
+
+    def _space(self, text: str) -> list[int]:
+        """Token ids of the white space behind a turn, which is the same in row after row."""
+        if text not in self._spaces:
+            self._spaces[text] = self._tokens(text)
+        return self._spaces[text]
+
+    @cached_property
+    def _spaces(self) -> dict[str, list[int]]:
+        return {}
 
     def _end(self) -> list[int]:
         end = self.tokenizer.eos_token_id
@@ -221,7 +231,7 @@ class Renderer:
             for tokens, target in (
                 (self._tokens(given), False),
                 (self._tokens(kept) + end, True),
-                (self._tokens(reply[len(kept) :]), False),
+                (self._space(reply[len(kept) :]), False),
             ):
                 ids += tokens
                 learned += [target] * len(tokens)
