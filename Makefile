@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test slow check lint types tests docs package release format clean
 
-demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 6 minutes)
+demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 5 minutes)
 	$(BIN)/forgetless demo
 
 test: .venv/.dev  ## all tests but the slow ones

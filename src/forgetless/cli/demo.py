@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from forgetless.plan import Plan
 
 EXAMPLE = """\b
-Example (about 6 minutes on two cores):
+Example (about 5 minutes on two cores):
   forgetless demo --output runs/demo
 """
 
