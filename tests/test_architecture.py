@@ -46,8 +46,8 @@ ALLOWED: dict[str, set[str]] = {
         *("metrics", "result", "report", "preparation", "runfolder"),
     },
     "localwork": {
-        *("errors", "plan", "storage", "processes", "progress", "tasks", "models", "methods"),
-        *("training", "evaluation", "preparation", "runfolder", "stagework"),
+        *("errors", "plan", "storage", "processes", "tasks", "models", "methods"),
+        *("training", "evaluation", "runfolder", "stagework"),
     },
     "endpoints": {"errors", "plan", "storage", "tasks", "evaluation"},
     "auditing": {

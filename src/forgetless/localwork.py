@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgetless.errors import RunFailed
 from forgetless.methods.base import Stage, Workbench
 from forgetless.plan import TrainingConfig
-from forgetless.preparation import Experiment
 from forgetless.processes import first_does
-from forgetless.progress import Progress
-from forgetless.runfolder import WEIGHTS, RunFolder
+from forgetless.runfolder import WEIGHTS
 from forgetless.stagework import StageWork
 from forgetless.storage import write_lines
 from forgetless.tasks.examples import Encoder
@@ -27,15 +24,7 @@ if TYPE_CHECKING:
 class LocalWork(StageWork):
     """Trains, shares and scores the stages of one experiment on this machine."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        folder: RunFolder,
-        progress: Progress,
-        share_with: Sequence[Path] = (),
-    ) -> None:
-        super().__init__(experiment, folder, progress, share_with)
-        self._in_memory: tuple[str, LoadedModel] | None = None
+    _in_memory: tuple[str, LoadedModel] | None = None  # the stage that left it so
 
     def train(self, stage: Stage, start: Stage) -> None:
         """Train the stage from where ``start`` ended; the untouched model is only loaded."""

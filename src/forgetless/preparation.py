@@ -23,13 +23,7 @@ from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
 from forgetless.plan import BUNDLED, HUB, MethodSpec, Plan, TaskConfig, TrainingConfig, hub_dataset
 from forgetless.plan.paths import anchored
-from forgetless.processes import (
-    WITHOUT_DEEPSPEED,
-    WITHOUT_SHARDING,
-    Sharding,
-    launched,
-    sharding_wanted,
-)
+from forgetless.processes import Sharding, by_engine, launched, refused, sharding_wanted
 from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks
@@ -218,22 +212,17 @@ def _refuse_sharding(plan: Plan, methods: Compose, sharding: Sharding) -> None:
         PlanError: with the reason.
     """
     methods.refuse_sharding(sharding)
-    engine = sharding != "FSDP2"
-    there = "with DeepSpeed" if engine else "with sharded weights"
-    otherwise = WITHOUT_DEEPSPEED if engine else WITHOUT_SHARDING
+    engine = by_engine(sharding)
     if plan.budget is not None:
         reason = Budget.excludes_deepspeed() if engine else Budget.excludes_sharding
-        raise PlanError(f"budget cannot work {there}: {reason}", fix=otherwise)
+        raise refused("budget", sharding, reason)
     if plan.model.quantization is not None:
         reason = (
             "the engine is given whole weights alone"
             if engine
             else "it packs a weight into bytes that are no part of it"
         )
-        raise PlanError(
-            f"model.quantization {plan.model.quantization} cannot work {there}: {reason}",
-            fix=otherwise,
-        )
+        raise refused(f"model.quantization {plan.model.quantization}", sharding, reason)
 
 
 def _hosted(plan: Plan, methods: Compose) -> tuple[Plan, ModelSource]:

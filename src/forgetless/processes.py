@@ -18,7 +18,7 @@ from itertools import count as number_from
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from forgetless.errors import FailedElsewhere, UsageError
+from forgetless.errors import FailedElsewhere, PlanError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +78,20 @@ def join(device: str) -> None:
 
     PartialState(cpu=device == "cpu")
     atexit.register(distributed.destroy_process_group)  # a group cannot be left and made again
+
+
+def by_engine(sharding: Sharding | None) -> bool:
+    """Whether it is DeepSpeed's engine that trains."""
+    return sharding in ("ZeRO 1", "ZeRO 2")
+
+
+def refused(what: str, sharding: Sharding, reason: str) -> PlanError:
+    """The refusal of something that cannot work with it."""
+    there = "DeepSpeed" if by_engine(sharding) else "sharded weights"
+    return PlanError(
+        f"{what} cannot work with {there}: {reason}",
+        fix=WITHOUT_DEEPSPEED if by_engine(sharding) else WITHOUT_SHARDING,
+    )
 
 
 def sharding_wanted() -> Sharding | None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+import forgetless
 from forgetless.result import RunResult
 from tests.integration.conftest import settings
 from tests.tiny import colours, write_rows
@@ -38,6 +39,9 @@ PARTS: dict[str, list[Any]] = {  # each process holds a part of the weights
 }
 # At a rate of 1e-2 AdamW makes of other rounding up to 2e-4 of the weights' norm.
 RATE, WITHIN = 3e-3, 1e-5
+
+# What a plan needs that is refused before anything is loaded
+NOWHERE: dict[str, Any] = {"model": "/nowhere", "sequence": ["/nowhere.jsonl"]}
 
 Plans = dict[str, dict[str, Any]]
 
@@ -118,6 +122,37 @@ def killed_when(
         assert begun.wait(60) != 0
     killed = json.loads((run / "manifest.json").read_text())
     assert killed["state"] == "running"
+
+
+def killed_within_a_stage(
+    plan: dict[str, Any],
+    folder: Path,
+    told: Mapping[str, str],
+    going_on: Mapping[str, str] | None,
+) -> tuple[RunResult, RunResult]:
+    """A plan carried out at once, and begun by two processes and gone on with from a checkpoint.
+
+    Args:
+        plan: What to do.
+        folder: Where the runs go.
+        told: What a launcher would set for the two that begin.
+        going_on: The same for two that go on with it; None: one process does.
+    """
+    plan["training"] |= {"checkpoint_every": 2}
+    whole = forgetless.run(**plan | {"output": str(folder / "whole")})
+    plan["output"] = str(folder / "run")
+    sealed = "stages/2-*/checkpoints/checkpoint-*/complete.json"
+    killed_when(lambda run: any(run.glob(sealed)), plan, folder, told)
+    assert [*(folder / "run").glob(sealed)]
+    if going_on is None:
+        return whole, forgetless.run(**plan)
+    return whole, carried_out({"run": plan}, folder, {"run": going_on})["run"]
+
+
+def with_launcher(monkeypatch: pytest.MonkeyPatch, told: Mapping[str, str]) -> None:
+    """What a launcher of two processes would set."""
+    for variable, value in {"WORLD_SIZE": "2", "RANK": "0", **told}.items():
+        monkeypatch.setenv(variable, value)
 
 
 def assert_same(alone: RunResult, shared: RunResult, within: float = 1e-4) -> None:

@@ -15,16 +15,17 @@ from forgetless.methods import METHODS
 from forgetless.result import RunResult
 from tests.integration.launching import (
     KEPT,
+    NOWHERE,
     OWN,
     RATE,
     WITHIN,
     Plans,
     assert_same,
     carried_out,
-    killed_when,
+    killed_within_a_stage,
     plans_of,
+    with_launcher,
 )
-from tests.integration.test_sharded import with_launcher
 
 ZERO1, ZERO2 = (
     {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": stage}
@@ -103,17 +104,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint_with_the_engine_or_without(
 ) -> None:
     pytest.importorskip("deepspeed", reason=NOT_INSTALLED)
     plan = plans_of({"run": [{"replay": KEPT}, "kl"]}, data, tmp_path, RATE)["run"]
-    plan["training"] |= {"checkpoint_every": 2}
-    whole = forgetless.run(**plan | {"output": str(tmp_path / "whole")})
-    plan["output"] = str(tmp_path / "run")
-    sealed = "stages/2-*/checkpoints/checkpoint-*/complete.json"
-    killed_when(lambda run: any(run.glob(sealed)), plan, tmp_path, ZERO2)
-    assert [*(tmp_path / "run").glob(sealed)]
-    if going_on is None:
-        forgetless.run(**plan)
-    else:
-        carried_out({"run": plan}, tmp_path, {"run": going_on})
-    assert_same(whole, RunResult(tmp_path / "run"), WITHIN)
+    whole, gone_on = killed_within_a_stage(plan, tmp_path, ZERO2, going_on)
+    assert_same(whole, gone_on, WITHIN)
 
 
 @pytest.mark.parametrize("name", refused())
@@ -122,7 +114,7 @@ def test_a_method_that_cannot_is_refused_with_its_reason_before_anything_is_load
 ) -> None:
     told(monkeypatch)
     with pytest.raises(PlanError) as caught:
-        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"], methods=[name])
+        forgetless.run(**NOWHERE, methods=[name])
     reason = METHODS[name].excludes_deepspeed()
     assert caught.value.message == f"methods: {name} cannot work with DeepSpeed: {reason}"
     assert caught.value.fix is not None
@@ -147,7 +139,7 @@ def test_budget_and_quantised_weights_are_refused_before_anything_is_loaded(
 ) -> None:
     told(monkeypatch)
     with pytest.raises(PlanError, match=message):
-        forgetless.run(**{"model": "/nowhere", "sequence": ["/nowhere.jsonl"]} | settings)
+        forgetless.run(**NOWHERE | settings)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +157,7 @@ def test_what_a_run_does_not_let_the_engine_do_is_refused_before_anything_is_loa
 ) -> None:
     told(monkeypatch, {f"ACCELERATE_DEEPSPEED_{setting}": value})
     with pytest.raises(UsageError, match=message) as caught:
-        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"])
+        forgetless.run(**NOWHERE)
     assert caught.value.fix is not None
 
 
@@ -173,7 +165,7 @@ def test_without_deepspeed_it_is_said_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr("forgetless.processes.find_spec", {}.get)
     with_launcher(monkeypatch, ZERO2)
     with pytest.raises(UsageError, match="DeepSpeed is not installed") as caught:
-        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"])
+        forgetless.run(**NOWHERE)
     assert caught.value.fix == "pip install 'forgetless[deepspeed]'"
 
 

@@ -16,6 +16,7 @@ from forgetless.result import RunResult
 from tests.integration.launching import (
     FSDP2,
     KEPT,
+    NOWHERE,
     OWN,
     PARTS,
     RATE,
@@ -23,8 +24,9 @@ from tests.integration.launching import (
     Plans,
     assert_same,
     carried_out,
-    killed_when,
+    killed_within_a_stage,
     plans_of,
+    with_launcher,
 )
 
 SLOW: dict[str, list[Any]] = {
@@ -87,17 +89,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint_however_its_weights_are_laid_o
 ) -> None:
     """Its checkpoint holds weights, optimiser and what methods know as if they were whole."""
     plan = plans_of({"run": [{"replay": KEPT}, "ewc", "ema"]}, data, tmp_path, RATE)["run"]
-    plan["training"] |= {"checkpoint_every": 2}
-    whole = forgetless.run(**plan | {"output": str(tmp_path / "whole")})
-    plan["output"] = str(tmp_path / "run")
-    sealed = "stages/2-*/checkpoints/checkpoint-*/complete.json"
-    killed_when(lambda run: any(run.glob(sealed)), plan, tmp_path, FSDP2)
-    assert [*(tmp_path / "run").glob(sealed)]
-    if going_on is None:
-        forgetless.run(**plan)
-    else:
-        carried_out({"run": plan}, tmp_path, {"run": going_on})
-    assert_same(whole, RunResult(tmp_path / "run"), WITHIN)
+    whole, gone_on = killed_within_a_stage(plan, tmp_path, FSDP2, going_on)
+    assert_same(whole, gone_on, WITHIN)
 
 
 @pytest.mark.parametrize("name", refused())
@@ -107,7 +100,7 @@ def test_a_method_that_cannot_is_refused_with_its_reason_before_anything_is_load
     with_launcher(monkeypatch, FSDP2)
     reason = METHODS[name]().excludes_sharding
     with pytest.raises(PlanError) as caught:
-        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"], methods=[name])
+        forgetless.run(**NOWHERE, methods=[name])
     assert caught.value.message == f"methods: {name} cannot work with sharded weights: {reason}"
     assert caught.value.fix is not None
     assert "launch without FSDP" in caught.value.fix
@@ -131,7 +124,7 @@ def test_budget_and_quantised_weights_are_refused_before_anything_is_loaded(
 ) -> None:
     with_launcher(monkeypatch, FSDP2)
     with pytest.raises(PlanError, match=message):
-        forgetless.run(**{"model": "/nowhere", "sequence": ["/nowhere.jsonl"]} | settings)
+        forgetless.run(**NOWHERE | settings)
 
 
 @pytest.mark.parametrize(
@@ -147,10 +140,4 @@ def test_other_ways_to_shard_are_refused_before_anything_is_loaded(
 ) -> None:
     with_launcher(monkeypatch, told)
     with pytest.raises(UsageError, match=message):
-        forgetless.run(model="/nowhere", sequence=["/nowhere.jsonl"])
-
-
-def with_launcher(monkeypatch: pytest.MonkeyPatch, told: Mapping[str, str]) -> None:
-    """What a launcher of two processes would set."""
-    for variable, value in {"WORLD_SIZE": "2", "RANK": "0", **told}.items():
-        monkeypatch.setenv(variable, value)
+        forgetless.run(**NOWHERE)

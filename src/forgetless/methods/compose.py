@@ -32,7 +32,7 @@ from forgetless.methods.base import (
 )
 from forgetless.models.sharded import wholes
 from forgetless.plan import MethodSpec
-from forgetless.processes import WITHOUT_DEEPSPEED, WITHOUT_SHARDING, Sharding
+from forgetless.processes import Sharding, by_engine, refused
 from forgetless.storage import replace_folder, write_json
 
 if TYPE_CHECKING:
@@ -119,17 +119,9 @@ class Compose:
             PlanError: for the first of them.
         """
         for method in self.methods:
-            if sharding == "FSDP2" and method.excludes_sharding:
-                raise PlanError(
-                    f"methods: {method.name} cannot work with sharded weights: "
-                    f"{method.excludes_sharding}",
-                    fix=WITHOUT_SHARDING,
-                )
-            if sharding != "FSDP2" and (reason := method.excludes_deepspeed()):
-                raise PlanError(
-                    f"methods: {method.name} cannot work with DeepSpeed: {reason}",
-                    fix=WITHOUT_DEEPSPEED,
-                )
+            engine = by_engine(sharding)
+            if reason := method.excludes_deepspeed() if engine else method.excludes_sharding:
+                raise refused(f"methods: {method.name}", sharding, reason)
 
     @property
     def label(self) -> str:

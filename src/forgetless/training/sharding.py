@@ -20,7 +20,7 @@ from forgetless.errors import ModelError
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import innermost
 from forgetless.models.sharded import laid_out_like, whole, wholes
-from forgetless.processes import Sharding, count
+from forgetless.processes import Sharding, by_engine, count
 from forgetless.training.zero import for_the_engine
 
 
@@ -48,7 +48,8 @@ def as_trained(
     if sharding is None:
         yield model
         return
-    twin = _in_parts(model) if sharding == "FSDP2" else for_the_engine(model, bfloat16=bfloat16)
+    engine = by_engine(sharding)
+    twin = for_the_engine(model, bfloat16=bfloat16) if engine else _in_parts(model)
     parts = dict(twin.named_parameters())
     with torch.no_grad():
         for parameter in model.parameters():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.processes import Sharding, count, first_does
+from forgetless.processes import Sharding, by_engine, count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.schedule import Schedule
 
@@ -179,7 +179,7 @@ def training_arguments(
     """
     from transformers import TrainingArguments
 
-    engine = sharding not in (None, "FSDP2")
+    engine = by_engine(sharding)
     batch_size, accumulation = config.batch_of(count())
     arguments = TrainingArguments(
         output_dir=str(folder),

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from forgetless.errors import ModelError
-from forgetless.processes import DEEPSPEED, SETTING, Sharding, first
+from forgetless.processes import DEEPSPEED, SETTING, Sharding, by_engine, first
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def engine_told_of(sharding: Sharding | None) -> Iterator[None]:
 
     They make its configuration, from the Trainer's settings and not from the launcher's.
     """
-    if sharding in (None, "FSDP2"):
+    if sharding is None or not by_engine(sharding):
         yield
         return
     told = {
