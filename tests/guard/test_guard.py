@@ -424,14 +424,15 @@ class TestRefusals:
         trainer.train()
         assert len(given.history) == 2
 
+    @pytest.mark.parametrize("engine", ["is_fsdp_enabled", "is_deepspeed_enabled"])
     def test_sharded_weights_are_refused_at_once(
-        self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, engine: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made_up = Trainer.create_accelerator_and_postprocess
 
         def sharded(trainer: Any) -> None:
             made_up(trainer)
-            trainer.is_fsdp_enabled = True
+            setattr(trainer, engine, True)
 
         monkeypatch.setattr(Trainer, "create_accelerator_and_postprocess", sharded)
         guard = RetentionGuard([known_task(tiny_model)])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from forgetless.methods.compose import Compose
 from forgetless.models.source import file_hash
@@ -67,6 +68,16 @@ def die_at(fatal: int) -> Callable[[int], None]:
 def killed(model: Path, config: TrainingConfig, folder: Path, methods: Compose, at: int) -> None:
     with pytest.raises(Killed):
         train(fresh(model), STAGE, config, folder, methods, die_at(at))
+
+
+def test_a_checkpoint_holds_no_group_without_weights_as_under_deepspeed(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """An adapter has no weight that is spared the decay; states are the same whoever wrote them."""
+    make, config = usual("lora with dropout")
+    killed(tiny_model, config, tmp_path, make(), 3)
+    state = torch.load(tmp_path / "checkpoint-2" / "optimizer.pt", weights_only=True)
+    assert [bool(group["params"]) for group in state["param_groups"]] == [True]
 
 
 def assert_same(first: Trained, second: Trained) -> None:
