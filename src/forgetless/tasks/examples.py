@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from forgetless.errors import DataError
 from forgetless.plan import TrainingConfig
-from forgetless.tasks.packing import AT_MOST, Growing
+from forgetless.tasks.packing import Growing
 from forgetless.tasks.render import Encoded, Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
@@ -21,6 +22,7 @@ from forgetless.tasks.task import Task
 Ints = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
 ENDLESS = 1 << 30  # the context of a model that names no limit
+AT_ONCE = 1 << 20  # entries copied at a time
 
 
 class Origin(NamedTuple):
@@ -35,53 +37,46 @@ class TaskRows(Sequence[tuple[Task, Row]]):
 
     Args:
         tasks: The tasks.
-        task_of: Which of them each row is of, shape (rows,).
-        index_of: Its index among that task's training rows, shape (rows,).
+        places: Which of all their rows, counted from the first row of the first task.
     """
 
-    def __init__(
-        self, tasks: Sequence[Task], task_of: np.ndarray[Any, Any], index_of: np.ndarray[Any, Any]
-    ) -> None:
+    def __init__(self, tasks: Sequence[Task], places: Sequence[int] | Ints) -> None:
         self._tasks = tasks
-        self._task_of = task_of
-        self._index_of = index_of
-        self._all = False
+        self._places = places
+        self._starts = [*accumulate((len(task.train) for task in tasks), initial=0)]
 
     @classmethod
     def of(cls, tasks: Sequence[Task]) -> TaskRows:
         """All training rows of some tasks."""
-        counts = [len(task.train) for task in tasks]
-        task_of = np.repeat(np.arange(len(tasks), dtype=np.int16), counts)
-        index_of = [np.arange(count, dtype=np.int32) for count in counts]
-        rows = cls(tasks, task_of, np.concatenate([np.empty(0, np.int32), *index_of]))
-        rows._all = True
-        return rows
+        return cls(tasks, range(sum(len(task.train) for task in tasks)))
 
     def __len__(self) -> int:
-        return len(self._task_of)
+        return len(self._places)
 
     @overload
-    def __getitem__(self, place: int) -> tuple[Task, Row]: ...
+    def __getitem__(self, index: int) -> tuple[Task, Row]: ...
     @overload
-    def __getitem__(self, place: slice) -> TaskRows: ...
-    def __getitem__(self, place: int | slice) -> tuple[Task, Row] | TaskRows:
-        if isinstance(place, slice):
-            return TaskRows(self._tasks, self._task_of[place], self._index_of[place])
-        task = self._tasks[self._task_of[place]]
-        return task, task.train[int(self._index_of[place])]
+    def __getitem__(self, index: slice) -> TaskRows: ...
+    def __getitem__(self, index: int | slice) -> tuple[Task, Row] | TaskRows:
+        if isinstance(index, slice):
+            return TaskRows(self._tasks, self._places[index])
+        place = int(self._places[index])
+        number = bisect_right(self._starts, place) - 1
+        task = self._tasks[number]
+        return task, task.train[place - self._starts[number]]
 
     def __iter__(self) -> Iterator[tuple[Task, Row]]:
-        if self._all:  # one after another they are read several times faster
-            for task in self._tasks:
+        if isinstance(self._places, range) and self._places == range(self._starts[-1]):
+            for task in self._tasks:  # one after another they are read several times faster
                 yield from ((task, row) for row in task.train)
         else:
-            yield from (self[place] for place in range(len(self)))
+            yield from (self[index] for index in range(len(self)))
 
     def only(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> TaskRows:
         """Those that are kept, shape (rows,); the same object if all are."""
         if kept.all():
             return self
-        return TaskRows(self._tasks, self._task_of[kept], self._index_of[kept])
+        return TaskRows(self._tasks, np.asarray(self._places, np.int32)[kept])
 
 
 class Origins(Sequence[Origin]):
@@ -187,17 +182,17 @@ class Examples:
         if len(parts) == 1:
             return parts[0]
         ids, learned = Growing(np.int32, scratch), Growing(np.bool_, scratch)
+        offsets = Growing(np.int64, scratch)
+        offsets.add([0])
+        tokens = 0
         for part in parts:
-            for start in range(0, len(part.ids), AT_MOST):
-                ids.add(part.ids[start : start + AT_MOST])
-                learned.add(part.learned[start : start + AT_MOST])
-        offsets = np.zeros(1 + sum(map(len, parts)), np.int64)
-        examples = tokens = 0
-        for part in parts:
-            place = slice(examples + 1, examples + 1 + len(part))
-            np.add(part.offsets[1:], tokens, out=offsets[place])
-            examples, tokens = examples + len(part), tokens + len(part.ids)
-        return cls(ids.done(), learned.done(), offsets, Joined([p.origins for p in parts]))
+            for start in range(0, len(part.ids), AT_ONCE):
+                ids.add(part.ids[start : start + AT_ONCE])
+                learned.add(part.learned[start : start + AT_ONCE])
+            for start in range(1, len(part.offsets), AT_ONCE):
+                offsets.add(part.offsets[start : start + AT_ONCE] + tokens)
+            tokens += len(part.ids)
+        return cls(ids.done(), learned.done(), offsets.done(), Joined([p.origins for p in parts]))
 
 
 class _Packed:
@@ -205,16 +200,18 @@ class _Packed:
 
     def __init__(self, scratch: Path | None) -> None:
         self._ids, self._learned = Growing(np.int32, scratch), Growing(np.bool_, scratch)
-        self._offsets = array("q", [0])
+        self._offsets = Growing(np.int64, scratch)
+        self._offsets.add([0])
+        self._tokens = 0
 
     def add(self, example: Encoded) -> None:
+        self._tokens += len(example)
         self._ids.add(example.ids)
         self._learned.add(example.learned)
-        self._offsets.append(self._offsets[-1] + len(example))
+        self._offsets.add([self._tokens])
 
     def done(self, origins: Sequence[Origin]) -> Examples:
-        offsets = np.frombuffer(self._offsets, np.int64)
-        return Examples(self._ids.done(), self._learned.done(), offsets, origins)
+        return Examples(self._ids.done(), self._learned.done(), self._offsets.done(), origins)
 
 
 class Encoder:
@@ -261,7 +258,7 @@ class Encoder:
             DataError: for a row that is too long, unless such rows are dropped or truncated.
         """
         packed = _Packed(self.scratch)
-        places = array("i")
+        places = Growing(np.int32, self.scratch)
         for place, (task, row) in enumerate(rows):
             if task.name not in self._renderers:
                 self._renderers[task.name] = task.renderer(self._tokenizer)
@@ -271,8 +268,8 @@ class Encoder:
                     self.dropped += not rehearsal
                     continue
                 packed.add(fitted)
-                places.append(place)
-        return packed.done(Origins(rows, np.frombuffer(places, np.int32)))
+                places.add([place])
+        return packed.done(Origins(rows, places.done()))
 
     def _fit(self, example: Encoded, task: Task, row: Row, rehearsal: bool) -> Encoded | None:
         if len(example) <= self.longest:

@@ -25,22 +25,19 @@ class Growing:
     def __init__(self, dtype: Any, folder: Path | None) -> None:
         self._dtype = np.dtype(dtype)
         self._folder = folder
-        self._parts: list[np.ndarray[Any, Any]] = []
-        self._bytes = 0
+        self._held = bytearray()
         self._file: IO[bytes] | None = None
 
     def add(self, entries: Iterable[Any]) -> None:
         """Append entries."""
-        part = np.asarray(entries, self._dtype)
-        self._parts.append(part)
-        self._bytes += part.nbytes + OVERHEAD
-        if self._bytes > AT_MOST and self._folder is not None:
+        self._held += np.asarray(entries, self._dtype).tobytes()
+        if len(self._held) > AT_MOST and self._folder is not None:
             self._flush()
 
     def done(self) -> np.ndarray[Any, Any]:
         """The array; memory-mapped if it lies in a file."""
         if self._file is None:
-            return np.concatenate([np.empty(0, self._dtype), *self._parts])
+            return np.frombuffer(self._held, self._dtype)
         self._flush()
         with self._file:  # the map holds what the file held
             return np.memmap(self._file, self._dtype, "r")
@@ -48,11 +45,6 @@ class Growing:
     def _flush(self) -> None:
         if self._file is None:
             self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - open as long as mapped
-        for part in self._parts:
-            self._file.write(part.tobytes())
+        self._file.write(self._held)
         self._file.flush()
-        self._parts, self._bytes = [], 0
-
-
-OVERHEAD = 112
-"""Bytes that a small array takes beside its entries."""
+        self._held = bytearray()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -71,10 +72,10 @@ class Buffer:
         tasks = {task.name: task for task in stage.earlier}
         if self._policy == "all":
             return untested(TaskRows.of([tasks[name] for name in self._whole]), stage)
-        number = {name: place for place, name in enumerate(tasks)}
-        task_of = np.array([number[name] for name, _ in self._kept], np.int16)
-        index_of = np.array([index for _, index in self._kept], np.int32)
-        return untested(TaskRows([*tasks.values()], task_of, index_of), stage)
+        starts = accumulate((len(task.train) for task in tasks.values()), initial=0)
+        start = dict(zip(tasks, starts, strict=False))
+        places = [start[name] + index for name, index in self._kept]
+        return untested(TaskRows([*tasks.values()], places), stage)
 
     def encoded(self, stage: Stage, encoder: Encoder) -> Examples:
         """The same as tokens; where all is kept, a task is tokenised for its first stage only."""
