@@ -21,7 +21,7 @@ def choices(count: int = 9, **settings: Any) -> Task:
     rows = [
         exchange(
             f"choice-{n}", f"Which colour{' is it' * (n % 4)}, number {n}?",
-            offered[n % 4], choices=offered[: 2 + n % 3] if n % 4 < 2 else offered,
+            offered[n % 4], choices=offered[: 2 + n % 3] if n % 4 < 2 else offered[1:],
         )
         for n in range(count)
     ]  # fmt: skip

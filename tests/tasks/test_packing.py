@@ -75,6 +75,8 @@ def test_rows_of_tasks_are_read_when_asked_for() -> None:
     assert (rows[0], rows[len(whole) - 1]) == (whole[0], whole[-1])
     kept = np.arange(len(whole)) % 3 == 1
     assert [*rows.only(kept)] == whole[1::3]
+    assert [*rows.only(kept)[1:]] == whole[4::3]
     assert [*rows[2:5]] == whole[2:5]
+    assert [*rows[::-1]] == whole[::-1]
     assert rows.only(kept | ~kept) is rows
     assert not [*TaskRows.of([])]

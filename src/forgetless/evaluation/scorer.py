@@ -8,6 +8,7 @@ reason; it is never a score.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -30,6 +31,7 @@ from forgetless.evaluation.likelihood import (
     vocabulary_size,
 )
 from forgetless.evaluation.result import ItemResult
+from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
@@ -41,6 +43,7 @@ from forgetless.tasks.task import Task
 ASK_TOKENS = 64
 # Prompts of a batch for each that is continued at a time: one that ends makes room for another.
 TURNS_TOGETHER = 4
+WORTH_BLOCKS = 1000  # tokens; putting weights into blocks takes about what it saves in so many
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,12 @@ def score_task(
     else:
         together = put_together(loaded, [item.requests for item in prepared], batch_size)
         passes, trunk = together.batches, together.trunk
-    for indices in passes:
-        batch = [prepared[index] for index in indices]
-        if next(turns) and not all(item.row.id in done for item in batch):
-            yield _score_batch(loaded, task, renderer, batch, trunk, batch_size)
+    tokens = sum(len(request) for item in prepared for request in item.requests)
+    with weights_in_blocks(loaded.model) if tokens >= WORTH_BLOCKS else nullcontext():
+        for indices in passes:
+            batch = [prepared[index] for index in indices]
+            if next(turns) and not all(item.row.id in done for item in batch):
+                yield _score_batch(loaded, task, renderer, batch, trunk, batch_size)
 
 
 def unscorable(task: Task, tokenizer: Any, context: int) -> list[ItemResult]:

@@ -25,6 +25,7 @@ from lm_eval.models.utils_hf import stop_sequences_criteria
 
 from forgetless.errors import DataError
 from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, vocabulary_size
+from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.forward import context_length, logits_at, pad_left
 from forgetless.models.generation import NotNumbers, continuations
 from forgetless.models.load import LoadedModel
@@ -118,12 +119,13 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
                 self._fail(number, _too_long(length, self._context))
             else:
                 items.setdefault(tuple(context), []).append(number)
-        for batch in self._batches(items, requests):
-            asked = [Request(requests[number][1], requests[number][2]) for number in batch]
-            scored = log_likelihoods(self._loaded, asked)
-            greedy = _is_greedy(self._loaded, asked) if self._greedy else [False] * len(asked)
-            for number, likelihood, is_greedy in zip(batch, scored, greedy, strict=True):
-                answers[number] = (likelihood.total, is_greedy)
+        with weights_in_blocks(self._loaded.model):
+            for batch in self._batches(items, requests):
+                asked = [Request(requests[number][1], requests[number][2]) for number in batch]
+                scored = log_likelihoods(self._loaded, asked)
+                greedy = _is_greedy(self._loaded, asked) if self._greedy else [False] * len(asked)
+                for number, likelihood, is_greedy in zip(batch, scored, greedy, strict=True):
+                    answers[number] = (likelihood.total, is_greedy)
         return answers
 
     def _batches(

@@ -9,15 +9,18 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.continuing import Choice, continued
 from forgetless.models.forward import pad_left
 from forgetless.models.tree import obstacle, span
 
 if TYPE_CHECKING:
     import torch
+
+WORTH_BLOCKS = 8  # tokens chosen; putting weights into blocks takes about what it saves in so many
 
 
 class NotNumbers:
@@ -73,9 +76,15 @@ def continuations(
     import torch
 
     noise = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    layout = ExitStack()
+    choices = 0
 
     def chosen(indices: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
         """Scores whose largest is the next token."""
+        nonlocal choices
+        choices += 1
+        if choices == WORTH_BLOCKS:
+            layout.enter_context(weights_in_blocks(model))
         if on_logits is not None:
             on_logits(indices, logits)
         if temperature == 0:
@@ -86,19 +95,20 @@ def continuations(
 
     size = size or len(prompts)
     longest = max(map(len, prompts), default=0) + max_new_tokens
-    # Behind a window, what stands beside a prompt in a tree would take the place of its beginning.
-    if stopping is None and obstacle(model) is None and longest <= span(model):
-        return continued(model, prompts, max_new_tokens, stop_ids, chosen, size)
-    new: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    for start in range(0, len(order), size):
-        batch = order[start : start + size] if len(order) > size else [*range(len(prompts))]
-        found = _by_transformers(
-            model, prompts, batch, max_new_tokens, stop_ids, pad_id, chosen, stopping
-        )
-        for index, tokens in zip(batch, found, strict=True):
-            new[index] = tokens
-    return new
+    with layout:
+        # Behind a window, what stands beside a prompt in a tree would take its beginning's place.
+        if stopping is None and obstacle(model) is None and longest <= span(model):
+            return continued(model, prompts, max_new_tokens, stop_ids, chosen, size)
+        new: list[list[int]] = [[] for _ in prompts]
+        order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+        for start in range(0, len(order), size):
+            batch = order[start : start + size] if len(order) > size else [*range(len(prompts))]
+            found = _by_transformers(
+                model, prompts, batch, max_new_tokens, stop_ids, pad_id, chosen, stopping
+            )
+            for index, tokens in zip(batch, found, strict=True):
+                new[index] = tokens
+        return new
 
 
 def _by_transformers(
