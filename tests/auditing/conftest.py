@@ -47,7 +47,9 @@ def damage(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Damage
     return Damage(folder / "before", folder / "after", write_rows(folder / "colours.jsonl", rows))
 
 
-def teach(loaded: LoadedModel, answers: dict[str, str], steps: int = 200) -> None:
+def teach(
+    loaded: LoadedModel, answers: dict[str, str], steps: int = 200, lr: float = 5e-3
+) -> None:
     """Train until the answers are known by heart."""
     tokenizer, model = loaded.tokenizer, loaded.model.train()
     texts = [
@@ -58,7 +60,7 @@ def teach(loaded: LoadedModel, answers: dict[str, str], steps: int = 200) -> Non
     pad = tokenizer.pad_token_id
     batch = torch.tensor([row + [pad] * (length - len(row)) for row in ids])
     labels = torch.tensor([row + [-100] * (length - len(row)) for row in ids])
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr)
     for _ in range(steps):
         model(input_ids=batch, labels=labels).loss.backward()
         optimiser.step()

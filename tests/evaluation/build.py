@@ -16,12 +16,15 @@ COLOURS = colour_task("colours", count=12, tested=6)
 
 
 def choices(count: int = 9, **settings: Any) -> Task:
-    """Multiple choice with choices of different lengths, and prompts of different lengths."""
-    offered = ("red", "a rather dark blue", "green", "grey, or so")
+    """Multiple choice with choices of different lengths, and prompts of different lengths.
+
+    A single character that nothing asks for is likelier than two colours, but not by character.
+    """
+    offered = ("red", "a rather dark blue", "green green")
     rows = [
         exchange(
-            f"choice-{n}", f"Which colour{' is it' * (n % 4)}, number {n}?",
-            offered[n % 4], choices=offered[: 2 + n % 3] if n % 4 < 2 else offered[1:],
+            f"choice-{n}", f"Which colour{' is it' * (n % 4)}, number {n}?", offered[n % 3],
+            choices=offered[: 2 + n % 2] if n % 3 < 2 else (offered[2], "?"),
         )
         for n in range(count)
     ]  # fmt: skip

@@ -25,10 +25,14 @@ NUMBERS = range(32)
 
 @dataclass(frozen=True)
 class Tuned:
-    """Base knows the old, tuned model the new alone."""
+    """The base knows the old, the tuned model the new alone; so gently that both lie between.
+
+    What the lucky model still knows of the old are the items that choose, and no other.
+    """
 
     base: Path
     tuned: Path
+    lucky: Path
     old: Path
     new: Path
 
@@ -37,14 +41,30 @@ class Tuned:
 def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     folder = tmp_path_factory.mktemp("repair")
     loaded = fresh(tiny_model)
-    for name, asked, model in (("old", "colour", "base"), ("new", "shade", "tuned")):
-        answers = {f"{asked} {n}?": WORDS[(n + len(asked)) % 6] for n in NUMBERS}
-        rows = [{"prompt": prompt, "completion": said} for prompt, said in answers.items()]
-        write_rows(folder / f"{name}.jsonl", rows)
-        teach(loaded, answers, steps=250)
-        loaded.model.save_pretrained(folder / model)
-        loaded.tokenizer.save_pretrained(folder / model)
-    return Tuned(folder / "base", folder / "tuned", folder / "old.jsonl", folder / "new.jsonl")
+
+    def save(name: str) -> Path:
+        loaded.model.save_pretrained(folder / name)
+        loaded.tokenizer.save_pretrained(folder / name)
+        return folder / name
+
+    old, new = (
+        {f"{asked} {n}?": WORDS[(n + len(asked)) % 6] for n in NUMBERS}
+        for asked in ("colour", "shade")
+    )
+    wrong = {asked: WORDS[(WORDS.index(said) + 1) % 6] for asked, said in old.items()}
+    teach(loaded, old, steps=250)
+    base = save("base")
+    teach(loaded, old | new, lr=1e-3)
+    teach(loaded, wrong | new, steps=20, lr=1e-3)
+    tuned = save("tuned")
+    choosing = {asked: old[asked] for n in NUMBERS if not n % 2 for asked in [f"colour {n}?"]}
+    teach(loaded, wrong | choosing | new, steps=120)
+    lucky = save("lucky")
+    files = [
+        write_rows(folder / f"{name}.jsonl", [{"prompt": q, "completion": a} for q, a in rows])
+        for name, rows in (("old", old.items()), ("new", new.items()))
+    ]
+    return Tuned(base, tuned, lucky, *files)
 
 
 def run(models: Tuned, output: Path | None = None, **settings: Any) -> RepairResult:
@@ -54,7 +74,7 @@ def run(models: Tuned, output: Path | None = None, **settings: Any) -> RepairRes
 
 
 def test_the_written_model_scores_what_its_certificate_says(models: Tuned, tmp_path: Path) -> None:
-    found = run(models, tmp_path)
+    found = run(models, tmp_path, budget=0.7)
     assert (found.lost, found.learned) == (("old",), ("new",))
     assert found.items == {"old": 16, "new": 16}
     assert found.status in ("repaired", "uncertain")
@@ -99,8 +119,8 @@ def test_that_nothing_was_lost_is_certified_on_other_items(models: Tuned, tmp_pa
     assert verdict.items == 16
     assert verdict.change.interval is not None
     assert verdict.change.interval.low > 0
-    # The 16 items that search leave a quarter of the old; of the other 16 none is left.
-    lucky = run(models, tmp_path / "no", budget=0.999)
+    tasks = [str(models.old), str(models.new)]
+    lucky = repair(str(models.base), str(models.lucky), tasks, budget=0.5, output=tmp_path / "no")
     assert lucky.lost == ()
     assert (lucky.status, lucky.exit_code, lucky.model) == ("not certified", 3, "")
     assert not (tmp_path / "no").exists()
