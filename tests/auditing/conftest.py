@@ -47,9 +47,7 @@ def damage(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Damage
     return Damage(folder / "before", folder / "after", write_rows(folder / "colours.jsonl", rows))
 
 
-def teach(
-    loaded: LoadedModel, answers: dict[str, str], steps: int = 200, lr: float = 5e-3
-) -> None:
+def teach(loaded: LoadedModel, answers: dict[str, str], steps: int = 200, lr: float = 5e-3) -> None:
     """Train until the answers are known by heart."""
     tokenizer, model = loaded.tokenizer, loaded.model.train()
     texts = [
