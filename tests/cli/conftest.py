@@ -29,6 +29,8 @@ def forgetless(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["forgetless", *map(str, arguments)])
+        # else Click would name the program after what was started:  python -m pytest.forgetless
+        monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
