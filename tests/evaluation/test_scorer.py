@@ -13,7 +13,9 @@ import torch
 from forgetless.evaluation import scorer
 from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
 from forgetless.evaluation.packing import grow
+from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
+from forgetless.models import blocks
 from forgetless.models.forest import common
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
@@ -250,3 +252,25 @@ def test_failed_items_are_not_reported_again(taught: LoadedModel) -> None:
     assert list(score_task(taught, task, 5, {"long", *(row.id for row in COLOURS.test)})) == []
     first, *_ = score_task(taught, task, 5)
     assert [result.item for result in first] == ["long"]
+
+
+@pytest.mark.parametrize("worth", [1, 1 << 20])
+def test_weights_are_in_blocks_while_a_task_is_scored_that_is_worth_it(
+    worth: int, taught: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "LEAST", 1)
+    wanted = scored(taught, choices())
+    monkeypatch.setattr(scorer, "WORTH_BLOCKS", worth)
+
+    def laid_out() -> int:
+        return sum("forward" in vars(module) for module in taught.model.modules())
+
+    found: dict[str, ItemResult] = {}
+    for batch in score_task(taught, choices(), 2):
+        assert bool(laid_out()) is (worth == 1)
+        found |= {result.item: result for result in batch}
+    assert not laid_out()
+    for item, result in wanted.items():
+        assert found[item].readings == pytest.approx(result.readings, abs=1e-4)
+    next(score_task(taught, choices(), 2))  # and left alone
+    assert not laid_out()
