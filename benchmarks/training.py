@@ -25,11 +25,15 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.comparison import overhead
+from benchmarks.comparison import overhead, tiny
 from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
 
-MODELS = {"smollm2": "bundled:smollm2-135m-instruct", "13m": "a model of 13M parameters"}
+MODELS = {
+    "smollm2": "bundled:smollm2-135m-instruct",
+    "13m": "a model of 13M parameters",
+    "tiny": "the model of the tiny comparison",
+}
 ROWS = {  # what is learned, in the order of the length of its rows
     "short": "medical_facts",
     "prose": "legal_prose",
@@ -54,10 +58,12 @@ def settings(batch: int) -> TrainingConfig:
 
 
 def model_of(name: str) -> ModelConfig:
-    """SmolLM2, or a model with random weights that is made here."""
+    """SmolLM2, or a model that is made here: with random weights, or the tiny one."""
     if name == "smollm2":
         return ModelConfig(name=MODELS[name])
-    return ModelConfig(name=overhead.prepare("legal_prose", 96, 0)["model"])
+    if name == "tiny":
+        return ModelConfig(name=tiny.prepare(0)["model"])
+    return ModelConfig(name=overhead.prepare("legal_prose", 96, 16, 0)["model"])
 
 
 def train_as(who: str, model: str, kind: str, count: int, batch: int) -> dict[str, Any]:
