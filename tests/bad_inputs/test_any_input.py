@@ -152,6 +152,7 @@ PLANS = st.fixed_dictionaries(
 @ANY
 @given(data=PLANS)
 @example(data={"model": "m", "sequence": ["a.jsonl"], "methods": [{"replay": {"ratio": 10**30}}]})
+@example(data={"model": "\ud800", "sequence": ["a.jsonl"]})
 def test_any_settings_make_a_plan_or_are_refused_and_a_plan_comes_back_as_it_was(
     tmp_path: Path, data: dict[str, Any]
 ) -> None:
@@ -165,7 +166,7 @@ def test_any_settings_make_a_plan_or_are_refused_and_a_plan_comes_back_as_it_was
         file.write_text(made.to_yaml(), encoding="utf-8", errors="surrogatepass")
         once = load_plan(file)
     except PlanError as error:  # no path, or no text
-        told(error, "cannot be used" if "cannot be used" in error.message else "not UTF-8")
+        told(error, "cannot be used" if "cannot be used" in error.message else str(file))
         return
     file.write_text(once.to_yaml(), encoding="utf-8")
     assert load_plan(file) == once

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.tasks.matching import contains, exact_match, normalise, token_f1
+from forgetless.tasks.matching import contains, exact_match, normalise, number, token_f1
 
 texts = st.text(st.sampled_from(list("aAbß é.,;:!?\"'’`\t\nİﬁ+-5½")), max_size=12)
 
@@ -108,6 +108,43 @@ def test_token_f1_has_its_hand_computed_value(
     output: str, golds: list[str], expected: float
 ) -> None:
     assert token_f1(output, golds) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("output", "golds", "expected"),
+    [
+        ("19", ["19"], 1.0),
+        ("12 + 7 = 19.", ["19"], 1.0),  # the last one counts
+        ("19 or 20", ["19"], 0.0),
+        ("20", ["19", "20"], 1.0),
+        ("21", ["19", "20"], 0.0),
+        ("1,250.0", ["1250"], 1.0),
+        ("1250", ["1,250.00"], 1.0),
+        ("12,345,678", ["12345678"], 1.0),
+        ("0.50", ["0.5"], 1.0),
+        ("0.5", ["0.05"], 0.0),
+        ("-4", ["-4"], 1.0),
+        ("it is \u22124", ["-4"], 1.0),  # a minus sign that is none of ASCII's
+        ("4", ["-4"], 0.0),
+        ("10-4", ["4"], 1.0),  # here it is a hyphen
+        ("\uff11\uff19", ["19"], 1.0),  # full width
+        ("7\nQuestion: what is 3 + 5?", ["7"], 1.0),
+        ("7\n  question : what is 3 + 5?", ["7"], 1.0),
+        ("7, a question: 8", ["7"], 0.0),
+        ("1.2.3", ["3"], 0.0),  # a version
+        ("12,50", ["50"], 0.0),
+        ("1,2500", ["2500"], 0.0),
+        ("x19", ["19"], 0.0),
+        ("no idea", ["19"], 0.0),
+        ("", ["19"], 0.0),
+        ("nineteen", ["nineteen"], 0.0),
+        ("19", ["nineteen"], 0.0),
+    ],
+)
+def test_the_last_number_counts_however_it_is_written(
+    output: str, golds: list[str], expected: float
+) -> None:
+    assert number(output, golds) == expected
 
 
 def by_lists(output: str, gold: str) -> float:
