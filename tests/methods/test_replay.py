@@ -313,6 +313,13 @@ def test_general_rows_are_mixed_in_from_the_first_stage(general: Path) -> None:
     assert {text[8:15] for text in texts} == {"General", *(t[8:15] for t in texts if "new" in t)}
 
 
+def test_a_share_of_nothing_rehearses_nothing_general(general: Path) -> None:
+    new = make_task("new", [exchange(n, f"new {n}?", "no") for n in range(20)])
+    methods = replay(ratio=0.3, general=str(general), general_ratio=0)
+    assert not methods.acting_in(one_stage_a_task([new])[0])
+    assert scheduled(methods, [new], epochs=1).replayed_tokens == 0
+
+
 def test_old_and_general_rows_have_each_their_own_share(general: Path) -> None:
     old = make_task("old", [exchange(n, f"old {n}?", "no") for n in range(50)])
     new = make_task("new", [exchange(n, f"new {n}?", "no") for n in range(300)])
