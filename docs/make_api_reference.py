@@ -27,10 +27,13 @@ imported with the first name that needs it. This page is written by `docs/make_a
 ```python
 import forgetless
 
-result = forgetless.run(model="my-model", sequence=["medical.jsonl", "legal.jsonl"])
+result = forgetless.run(
+    model="my-model", sequence=["medical.jsonl", "legal.jsonl"]
+)
 print(result.forgetting, result.model_path())
 
-found = forgetless.audit("my-model", str(result.model_path()), tasks=["exam.jsonl"])
+tuned = str(result.model_path())
+found = forgetless.audit("my-model", tuned, tasks=["exam.jsonl"])
 print(found.gate, found.comparisons[0].reason)
 ```
 """
