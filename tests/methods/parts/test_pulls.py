@@ -138,6 +138,17 @@ def lora(model: Any, **options: Any) -> Any:
     return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **settings | options))
 
 
+@pytest.mark.parametrize(("strength", "anchored"), [(0.0, "weight"), (STRENGTH, "another")])
+def test_a_pull_of_nothing_has_no_norm_and_leaves_no_gradient(
+    strength: float, anchored: str
+) -> None:
+    model = torch.nn.Linear(2, 3)
+    anchors = {anchored: torch.zeros(3, 2)}
+    assert pull_towards(model, strength, anchors) == 0.0
+    assert pull_towards(model, strength, anchors, {"bias": torch.ones(3)}) == 0.0
+    assert model.weight.grad is None
+
+
 def test_products_of_an_adapted_model_are_what_peft_merges(tiny_model: Path) -> None:
     model = lora(fresh(tiny_model).model, init_lora_weights=False, use_rslora=True)
     before = {name: value.clone() for name, value in model.named_parameters()}
