@@ -118,8 +118,8 @@ class Compose:
         Raises:
             PlanError: for the first of them.
         """
+        engine = by_engine(sharding)
         for method in self.methods:
-            engine = by_engine(sharding)
             if reason := method.excludes_deepspeed() if engine else method.excludes_sharding:
                 raise refused(f"methods: {method.name}", sharding, reason)
 
