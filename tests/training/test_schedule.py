@@ -113,6 +113,15 @@ def test_row_too_long_is_an_error_that_says_which_and_what_to_do() -> None:
     )
 
 
+@pytest.mark.parametrize(("context", "can_grow"), [(20, False), (21, True)])
+def test_a_longer_limit_is_advised_only_where_the_model_reaches_so_far(
+    context: int, can_grow: bool
+) -> None:
+    with pytest.raises(DataError) as caught:
+        scheduled(texts(5, 21, 9), max_length=19, context=context)
+    assert ("--set training.max_length=21" in (caught.value.fix or "")) is can_grow
+
+
 def test_row_of_just_the_longest_length_is_kept_whole() -> None:
     assert scheduled(texts(20), max_length=20, epochs=1).tokens == 20
 

@@ -55,6 +55,15 @@ def test_every_example_is_in_one_batch_that_fits() -> None:
         assert len(chosen) == 1 or max(lengths[chosen]) * len(chosen) <= 16
 
 
+def test_examples_that_fill_their_last_batch_leave_none_behind_it() -> None:
+    """Lengths 9, 4, 12, 4, 7: the longest sets what fits beside it."""
+    batches = [chosen.tolist() for chosen in in_batches(examples(), tokens=14)]
+    assert batches == [[2], [0], [4, 1], [3]]
+    batches = [chosen.tolist() for chosen in in_batches(examples(), tokens=24)]
+    assert batches == [[2, 0], [4, 1, 3]]
+    assert [*in_batches(Examples.of([], []))] == []
+
+
 def test_mode_of_the_model_is_put_back(tiny_model: Path) -> None:
     model = fresh(tiny_model).model.train()
     mean_losses(model, examples(), pad_id=0)
