@@ -259,6 +259,7 @@ def test_more_worked_examples_than_items_are_refused(write: Write, shots: int) -
         ([{"prompt": "q", "completion": "one two three four five"}], "exact_match"),
         ([{"prompt": "q", "completion": "one two three four five six"}], "token_f1"),
         ([{"prompt": "q", "completion": text} for text in ("a", "b", "long " * 9)], "exact_match"),
+        ([{"prompt": "q", "completion": "long " * k} for k in (1, 1, 9, 9, 9)], "token_f1"),
     ],
 )
 def test_the_scorer_follows_from_the_items(
