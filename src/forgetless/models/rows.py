@@ -122,7 +122,7 @@ def _drops_out(model: Any) -> bool:
     """Whether a pass in training mode leaves anything out at random."""
     from torch.nn import Dropout
 
-    config = innermost(model).config.get_text_config().to_dict()
+    config = vars(innermost(model).config.get_text_config())
     named = any(
         "drop" in name and isinstance(value, float) and value > 0 for name, value in config.items()
     )

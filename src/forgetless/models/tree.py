@@ -114,7 +114,7 @@ def span(model: Any) -> int:
     config = innermost(model).config.get_text_config()
     limits = [
         value
-        for name, value in config.to_dict().items()
+        for name, value in vars(config).items()
         if ("window" in name or "chunk" in name)
         and "layer" not in name  # how many layers have a window is no number of tokens
         and type(value) is int
