@@ -308,6 +308,17 @@ def test_a_plain_example_has_one_start_and_one_end_whatever_the_tokenizer_adds(
     assert rendered(renderer, TEXT) == [text]
 
 
+@pytest.mark.parametrize("bos", [False, True])
+def test_an_answer_is_scored_in_the_tokens_that_it_has_behind_its_prompt(bos: bool) -> None:
+    """As of tokenizers that put a space before every text; here it is a letter, to be seen."""
+    from tokenizers import normalizers
+
+    made = tokenizer(None, bos=bos)
+    made.backend_tokenizer.normalizer = normalizers.Prepend("x")
+    answer = Renderer(made, "plain").continuation_ids(ONE, "blue")
+    assert made.decode(answer) == " blue"
+
+
 def test_chat_takes_special_tokens_from_the_template_alone() -> None:
     usual, adding = (Renderer(tokenizer(bos=b, eos=b), "chat") for b in (False, True))
     assert adding.encode(TWO) == usual.encode(TWO)

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forgetless.errors import DataError, ModelError
-from forgetless.plan import make_plan
+from forgetless.plan import TaskConfig, make_plan
 from forgetless.tasks.row import Row, Turn
-from forgetless.tasks.task import Task, exchange_hash, load_tasks
+from forgetless.tasks.task import Task, exchange_hash, load_task, load_tasks
 from tests.tasks.conftest import Write
 from tests.tiny import build_tokenizer
 
@@ -267,6 +267,11 @@ def test_the_scorer_follows_from_the_items(
 ) -> None:
     test = write("t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert only({"train": write("a.jsonl", lines("x")), "test": test}).config.score == score
+
+
+def test_items_with_rules_are_scored_by_them_where_auto_is_asked_for() -> None:
+    config = TaskConfig(name="t", test="bundled:format", score="auto")
+    assert load_task(config, 0).config.score == "rules"
 
 
 def test_multiple_choice_without_choices_is_refused(write: Write) -> None:
