@@ -78,5 +78,6 @@ def test_rows_of_tasks_are_read_when_asked_for() -> None:
     assert [*rows.only(kept)[1:]] == whole[4::3]
     assert [*rows[2:5]] == whole[2:5]
     assert [*rows[::-1]] == whole[::-1]
+    assert [*rows[1::2].only(kept[1::2])] == [row for row in whole[1::3] if row in whole[1::2]]
     assert rows.only(kept | ~kept) is rows
     assert not [*TaskRows.of([])]

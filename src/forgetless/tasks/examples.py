@@ -76,7 +76,10 @@ class TaskRows(Sequence[tuple[Task, Row]]):
         """Those that are kept, shape (rows,); the same object if all are."""
         if kept.all():
             return self
-        return TaskRows(self._tasks, np.asarray(self._places, np.int32)[kept])
+        places = self._places
+        if isinstance(places, range):  # numpy would make a list of it
+            places = np.arange(places.start, places.stop, places.step, dtype=np.int32)
+        return TaskRows(self._tasks, np.asarray(places)[kept])
 
 
 class Origins(Sequence[Origin]):
