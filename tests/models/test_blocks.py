@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch.nn import Linear, Module, ModuleList, Sequential
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, StoppingCriteriaList
 
 from forgetless.models import blocks, generation
 from forgetless.models.blocks import weights_in_blocks
@@ -109,30 +108,14 @@ def model() -> Any:
         return LlamaForCausalLM(config).eval()
 
 
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[int]]:
-    """Records with each choice of a continuation how many layers are in blocks by then."""
-
-    def during(model: Any, **options: Any) -> list[int]:
-        counts: list[int] = []
-        prompts = [[1, 2, 3], [4, 5]]
-        continuations(
-            model, prompts, 12, [], 0,
-            on_logits=lambda *_: counts.append(len(laid_out(model))), **options,
-        )  # fmt: skip
-        return counts
-
-    return during
-
-
 @pytest.mark.parametrize("by_transformers", [False, True])
-def test_a_continuation_lays_weights_out_once_it_goes_on(
-    model: Any, seen: Callable[..., list[int]], by_transformers: bool
-) -> None:
-    from transformers import StoppingCriteriaList
-
-    options = {"stopping": StoppingCriteriaList()} if by_transformers else {}
-    counts = seen(model, **options)
+def test_a_continuation_lays_weights_out_once_it_goes_on(model: Any, by_transformers: bool) -> None:
+    counts: list[int] = []  # of layers in blocks, at each choice
+    continuations(
+        model, [[1, 2, 3], [4, 5]], 12, [], 0,
+        on_logits=lambda *_: counts.append(len(laid_out(model))),
+        stopping=StoppingCriteriaList() if by_transformers else None,
+    )  # fmt: skip
     before = generation.WORTH_BLOCKS - 1
     assert counts == [0] * before + [15] * (12 - before)  # two layers of seven, and the head
     assert not laid_out(model)

@@ -1,9 +1,9 @@
 """Weights in blocks: quicker passes on a CPU through a model that is not trained meanwhile.
 
 A product of matrices first lays its weights out as the processor's registers want them.  With the
-few rows of one step of generation that takes as long as the product itself, and a step is taken for
-every token; so it is done once, by oneDNN, and kept beside the weights.  Values are those of the
-layers themselves, within rounding.
+few rows of one step of generation that adds about half to the product's time, and a step is taken
+for every token; so it is done once, by oneDNN, and kept beside the weights.  Values are those of
+the layers themselves, within rounding.
 """
 
 from __future__ import annotations

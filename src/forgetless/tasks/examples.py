@@ -184,18 +184,10 @@ class Examples:
         """
         if len(parts) == 1:
             return parts[0]
-        ids, learned = Growing(np.int32, scratch), Growing(np.bool_, scratch)
-        offsets = Growing(np.int64, scratch)
-        offsets.add([0])
-        tokens = 0
+        packed = _Packed(scratch)
         for part in parts:
-            for start in range(0, len(part.ids), AT_ONCE):
-                ids.add(part.ids[start : start + AT_ONCE])
-                learned.add(part.learned[start : start + AT_ONCE])
-            for start in range(1, len(part.offsets), AT_ONCE):
-                offsets.add(part.offsets[start : start + AT_ONCE] + tokens)
-            tokens += len(part.ids)
-        return cls(ids.done(), learned.done(), offsets.done(), Joined([p.origins for p in parts]))
+            packed.extend(part)
+        return packed.done(Joined([part.origins for part in parts]))
 
 
 class _Packed:
@@ -212,6 +204,14 @@ class _Packed:
         self._ids.add(example.ids)
         self._learned.add(example.learned)
         self._offsets.add([self._tokens])
+
+    def extend(self, examples: Examples) -> None:
+        for start in range(0, len(examples.ids), AT_ONCE):
+            self._ids.add(examples.ids[start : start + AT_ONCE])
+            self._learned.add(examples.learned[start : start + AT_ONCE])
+        for start in range(1, len(examples.offsets), AT_ONCE):
+            self._offsets.add(examples.offsets[start : start + AT_ONCE] + self._tokens)
+        self._tokens += len(examples.ids)
 
     def done(self, origins: Sequence[Origin]) -> Examples:
         return Examples(self._ids.done(), self._learned.done(), self._offsets.done(), origins)
