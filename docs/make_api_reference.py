@@ -28,7 +28,8 @@ imported with the first name that needs it. This page is written by `docs/make_a
 import forgetless
 
 result = forgetless.run(
-    model="my-model", sequence=["medical.jsonl", "legal.jsonl"]
+    model="my-model",
+    sequence=["medical.jsonl", "legal.jsonl"],
 )
 print(result.forgetting, result.model_path())
 
