@@ -2,6 +2,7 @@
 
 python -m benchmarks.methods --setting tiny
 python -m benchmarks.methods --setting smollm2 --output runs/bench --rates 5e-4,1e-3 --rates-alone
+python -m benchmarks.methods --setting tiny --again      (the kept table, without its search)
 python -m benchmarks.methods --setting overhead          (or overhead_long, overhead_large)
 
 Run from the root of the repository.  With --output a comparison can be killed and run again:
@@ -22,9 +23,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from benchmarks.comparison import again as measured_again
 from benchmarks.comparison import overhead, page, tables
 from benchmarks.comparison.arms import ARMS, OVERHEADS, available, peer
-from benchmarks.comparison.records import append_to_log, circumstances, command, log_section, save
+from benchmarks.comparison.records import (
+    append_to_log,
+    circumstances,
+    command,
+    kept,
+    log_section,
+    save,
+)
 from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
@@ -62,6 +71,9 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="One seed or turn, the middle rate, no search.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Arms at the points of the kept results, no search.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every plan and count the runs; train nothing.")
     ] = False,
@@ -77,6 +89,8 @@ def main(
         console.width = 180  # a file is as wide as the tables need
     if setting not in SETTINGS:
         raise typer.BadParameter(f"{setting!r} is none of {', '.join(SETTINGS)}")
+    if again and (setting in overhead.SETTINGS or rates or rates_alone or quick or dry_run):
+        raise typer.BadParameter("--again takes what was kept of a search; of others, --arms alone")
     try:
         chosen_setting = adjusted(SETTINGS[setting], numbers(rates), numbers(seeds), quick=quick)
         every = OVERHEADS if setting in overhead.SETTINGS else ARMS
@@ -90,6 +104,7 @@ def main(
         for candidate in arm.candidates(chosen_setting.rates):
             plan = make_plan({"model": "m", "sequence": ["a"], "methods": arm.plan(candidate, {})})
             Compose.from_plan(plan.methods)
+    before = kept(setting)["arms"] if again else []
     with tempfile.TemporaryDirectory(prefix="forgetless-benchmark-") as temporary:
         root = (output or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
@@ -102,7 +117,12 @@ def main(
                 rows = measure_overheads(chosen_setting, chosen_arms, turns, workers, console)
             else:
                 runner = TrialRunner(chosen_setting, workers, root, teller(console))
-                rows = told(chosen_setting, compare(chosen_setting, chosen_arms, runner))
+                outcomes = (
+                    measured_again.measure(chosen_setting, chosen_arms, before, runner)
+                    if again
+                    else compare(chosen_setting, chosen_arms, runner)
+                )
+                rows = told(chosen_setting, outcomes)
             device = workers.device()
         results = {
             "setting": setting,
@@ -116,6 +136,8 @@ def main(
             "arms": rows,
         }
         show(results, console)
+        if again:
+            console.print(measured_again.compared(before, rows).rich("beside what was kept"))
         if output is not None:
             console.print(f"results: {save(results, root)}")
     if log:

@@ -5,11 +5,10 @@ Command: ``python -m benchmarks.comparison.page``; a test holds the page up to d
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from benchmarks.comparison import overhead, tables
-from benchmarks.comparison.records import RESULTS, ROOT
+from benchmarks.comparison.records import RESULTS, ROOT, kept
 from forgetless.methods import METHODS
 
 PAGE = ROOT / "docs" / "methods" / "index.md"
@@ -27,11 +26,10 @@ def page(text: str, results: Path = RESULTS) -> str:
     about = [(name, (method.__doc__ or "").splitlines()[0]) for name, method in METHODS.items()]
     text = _replaced(text, "groups", tables.groups(about).markdown())
     for setting in SETTINGS:
-        file = results / f"{setting}.json"
         part = "Not measured yet.\n"
-        if file.is_file():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            part = f"{tables.how_measured(kept)}\n\n{tables.section(kept)}"
+        if (results / f"{setting}.json").is_file():
+            measured = kept(setting, results)
+            part = f"{tables.how_measured(measured)}\n\n{tables.section(measured)}"
         text = _replaced(text, setting, part)
     return text
 

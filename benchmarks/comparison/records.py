@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shlex
@@ -67,6 +68,12 @@ def save(results: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     file = folder / f"{results['setting']}.json"
     write_json(file, results)
     return file
+
+
+def kept(setting: str, folder: Path = RESULTS) -> dict[str, Any]:
+    """A setting's results as they were saved."""
+    results: dict[str, Any] = json.loads((folder / f"{setting}.json").read_text(encoding="utf-8"))
+    return results
 
 
 def log_section(results: Mapping[str, Any], shown: str) -> str:

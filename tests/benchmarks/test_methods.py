@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.comparison import overhead, page, tables, tiny
+from benchmarks.comparison import again, overhead, page, tables, tiny
 from benchmarks.comparison.arms import ARMS, OVERHEADS, WANTED, available, peer
 from benchmarks.comparison.records import command
 from benchmarks.comparison.rows import told
@@ -190,6 +190,36 @@ def test_reported_run_that_failed_is_no_score_and_hides_its_arms_means() -> None
     line = next(row for row in tables.comparison(results).rows if row[0] == "some")
     assert set(line[2:-1]) == {"–"}
     assert tables.failures(results) == ["some, seed 1: became nan"]
+
+
+def test_kept_results_are_measured_again_at_the_point_that_was_chosen_and_nothing_else() -> None:
+    scores = {("some", 100, 1e-2): 0.9, ("some", 0, 1e-2): 0.6, ("some", 1, 1e-2): 0.8}
+    arms = [PLAIN, BOTH, SOME]
+    before = told(setting(), compare(setting(), arms, Fake(scores)))
+    run = Fake(scores)
+    now = told(setting(), again.measure(setting(), arms, before, run))
+    assert now == before
+    [asked] = run.asked
+    assert {trial.seed for trial in asked} == {0, 1}
+    assert {str(trial.candidate) for trial in asked if trial.arm == SOME} == {
+        "0.01, replay.ratio 0.1"
+    }
+    with pytest.raises(ValueError, match="no point of 'other'"):
+        again.measure(setting(), [Arm("other", {})], before, run)
+
+
+def test_average_comes_out_again_if_it_lies_in_the_interval_of_the_mean_of_then() -> None:
+    """Of .6 and .8 the mean is .7, its standard error .1, and t of one degree 12.706."""
+
+    def rows(*averages: float | None) -> list[dict[str, Any]]:
+        return [{"arm": "some", "runs": [{"average_accuracy": value} for value in averages]}]
+
+    then = rows(0.6, 0.8)
+    assert again.compared(then, rows(0.0, 0.0)).rows == [["some", "0.70 ± 1.28", "0.00", "yes"]]
+    sure = rows(0.7, 0.7, 0.7)
+    assert again.compared(sure, rows(0.704, 0.704)).rows[0][2:] == ["0.70", "yes"]
+    assert again.compared(sure, rows(0.71, 0.71)).rows[0][1:] == ["0.70 ± 0.01", "0.71", "no"]
+    assert again.compared(then, rows(0.6, None)).rows == [["some", "failed", "failed", "failed"]]
 
 
 # The facts of the tiny setting
