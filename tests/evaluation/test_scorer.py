@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from forgetless.evaluation import scorer
+from forgetless.evaluation.grading import GENERATED
 from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
 from forgetless.evaluation.packing import grow
 from forgetless.evaluation.result import ItemResult
@@ -21,6 +22,7 @@ from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
+from forgetless.tasks.text_rules import LowerCase
 from tests.evaluation.build import COLOURS, choices, scored, texts
 from tests.training.build import exchange, load, make_task
 
@@ -233,6 +235,26 @@ def test_all_choices_of_an_item_go_through_the_model_together(
     assert numbers[0] == 9
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[-1] == 1
+
+
+@pytest.mark.parametrize("score", sorted(GENERATED))
+def test_answers_that_are_written_are_continued_four_batches_at_a_time(
+    score: str, taught: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rules, too, hold against what is written: nothing is laid out for a likelihood."""
+    together: list[int] = []
+
+    def generate(_: Any, prompts: Sequence[list[int]], *rest: Any) -> list[str]:
+        together.append(len(prompts))
+        assert rest[-1] == 2
+        return ["7 red"] * len(prompts)
+
+    monkeypatch.setattr(scorer, "generate", generate)
+    rules = {"rules": (LowerCase(),)} if score == "rules" else {}
+    rows = [exchange(f"item-{n}", f"Which, number {n}?", "7 red", **rules) for n in range(20)]
+    found = scored(taught, make_task("t", (), rows, score=score), batch_size=2)
+    assert together == [8, 8, 4]
+    assert {result.score for result in found.values()} == {1.0}
 
 
 def test_a_batch_is_skipped_only_whole(taught: LoadedModel) -> None:

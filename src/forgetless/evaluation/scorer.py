@@ -24,18 +24,17 @@ from forgetless.evaluation.grading import (
     score_text,
 )
 from forgetless.evaluation.likelihood import (
-    Request,
     batches,
     log_likelihoods,
     put_together,
     vocabulary_size,
 )
+from forgetless.evaluation.packing import Request
 from forgetless.evaluation.result import ItemResult
 from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk
-from forgetless.tasks.matching import MATCHERS
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
@@ -48,7 +47,11 @@ WORTH_BLOCKS = 1000  # tokens; putting weights into blocks takes about what it s
 
 @dataclass(frozen=True)
 class _Prepared:
-    """An item with its token ids: one request per choice, or one for the gold answer."""
+    """An item with its token ids.
+
+    Requests are one for each choice, or one for the gold answer; where an answer is written, one
+    that holds the prompt alone.
+    """
 
     row: Row
     prompt: str
@@ -81,7 +84,7 @@ def score_task(
     turns = turns or repeat(True)
     if next(turns) and any(result.item not in done for result in failed):
         yield failed
-    if task.config.score in MATCHERS:
+    if task.config.score in GENERATED:
         passes, trunk = _generation_batches(loaded, prepared, batch_size), Trunk()
     else:
         together = put_together(loaded, [item.requests for item in prepared], batch_size)
@@ -154,7 +157,7 @@ def _prepare(renderer: Renderer, row: Row, score: str) -> _Prepared:
         raise DataError("the item has no choices")
     requests = tuple(Request(context, renderer.continuation_ids(row, answer)) for answer in answers)
     for request, answer in zip(requests, answers, strict=True):
-        if len(request.continuation) - (not context) < 1:
+        if request.scored < 1:
             raise DataError(f"the answer {answer[:40]!r} has no token to score")
     return _Prepared(row, renderer.prompt(row) if row.prompt else "", requests)
 
@@ -164,7 +167,7 @@ def _generation_batches(
 ) -> tuple[tuple[int, ...], ...]:
     """Indices of items whose prompts are continued together, ``size`` of them at a time."""
     prompts = [item.requests[0] for item in prepared]
-    together = max(1, size) * TURNS_TOGETHER
+    together = size * TURNS_TOGETHER
     return tuple(map(tuple, batches(prompts, together, vocabulary_size(loaded.model))))
 
 
@@ -179,7 +182,7 @@ def _score_batch(
     if task.config.score in GENERATED:
         prompts = [item.requests[0].context for item in batch]
         longest = task.config.max_new_tokens
-        outputs = generate(loaded, prompts, longest, renderer.stop_ids(), max(1, size))
+        outputs = generate(loaded, prompts, longest, renderer.stop_ids(), size)
         return [
             score_generated(task, item.row, item.prompt, output)
             for item, output in zip(batch, outputs, strict=True)
