@@ -247,11 +247,11 @@ def test_answers_that_are_written_are_continued_four_batches_at_a_time(
     def generate(_: Any, prompts: Sequence[list[int]], *rest: Any) -> list[str]:
         together.append(len(prompts))
         assert rest[-1] == 2
-        return ["7 red"] * len(prompts)
+        return ["it is 7"] * len(prompts)
 
     monkeypatch.setattr(scorer, "generate", generate)
     rules = {"rules": (LowerCase(),)} if score == "rules" else {}
-    rows = [exchange(f"item-{n}", f"Which, number {n}?", "7 red", **rules) for n in range(20)]
+    rows = [exchange(f"item-{n}", f"Which, number {n}?", "it is 7", **rules) for n in range(20)]
     found = scored(taught, make_task("t", (), rows, score=score), batch_size=2)
     assert together == [8, 8, 4]
     assert {result.score for result in found.values()} == {1.0}
