@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from forgetless.errors import PlanError
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
-from forgetless.plan import ModelConfig, Plan, TaskConfig, TrainingConfig, load_plan, make_plan
+from forgetless.plan import (
+    Config,
+    HostedConfig,
+    ModelConfig,
+    Plan,
+    TaskConfig,
+    TrainingConfig,
+    load_plan,
+    make_part,
+    make_plan,
+)
 from forgetless.plan.paths import anchored
 
 MINIMAL = "model: m\nsequence: [a.jsonl]\n"
@@ -135,6 +145,22 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one(
     error = refusal(**keys)
     assert message in error.message.split("\n")
     assert error.fix == fix
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "fix"),
+    [
+        (TaskConfig, {"test": "a", "shot": 3}, "did you mean 'shots'?"),
+        (ModelConfig, {"name": "m", "revison": "main"}, "did you mean 'revision'?"),
+        (HostedConfig, {"prices": {"trainig": 1.0}}, "did you mean 'training'?"),
+    ],
+)
+def test_a_part_alone_is_refused_with_the_nearest_of_its_own_keys(
+    part: type[Config], settings: dict[str, Any], fix: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        make_part(part, settings, "part")
+    assert caught.value.fix == fix
 
 
 def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:

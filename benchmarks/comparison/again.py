@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -94,4 +95,4 @@ def _half_width(values: Sequence[float]) -> float:
     many = len(values)
     if many < 2:
         return 0.0
-    return float(student.ppf((1 + CONFIDENCE) / 2, many - 1)) * stdev(values) / many**0.5
+    return float(student.ppf((1 + CONFIDENCE) / 2, many - 1)) * stdev(values) / math.sqrt(many)

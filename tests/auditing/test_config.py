@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from forgetless.auditing.config import make_config, task_config
+from forgetless.auditing.config import make_config
 from forgetless.errors import UsageError
 from forgetless.plan import as_share
+from forgetless.tasks.given import task_config
 
 
 @pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("0.02", 0.02), (" 7.5 % ", 0.075)])

@@ -88,8 +88,14 @@ def test_what_is_asked_is_known_by_its_content_and_not_by_its_place(file: Path) 
         ({"budget": {"frist": 0.1}}, "names the task 'frist'"),
         ({"tasks": ["no_such_file.jsonl"]}, "no_such_file.jsonl"),
         ({"tasks": ["bundled:medicall_facts"]}, "did you mean bundled:medical_facts"),
-        ({"tasks": [{"tset": "a.jsonl"}]}, "unknown key 'tset'"),
-        ({"tasks": [{"test": "a.jsonl", "limit": 0}]}, "task, limit: "),
+        (
+            {"tasks": [{"tset": "a.jsonl"}]},
+            "task: unknown key 'tset'\n  fix: did you mean 'test'?",
+        ),
+        (
+            {"tasks": [{"test": "a.jsonl", "limit": 0}]},
+            "RetentionGuard: task: limit: found int",
+        ),
         ({"tasks": [{"name": "empty"}]}, "needs train, test or both"),
         ({"tasks": [colour_task("a"), colour_task("a")]}, "retention/a"),
         ({"tasks": [colour_task("a_change"), colour_task("a")]}, "retention/a_change"),

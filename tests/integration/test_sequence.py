@@ -223,7 +223,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     wanted = plan(training={"device": "cuda"})
-    with pytest.raises(ModelError, match=r"training\.device is cuda, but torch finds none"):
+    with pytest.raises(ModelError, match="device 'cuda': torch finds none"):
         run_sequence(wanted)
     assert not Path(wanted.output).exists()
 

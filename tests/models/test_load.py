@@ -269,8 +269,11 @@ def test_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     assert pick_device("auto") == pick_device("cpu") == "cpu"
-    with pytest.raises(ModelError, match=r"training\.device is cuda, but torch finds none"):
+    with pytest.raises(ModelError, match="device 'cuda': torch finds none"):
         pick_device("cuda")
+    with pytest.raises(ModelError, match="device 'tpu': there is none") as caught:
+        pick_device("tpu")
+    assert caught.value.fix == "auto, cpu, cuda, mps"
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     assert pick_device("auto") == "mps"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from forgetless.errors import UsageError
-from forgetless.plan import Config, TaskConfig, make_part
+from forgetless.plan import Config, Fault, nearest
 from forgetless.plan.shares import Share
 
 
@@ -72,7 +72,7 @@ class AuditConfig(Config):
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of resampling and rewording")
 
 
-def make_config(settings: Mapping[str, Any], command: str = "audit") -> AuditConfig:
+def make_config(settings: Mapping[str, Any]) -> AuditConfig:
     """Validate settings, with our own message.
 
     Raises:
@@ -81,35 +81,10 @@ def make_config(settings: Mapping[str, Any], command: str = "audit") -> AuditCon
     try:
         return AuditConfig.model_validate(dict(settings))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
+        fault = Fault.first(error)
+        if fault.unknown:
             raise UsageError(
-                f"{command}: unknown setting {name!r}",
-                fix=f"there are {', '.join(AuditConfig.model_fields)}",
+                f"audit: unknown setting {fault.key!r}",
+                fix=nearest(fault.key, list(AuditConfig.model_fields)),
             ) from None
-        raise UsageError(
-            f"{command}: {name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
-
-
-def task_config(source: str, score: str | None = None) -> TaskConfig:
-    """A task that is only tested, from ``FILE``, ``NAME=FILE`` or ``bundled:NAME``.
-
-    Args:
-        source: Its items.
-        score: How they are scored; by default what suits the items.
-
-    Raises:
-        UsageError: for a score that there is not.
-
-    Example:
-        >>> task_config("medicine=exams/2024.jsonl").name
-        'medicine'
-    """
-    name, separator, rest = source.partition("=")
-    named = separator and "/" not in name and ":" not in name and "." not in name
-    data = {"test": rest, "name": name} if named else {"test": source}
-    if score is not None:
-        data["score"] = score
-    return make_part(TaskConfig, data, f"--task {source[:80]}").named()
+        raise UsageError(f"audit: {fault.key} is {fault.found!r}: {fault.message}") from None

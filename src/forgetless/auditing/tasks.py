@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from forgetless.auditing.config import task_config
 from forgetless.auditing.result import AuditTask
 from forgetless.errors import UsageError
-from forgetless.plan import BUNDLED, TaskConfig, make_part
+from forgetless.plan import BUNDLED, TaskConfig
+from forgetless.tasks.given import read_task
 from forgetless.tasks.suites import suite as read_suite
-from forgetless.tasks.task import Task, load_task
+from forgetless.tasks.task import Task
 
 DEFAULT_SUITE = "default"
 LM_EVAL = "lm_eval:"
@@ -63,9 +63,9 @@ def gather_tasks(
         suite = DEFAULT_SUITE
     found: list[AskedTask] = []
     for member in read_suite(suite) if suite is not None else ():
-        config = TaskConfig(test=BUNDLED + member.task, limit=_least(member.limit, limit))
-        found.append(_asked(load_task(config), member.area))
-    found += [_asked(_load(given, limit)) for given in tasks]
+        config = TaskConfig(test=BUNDLED + member.task, limit=member.limit)
+        found.append(_asked(read_task(config, limit), member.area))
+    found += [_asked(read_task(given, limit)) for given in tasks]
     names = [one.info.name for one in found]
     for name in names:
         if names.count(name) > 1:
@@ -73,18 +73,6 @@ def gather_tasks(
                 f"two tasks are named {name!r}", fix=f"name one of them:  --task other={name}"
             )
     return found
-
-
-def _load(given: Any, limit: int | None) -> Task:
-    if isinstance(given, Task):
-        return given
-    if isinstance(given, TaskConfig):
-        config = given.named()
-    elif isinstance(given, Mapping):
-        config = make_part(TaskConfig, given, "task").named()
-    else:
-        config = task_config(str(given))
-    return load_task(config.model_copy(update={"limit": _least(config.limit, limit)}))
 
 
 def _asked(task: Task, area: str = "") -> AskedTask:
@@ -103,7 +91,3 @@ def _asked(task: Task, area: str = "") -> AskedTask:
         task.chance,
         task.levels,
     )
-
-
-def _least(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)

@@ -161,8 +161,8 @@ def audit(
 
 
 def _scored(task: str, score: str) -> TaskConfig:
-    from forgetless.auditing.config import task_config
     from forgetless.auditing.tasks import LM_EVAL
+    from forgetless.tasks.given import task_config
 
     if task.startswith(LM_EVAL):
         raise UsageError(

@@ -59,14 +59,13 @@ def repair(
 
     Nothing is trained. Half of the items search, the other half certify.
     """
-    from forgetless.auditing.config import make_config, task_config
     from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.repairing.repair import repair as carry_out
     from forgetless.report.repair import TerminalRepair, render_repair_json
     from forgetless.storage import check_folder, make_folder, write_text
+    from forgetless.tasks.given import task_config
 
     accepted = _accepted(budget or [], relative=relative)
-    make_config({"device": device}, "repair")
     check_folder(output)
     console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:

@@ -22,10 +22,11 @@ from forgetless.guard.surroundings import (
     tokenizer_of,
     trainer_at_work,
 )
-from forgetless.guard.watched import TaskLike, asked_hash, budgets, watched_tasks
+from forgetless.guard.watched import asked_hash, budgets, watched_tasks
 from forgetless.metrics import Cell
 from forgetless.models.load import LoadedModel
 from forgetless.plan import TaskConfig
+from forgetless.tasks.given import TaskLike
 from forgetless.tasks.task import Task
 
 log = logging.getLogger(__name__)

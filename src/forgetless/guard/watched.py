@@ -8,17 +8,11 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from forgetless.errors import DataError, UsageError
-from forgetless.plan import TaskConfig
+from forgetless.errors import UsageError
+from forgetless.tasks.given import TaskLike, read_task
 from forgetless.tasks.source import Selected
-from forgetless.tasks.task import Task, load_task
-
-TaskLike = Task | TaskConfig | Mapping[str, Any] | str | Path
+from forgetless.tasks.task import Task
 
 ELSEWHERE = {"name", "train", "test", "hold_out", "split", "test_split", "fields", "licence"}
 """Settings that say where rows come from; the items themselves are compared."""
@@ -36,7 +30,8 @@ def watched_tasks(tasks: Sequence[TaskLike], limit: int | None, seed: int) -> tu
         )
     if limit is not None and limit < 1:
         raise UsageError(f"RetentionGuard: limit is {limit}, needed at least 1, or None for all")
-    found = tuple(_few(_task(task, seed), limit, seed) for task in tasks)
+    read = (read_task(task, seed=seed, where="RetentionGuard: task") for task in tasks)
+    found = tuple(_few(task, limit, seed) for task in read)
     logged: dict[str, str] = dict.fromkeys(("broken", "worst_loss", "rolled_back_to"), "")
     for task in found:
         for name in (task.name, f"{task.name}_change"):
@@ -83,33 +78,6 @@ def asked_hash(task: Task) -> str:
     settings = task.config.model_dump(mode="json", exclude=ELSEWHERE)
     text = json.dumps([settings, task.test_hash()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _task(task: TaskLike, seed: int) -> Task:
-    if isinstance(task, Task):
-        if not task.test:
-            raise DataError(f"task {task.name!r} has no test items")
-        return task
-    return load_task(_config(task), seed)
-
-
-def _config(task: TaskConfig | Mapping[str, Any] | str | Path) -> TaskConfig:
-    """A task as it was named; every row of a file that stands alone is a test item."""
-    if isinstance(task, TaskConfig):
-        return task
-    settings = {"test": str(task)} if isinstance(task, str | Path) else dict(task)
-    if unknown := sorted(set(settings) - set(TaskConfig.model_fields)):
-        raise UsageError(
-            f"RetentionGuard: unknown key {unknown[0]!r} of a task",
-            fix=f"valid keys: {', '.join(TaskConfig.model_fields)}",
-        )
-    try:
-        return TaskConfig.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"RetentionGuard: task{f', {where}' if where else ''}: {said}") from None
 
 
 def _few(task: Task, limit: int | None, seed: int) -> Task:

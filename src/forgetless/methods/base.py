@@ -26,7 +26,6 @@ Modules of methods import torch inside functions only, so that a plan is checked
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,7 +35,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from forgetless.errors import PlanError
-from forgetless.plan import Config
+from forgetless.plan import Config, Fault, nearest
 from forgetless.tasks.examples import Encoder, Examples, TaskRows
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
@@ -266,21 +265,14 @@ class Method(Generic[C]):
         try:
             return cls.Config.model_validate(options)
         except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            key = ".".join(str(part) for part in fault["loc"])
-            valid = list(cls.Config.model_fields)
-            if fault["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-                known = f"its options: {', '.join(valid)}" if valid else "it has no options"
+            fault, valid = Fault.first(error), list(cls.Config.model_fields)
+            if fault.unknown:
                 raise PlanError(
-                    f"methods: {cls.name} has no option {key!r}",
-                    fix=f"did you mean {near[0]!r}?" if near else known,
+                    f"methods: {cls.name} has no option {fault.key!r}",
+                    fix=nearest(fault.key, valid) if valid else "it has no options",
                 ) from None
-            told = fault["msg"].removeprefix("Value error, ")
-            message = told[0].lower() + told[1:]
-            found = f": found {fault['input']!r}" if key else ""
-            where = f"{cls.name}.{key}" if key else cls.name
-            raise PlanError(f"methods: {where}{found}: {message}") from None
+            found = f".{fault.key}: found {fault.found!r}" if fault.key else ""
+            raise PlanError(f"methods: {cls.name}{found}: {fault.message}") from None
 
     @property
     def must_train(self) -> bool:

@@ -37,7 +37,7 @@ def pick_device(wanted: str) -> str:
     """The device a plan names, or for ``auto`` the accelerator there is, else the CPU.
 
     Raises:
-        ModelError: if the named device is not there.
+        ModelError: if there is no device of this name, or torch does not find it.
     """
     import torch
 
@@ -48,9 +48,11 @@ def pick_device(wanted: str) -> str:
     }
     if wanted == "auto":
         return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if wanted not in there:
+        raise ModelError(f"device {wanted!r}: there is none", fix=f"auto, {', '.join(there)}")
     if not there[wanted]:
         raise ModelError(
-            f"training.device is {wanted}, but torch finds none", fix="--set training.device=auto"
+            f"device {wanted!r}: torch finds none on this machine", fix="auto takes what there is"
         )
     return wanted
 

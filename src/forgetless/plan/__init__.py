@@ -18,7 +18,7 @@ from forgetless.plan.shares import as_share
 from forgetless.plan.sources import BUNDLED, DATA_SUFFIXES, ENDPOINT, HUB, HUB_NAME, hub_dataset
 from forgetless.plan.task import Rendering, Scorer, TaskConfig
 from forgetless.plan.training import TrainingConfig
-from forgetless.plan.validation import make_part, make_plan
+from forgetless.plan.validation import Fault, make_part, make_plan, nearest
 
 __all__ = [
     "AUTO",
@@ -29,6 +29,7 @@ __all__ = [
     "HUB_NAME",
     "BudgetConfig",
     "Config",
+    "Fault",
     "HostedConfig",
     "MethodSpec",
     "ModelConfig",
@@ -43,4 +44,5 @@ __all__ = [
     "load_plan",
     "make_part",
     "make_plan",
+    "nearest",
 ]

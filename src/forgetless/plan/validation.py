@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from forgetless.errors import PlanError
-from forgetless.plan.budget import BudgetConfig
-from forgetless.plan.hosted import HostedConfig, Prices
-from forgetless.plan.model import ModelConfig
-from forgetless.plan.plan import MethodSpec, Plan
-from forgetless.plan.task import TaskConfig
-from forgetless.plan.training import TrainingConfig
+from forgetless.plan.plan import Plan
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -37,9 +32,7 @@ def make_part(part: type[C], data: Mapping[str, Any], where: str) -> C:
     try:
         return part.model_validate(dict(data))
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        found.sort(key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key comes first
-        faults = [_fault(item) for item in found]
+        faults = [_told(part, item) for item in _faults(error)]
         fixes = [fix for _, fix in faults if fix]
         lines = [f"{where}: {text}" for text, _ in faults]
         raise PlanError("\n".join(lines), fix=fixes[0] if fixes else None) from None
@@ -52,20 +45,64 @@ def describe(value: object) -> str:
     return "nothing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
 
 
-def _valid_keys(location: Sequence[int | str]) -> list[str]:
-    config: type[BaseModel] = Plan
-    children: dict[str, type[BaseModel]] = {
-        "model": ModelConfig,
-        "sequence": TaskConfig,
-        "test_only": TaskConfig,
-        "methods": MethodSpec,
-        "budget": BudgetConfig,
-        "training": TrainingConfig,
-        "hosted": Prices if "prices" in location[:-1] else HostedConfig,
-    }
-    if len(location) > 1 and location[0] in children:
-        config = children[str(location[0])]
-    return list(config.model_fields)
+class Fault(NamedTuple):
+    """The first thing wrong with settings, a misspelt key before others.
+
+    Attributes:
+        key: Where, with dots; empty if it is the whole.
+        found: What stood there.
+        message: What was needed, beginning with a small letter.
+        unknown: Whether there is no such key.
+    """
+
+    key: str
+    found: Any
+    message: str
+    unknown: bool
+
+    @classmethod
+    def first(cls, error: ValidationError) -> Self:
+        """Of what pydantic found."""
+        item = _faults(error)[0]
+        unknown = item["type"] == "extra_forbidden"
+        return cls(".".join(map(str, item["loc"])), item["input"], _message(item), unknown)
+
+
+def nearest(key: str, valid: Sequence[str]) -> str:
+    """What to type instead of an unknown key.
+
+    >>> nearest("epoch", ["epochs", "steps"])
+    "did you mean 'epochs'?"
+    >>> nearest("zeal", ["epochs", "steps"])
+    'valid keys: epochs, steps'
+    """
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(valid)}"
+
+
+def _faults(error: ValidationError) -> list[Any]:
+    found = error.errors(include_url=False)
+    return sorted(found, key=lambda item: item["type"] != "extra_forbidden")
+
+
+def _message(item: Any) -> str:
+    message: str = _NEEDED.get(item["type"], item["msg"].removeprefix("Value error, "))
+    return message[:1].lower() + message[1:]
+
+
+def _valid_keys(part: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The keys that there are where the last of a location stands."""
+    for key in location[:-1]:
+        if isinstance(key, str):
+            part = _part_in(part.model_fields[key].annotation) or part
+    return list(part.model_fields)
+
+
+def _part_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in the type of a field:  M,  M | None,  tuple[M, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_part_in, get_args(annotation))), None)
 
 
 _NEEDED = {  # in YAML's words instead of Python's
@@ -77,20 +114,18 @@ _NEEDED = {  # in YAML's words instead of Python's
 }
 
 
-def _fault(item: Any) -> tuple[str, str | None]:
+def _told(part: type[BaseModel], item: Any) -> tuple[str, str | None]:
     """One pydantic error as (message, fix)."""
     location: tuple[int | str, ...] = item["loc"]
-    place = ".".join(str(part) for part in location)
+    place = ".".join(map(str, location))
     if item["type"] == "extra_forbidden":
-        key, valid = str(location[-1]), _valid_keys(location)
-        near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-        parent = ".".join(str(part) for part in location[:-1])
-        fix = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(valid)}"
-        return f"unknown key {key!r}" + (f" in {parent}" if parent else ""), fix
+        parent = ".".join(map(str, location[:-1]))
+        key = str(location[-1])
+        message = f"unknown key {key!r}" + (f" in {parent}" if parent else "")
+        return message, nearest(key, _valid_keys(part, location))
     if item["type"] == "missing":
         return f"{place}: missing", f"add  {location[-1]}: ..."
-    message = _NEEDED.get(item["type"], item["msg"].removeprefix("Value error, "))
-    message = message[0].lower() + message[1:] if message else message
+    message = _message(item)
     if item["type"] == "value_error" or not location:
         return (f"{place}: {message}" if place else message), None
     return f"{place}: found {describe(item['input'])}: {message}", None

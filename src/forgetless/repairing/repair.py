@@ -25,7 +25,7 @@ from forgetless.models.load import (
 )
 from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
-from forgetless.plan import BudgetConfig, ModelConfig, TaskConfig, make_part
+from forgetless.plan import BudgetConfig, ModelConfig, make_part
 from forgetless.progress import Progress
 from forgetless.repairing.certificate import (
     Judged,
@@ -37,8 +37,9 @@ from forgetless.repairing.certificate import (
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import WRITTEN, PointScored, RepairResult, Status
 from forgetless.repairing.search import Found, Tried, search
+from forgetless.tasks.given import TaskLike, read_task
 from forgetless.tasks.halves import FEWEST_ITEMS, halves
-from forgetless.tasks.task import Task, load_task
+from forgetless.tasks.task import Task
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ NEXT_TO_NOTHING = 0.1
 def repair(
     base: str,
     tuned: str,
-    tasks: Sequence[str | TaskConfig | Task],
+    tasks: Sequence[TaskLike],
     *,
     budget: float | BudgetConfig = 0.02,
     output: Path | None = None,
@@ -78,14 +79,17 @@ def repair(
         progress: Is told how far it is.
 
     Raises:
-        UsageError: for tasks or models that cannot be used.
+        UsageError: for tasks, models or numbers that cannot be used.
     """
+    for what, number in {"limit": limit, "batch_size": batch_size}.items():
+        if number is not None and number < 1:
+            raise UsageError(f"repair: {what} is {number}, needed at least 1")
     if not tasks:
         raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
     if output is not None:
         _refuse_models_in(output)
     progress = progress or Progress()
-    asked = [_task(task, limit) for task in tasks]
+    asked = [read_task(task, limit) for task in tasks]
     accepted = _accepted(budget, [task.name for task in asked])
     searching, certifying = zip(*map(halves, asked), strict=True)
     loaded, between = _between(base, tuned, pick_device(device))
@@ -216,13 +220,6 @@ class _Asker:
             for batch in score_task(self._loaded, part, self._batch_size):
                 self._known.update((keys[result.item], result) for result in batch)
         return [self._known[key] for key in keys.values()]
-
-
-def _task(given: str | TaskConfig | Task, limit: int | None) -> Task:
-    if isinstance(given, Task):
-        return given
-    config = make_part(TaskConfig, {"test": given}, "task") if isinstance(given, str) else given
-    return load_task(config.model_copy(update={} if limit is None else {"limit": limit}))
 
 
 def _between(base: str, tuned: str, device: str) -> tuple[LoadedModel, Between]:

@@ -1,0 +1,65 @@
+"""Tasks as callers name them: in a word, as settings, or read already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from forgetless.errors import DataError
+from forgetless.plan import TaskConfig, make_part
+from forgetless.tasks.task import Task, load_task
+
+TaskLike = Task | TaskConfig | Mapping[str, Any] | str | Path
+
+
+def read_task(
+    given: TaskLike, limit: int | None = None, *, seed: int = 0, where: str = "task"
+) -> Task:
+    """The task that somebody names, with the first so many of its test items.
+
+    Args:
+        given: The task, its settings, or its source alone: ``FILE``, ``NAME=FILE``,
+            ``bundled:NAME``.  Every row of a source that stands alone is a test item.
+        limit: Most test items; with a limit of its own the smaller counts.  None: all.
+        seed: Seed of what is held out where settings name training rows alone.
+        where: Who asks, for messages.
+
+    Raises:
+        UsageError: for settings or data that cannot be used.
+    """
+    if isinstance(given, Task):
+        if not given.test:
+            raise DataError(f"task {given.name!r} has no test items")
+        return given if limit is None else replace(given, test=given.test[:limit])
+    if isinstance(given, TaskConfig):
+        config = given.named()
+    elif isinstance(given, Mapping):
+        config = make_part(TaskConfig, given, where).named()
+    else:
+        config = task_config(str(given))
+    limits = [most for most in (config.limit, limit) if most is not None]
+    return load_task(config.model_copy(update={"limit": min(limits, default=None)}), seed)
+
+
+def task_config(source: str, score: str | None = None) -> TaskConfig:
+    """A task that is only tested, from ``FILE``, ``NAME=FILE`` or ``bundled:NAME``.
+
+    Args:
+        source: Its items.
+        score: How they are scored; by default what suits the items.
+
+    Raises:
+        UsageError: for a score that there is not.
+
+    Example:
+        >>> task_config("medicine=exams/2024.jsonl").name
+        'medicine'
+    """
+    name, separator, rest = source.partition("=")
+    named = separator and "/" not in name and ":" not in name and "." not in name
+    data = {"test": rest, "name": name} if named else {"test": source}
+    if score is not None:
+        data["score"] = score
+    return make_part(TaskConfig, data, f"--task {source[:80]}").named()
