@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forgetless.errors import UsageError
+
 if TYPE_CHECKING:
     from forgetless.metrics import ScoreMatrix, Summary
     from forgetless.report import ReportFiles, RunResults
@@ -61,15 +63,21 @@ class RunResult:
             stage: Number of the stage; -1 is the last.
 
         Raises:
-            IndexError: if there is no such stage, or it is 0, the untouched model.
+            UsageError: if there is no such stage, or its model is not saved here: stage 0 is the
+                untouched one, and a provider keeps its own.
         """
-        stages = [entry for entry in self.results.stages if entry.index > 0]
-        chosen = stages[stage - 1 if stage > 0 else stage] if stage else None
-        if chosen is None:
-            raise IndexError("stage 0 is the untouched model; it is not saved again")
-        folder = self.path / "stages" / chosen.name
-        adapter = folder / "adapter"
-        return adapter if adapter.is_dir() else folder / "model"
+        trained = {entry.index: entry.name for entry in self.results.stages if entry.index > 0}
+        number = stage if stage >= 0 else len(trained) + 1 + stage
+        if number not in trained:
+            raise UsageError(
+                f"{self.path}: no model of stage {stage}",
+                fix=f"its trained stages: {', '.join(map(str, trained)) or 'none yet'}",
+            )
+        folder = self.path / "stages" / trained[number]
+        for kind in ("adapter", "model"):
+            if (folder / kind).is_dir():
+                return folder / kind
+        raise UsageError(f"{folder}: the model is not here; a provider keeps it")
 
     def report(self, *others: RunResult, to: Path | None = None) -> ReportFiles:
         """Write report.html, report.md and report.json.

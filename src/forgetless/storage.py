@@ -73,6 +73,8 @@ def write_json(path: Path, value: Any) -> None:
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name, flush every file, then put it in place."""
     part, old = (folder.with_name(f".{folder.name}.{end}") for end in ("part", "old"))
+    if old.is_dir() and not folder.exists():  # a kill between the two renamings below
+        old.rename(folder)
     for left in (part, old):  # by a kill
         shutil.rmtree(left, ignore_errors=True)
     part.mkdir(parents=True)

@@ -19,6 +19,7 @@ from forgetless.errors import (
     RunFailed,
     RunFolderError,
     TrainingFailed,
+    UsageError,
 )
 from forgetless.models.source import file_hash
 from forgetless.plan import make_plan
@@ -70,6 +71,11 @@ def test_keyword_arguments_make_a_plan_and_a_result(data: Path, tmp_path: Path) 
     assert set(result.forgetting) == {"first", "second", "choices"}
     assert result.model_path().parts[-2:] == ("2-second", "model")
     assert result.model_path(1).parts[-2:] == ("1-first", "model")
+    assert result.model_path(-2) == result.model_path(1)
+    for none in (0, 3, -3):
+        with pytest.raises(UsageError, match=f"no model of stage {none}") as caught:
+            result.model_path(none)
+        assert caught.value.fix == "its trained stages: 1, 2"
     with pytest.raises(PlanError, match="not both"):
         forgetless.run(make_plan({"model": "m", "sequence": ["a.jsonl"]}), model="other")
 

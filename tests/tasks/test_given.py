@@ -23,7 +23,13 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_source_its_settings_and_the_task_itself_are_the_same_items(file: Path) -> None:
     settings = {"name": "numbers", "test": str(file)}
-    forms: list[TaskLike] = [file, str(file), f"numbers={file}", settings, TaskConfig.model_validate(settings)]
+    forms: list[TaskLike] = [
+        file,
+        str(file),
+        f"numbers={file}",
+        settings,
+        TaskConfig.model_validate(settings),
+    ]
     asked = [read_task(form) for form in forms]
     asked.append(read_task(asked[0]))
     assert {task.name for task in asked} == {"numbers"}
