@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "methods": {"errors", "plan", "storage", "processes", "tasks", "models"},
     "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
-    "result": {"metrics", "report"},
+    "result": {"errors", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"errors", "plan", "models"},
     "preparation": {

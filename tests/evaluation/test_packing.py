@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from forgetless.evaluation.packing import Limits, Request, grow, packs, shared_length
+from forgetless.evaluation.packing import Limits, Request, grow, packs
 
 ROOMY = Limits(tokens=1000, rows=1000, span=1000)
 
@@ -132,26 +131,6 @@ def test_pack_ends_where_the_span_does() -> None:
     shared = [choices([7] * 5 + [n] * 10, [1]) for n in range(4)]
     assert list(packs(shared, Limits(1000, 1000, span=25), skip=5)) == [[0, 1], [2, 3]]
     assert list(packs(shared, Limits(1000, 1000, span=24), skip=5)) == [[0], [1], [2], [3]]
-
-
-@pytest.mark.parametrize(
-    ("contexts", "length"),
-    [
-        ([[1, 2, 3, 4], [1, 2, 3, 5]], 3),
-        ([[1, 2, 3], [1, 2, 3]], 2),  # the last token of a context is read at
-        ([[1, 2], [1, 2, 3]], 1),
-        ([[1, 2], [3]], 0),
-        ([[1, 2], []], 0),
-        ([], 0),
-    ],
-)
-def test_shared_beginning_ends_before_anything_is_read(
-    contexts: list[list[int]], length: int
-) -> None:
-    asked = [Request(context, [9, 9]) for context in contexts]
-    assert shared_length(asked) == length
-    for request in asked:
-        assert len(request.path) - request.scored >= length
 
 
 def test_packs_are_in_the_order_of_their_tokens() -> None:

@@ -282,7 +282,7 @@ def test_weights_are_in_blocks_while_a_task_is_scored_that_is_worth_it(
 ) -> None:
     monkeypatch.setattr(blocks, "LEAST", 1)
     wanted = scored(taught, choices())
-    monkeypatch.setattr(scorer, "WORTH_BLOCKS", worth)
+    monkeypatch.setattr(scorer, "TOKENS_WORTH_BLOCKS", worth)
 
     def laid_out() -> int:
         return sum("forward" in vars(module) for module in taught.model.modules())

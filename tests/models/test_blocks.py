@@ -116,6 +116,6 @@ def test_a_continuation_lays_weights_out_once_it_goes_on(model: Any, by_transfor
         on_logits=lambda *_: counts.append(len(laid_out(model))),
         stopping=StoppingCriteriaList() if by_transformers else None,
     )  # fmt: skip
-    before = generation.WORTH_BLOCKS - 1
+    before = generation.CHOICES_WORTH_BLOCKS - 1
     assert counts == [0] * before + [15] * (12 - before)  # two layers of seven, and the head
     assert not laid_out(model)

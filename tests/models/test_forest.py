@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forgetless.models.forest import Cost, forest, groves
+from forgetless.models.forest import Cost, beginning, forest, groves
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=6)
 
@@ -53,3 +54,26 @@ def test_cost_of_a_pass_by_hand() -> None:
     assert groves([[1, 2, 3], [1, 2, 4], [5]], Cost(again=100, pairs=1000))[1] == [[0, 1, 2]]
     # 4 + 4 tokens that share nothing: 8 * 8 pairs together, 2 * 4 * 4 apart.
     assert groves([[1] * 4, [2] * 4], Cost(again=1, pairs=1)) == (2 * (1 + 4 + 16), [[0], [1]])
+
+
+LONG = [*range(100, 120)]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "shared"),
+    [
+        ([[*LONG, 1], [*LONG, 2, 3], [*LONG, 1, 4]], 20),
+        ([LONG, [*LONG, 1]], 19),  # each has one more behind
+        ([LONG, LONG], 19),
+        ([LONG[:17], LONG], 16),
+        ([LONG[:16], LONG], 0),  # fifteen are read again
+        ([[*LONG, 1], [1, *LONG]], 0),
+        ([LONG, []], 0),
+        ([LONG], 0),
+        ([], 0),
+    ],
+)
+def test_what_all_begin_with_is_told_where_it_is_worth_a_reading_of_its_own(
+    sequences: list[list[int]], shared: int
+) -> None:
+    assert [*beginning(sequences)] == LONG[:shared]

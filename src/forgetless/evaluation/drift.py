@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from forgetless.models.forward import logits_at, pad_left
+from forgetless.models.forward import last_logits
 from forgetless.models.load import LoadedModel
 from forgetless.tasks.task import Task
 
@@ -28,22 +28,14 @@ def prompt_log_probabilities(loaded: LoadedModel, task: Task) -> torch.Tensor | 
     """
     import torch
 
-    device = next(loaded.model.parameters()).device
     found: list[torch.Tensor] = []
     left = POSITIONS
     for ids in _sequences(loaded, task):
         ids = ids[: left + 1]
         if left <= 0 or len(ids) < 2:
             continue
-        padded = pad_left([ids], 0)
         with torch.inference_mode():
-            logits = logits_at(
-                loaded.model,
-                padded.ids.to(device),
-                padded.mask.to(device),
-                padded.positions.to(device),
-                torch.arange(len(ids) - 1, device=device),
-            )
+            _, logits = last_logits(loaded.model, [ids], len(ids) - 1)
         found.append(torch.log_softmax(logits[0].float(), dim=-1).cpu())
         left -= len(ids) - 1
     return torch.cat(found) if found else None

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forgetless.evaluation.grading import Likelihood as Likelihood
-from forgetless.evaluation.packing import Limits, Request, Tree, grow, packs, shared_length
-from forgetless.models.forward import logits_at, pad_left
+from forgetless.evaluation.packing import Limits, Request, Tree, grow, packs
+from forgetless.models.forest import beginning
+from forgetless.models.forward import last_logits
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
 
@@ -34,7 +35,6 @@ LOGITS_PER_PASS = 64_000_000  # floats; bounds the memory of one pass to about 0
 # default.  On a GPU so few would leave it idle.
 TOKENS_A_SEQUENCE = {"cpu": 12}
 TOKENS_A_SEQUENCE_ELSEWHERE = 128
-WORTH_A_TRUNK = 16  # tokens; what is shorter is read again in every pack
 ROWS_AT_ONCE = 64  # of a softmax, so that what it writes stays in the cache
 
 
@@ -79,10 +79,10 @@ def put_together(loaded: LoadedModel, groups: Sequence[Sequence[Request]], size:
     chosen = [groups[index] for index in fits]
     packed, trunk = list(packs(chosen, limits)), Trunk()
     if len(packed) > 1:
-        shared = shared_length([request for group in chosen for request in group])
-        if shared >= WORTH_A_TRUNK:
-            packed = list(packs(chosen, limits, shared))
-            trunk = Trunk(tuple(chosen[0][0].context[:shared]))
+        shared = beginning([request.context for group in chosen for request in group])
+        if shared:
+            packed = list(packs(chosen, limits, len(shared)))
+            trunk = Trunk(tuple(shared))
     padded_batches = _group_batches([groups[index] for index in padded], size, vocabulary)
     return Together(
         (
@@ -183,25 +183,11 @@ def _padded(loaded: LoadedModel, requests: Sequence[Request]) -> list[Likelihood
     """Likelihoods of requests that are padded to one length."""
     import torch
 
-    device = next(loaded.model.parameters()).device
-    padded = pad_left(
-        [[*request.context, *request.continuation] for request in requests],
-        loaded.tokenizer.pad_token_id or 0,
-    )
-    length = padded.ids.shape[1]
     columns = max(len(request.continuation) for request in requests)
-    first = max(length - columns - 1, 0)
-    wanted = torch.arange(first, length - 1)
+    whole = [[*request.context, *request.continuation] for request in requests]
     with torch.inference_mode():
-        logits = logits_at(
-            loaded.model,
-            padded.ids.to(device),
-            padded.mask.to(device),
-            padded.positions.to(device),
-            wanted.to(device),
-        )
+        following, logits = last_logits(loaded.model, whole, columns)
         # (batch, k, vocabulary) -> (batch, k): log-probability of the token that follows
-        following = padded.ids[:, first + 1 :].to(device)
         scores = torch.log_softmax(logits.float(), dim=-1)
         chosen = scores.gather(-1, following.unsqueeze(-1)).squeeze(-1).cpu()
     results = []

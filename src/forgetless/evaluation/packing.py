@@ -152,13 +152,3 @@ def packs(
         rows, last = rows + own_rows, paths[-1]
     if pack:
         yield pack
-
-
-def shared_length(requests: Sequence[Request]) -> int:
-    """Number of tokens that all contexts begin with and at which nothing is read."""
-    if not requests:
-        return 0
-    contexts = [request.context for request in requests]
-    # The first and the last in order share what all share.
-    together = common(min(contexts), max(contexts))
-    return max(min(together, min(map(len, contexts)) - 1), 0)

@@ -42,7 +42,7 @@ from forgetless.tasks.task import Task
 ASK_TOKENS = 64
 # Prompts of a batch for each that is continued at a time: one that ends makes room for another.
 TURNS_TOGETHER = 4
-WORTH_BLOCKS = 1000  # tokens; putting weights into blocks takes about what it saves in so many
+TOKENS_WORTH_BLOCKS = 1000  # putting weights into blocks takes about what it saves in so many
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def score_task(
         together = put_together(loaded, [item.requests for item in prepared], batch_size)
         passes, trunk = together.batches, together.trunk
     tokens = sum(len(request) for item in prepared for request in item.requests)
-    with weights_in_blocks(loaded.model) if tokens >= WORTH_BLOCKS else nullcontext():
+    with weights_in_blocks(loaded.model) if tokens >= TOKENS_WORTH_BLOCKS else nullcontext():
         for indices in passes:
             batch = [prepared[index] for index in indices]
             if next(turns) and not all(item.row.id in done for item in batch):

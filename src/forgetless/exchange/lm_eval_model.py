@@ -26,7 +26,7 @@ from lm_eval.models.utils_hf import stop_sequences_criteria
 from forgetless.errors import DataError
 from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, vocabulary_size
 from forgetless.models.blocks import weights_in_blocks
-from forgetless.models.forward import context_length, logits_at, pad_left
+from forgetless.models.forward import context_length, last_logits
 from forgetless.models.generation import NotNumbers, continuations
 from forgetless.models.load import LoadedModel
 
@@ -239,19 +239,10 @@ def _too_long(length: int, context: int) -> str:
 
 def _is_greedy(loaded: LoadedModel, requests: Sequence[Request]) -> list[bool]:
     """Whether every token of a continuation is the likeliest one."""
-    device = next(loaded.model.parameters()).device
-    padded = pad_left([[*r.context, *r.continuation] for r in requests], 0)
-    length = padded.ids.shape[1]
     columns = max(len(request.continuation) for request in requests)
-    wanted = torch.arange(max(length - columns - 1, 0), length - 1)
+    whole = [[*request.context, *request.continuation] for request in requests]
     with torch.inference_mode():
-        logits = logits_at(
-            loaded.model,
-            padded.ids.to(device),
-            padded.mask.to(device),
-            padded.positions.to(device),
-            wanted.to(device),
-        )
+        _, logits = last_logits(loaded.model, whole, columns)
     likeliest = logits.argmax(-1).cpu()  # (batch, columns)
     return [
         likeliest[row, -len(request.continuation) :].tolist() == request.continuation

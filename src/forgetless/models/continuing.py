@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forgetless.models.forest import common, forest
+from forgetless.models.forest import beginning, common, forest
 from forgetless.models.forward import logits_at
 from forgetless.models.tree import Trunk, span, tree_logits
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # Given indices of prompts and the logits of their next tokens: scores, the largest of which wins.
 Choice = Callable[[Sequence[int], "torch.Tensor"], "torch.Tensor"]
 
-WORTH_A_TRUNK = 16  # tokens; fewer are read with each prompt
 WORTH_A_CHANGE = 0.25  # of the places: with fewer free, what was read is not copied for them
 # Tokens of prompts that are read at a time: a pass over the weights costs a CPU as much as 100 of
 # them, and in a tree all look at one another.
@@ -118,7 +117,7 @@ def continued(
         return tokens, [place for place, index in enumerate(indices) if index not in ended]
 
     with torch.inference_mode():
-        trunk = Trunk(_beginning(prompts))
+        trunk = Trunk(beginning(prompts))
         waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         rows: Rows | None = None
         while waiting or rows:
@@ -141,13 +140,6 @@ def continued(
                 elif len(rows.indices) - len(going) >= WORTH_A_CHANGE * len(rows.indices):
                     rows.keep(going)
     return new
-
-
-def _beginning(prompts: Sequence[Sequence[int]]) -> Sequence[int]:
-    """Tokens that all prompts begin with, each with one more behind; none if that saves little."""
-    first, last = min(prompts, key=list), max(prompts, key=list)
-    shared = min(common(first, last), min(map(len, prompts)) - 1)
-    return prompts[0][:shared] if len(prompts) > 1 and shared >= WORTH_A_TRUNK else ()
 
 
 def _read(

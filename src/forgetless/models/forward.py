@@ -91,6 +91,31 @@ def logits_at(
     return every[:, wanted]
 
 
+def last_logits(
+    model: Any, sequences: Sequence[Sequence[int]], columns: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What predicts the last tokens of sequences, which are padded to one length.
+
+    Args:
+        model: As for :func:`logits_at`.
+        sequences: Token ids of each, of any length.
+        columns: How many of the last tokens; a first token is predicted by nothing.
+
+    Returns:
+        The last k tokens, shape (batch, k), and the logits that predict them, shape
+        (batch, k, vocabulary), where k is ``columns`` or all but the first column.
+    """
+    import torch
+
+    device = next(model.parameters()).device
+    padded = pad_left(sequences, 0)
+    length = padded.ids.shape[1]
+    first = max(length - columns - 1, 0)
+    inputs = (each.to(device) for each in (padded.ids, padded.mask, padded.positions))
+    logits = logits_at(model, *inputs, torch.arange(first, length - 1, device=device))
+    return padded.ids[:, first + 1 :].to(device), logits
+
+
 def last_hidden_states(
     model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:

@@ -20,7 +20,7 @@ from forgetless.models.tree import obstacle, span
 if TYPE_CHECKING:
     import torch
 
-WORTH_BLOCKS = 8  # tokens chosen; putting weights into blocks takes about what it saves in so many
+CHOICES_WORTH_BLOCKS = 8  # putting weights into blocks takes about what it saves in so many
 
 
 class NotNumbers:
@@ -83,7 +83,7 @@ def continuations(
         """Scores whose largest is the next token."""
         nonlocal choices
         choices += 1
-        if choices == WORTH_BLOCKS:
+        if choices == CHOICES_WORTH_BLOCKS:
             layout.enter_context(weights_in_blocks(model))
         if on_logits is not None:
             on_logits(indices, logits)
