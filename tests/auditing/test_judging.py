@@ -93,7 +93,7 @@ def test_a_model_under_test_is_no_judge(damage: Damage, judge: Server) -> None:
 
 def test_a_judge_with_nothing_to_judge_is_refused(damage: Damage, judge: Server) -> None:
     with pytest.raises(UsageError, match="no task has answers in free text"):
-        judged(damage, judge, tasks=["builtin:arithmetic"])
+        judged(damage, judge, tasks=["bundled:arithmetic"])
     assert not judge.seen
 
 

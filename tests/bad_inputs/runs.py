@@ -128,7 +128,7 @@ COMMANDS = (
     typed("audit model model --task ü=a.jsonl", "'ü' cannot name a folder: use letters"),
     typed(f"audit model model --task {'a' * 300}=a.jsonl", "has 300 characters, needed 100 at most"),
     typed("audit model model --task a.jsonl --task a.jsonl", "two tasks are named 'a'", "name one"),
-    typed("audit model model --task builtin:nope", "no such bundled task", "there are"),
+    typed("audit model model --task bundled:nope", "no such bundled task", "there are"),
     typed("audit model model --suite nope", "suite 'nope': there is none", "there are default"),
     typed("audit model model --task a.jsonl --budget 200%", "budget is 2.0: Input should be less"),
     typed("audit model model --task a.jsonl --budget nan", "budget is nan: Input should be a fin"),

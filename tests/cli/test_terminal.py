@@ -137,8 +137,8 @@ def test_the_last_method_of_a_list_of_arms_completes(typed: str, offered: list[s
 
 
 def test_tasks_and_suites_complete_by_name() -> None:
-    assert list(task_sources("b")) == ["builtin:"]
-    assert "builtin:medical_facts" in list(task_sources("builtin:medical"))
+    assert list(task_sources("b")) == ["bundled:"]
+    assert "bundled:medical_facts" in list(task_sources("bundled:medical"))
     assert list(task_sources("exam.js")) == []
     assert list(suite_names("q")) == ["quick"]
     assert list(score_names("n")) == ["number", "nll"]

@@ -33,7 +33,7 @@ def audit(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Test items: FILE, NAME=FILE, hub:NAME, builtin:NAME or lm_eval:NAME; repeatable.",
+            help="Test items: FILE, NAME=FILE, hub:NAME, bundled:NAME or lm_eval:NAME; repeatable.",
             autocompletion=task_sources,
         ),
     ] = None,

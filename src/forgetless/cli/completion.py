@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-TASK_SOURCES = ("builtin:", "hub:", "lm_eval:")
+TASK_SOURCES = ("bundled:", "hub:", "lm_eval:")
 
 
 def method_names(incomplete: str) -> Iterator[str]:
@@ -23,14 +23,14 @@ def arm_names(incomplete: str) -> Iterator[str]:
 
 def task_sources(incomplete: str) -> Iterator[str]:
     """Built-in tasks by name, and how other sources begin; files are completed by the shell."""
-    if not incomplete.startswith("builtin:"):
+    if not incomplete.startswith("bundled:"):
         yield from (source for source in TASK_SOURCES if source.startswith(incomplete))
         return
     from forgetless.tasks.bundled import BUNDLED_TASKS
 
     for name in BUNDLED_TASKS:
-        if f"builtin:{name}".startswith(incomplete):
-            yield f"builtin:{name}"
+        if f"bundled:{name}".startswith(incomplete):
+            yield f"bundled:{name}"
 
 
 def suite_names(incomplete: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ def repair(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Test items of an old or a new task: FILE, NAME=FILE, builtin:NAME; repeatable.",
+            help="Test items of an old or a new task: FILE, NAME=FILE, bundled:NAME; repeatable.",
             autocompletion=task_sources,
         ),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 BUNDLED = "bundled:"
-BUILTIN = "builtin:"  # another spelling of it, at home with --task
+BUILTIN = "builtin:"  # the same; what earlier versions wrote with --task
 HUB = "hub:"
 HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # of a model or dataset
 ENDPOINT = "openai:"  # a model that a provider keeps
