@@ -213,6 +213,18 @@ def test_a_budget_is_given_out_in_equal_parts_over_the_stages_to_come(
         assert experiment.budget._share(experiment.stages[1], "first") == 1.0
 
 
+def test_joint_training_is_one_stage_and_may_spend_the_whole_budget(
+    data: Path, tmp_path: Path
+) -> None:
+    asked = [{"test": str(data / "first_test.jsonl"), "name": "known"}]
+    given = settings(data, tmp_path, test_only=asked, budget="2%", methods=["joint"])
+    experiment = prepare(make_plan(given))
+    assert experiment.budget is not None
+    (stage,) = experiment.stages
+    assert experiment.budget.kept_in(stage) == ("known",)
+    assert experiment.budget._share(stage, "known") == 1.0
+
+
 def test_short_forms_of_a_budget_mean_the_same() -> None:
     made = [
         make_plan({"model": "m", "sequence": ["a.jsonl"], "budget": budget}).budget
