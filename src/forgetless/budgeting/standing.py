@@ -95,3 +95,13 @@ def loss_of(
         error = math.sqrt(more * float((spread**2).sum())) / len(ids)
     allowed = share * budget.allowed(task, float(first.mean()))
     return Loss(float(lost.mean()), error, max(allowed, ROUNDING), len(ids) / len(before))
+
+
+def found_in(losses: Mapping[str, Loss]) -> dict[str, float]:
+    """By task, what was found to be lost."""
+    return {name: loss.found for name, loss in losses.items()}
+
+
+def mean_of(scores: Scores) -> float:
+    """Mean score of the items that were answered; 0 without any."""
+    return float(np.mean(list(scores.values()))) if scores else 0.0
