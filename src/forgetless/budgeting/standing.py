@@ -15,6 +15,7 @@ Scores = Mapping[str, float]
 """Item id to score."""
 
 FEWEST_ANSWERED = 0.9
+"""Share of the items; with fewer answers nothing can be vouched for."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Loss:
         """
         if self.answered < FEWEST_ANSWERED:
             return False
-        caution = margin * self.error if margin else 0.0
+        caution = margin * self.error if margin else 0.0  # 0 times infinite is no number
         clearly = self.found + caution <= self.allowed + ROUNDING
         return clearly or self.found <= anyway + ROUNDING
 
