@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.budgeting.standing import Scores, mean_of
 from forgetless.budgeting.steering import emphasis, step_share
+from forgetless.metrics.judging import CEILING
 
 if TYPE_CHECKING:
     import torch
-
-CEILING = 0.98
-"""A task that was answered so well before has next to nothing to be learned."""
 
 
 @dataclass

@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from forgetless.budgeting.standing import Loss, Scores, found_in, mean_of
-from forgetless.methods.parts.between import move_between
+from forgetless.methods.parts.between import GRID, move_between
 from forgetless.methods.parts.reference import trained_values
+from forgetless.metrics.frontier import NEXT_TO_NOTHING
 
 if TYPE_CHECKING:
     import torch
 
 Status = Literal["held", "merged", "not both"]
 
-ALPHAS = tuple(tenth / 10 for tenth in range(9, -1, -1))
-"""How far to go from where a way begins (0) to the stage's end (1), which itself does not hold."""
-
-NEXT_TO_NOTHING = 0.1
-"""A stage that leaves less of what it learned has not learned its task."""
+ALPHAS = GRID[-2::-1]
+"""How far from where a way begins (0) to the stage's end (1); the end was asked, and is too far."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from pydantic_core import PydanticCustomError
 
 from forgetless.errors import DataError, ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.parts.between import adapter_factors, move_between
+from forgetless.methods.parts.between import GRID, adapter_factors, move_between
 from forgetless.methods.parts.passes import mean_losses
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.methods.parts.reference import trained_values
@@ -44,8 +44,6 @@ from forgetless.tasks.row import Row
 
 if TYPE_CHECKING:
     import torch
-
-GRID = [tenth / 10 for tenth in range(11)]
 
 
 class MergeConfig(Config):
