@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from forgetless import run
-from forgetless.budgeting.budget import Budget, _Point, _status
+from forgetless.budgeting.budget import Budget
+from forgetless.budgeting.going_back import Point, status_of
 from forgetless.cli import app
 from forgetless.errors import DataError, PlanError
 from forgetless.plan import BudgetConfig, make_plan
@@ -108,17 +109,17 @@ def test_where_one_can_only_be_had_for_the_other_the_older_task_stays_and_this_i
 
 
 def test_a_stage_that_was_slowed_until_it_learned_nothing_is_not_said_to_have_held() -> None:
-    def point(origin: str, learned: float) -> _Point:
-        return _Point(origin, 1.0, {}, learned, {})
+    def point(origin: str, learned: float) -> Point:
+        return Point(origin, 1.0, {}, {}, learned, holds=True)
 
     idle, end, back = point("end", 0.0), point("end", 1.0), point("start", 0.0)
-    assert _status(idle, idle, slowed=True) == "not both"
-    assert _status(idle, idle, slowed=False) == "held"  # training itself had nothing to give
-    assert _status(end, end, slowed=True) == "held"
-    assert _status(back, end, slowed=False) == "not both"
-    assert _status(back, idle, slowed=False) == "merged"
-    assert _status(back, idle, slowed=True) == "not both"
-    assert _status(point("start", 0.5), end, slowed=True) == "merged"
+    assert status_of(idle, idle, slowed=True) == "not both"
+    assert status_of(idle, idle, slowed=False) == "held"  # training itself had nothing to give
+    assert status_of(end, end, slowed=True) == "held"
+    assert status_of(back, end, slowed=False) == "not both"
+    assert status_of(back, idle, slowed=False) == "merged"
+    assert status_of(back, idle, slowed=True) == "not both"
+    assert status_of(point("start", 0.5), end, slowed=True) == "merged"
 
 
 def test_what_guards_is_never_scored_in_the_matrix_and_never_rehearsed(
@@ -163,7 +164,7 @@ def test_a_protection_that_does_not_act_in_a_stage_buys_nothing_there(
         bench = workbench(fresh(data / "model"), experiment.stages[0])
         assert experiment.budget is not None
         experiment.budget.start_stage(bench, bench.new)
-        assert experiment.budget._protected is expected
+        assert experiment.budget._course.protected is expected
 
 
 def test_the_fingerprint_knows_the_budget_and_the_items_that_guard(
@@ -211,6 +212,18 @@ def test_a_budget_is_given_out_in_equal_parts_over_the_stages_to_come(
         shares = [experiment.budget._share(stage, "known") for stage in experiment.stages]
         assert shares == expected
         assert experiment.budget._share(experiment.stages[1], "first") == 1.0
+
+
+def test_joint_training_is_one_stage_and_may_spend_the_whole_budget(
+    data: Path, tmp_path: Path
+) -> None:
+    asked = [{"test": str(data / "first_test.jsonl"), "name": "known"}]
+    given = settings(data, tmp_path, test_only=asked, budget="2%", methods=["joint"])
+    experiment = prepare(make_plan(given))
+    assert experiment.budget is not None
+    (stage,) = experiment.stages
+    assert experiment.budget.kept_in(stage) == ("known",)
+    assert experiment.budget._share(stage, "known") == 1.0
 
 
 def test_short_forms_of_a_budget_mean_the_same() -> None:

@@ -12,7 +12,7 @@ TASKS = [colour_task("a", 0), colour_task("b", 1), colour_task("c", 2)]
 
 def test_joint_is_one_stage_on_all_tasks() -> None:
     stages = Compose.from_plan([MethodSpec(name="joint")]).stages(one_stage_a_task(TASKS, seed=5))
-    assert [(s.number, s.name, s.from_base, s.seed) for s in stages] == [(1, "1-joint", False, 5)]
+    assert [(s.number, s.name, s.from_base, s.seed) for s in stages] == [(1, "1-joint", True, 5)]
     assert stages[0].tasks == tuple(TASKS)
     assert stages[0].earlier == ()
 

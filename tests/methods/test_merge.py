@@ -18,9 +18,10 @@ from forgetless.methods.base import Method, Stage, State, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.joint import Joint
 from forgetless.methods.lora import LoRA
-from forgetless.methods.merge import GRID, Merge
+from forgetless.methods.merge import Merge
 from forgetless.methods.ogd import OGD
 from forgetless.methods.osf import OSF
+from forgetless.methods.parts.between import GRID
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
@@ -479,7 +480,7 @@ def test_withheld_rows_are_never_trained_on_and_the_search_is_on_record(
         learned |= {json.loads(line)["row"] for line in lines}
         found = json.loads((folder / "methods" / "merge.json").read_text())["searched"][stage]
         assert found["alpha"] in GRID
-        assert [point["alpha"] for point in found["curve"]] == GRID
+        assert [point["alpha"] for point in found["curve"]] == list(GRID)
     merge = Merge(alpha="search")
     tasks = [make_task(f"task{n}", list(read_source(str(file), fields={}, split="train")))
              for n, file in enumerate(files)]  # fmt: skip

@@ -15,6 +15,7 @@ Scores = Mapping[str, float]
 """Item id to score."""
 
 FEWEST_ANSWERED = 0.9
+"""Share of the items; with fewer answers nothing can be vouched for."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Loss:
         """
         if self.answered < FEWEST_ANSWERED:
             return False
-        caution = margin * self.error if margin else 0.0
+        caution = margin * self.error if margin else 0.0  # 0 times infinite is no number
         clearly = self.found + caution <= self.allowed + ROUNDING
         return clearly or self.found <= anyway + ROUNDING
 
@@ -95,3 +96,13 @@ def loss_of(
         error = math.sqrt(more * float((spread**2).sum())) / len(ids)
     allowed = share * budget.allowed(task, float(first.mean()))
     return Loss(float(lost.mean()), error, max(allowed, ROUNDING), len(ids) / len(before))
+
+
+def found_in(losses: Mapping[str, Loss]) -> dict[str, float]:
+    """By task, what was found to be lost."""
+    return {name: loss.found for name, loss in losses.items()}
+
+
+def mean_of(scores: Scores) -> float:
+    """Mean score of the items that were answered; 0 without any."""
+    return float(np.mean(list(scores.values()))) if scores else 0.0

@@ -53,7 +53,7 @@ def ask_tasks(loaded: LoadedModel, tasks: Sequence[Task], batch_size: int) -> di
         raise fault
     for number, (_, failed) in enumerate(shares):
         if failed is not None:
-            raise RunFailed(f"RetentionGuard: process {number} could not ask: {failed}")
+            raise RunFailed(f"process {number} could not ask the tasks in training: {failed}")
     return {task.name: _merged(task, [share for share, _ in shares]) for task in tasks}
 
 

@@ -46,4 +46,4 @@ class Joint(Method[JointConfig]):
                 for stage in stages
             ]
         everything = tuple(task for stage in stages for task in stage.tasks)
-        return [replace(stages[0], name="1-joint", tasks=everything, earlier=())]
+        return [replace(stages[0], name="1-joint", tasks=everything, earlier=(), from_base=True)]

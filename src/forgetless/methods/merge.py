@@ -32,19 +32,18 @@ from pydantic_core import PydanticCustomError
 
 from forgetless.errors import DataError, ModelError
 from forgetless.methods.base import Method, Stage, State, Workbench
-from forgetless.methods.parts.between import adapter_factors, move_between
+from forgetless.methods.parts.between import GRID, adapter_factors, move_between
 from forgetless.methods.parts.passes import mean_losses
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.methods.parts.reference import trained_values
 from forgetless.methods.parts.withheld import withhold
+from forgetless.models.thinning import thinned
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 
 if TYPE_CHECKING:
     import torch
-
-GRID = [tenth / 10 for tenth in range(11)]
 
 
 class MergeConfig(Config):
@@ -185,7 +184,8 @@ class Merge(Method[MergeConfig]):
             torch.manual_seed(seed)
             for name, parameter in trained_weights(bench.model).items():
                 before = self._before[name].to(device).float()
-                kept = _thinned(parameter.float() - before, self.config.how, self.config.density)
+                change = parameter.float() - before
+                kept = thinned(change, self.config.density, largest=self.config.how == "ties")
                 if name in self._base:
                     kept = _not_overruled(kept, before - self._base[name].to(before))
                 parameter.copy_(before + kept)
@@ -214,19 +214,6 @@ class Merge(Method[MergeConfig]):
         """Take both back."""
         self._base = dict(state.tensors)
         self._searched = dict(state.values["searched"])
-
-
-def _thinned(change: torch.Tensor, how: str, density: float) -> torch.Tensor:
-    """The largest entries of a change, or random ones enlarged in turn."""
-    from peft.utils.merge_utils import prune
-
-    if density == 1:
-        return change
-    largest = how == "ties"
-    found: torch.Tensor = prune(
-        change, density, "magnitude" if largest else "random", rescale=not largest
-    )
-    return found
 
 
 def _not_overruled(change: torch.Tensor, past: torch.Tensor) -> torch.Tensor:

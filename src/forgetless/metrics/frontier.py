@@ -7,6 +7,9 @@ from typing import TypeVar
 
 from forgetless.metrics.scores import ROUNDING
 
+NEXT_TO_NOTHING = 0.1
+"""A point that keeps a smaller share of what was learned has not learned it, but gone back."""
+
 T = TypeVar("T")
 
 

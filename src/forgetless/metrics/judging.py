@@ -42,7 +42,8 @@ from forgetless.metrics.sign_flip import FEWEST_DRAWS, sign_flip
 from forgetless.metrics.verdict import TaskVerdict, Verdict
 
 CEILING = 0.98
-"""Both models at least this good: the task is too easy to show a small loss."""
+"""A task that both models answer so well is too easy to show a small loss; one that was answered
+so well before it was trained has next to nothing to be learned."""
 
 _SWAPS_PER_TEST = 40
 """Random swaps for each step of a p-value's scale that Holm's adjustment needs."""

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from forgetless.models.forward import accepts, context_length, evaluation_mode, innermost, logits_at
+from forgetless.models.forward import (
+    ENDLESS,
+    accepts,
+    context_length,
+    evaluation_mode,
+    innermost,
+    logits_at,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOLERANCE = {4: 1e-3, 2: 0.05}  # share of the logits' own spread, by bytes of a weight
-ENDLESS = 1 << 30
 
 
 @dataclass

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from forgetless.models.thinning import thinned
+
 if TYPE_CHECKING:
     import torch
 
@@ -160,7 +162,7 @@ class Between:
             value = tuned if alpha == 1 else torch.lerp(base, tuned.float(), alpha)
         else:
             base = self._base[name].to(tuned).float()
-            value = base + alpha * _thinned(tuned.float() - base, point, place)
+            value = base + alpha * _left_of(tuned.float() - base, point, place)
         return value
 
 
@@ -170,14 +172,9 @@ def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and not torch.equal(one.to(other), other)
 
 
-def _thinned(change: torch.Tensor, point: Point, seed: int) -> torch.Tensor:
+def _left_of(change: torch.Tensor, point: Point, seed: int) -> torch.Tensor:
     import torch
-    from peft.utils.merge_utils import prune
 
-    largest = point.how == "trimmed"
     with torch.random.fork_rng([change.device] if change.device.type == "cuda" else []):
         torch.manual_seed(seed)  # the same entries each time the point is set
-        found: torch.Tensor = prune(
-            change, point.density, "magnitude" if largest else "random", rescale=not largest
-        )
-    return found
+        return thinned(change, point.density, largest=point.how == "trimmed")

@@ -16,6 +16,7 @@ from forgetless.errors import ModelError, RunFolderError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.metrics import Cell
+from forgetless.metrics.frontier import NEXT_TO_NOTHING
 from forgetless.models.load import (
     LoadedModel,
     adapted,
@@ -43,9 +44,6 @@ from forgetless.tasks.task import Task
 
 if TYPE_CHECKING:
     import torch
-
-NEXT_TO_NOTHING = 0.1
-"""A point that keeps less of what was learned is a rollback, not a repair."""
 
 
 def repair(

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+GRID = tuple(tenth / 10 for tenth in range(11))
+"""The alphas at which the best is looked for; a few dozen items tell no finer steps apart."""
+
 
 def move_between(
     model: Any,
