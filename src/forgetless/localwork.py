@@ -99,8 +99,7 @@ class LocalWork(StageWork):
         """Tasks that the stage's scores on disk hold as they would be asked now."""
         entry = self._folder.entry(stage.name)
         assert entry is not None
-        scores = "scores.jsonl"
-        if scores not in entry.get("files", {}) or any(self._folder.damaged(stage.name, scores)):
+        if not self._folder.sound(stage.name, "scores.jsonl"):
             return frozenset()
         before = entry.get("scored_tasks", {})  # an older version did not note it
         now = self._experiment.scoring_fingerprints()

@@ -155,6 +155,15 @@ class RunFolder:
             if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):
                 yield path
 
+    def sound(self, name: str, *files: str) -> tuple[str, ...]:
+        """Those of some files of a stage that are on record, and still what was written."""
+
+        def found() -> tuple[str, ...]:
+            noted = (self.entry(name) or {}).get("files", {})
+            return tuple(f for f in files if f in noted and not any(self.damaged(name, f)))
+
+        return first_does(found)
+
 
 def hash_files(folder: Path, *parts: str) -> dict[str, str]:
     """SHA-256 of some files and of those below some subfolders, by path relative to ``folder``.
@@ -277,22 +286,28 @@ def _difference(path: Path, plan: Plan) -> str:
     return "; ".join(parts) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest of another run, if it has trained a stage of this name and fingerprint.
+def trained_stage(path: Path, name: str, fingerprint: str) -> RunFolder | None:
+    """Another run, if it has trained a stage of this name and fingerprint.
 
     Raises:
         RunFolderError: if there is no run, or the files of that stage are not those it wrote.
     """
-    manifest = _read_manifest(path / "manifest.json")
-    same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
-    if not same:
+    folder = RunFolder(path, _read_manifest(path / "manifest.json"))
+    entry = folder.entry(name)
+    if entry is None or entry["fingerprint"] != fingerprint:
         return None
-    RunFolder(path, manifest).verify(name, *WEIGHTS)
-    return manifest
+    folder.verify(name, *WEIGHTS)
+    return folder
 
 
-def share_files(source: Path, target: Path) -> None:
-    """Put the files of a trained stage here too, as hard links where the file system can."""
+def share_files(source: Path, target: Path, scores: Sequence[str]) -> None:
+    """Put the files of a trained stage here too, as hard links where the file system can.
+
+    Args:
+        source: Folder of the stage.
+        target: Where to put them.
+        scores: Those of its :data:`SCORES` that may be taken.
+    """
 
     def place(origin: str, copy: str) -> str:
         try:
@@ -306,12 +321,14 @@ def share_files(source: Path, target: Path) -> None:
             with replace_folder(target / part) as folder:
                 shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)
     _copy_texts(source, target, "train.jsonl")
-    share_scores(source, target)
+    share_scores(source, target, scores)
 
 
-def share_scores(source: Path, target: Path) -> None:
-    """Put the scores and answers of a stage here too."""
-    _copy_texts(source, target, *SCORES)
+def share_scores(source: Path, target: Path, scores: Sequence[str] = SCORES) -> None:
+    """Put scores and answers of a stage here too; others that are here are no more."""
+    for name in set(SCORES).difference(scores):
+        (target / name).unlink(missing_ok=True)
+    _copy_texts(source, target, *scores)
 
 
 def _copy_texts(source: Path, target: Path, *names: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -129,29 +129,24 @@ class StageWork(ABC):
 
     def take_shared(self, stage: Stage) -> bool:
         """Take the stage from a run that has done the identical work; False if there is none."""
-        train_here = stage.number > 0 and self._methods.must_train
-        for other in () if train_here else self._share_with:
-            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
-            if manifest is None:
-                continue
-            entry = next(e for e in manifest["stages"] if e["name"] == stage.name)
-            self._folder.describe_as(manifest)
+        if stage.number > 0 and self._methods.must_train:
+            return False
+        for giver, entry in self._givers(stage):
             path = self._folder.stage_path(stage.name)
-            first_does(partial(share_files, other / "stages" / stage.name, path))
-            scores = path / "scores.jsonl"
-            damaged = RunFolder(other, manifest).damaged(stage.name, scores.name)
-            if not (sound := scores.is_file() and not any(damaged)):
-                first_does(partial(scores.unlink, missing_ok=True))
+            sound = giver.sound(stage.name, *SCORES)
+            self._folder.describe_as(giver.manifest)
+            first_does(partial(share_files, giver.path / "stages" / stage.name, path, sound))
             self._record_trained(
                 stage,
                 entry["training"],
-                shared_from=str(other.name),
+                shared_from=giver.path.name,
                 hosted=entry.get("hosted"),
                 scored_tasks=entry.get("scored_tasks"),
             )
-            if sound and entry["scoring_fingerprint"] == self._scoring:
+            if sound == SCORES and entry["scoring_fingerprint"] == self._scoring:
                 self._record_scored(stage, entry["scoring"])
-            self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
+            name = giver.path.name
+            self._progress.note(f"{stage.name}: the same work as in {name}, taken from there")
             return True
         return False
 
@@ -160,26 +155,28 @@ class StageWork(ABC):
         ours = self._folder.entry(stage.name)
         assert ours is not None
         path = self._folder.stage_path(stage.name)
-        for other in self._share_with:
-            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
-            if manifest is None:
-                continue
-            source = RunFolder(other, manifest)
-            theirs = source.entry(stage.name)
-            assert theirs is not None
+        for giver, theirs in self._givers(stage):
             if (
                 _of_weights(theirs["files"]) != _of_weights(ours["files"])
-                or not all(name in theirs["files"] for name in SCORES)
-                or any(source.damaged(stage.name, *SCORES))
+                or giver.sound(stage.name, *SCORES) != SCORES
             ):
                 continue
-            first_does(partial(share_scores, other / "stages" / stage.name, path))
+            first_does(partial(share_scores, giver.path / "stages" / stage.name, path))
             files = first_does(partial(hash_files, path, *SCORES))
             scored = {"scored_tasks": theirs.get("scored_tasks", {})}
             self._folder.record(ours | scored | {"files": ours["files"] | files})
             if theirs["scoring_fingerprint"] == self._scoring:
                 self._record_scored(stage, theirs["scoring"])
             return
+
+    def _givers(self, stage: Stage) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
+        """Other runs that have trained the identical stage, and what they have on record of it."""
+        for path in self._share_with:
+            giver = trained_stage(path, stage.name, self._fingerprints[stage.number])
+            if giver is not None:
+                entry = giver.entry(stage.name)
+                assert entry is not None
+                yield giver, entry
 
     def describe(self, stage: Stage) -> None:
         """Write the model card of a trained stage, unless it is there."""

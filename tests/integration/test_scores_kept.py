@@ -82,6 +82,31 @@ def test_damaged_scores_of_another_run_are_not_taken_and_damaged_ones_of_this_no
     assert scores.read_bytes() == whole
 
 
+@pytest.mark.parametrize(
+    ("file", "damage", "again"),
+    [
+        ("answers.jsonl", "torn", set()),
+        ("answers.jsonl", "missing", set()),
+        ("scores.jsonl", "missing", {"1-first"}),
+    ],
+)
+def test_of_another_run_the_file_that_is_damaged_is_not_taken_and_no_other_is_written_anew(
+    plan: MakePlan, file: str, damage: str, again: set[str]
+) -> None:
+    giver = run_sequence(plan("giver", ask=["what colour?"]))
+    damaged = giver.path / "stages" / "1-first" / file
+    whole = damaged.read_bytes()
+    if damage == "torn":
+        damaged.write_bytes(whole[:-9])
+    else:
+        damaged.unlink()
+    settings = plan("taken", ask=["what colour?"])
+    taken = run_sequence(settings, watcher := Counting(), share_with=[giver.path])
+    assert {stage for stage, _ in +watcher.items} == again
+    assert (taken.path / "stages" / "1-first" / file).read_bytes() == whole
+    assert [len(answers) for answers in taken.results.answers] == [1, 1, 1]
+
+
 def test_a_run_that_goes_on_reads_the_state_of_the_stage_it_goes_on_from_alone(
     plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
