@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forgetless"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "showing": set(),
+    "layout": set(),
     "progress": set(),
     "circumstances": set(),
     "storage": {"errors"},
@@ -24,26 +25,27 @@ ALLOWED: dict[str, set[str]] = {
     "report": {
         *("errors", "metrics", "storage", "showing", "plan"),
         *("auditing", "comparing", "repairing"),  # plain data
+        "layout",
     },
     "tasks": {"errors", "plan"},
     "models": {"errors", "plan", "storage", "processes"},
-    "methods": {"errors", "plan", "storage", "processes", "tasks", "models"},
+    "methods": {"errors", "plan", "storage", "processes", "tasks", "models", "layout"},
     "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
-    "result": {"metrics", "report"},
+    "result": {"layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"errors", "plan", "models"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
-        "pinning",
+        *("pinning", "layout"),
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
-        *("locking", "circumstances"),
+        *("locking", "circumstances", "layout"),
     },
     "stagework": {
         *("errors", "storage", "processes", "progress", "methods", "training"),
-        *("metrics", "result", "report", "preparation", "runfolder"),
+        *("metrics", "result", "report", "preparation", "runfolder", "layout"),
     },
     "localwork": {
         *("errors", "plan", "storage", "processes", "tasks", "models", "methods"),
@@ -61,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "hosted": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "training"),
-        *("evaluation", "endpoints", "preparation", "runfolder", "stagework"),
+        *("evaluation", "endpoints", "preparation", "runfolder", "stagework", "layout"),
     },
     "serving": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
@@ -79,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
             "preparation",
             "runfolder",
         ),
-        *("stagework", "localwork", "hosted", "result"),
+        *("stagework", "localwork", "hosted", "result", "layout"),
     },
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forgetless.layout import stage_folder
+
 if TYPE_CHECKING:
     from forgetless.metrics import ScoreMatrix, Summary
     from forgetless.report import ReportFiles, RunResults
@@ -67,7 +69,7 @@ class RunResult:
         chosen = stages[stage - 1 if stage > 0 else stage] if stage else None
         if chosen is None:
             raise IndexError("stage 0 is the untouched model; it is not saved again")
-        folder = self.path / "stages" / chosen.name
+        folder = stage_folder(self.path, chosen.name)
         adapter = folder / "adapter"
         return adapter if adapter.is_dir() else folder / "model"
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.circumstances import machine, threads, versions
 from forgetless.errors import RunFolderError
+from forgetless.layout import stage_folder
 from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
@@ -58,7 +59,7 @@ class RunFolder:
 
     def stage_path(self, name: str) -> Path:
         """Folder of a stage, made if absent."""
-        path = self.path / "stages" / name
+        path = stage_folder(self.path, name)
         if not path.resolve().is_relative_to(self.path.resolve()):
             raise RunFolderError(
                 f"{path}: a link that leads out of the run folder", fix="delete the link"
@@ -144,12 +145,12 @@ class RunFolder:
                 )
 
         first_does(check)
-        return self.path / "stages" / name
+        return stage_folder(self.path, name)
 
     def damaged(self, name: str, *parts: str) -> Iterator[Path]:
         """Files of a stage and of subfolders of it that are not, or no more, what was written."""
         for file, expected in (self.entry(name) or {}).get("files", {}).items():
-            path = self.path / "stages" / name / file
+            path = stage_folder(self.path, name) / file
             if Path(file).name == CARD:  # of an older version, which noted it
                 continue
             if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
+from forgetless.layout import stage_folder
 from forgetless.methods.base import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
@@ -135,7 +136,7 @@ class StageWork(ABC):
             path = self._folder.stage_path(stage.name)
             sound = giver.sound(stage.name, *SCORES)
             self._folder.describe_as(giver.manifest)
-            first_does(partial(share_files, giver.path / "stages" / stage.name, path, sound))
+            first_does(partial(share_files, stage_folder(giver.path, stage.name), path, sound))
             self._record_trained(
                 stage,
                 entry["training"],
@@ -161,7 +162,7 @@ class StageWork(ABC):
                 or giver.sound(stage.name, *SCORES) != SCORES
             ):
                 continue
-            first_does(partial(share_scores, giver.path / "stages" / stage.name, path))
+            first_does(partial(share_scores, stage_folder(giver.path, stage.name), path))
             files = first_does(partial(hash_files, path, *SCORES))
             scored = {"scored_tasks": theirs.get("scored_tasks", {})}
             self._folder.record(ours | scored | {"files": ours["files"] | files})
@@ -196,7 +197,7 @@ class StageWork(ABC):
 
     def _card(self, stage: Stage) -> Path:
         """Where the card of a stage stands, beside its weights."""
-        folder = self._folder.path / "stages" / stage.name
+        folder = stage_folder(self._folder.path, stage.name)
         return folder / ("adapter" if (folder / "adapter").is_dir() else "model") / CARD
 
     def track(self, stage: Stage) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import yaml
 
+from forgetless.layout import stage_folder
 from forgetless.report.data import RunState, StageInfo
 from forgetless.report.run_folder import read_layout, read_manifest
 
@@ -92,7 +93,7 @@ def read_standing(folder: Path) -> RunStanding:
 
 
 def _stage(folder: Path, stage: StageInfo) -> StageStanding:
-    checkpoints = folder / "stages" / stage.name / "checkpoints"
+    checkpoints = stage_folder(folder, stage.name) / "checkpoints"
     progress: Progress
     if stage.done:
         progress = "done"
