@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "circumstances": set(),
     "storage": {"errors"},
     "processes": {"errors"},
-    "locking": {"errors", "storage"},
+    "locking": {"errors", "layout", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
     "report": {
@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"errors", "plan", "storage", "processes"},
     "methods": {"errors", "plan", "storage", "processes", "tasks", "models", "layout"},
     "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
-    "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models"},
+    "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models", "layout"},
     "result": {"layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"plan", "models"},
@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "localwork": {
         *("errors", "plan", "storage", "processes", "tasks", "models", "methods"),
-        *("training", "evaluation", "runfolder", "stagework"),
+        *("training", "evaluation", "stagework", "layout"),
     },
     "endpoints": {"errors", "plan", "tasks", "evaluation"},
     "auditing": {
@@ -89,12 +89,12 @@ ALLOWED: dict[str, set[str]] = {
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
         *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
-        "comparing.result",
+        *("comparing.result", "layout"),
     },
     "comparing.result": {"metrics"},
     "repairing": {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),
-        "repairing.result",
+        *("repairing.result", "layout"),
     },
     "repairing.result": {"metrics"},
     "estimate": {"plan", "methods", "tasks", "models", "training", "evaluation", "preparation"},

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+PLAN = "plan.yaml"
+MANIFEST = "manifest.json"
+HOLDER = ".lock.json"
+"""Who holds the lock that is beside it."""
+
+SCORES, ANSWERS = "scores.jsonl", "answers.jsonl"
+ASKED = (SCORES, ANSWERS)
+"""Files of a stage; both are there once it is scored."""
+WEIGHTS = ("model", "adapter")
+"""Subfolders of a stage, one of which holds what was trained."""
+
 
 def stage_name(number: int, *new: str) -> str:
     """Name of a stage: its number, and which tasks it is the first to train.

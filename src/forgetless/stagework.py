@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
-from forgetless.layout import stage_folder
+from forgetless.layout import ASKED, WEIGHTS, stage_folder
 from forgetless.methods.base import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
 from forgetless.runfolder import (
     CARD,
-    SCORES,
-    WEIGHTS,
     RunFolder,
     hash_files,
     share_files,
@@ -123,7 +121,7 @@ class StageWork(ABC):
             or entry["scoring_fingerprint"] != self._scoring
         ):
             return False
-        for file in self._folder.damaged(stage.name, *SCORES):
+        for file in self._folder.damaged(stage.name, *ASKED):
             self._progress.note(f"warning: {file} is damaged; the stage is scored again")
             return False
         return True
@@ -134,7 +132,7 @@ class StageWork(ABC):
             return False
         for giver, entry in self._givers(stage):
             path = self._folder.stage_path(stage.name)
-            sound = giver.sound(stage.name, *SCORES)
+            sound = giver.sound(stage.name, *ASKED)
             self._folder.describe_as(giver.manifest)
             first_does(partial(share_files, stage_folder(giver.path, stage.name), path, sound))
             self._record_trained(
@@ -144,7 +142,7 @@ class StageWork(ABC):
                 hosted=entry.get("hosted"),
                 scored_tasks=entry.get("scored_tasks"),
             )
-            if sound == SCORES and entry["scoring_fingerprint"] == self._scoring:
+            if sound == ASKED and entry["scoring_fingerprint"] == self._scoring:
                 self._record_scored(stage, entry["scoring"])
             name = giver.path.name
             self._progress.note(f"{stage.name}: the same work as in {name}, taken from there")
@@ -159,11 +157,11 @@ class StageWork(ABC):
         for giver, theirs in self._givers(stage):
             if (
                 _of_weights(theirs["files"]) != _of_weights(ours["files"])
-                or giver.sound(stage.name, *SCORES) != SCORES
+                or giver.sound(stage.name, *ASKED) != ASKED
             ):
                 continue
             first_does(partial(share_scores, stage_folder(giver.path, stage.name), path))
-            files = first_does(partial(hash_files, path, *SCORES))
+            files = first_does(partial(hash_files, path, *ASKED))
             scored = {"scored_tasks": theirs.get("scored_tasks", {})}
             self._folder.record(ours | scored | {"files": ours["files"] | files})
             if theirs["scoring_fingerprint"] == self._scoring:
@@ -254,7 +252,7 @@ class StageWork(ABC):
                 "shared_from": shared_from,
                 "scoring": None,
                 "budget": budget.record(stage) if budget else None,
-                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods", *SCORES)),
+                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods", *ASKED)),
                 **({"hosted": dict(hosted)} if hosted is not None else {}),
             }
         )
@@ -273,7 +271,7 @@ class StageWork(ABC):
                 "scoring_fingerprint": self._scoring,
                 "scored_tasks": self._experiment.scoring_fingerprints(),
                 "scoring": scoring,
-                "files": entry["files"] | first_does(partial(hash_files, path, *SCORES)),
+                "files": entry["files"] | first_does(partial(hash_files, path, *ASKED)),
             }
         )
         if stage.number < self._experiment.stages[-1].number:  # the last one finishes the run

@@ -22,6 +22,7 @@ from forgetless.comparing.settings import Setting, Withheld
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFolderError, UsageError
+from forgetless.layout import MANIFEST
 from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
@@ -182,7 +183,7 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
     Raises:
         RunFolderError: if it is that of a run, or in use.
     """
-    if (output / "manifest.json").is_file():
+    if (output / MANIFEST).is_file():
         raise RunFolderError(
             f"{output}: holds a run, and a comparison needs a folder of its own",
             fix=f"--set output={output}-compared",

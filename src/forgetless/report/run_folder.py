@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from forgetless.errors import RunFolderError
-from forgetless.layout import stage_folder, stage_name
+from forgetless.layout import ANSWERS, MANIFEST, PLAN, SCORES, stage_folder, stage_name
 from forgetless.metrics import Unit
 from forgetless.plan.task import LONGEST_NAME
 from forgetless.report.data import (
@@ -51,18 +51,14 @@ def read_run(folder: Path) -> RunResults:
         )
     units = {task.name: task.unit for task in tasks}
     scores = tuple(
-        tuple(read_scores(stage_folder(folder, stage.name) / "scores.jsonl", units))
-        if stage.done
-        else None
+        tuple(read_scores(stage_folder(folder, stage.name) / SCORES, units)) if stage.done else None
         for stage in stages
     )
     answers = tuple(
-        tuple(read_answers(stage_folder(folder, stage.name) / "answers.jsonl"))
-        if stage.done
-        else ()
+        tuple(read_answers(stage_folder(folder, stage.name) / ANSWERS)) if stage.done else ()
         for stage in stages
     )
-    plan = folder / "plan.yaml"
+    plan = folder / PLAN
     matrix, found = build_matrix(tasks, stages, scores)
     model = manifest.record("model")
     return RunResults(
@@ -103,10 +99,10 @@ def read_manifest(folder: Path) -> Record:
     """
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder", fix="name a folder under runs/")
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
         raise RunFolderError(
-            f"{folder}: found no manifest.json, so this is not a run folder",
+            f"{folder}: found no {MANIFEST}, so this is not a run folder",
             fix="name a folder written by `forgetless run`, e.g. runs/NAME",
         )
     manifest = Record.parse(read_text(path), str(path), fix=MEND)
