@@ -40,7 +40,7 @@ from benchmarks.comparison.tiny import TINY
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm
 from forgetless.comparing.pool import LocalProcesses
 from forgetless.comparing.protocol import Trial, compare
-from forgetless.comparing.runs import Job, Measured
+from forgetless.comparing.runs import Job, Measured, device
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
@@ -109,9 +109,10 @@ def main(
         root = (output or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
         alone = setting in overhead.SETTINGS
-        fresh = chosen_setting.fresh
-        with LocalProcesses(root, jobs=1 if alone else jobs, threads=threads, fresh=fresh) as pool:
-            workers = Workers(pool, root, fresh=fresh)
+        with LocalProcesses(
+            root, jobs=1 if alone else jobs, threads=threads, fresh=chosen_setting.fresh
+        ) as pool:
+            workers = Workers(pool, root)
             if alone:
                 turns = 1 if quick else repeats
                 rows = measure_overheads(chosen_setting, chosen_arms, turns, workers, console)
@@ -123,11 +124,11 @@ def main(
                     else compare(chosen_setting, chosen_arms, runner)
                 )
                 rows = told(chosen_setting, outcomes)
-            device = workers.device()
+            where = pool.submit(device).result()
         results = {
             "setting": setting,
             "title": chosen_setting.title,
-            **circumstances(command("methods", sys.argv[1:]), threads, device),
+            **circumstances(command("methods", sys.argv[1:]), threads, where),
             "rates": chosen_setting.rates,
             "adapter_scale": chosen_setting.adapter_scale,
             "search_seeds": chosen_setting.search_seeds,

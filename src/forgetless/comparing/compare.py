@@ -114,9 +114,9 @@ def compare(
         _alone_in(Path(plan.output), root),
         _pool(on, root, jobs=jobs, threads=threads, fresh=setting.fresh) as pool,
     ):
-        workers = Workers(pool, root, fresh=setting.fresh)
-        prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
-        runner = TrialRunner(setting, workers, root, told, prepared, begun)
+        seeds_of_all = {*setting.search_seeds, *setting.seeds}
+        prepared = {seed: setting.prepare(seed) for seed in seeds_of_all}
+        runner = TrialRunner(setting, Workers(pool, root), root, told, prepared, begun)
         outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
 
@@ -218,13 +218,14 @@ def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> Sequence[Task
             fix="--set model.quantization=null",
         )
     settings = setting.prepare(plan.training.seed)
+    tasks: Sequence[Task] = ()  # the same under every arm
     for arm in arms:
         point = next(arm.candidates(setting.rates))
         trial = plan_of(Trial(arm, point, plan.training.seed), setting, settings)
-        experiment = prepare(make_plan({**trial, "output": plan.output}, arm.name))
-        for task in experiment.tasks:
+        tasks = prepare(make_plan({**trial, "output": plan.output}, arm.name)).tasks
+        for task in tasks:
             groups_to_divide(task)
-    return experiment.tasks
+    return tasks
 
 
 def _with_seed(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
