@@ -25,7 +25,7 @@ from rich.console import Console
 
 from benchmarks.comparison import again as measured_again
 from benchmarks.comparison import overhead, page, tables
-from benchmarks.comparison.arms import ARMS, OVERHEADS, available, peer
+from benchmarks.comparison.arms import ARMS, OVERHEADS, at_the_middle, available, peer
 from benchmarks.comparison.records import (
     append_to_log,
     circumstances,
@@ -35,6 +35,7 @@ from benchmarks.comparison.records import (
     save,
 )
 from benchmarks.comparison.rows import told
+from benchmarks.comparison.settings import NamedSetting
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm
@@ -155,8 +156,8 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def adjusted(
-    setting: Setting, rates: Sequence[float], seeds: Sequence[float], *, quick: bool
-) -> Setting:
+    setting: NamedSetting, rates: Sequence[float], seeds: Sequence[float], *, quick: bool
+) -> NamedSetting:
     """A setting with what the command line says."""
     setting = replace(
         setting,
@@ -193,7 +194,7 @@ def chosen(arms: Sequence[Arm], patterns: str, *, fixed: bool) -> list[Arm]:
     ]
     peers = {SEQUENTIAL, JOINT} | {name for arm in found if (name := peer(arm))}
     names = {arm.name for arm in found} | peers
-    return [arm.at_the_middle() if fixed else arm for arm in arms if arm.name in names]
+    return [at_the_middle(arm) if fixed else arm for arm in arms if arm.name in names]
 
 
 def check(setting: Setting, arms: Sequence[Arm], console: Console) -> None:

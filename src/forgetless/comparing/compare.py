@@ -147,8 +147,6 @@ def setting_of(
         settings["training"] |= _tenth(plan)
     del settings["output"]
     return Setting(
-        name="compare",
-        title="",
         prepare=partial(_with_seed, settings),
         rates=tuple(sorted(rates)) or tuple(middle * factor for factor in AROUND),
         search_seeds=(seed,),
