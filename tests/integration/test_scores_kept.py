@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,8 @@ import pytest
 from forgetless.methods.compose import Compose
 from forgetless.progress import Progress
 from forgetless.sequence import run_sequence
+from tests.counting import Counting
 from tests.integration.conftest import MakePlan
-
-
-class Counting(Progress):
-    """Counts the items of each task that each stage scores; those scored before do not count."""
-
-    def __init__(self) -> None:
-        self.items: Counter[tuple[str, str]] = Counter()
-        self._stage = ""
-        self._done: dict[tuple[str, str], int] = {}
-
-    def stage(self, run: str, name: str, number: int, last: int) -> None:
-        self._stage = name
-
-    def scored(self, task: str, done: int, total: int) -> None:
-        cell = self._stage, task
-        self.items[cell] += done - self._done.get(cell, done)
-        self._done[cell] = done
 
 
 def test_a_task_more_scores_its_own_column_and_its_own_row_and_no_other_cell(
