@@ -25,7 +25,7 @@ from rich.console import Console
 
 from benchmarks.comparison import again as measured_again
 from benchmarks.comparison import overhead, page, tables
-from benchmarks.comparison.arms import ARMS, OVERHEADS, available, peer
+from benchmarks.comparison.arms import ARMS, OVERHEADS, at_the_middle, available, peer
 from benchmarks.comparison.records import (
     append_to_log,
     circumstances,
@@ -35,12 +35,13 @@ from benchmarks.comparison.records import (
     save,
 )
 from benchmarks.comparison.rows import told
+from benchmarks.comparison.settings import NamedSetting
 from benchmarks.comparison.smollm2 import SMOLLM2
 from benchmarks.comparison.tiny import TINY
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm
 from forgetless.comparing.pool import LocalProcesses
 from forgetless.comparing.protocol import Trial, compare
-from forgetless.comparing.runs import Job, Measured
+from forgetless.comparing.runs import Job, Measured, device
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
@@ -109,9 +110,10 @@ def main(
         root = (output or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
         alone = setting in overhead.SETTINGS
-        fresh = chosen_setting.fresh
-        with LocalProcesses(root, jobs=1 if alone else jobs, threads=threads, fresh=fresh) as pool:
-            workers = Workers(pool, root, fresh=fresh)
+        with LocalProcesses(
+            root, jobs=1 if alone else jobs, threads=threads, fresh=chosen_setting.fresh
+        ) as pool:
+            workers = Workers(pool, root)
             if alone:
                 turns = 1 if quick else repeats
                 rows = measure_overheads(chosen_setting, chosen_arms, turns, workers, console)
@@ -123,11 +125,11 @@ def main(
                     else compare(chosen_setting, chosen_arms, runner)
                 )
                 rows = told(chosen_setting, outcomes)
-            device = workers.device()
+            where = pool.submit(device).result()
         results = {
             "setting": setting,
             "title": chosen_setting.title,
-            **circumstances(command("methods", sys.argv[1:]), threads, device),
+            **circumstances(command("methods", sys.argv[1:]), threads, where),
             "rates": chosen_setting.rates,
             "adapter_scale": chosen_setting.adapter_scale,
             "search_seeds": chosen_setting.search_seeds,
@@ -154,8 +156,8 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def adjusted(
-    setting: Setting, rates: Sequence[float], seeds: Sequence[float], *, quick: bool
-) -> Setting:
+    setting: NamedSetting, rates: Sequence[float], seeds: Sequence[float], *, quick: bool
+) -> NamedSetting:
     """A setting with what the command line says."""
     setting = replace(
         setting,
@@ -192,7 +194,7 @@ def chosen(arms: Sequence[Arm], patterns: str, *, fixed: bool) -> list[Arm]:
     ]
     peers = {SEQUENTIAL, JOINT} | {name for arm in found if (name := peer(arm))}
     names = {arm.name for arm in found} | peers
-    return [arm.at_the_middle() if fixed else arm for arm in arms if arm.name in names]
+    return [at_the_middle(arm) if fixed else arm for arm in arms if arm.name in names]
 
 
 def check(setting: Setting, arms: Sequence[Arm], console: Console) -> None:

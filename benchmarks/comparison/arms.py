@@ -6,11 +6,15 @@ Methods are named as in a plan.  An arm whose methods this version does not have
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from forgetless.comparing.arms import JOINT, LORA, SEQUENTIAL, Arm
 from forgetless.methods.groups import group_of_method
 
 COMBINATIONS = "combinations"
+
+# Methods that cannot do without rows of earlier tasks.
+NEED_OLD_ROWS = frozenset({"joint", "replay", "on_policy_replay", "agem"})
 
 
 def group_of(arm: Arm) -> str:
@@ -19,6 +23,16 @@ def group_of(arm: Arm) -> str:
         return COMBINATIONS
     name = list(arm.methods or [SEQUENTIAL])[-1]
     return group_of_method(name)
+
+
+def needs_old_rows(arm: Arm) -> bool:
+    """Whether rows of earlier tasks must be at hand."""
+    return not NEED_OLD_ROWS.isdisjoint(arm.methods)
+
+
+def at_the_middle(arm: Arm) -> Arm:
+    """The same arm with nothing to search: each option in the middle of its grid."""
+    return replace(arm, searched={key: (v[len(v) // 2],) for key, v in arm.searched.items()})
 
 
 def available(arms: Sequence[Arm], methods: Sequence[str]) -> list[Arm]:

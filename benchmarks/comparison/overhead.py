@@ -22,10 +22,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.comparison.arms import WANTED, peer
+from benchmarks.comparison.settings import NamedSetting
 from benchmarks.comparison.tiny import TEMPLATE, Size, build_model, chat_tokenizer
 from forgetless.comparing.arms import Arm, Candidate
 from forgetless.comparing.runs import Measured
-from forgetless.comparing.settings import Setting
 from forgetless.models.source import cache_folder
 from forgetless.storage import replace_folder
 from forgetless.tasks.bundled import bundled_rows
@@ -96,7 +96,7 @@ def make_model(seed: int, size: Size, folder: Path) -> None:
     fast.save_pretrained(folder)
 
 
-OVERHEAD = Setting(
+OVERHEAD = NamedSetting(
     name="overhead",
     title="what methods add to plain training, a model of 13M parameters, rows of 20 tokens",
     prepare=partial(prepare, "finance_facts", 192, 16),

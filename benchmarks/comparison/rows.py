@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from benchmarks.comparison.arms import group_of
+from benchmarks.comparison.arms import group_of, needs_old_rows
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm
 from forgetless.comparing.protocol import Choice, Outcome
 from forgetless.comparing.runs import Measured
@@ -42,7 +42,7 @@ def describe(setting: Setting, arm: Arm, choice: Choice) -> dict[str, Any]:
     return {
         "arm": arm.name,
         "group": group_of(arm),
-        "needs_old_rows": arm.needs_old_rows,
+        "needs_old_rows": needs_old_rows(arm),
         "methods": arm.plan(point, setting.options) if point else [],
         "rate": point and point.rate,
         "tuned": dict(point.tuned) if point else {},

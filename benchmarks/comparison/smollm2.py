@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from forgetless.comparing.settings import Setting
+from benchmarks.comparison.settings import NamedSetting
 
 
 def prepare(seed: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def prepare(seed: int) -> dict[str, Any]:
     return plan
 
 
-SMOLLM2 = Setting(
+SMOLLM2 = NamedSetting(
     name="smollm2",
     title="SmolLM2-135M-Instruct: medical shorthand, then legal prose",
     prepare=prepare,

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from forgetless.comparing.settings import Setting
+from benchmarks.comparison.settings import NamedSetting
 from forgetless.models.source import cache_folder
 from forgetless.storage import replace_folder
 
@@ -289,7 +289,7 @@ def build_model(seed: int, size: Size, tokenizer: Any, *, inner: int = 2) -> Any
     )
 
 
-TINY = Setting(
+TINY = NamedSetting(
     name="tiny",
     title="three facts about the same 32 people, a model of 347,000 parameters",
     prepare=prepare,

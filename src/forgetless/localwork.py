@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from forgetless.errors import RunFailed
+from forgetless.layout import SCORES, WEIGHTS
 from forgetless.methods.base import Stage, Workbench
 from forgetless.plan import TrainingConfig
 from forgetless.processes import first_does
-from forgetless.runfolder import WEIGHTS
 from forgetless.stagework import StageWork
 from forgetless.storage import write_lines
 from forgetless.tasks.examples import Encoder
@@ -99,8 +99,7 @@ class LocalWork(StageWork):
         """Tasks that the stage's scores on disk hold as they would be asked now."""
         entry = self._folder.entry(stage.name)
         assert entry is not None
-        scores = "scores.jsonl"
-        if scores not in entry.get("files", {}) or any(self._folder.damaged(stage.name, scores)):
+        if not self._folder.sound(stage.name, SCORES):
             return frozenset()
         before = entry.get("scored_tasks", {})  # an older version did not note it
         now = self._experiment.scoring_fingerprints()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forgetless.errors import RunFolderError
+from forgetless.layout import HOLDER
 from forgetless.storage import write_json
 
 
@@ -27,7 +28,7 @@ def locked(folder: Path, other: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    holder = folder / ".lock.json"
+    holder = folder / HOLDER
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()

@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
+from forgetless.layout import stage_name
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
@@ -272,7 +273,7 @@ def _one_stage_a_task(tasks: Sequence[Task], held_back: frozenset[bytes], seed: 
     return [
         Stage(
             number=number,
-            name=f"{number}-{task.name}",
+            name=stage_name(number, task.name),
             tasks=(task,),
             earlier=tuple(trained[: number - 1]),
             held_back=held_back,

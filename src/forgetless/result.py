@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgetless.errors import UsageError
+from forgetless.layout import WEIGHTS, stage_folder
 
 if TYPE_CHECKING:
     from forgetless.metrics import ScoreMatrix, Summary
@@ -73,8 +74,8 @@ class RunResult:
                 f"{self.path}: no model of stage {stage}",
                 fix=f"its trained stages: {', '.join(map(str, trained)) or 'none yet'}",
             )
-        folder = self.path / "stages" / trained[number]
-        for kind in ("adapter", "model"):
+        folder = stage_folder(self.path, trained[number])
+        for kind in WEIGHTS:
             if (folder / kind).is_dir():
                 return folder / kind
         raise UsageError(f"{folder}: the model is not here; a provider keeps it")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.circumstances import machine, threads, versions
 from forgetless.errors import RunFolderError
+from forgetless.layout import ASKED, MANIFEST, PLAN, WEIGHTS, stage_folder
 from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CARD = "README.md"
-WEIGHTS = ("model", "adapter")
-"""Subfolders of a stage, one of which holds what was trained."""
-SCORES = ("scores.jsonl", "answers.jsonl")
 
 
 class RunFolder:
@@ -51,14 +49,14 @@ class RunFolder:
         """Replace the manifest on disk; what the first process says holds for all."""
 
         def written() -> dict[str, Any]:
-            write_json(self.path / "manifest.json", self.manifest)
+            write_json(self.path / MANIFEST, self.manifest)
             return self.manifest
 
         self.manifest = first_does(written)
 
     def stage_path(self, name: str) -> Path:
         """Folder of a stage, made if absent."""
-        path = self.path / "stages" / name
+        path = stage_folder(self.path, name)
         if not path.resolve().is_relative_to(self.path.resolve()):
             raise RunFolderError(
                 f"{path}: a link that leads out of the run folder", fix="delete the link"
@@ -144,16 +142,25 @@ class RunFolder:
                 )
 
         first_does(check)
-        return self.path / "stages" / name
+        return stage_folder(self.path, name)
 
     def damaged(self, name: str, *parts: str) -> Iterator[Path]:
         """Files of a stage and of subfolders of it that are not, or no more, what was written."""
         for file, expected in (self.entry(name) or {}).get("files", {}).items():
-            path = self.path / "stages" / name / file
+            path = stage_folder(self.path, name) / file
             if Path(file).name == CARD:  # of an older version, which noted it
                 continue
             if Path(file).parts[0] in parts and (not path.is_file() or file_hash(path) != expected):
                 yield path
+
+    def sound(self, name: str, *files: str) -> tuple[str, ...]:
+        """Those of some files of a stage that are on record, and still what was written."""
+
+        def found() -> tuple[str, ...]:
+            noted = (self.entry(name) or {}).get("files", {})
+            return tuple(f for f in files if f in noted and not any(self.damaged(name, f)))
+
+        return first_does(found)
 
 
 def hash_files(folder: Path, *parts: str) -> dict[str, str]:
@@ -193,12 +200,12 @@ def open_run(path: Path, plan: Plan, facts: Mapping[str, Any]) -> Iterator[RunFo
 
 def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest on disk if it is this plan's, or a new one where no stage is on record yet."""
-    file = path / "manifest.json"
+    file = path / MANIFEST
     if not file.is_file():
         strangers = [p.name for p in path.iterdir() if not p.name.startswith(".")]
-        ours = path / "plan.yaml"  # left by a kill before the manifest; anyone else's is not ours
+        ours = path / PLAN  # left by a kill before the manifest; anyone else's is not ours
         if ours.is_file() and ours.read_text(encoding="utf-8") == plan.to_yaml():
-            strangers.remove("plan.yaml")
+            strangers.remove(PLAN)
         if strangers:
             raise RunFolderError(
                 f"{path}: not a run folder, it holds {sorted(strangers)[0]!r}",
@@ -213,7 +220,7 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
             f"{path}: holds results of another plan: {_difference(path, plan)}",
             fix="name another folder:  --set output=runs/other  (demo: --output), or delete this",
         )
-    write_text(path / "plan.yaml", plan.to_yaml())  # it may differ in what decides no result
+    write_text(path / PLAN, plan.to_yaml())  # it may differ in what decides no result
     renderings = {task["name"]: task["rendering"] for task in manifest["tasks"]}
     tasks = [
         task | {"rendering": renderings.get(task["name"], task["rendering"])}
@@ -224,7 +231,7 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
 
 def _new_manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Begin a run: its plan and a manifest without stages, both on disk."""
-    write_text(path / "plan.yaml", plan.to_yaml())
+    write_text(path / PLAN, plan.to_yaml())
     manifest = {
         "format": FORMAT,
         "name": path.name,
@@ -239,7 +246,7 @@ def _new_manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str,
         "stages": [],
         "warnings": [],
     }
-    write_json(path / "manifest.json", manifest)
+    write_json(path / MANIFEST, manifest)
     return manifest
 
 
@@ -257,7 +264,7 @@ def _read_manifest(file: Path) -> dict[str, Any]:
             manifest[key]
     except FileNotFoundError:
         raise RunFolderError(
-            f"{file.parent}: not a run folder, it holds no manifest.json",
+            f"{file.parent}: not a run folder, it holds no {MANIFEST}",
             fix="name a folder written by  forgetless run",
         ) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -270,29 +277,35 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 def _difference(path: Path, plan: Plan) -> str:
     """The first settings in which the plan in the folder differs from this one."""
     try:
-        found = differences(load_plan(path / "plan.yaml").decisive(), plan.decisive())
+        found = differences(load_plan(path / PLAN).decisive(), plan.decisive())
     except Exception:  # the message must not fail on a damaged plan.yaml
         return "its settings differ"
     parts = [f"{key} is {there!r} there and {here!r} here" for key, there, here in found[:3]]
     return "; ".join(parts) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
-def trained_stage(path: Path, name: str, fingerprint: str) -> dict[str, Any] | None:
-    """The manifest of another run, if it has trained a stage of this name and fingerprint.
+def trained_stage(path: Path, name: str, fingerprint: str) -> RunFolder | None:
+    """Another run, if it has trained a stage of this name and fingerprint.
 
     Raises:
         RunFolderError: if there is no run, or the files of that stage are not those it wrote.
     """
-    manifest = _read_manifest(path / "manifest.json")
-    same = [e for e in manifest["stages"] if e["name"] == name and e["fingerprint"] == fingerprint]
-    if not same:
+    folder = RunFolder(path, _read_manifest(path / MANIFEST))
+    entry = folder.entry(name)
+    if entry is None or entry["fingerprint"] != fingerprint:
         return None
-    RunFolder(path, manifest).verify(name, *WEIGHTS)
-    return manifest
+    folder.verify(name, *WEIGHTS)
+    return folder
 
 
-def share_files(source: Path, target: Path) -> None:
-    """Put the files of a trained stage here too, as hard links where the file system can."""
+def share_files(source: Path, target: Path, scores: Sequence[str]) -> None:
+    """Put the files of a trained stage here too, as hard links where the file system can.
+
+    Args:
+        source: Folder of the stage.
+        target: Where to put them.
+        scores: Those of its files :data:`ASKED` that may be taken.
+    """
 
     def place(origin: str, copy: str) -> str:
         try:
@@ -306,12 +319,14 @@ def share_files(source: Path, target: Path) -> None:
             with replace_folder(target / part) as folder:
                 shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)
     _copy_texts(source, target, "train.jsonl")
-    share_scores(source, target)
+    share_scores(source, target, scores)
 
 
-def share_scores(source: Path, target: Path) -> None:
-    """Put the scores and answers of a stage here too."""
-    _copy_texts(source, target, *SCORES)
+def share_scores(source: Path, target: Path, scores: Sequence[str] = ASKED) -> None:
+    """Put scores and answers of a stage here too; others that are here are no more."""
+    for name in set(ASKED).difference(scores):
+        (target / name).unlink(missing_ok=True)
+    _copy_texts(source, target, *scores)
 
 
 def _copy_texts(source: Path, target: Path, *names: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
+from forgetless.layout import stage_name
 from forgetless.localwork import LocalWork
 from forgetless.methods.base import Stage
 from forgetless.plan import Plan, make_plan
@@ -22,7 +23,7 @@ from forgetless.runfolder import RunFolder, open_run
 from forgetless.stagework import StageWork
 from forgetless.storage import disk_faults_explained
 
-UNTOUCHED = Stage(number=0, name="0-base", tasks=())
+UNTOUCHED = Stage(number=0, name=stage_name(0), tasks=())
 
 
 def run_sequence(

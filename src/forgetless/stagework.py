@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
+from forgetless.layout import ASKED, WEIGHTS, stage_folder
 from forgetless.methods.base import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
 from forgetless.runfolder import (
     CARD,
-    SCORES,
-    WEIGHTS,
     RunFolder,
     hash_files,
     share_files,
@@ -122,36 +121,31 @@ class StageWork(ABC):
             or entry["scoring_fingerprint"] != self._scoring
         ):
             return False
-        for file in self._folder.damaged(stage.name, *SCORES):
+        for file in self._folder.damaged(stage.name, *ASKED):
             self._progress.note(f"warning: {file} is damaged; the stage is scored again")
             return False
         return True
 
     def take_shared(self, stage: Stage) -> bool:
         """Take the stage from a run that has done the identical work; False if there is none."""
-        train_here = stage.number > 0 and self._methods.must_train
-        for other in () if train_here else self._share_with:
-            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
-            if manifest is None:
-                continue
-            entry = next(e for e in manifest["stages"] if e["name"] == stage.name)
-            self._folder.describe_as(manifest)
+        if stage.number > 0 and self._methods.must_train:
+            return False
+        for giver, entry in self._givers(stage):
             path = self._folder.stage_path(stage.name)
-            first_does(partial(share_files, other / "stages" / stage.name, path))
-            scores = path / "scores.jsonl"
-            damaged = RunFolder(other, manifest).damaged(stage.name, scores.name)
-            if not (sound := scores.is_file() and not any(damaged)):
-                first_does(partial(scores.unlink, missing_ok=True))
+            sound = giver.sound(stage.name, *ASKED)
+            self._folder.describe_as(giver.manifest)
+            first_does(partial(share_files, stage_folder(giver.path, stage.name), path, sound))
             self._record_trained(
                 stage,
                 entry["training"],
-                shared_from=str(other.name),
+                shared_from=giver.path.name,
                 hosted=entry.get("hosted"),
                 scored_tasks=entry.get("scored_tasks"),
             )
-            if sound and entry["scoring_fingerprint"] == self._scoring:
+            if sound == ASKED and entry["scoring_fingerprint"] == self._scoring:
                 self._record_scored(stage, entry["scoring"])
-            self._progress.note(f"{stage.name}: the same work as in {other.name}, taken from there")
+            name = giver.path.name
+            self._progress.note(f"{stage.name}: the same work as in {name}, taken from there")
             return True
         return False
 
@@ -160,26 +154,28 @@ class StageWork(ABC):
         ours = self._folder.entry(stage.name)
         assert ours is not None
         path = self._folder.stage_path(stage.name)
-        for other in self._share_with:
-            manifest = trained_stage(other, stage.name, self._fingerprints[stage.number])
-            if manifest is None:
-                continue
-            source = RunFolder(other, manifest)
-            theirs = source.entry(stage.name)
-            assert theirs is not None
+        for giver, theirs in self._givers(stage):
             if (
                 _of_weights(theirs["files"]) != _of_weights(ours["files"])
-                or not all(name in theirs["files"] for name in SCORES)
-                or any(source.damaged(stage.name, *SCORES))
+                or giver.sound(stage.name, *ASKED) != ASKED
             ):
                 continue
-            first_does(partial(share_scores, other / "stages" / stage.name, path))
-            files = first_does(partial(hash_files, path, *SCORES))
+            first_does(partial(share_scores, stage_folder(giver.path, stage.name), path))
+            files = first_does(partial(hash_files, path, *ASKED))
             scored = {"scored_tasks": theirs.get("scored_tasks", {})}
             self._folder.record(ours | scored | {"files": ours["files"] | files})
             if theirs["scoring_fingerprint"] == self._scoring:
                 self._record_scored(stage, theirs["scoring"])
             return
+
+    def _givers(self, stage: Stage) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
+        """Other runs that have trained the identical stage, and what they have on record of it."""
+        for path in self._share_with:
+            giver = trained_stage(path, stage.name, self._fingerprints[stage.number])
+            if giver is not None:
+                entry = giver.entry(stage.name)
+                assert entry is not None
+                yield giver, entry
 
     def describe(self, stage: Stage) -> None:
         """Write the model card of a trained stage, unless it is there."""
@@ -199,7 +195,7 @@ class StageWork(ABC):
 
     def _card(self, stage: Stage) -> Path:
         """Where the card of a stage stands, beside its weights."""
-        folder = self._folder.path / "stages" / stage.name
+        folder = stage_folder(self._folder.path, stage.name)
         return folder / ("adapter" if (folder / "adapter").is_dir() else "model") / CARD
 
     def track(self, stage: Stage) -> None:
@@ -256,7 +252,7 @@ class StageWork(ABC):
                 "shared_from": shared_from,
                 "scoring": None,
                 "budget": budget.record(stage) if budget else None,
-                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods", *SCORES)),
+                "files": first_does(partial(hash_files, path, *WEIGHTS, "methods", *ASKED)),
                 **({"hosted": dict(hosted)} if hosted is not None else {}),
             }
         )
@@ -275,7 +271,7 @@ class StageWork(ABC):
                 "scoring_fingerprint": self._scoring,
                 "scored_tasks": self._experiment.scoring_fingerprints(),
                 "scoring": scoring,
-                "files": entry["files"] | first_does(partial(hash_files, path, *SCORES)),
+                "files": entry["files"] | first_does(partial(hash_files, path, *ASKED)),
             }
         )
         if stage.number < self._experiment.stages[-1].number:  # the last one finishes the run

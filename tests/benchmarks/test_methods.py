@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from benchmarks.comparison import again, overhead, page, tables, tiny
-from benchmarks.comparison.arms import ARMS, OVERHEADS, WANTED, available, peer
+from benchmarks.comparison.arms import ARMS, OVERHEADS, WANTED, at_the_middle, available, peer
 from benchmarks.comparison.records import command
 from benchmarks.comparison.rows import told
 from benchmarks.comparison.smollm2 import SMOLLM2
@@ -55,8 +55,6 @@ def measured(*final: float, cpu: float = 1.0, memory: float | None = None) -> Me
 
 def setting(**changes: Any) -> Setting:
     given: dict[str, Any] = {
-        "name": "fake",
-        "title": "a fake",
         "prepare": lambda seed: {"seed": seed},
         "rates": (1e-3, 1e-2),
         "search_seeds": (100,),
@@ -362,7 +360,7 @@ def test_untuned_arm_has_the_middle_rate_and_is_not_searched() -> None:
 
 def test_middle_of_an_arms_grid_is_one_point() -> None:
     arm = Arm("two", {"kl": {}, "merge": {}}, {"kl.strength": (1, 2, 3), "merge.alpha": (0.4, 0.8)})
-    points = [candidate.tuned for candidate in arm.at_the_middle().candidates([1e-3])]
+    points = [candidate.tuned for candidate in at_the_middle(arm).candidates([1e-3])]
     assert points == [(("kl.strength", 2), ("merge.alpha", 0.8))]
 
 

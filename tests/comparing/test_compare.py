@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -165,6 +166,22 @@ def test_seeds_that_are_reported_chose_nothing_and_ask_the_same_items(plan: Make
     assert len(asked) == 6
     assert all(items == asked[0] for items in asked)
     assert "2 training seeds, none of which chose" in found.reasons[-1]
+
+
+def test_no_process_is_started_to_read_what_the_runs_of_a_seed_share(
+    plan: MakePlan,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known: list[int] = []
+
+    def noted(*given: Any) -> None:
+        known.extend(given[4])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("forgetless.comparing.compare.TrialRunner", noted)
+    with pytest.raises(KeyboardInterrupt):
+        compare(plan(training={"seed": 7}), "replay", rates=[3e-3], seeds=2)
+    assert sorted(known) == [7, 8, 9]
 
 
 def test_what_will_certify_a_budget_is_left_alone(plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from forgetless.comparing.recommendation import recommend
 from forgetless.comparing.result import ArmResult
 from forgetless.metrics import Figure, Interval
@@ -51,6 +53,17 @@ def test_of_arms_that_cannot_be_told_apart_the_cheapest_is_taken() -> None:
     name, why = recommend([PLAIN, JOINT, arm("replay", 0.9, cost=1.5), near])
     assert name == "ewc"
     assert any("replay ended at 0.90 against 0.85" in reason for reason in why)
+
+
+@pytest.mark.parametrize(
+    ("least", "cost", "taken"), [(1.0, 1.02, "kl"), (1.0, 1.03, "ewc"), (1.07, 1.08, "kl")]
+)
+def test_arms_that_cost_up_to_a_fiftieth_more_than_the_cheapest_cost_the_same(
+    least: float, cost: float, taken: str
+) -> None:
+    cheapest = arm("ewc", 0.85, cost=least, to_best=figure(-0.05, -0.1, 0.02))
+    better = arm("kl", 0.86, cost=cost, to_best=figure(-0.04, -0.1, 0.02))
+    assert recommend([PLAIN, JOINT, arm("replay", 0.9, cost=1.5), cheapest, better])[0] == taken
 
 
 def test_a_cheap_arm_that_is_not_better_than_plain_is_no_choice() -> None:

@@ -85,6 +85,6 @@ def test_a_process_that_was_ended_from_outside_is_told_and_how_to_go_on(tmp_path
         pytest.raises(RunFailed, match="was killed, perhaps for want of memory") as told,
         LocalProcesses(tmp_path, jobs=1, threads=1, fresh=False) as pool,
     ):
-        Workers(pool, tmp_path, fresh=False).call(os._exit, [1])
+        Workers(pool, tmp_path).call(os._exit, [1])
     assert told.value.fix is not None
     assert "with fewer --jobs" in told.value.fix

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.plan import load_plan
+from forgetless.sequence import run_sequence
+from tests.counting import Counting
 from tests.faults.commands import commanded
 from tests.faults.damage import cut_in_half, flip_a_bit
 from tests.faults.experiment import carried_out, contents, small_plan
@@ -78,11 +81,15 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_gone_on_from(
     assert "checkpoint-2" not in said
 
 
-def test_a_torn_last_line_of_scores_is_scored_again(killed: Killed, run: Path) -> None:
+def test_a_torn_last_line_of_scores_is_scored_again_and_no_other(killed: Killed, run: Path) -> None:
     shutil.copytree(killed.scoring, run)
     log = run / "stages" / "1-first" / "scores.part-0.jsonl"
     log.write_bytes(log.read_bytes()[:-20])
-    continued(killed)
+    run_sequence(load_plan(Path("plan.yaml")), watcher := Counting())
+    again = {task: count for (stage, task), count in watcher.items.items() if stage == "1-first"}
+    assert again == {"first": 0, "second": 0, "third": 1}
+    found = contents(run)
+    assert {name: found[name] for name in killed.files} == killed.files
 
 
 @pytest.mark.parametrize(

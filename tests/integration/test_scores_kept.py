@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,8 @@ import pytest
 from forgetless.methods.compose import Compose
 from forgetless.progress import Progress
 from forgetless.sequence import run_sequence
+from tests.counting import Counting
 from tests.integration.conftest import MakePlan
-
-
-class Counting(Progress):
-    """Counts the items of each task that each stage scores; those scored before do not count."""
-
-    def __init__(self) -> None:
-        self.items: Counter[tuple[str, str]] = Counter()
-        self._stage = ""
-        self._done: dict[tuple[str, str], int] = {}
-
-    def stage(self, run: str, name: str, number: int, last: int) -> None:
-        self._stage = name
-
-    def scored(self, task: str, done: int, total: int) -> None:
-        cell = self._stage, task
-        self.items[cell] += done - self._done.get(cell, done)
-        self._done[cell] = done
 
 
 def test_a_task_more_scores_its_own_column_and_its_own_row_and_no_other_cell(
@@ -80,6 +63,31 @@ def test_damaged_scores_of_another_run_are_not_taken_and_damaged_ones_of_this_no
     run_sequence(plan("plain"), watcher := Counting())
     assert {stage for stage, _ in +watcher.items} == {"1-first"}
     assert scores.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "again"),
+    [
+        ("answers.jsonl", "torn", set()),
+        ("answers.jsonl", "missing", set()),
+        ("scores.jsonl", "missing", {"1-first"}),
+    ],
+)
+def test_of_another_run_the_file_that_is_damaged_is_not_taken_and_no_other_is_written_anew(
+    plan: MakePlan, file: str, damage: str, again: set[str]
+) -> None:
+    giver = run_sequence(plan("giver", ask=["what colour?"]))
+    damaged = giver.path / "stages" / "1-first" / file
+    whole = damaged.read_bytes()
+    if damage == "torn":
+        damaged.write_bytes(whole[:-9])
+    else:
+        damaged.unlink()
+    settings = plan("taken", ask=["what colour?"])
+    taken = run_sequence(settings, watcher := Counting(), share_with=[giver.path])
+    assert {stage for stage, _ in +watcher.items} == again
+    assert (taken.path / "stages" / "1-first" / file).read_bytes() == whole
+    assert [len(answers) for answers in taken.results.answers] == [1, 1, 1]
 
 
 def test_a_run_that_goes_on_reads_the_state_of_the_stage_it_goes_on_from_alone(

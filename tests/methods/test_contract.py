@@ -161,6 +161,7 @@ def test_every_shipped_method_and_probe_is_under_contract() -> None:
 @every_method
 def test_options_are_frozen(name: str) -> None:
     config = alone(name, make(name)).config
+    assert config.model_config["frozen"]
     for option in type(config).model_fields:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(config, option, getattr(config, option))

@@ -139,7 +139,9 @@ def test_forgetting_stands_below_each_matrix(page: Element, report: Report) -> N
 
 
 def test_stronger_shades_are_better_scores(page: Element, report: Report) -> None:
-    for table in page.find("table", "heat"):
+    tables = page.find("table", "heat")
+    assert len(tables) == 2 * len(report.arms)  # accuracy, nats
+    for table in tables:
         cells = table.find("tbody")[0].find("td")
         shaded = [
             (int(re.search(r"h(\d+)", cell.attributes["class"])[1]), "".join(cell.texts))  # type: ignore[index]

@@ -39,6 +39,14 @@ def test_every_stage_is_told_how_far_it_came(tmp_path: Path) -> None:
     assert (last.progress, last.checkpoint) == ("begun", 1000)
 
 
+def test_a_stage_that_trains_all_tasks_at_once_is_found_where_it_was_begun(tmp_path: Path) -> None:
+    tasks = [FakeTask("law", [0.1, 0.8], 1), FakeTask("tax", [0.2, 0.9], 1)]
+    folder = write_run(tmp_path / "run", tasks, done=0, manifest={"stages": []})
+    (folder / "stages" / "1-joint" / "checkpoints" / "checkpoint-200").mkdir(parents=True)
+    joint = read_standing(folder).stages[1]
+    assert (joint.name, joint.progress, joint.checkpoint) == ("1-joint", "begun", 200)
+
+
 def test_a_run_killed_before_its_first_score_has_a_standing_and_no_scores(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", TASKS, done=0, manifest={"stages": []})
     found = read_standing(folder)

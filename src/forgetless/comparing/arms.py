@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from forgetless.methods import METHODS
 
 SEQUENTIAL, JOINT, LORA = "sequential", "joint", "lora"
 
-# Methods that cannot do without rows of earlier tasks.
-NEED_OLD_ROWS = frozenset({"joint", "replay", "on_policy_replay", "agem"})
 ADAPTERS = frozenset(name for name, method in METHODS.items() if method.puts_adapter_on)
 
 
@@ -53,21 +51,12 @@ class Arm:
         """Whether an adapter is trained instead of the weights."""
         return not ADAPTERS.isdisjoint(self.methods)
 
-    @property
-    def needs_old_rows(self) -> bool:
-        """Whether rows of earlier tasks must be at hand."""
-        return not NEED_OLD_ROWS.isdisjoint(self.methods)
-
     def candidates(self, rates: Sequence[float]) -> Iterator[Candidate]:
         """The grid: every rate with every choice of the searched options, weakest first."""
         keys = list(self.searched)
         for rate in rates if self.tuned else [rates[len(rates) // 2]]:
             for values in itertools.product(*self.searched.values()):
                 yield Candidate(rate, tuple(zip(keys, values, strict=True)))
-
-    def at_the_middle(self) -> Arm:
-        """The same arm with nothing to search: each option in the middle of its grid."""
-        return replace(self, searched={key: (v[len(v) // 2],) for key, v in self.searched.items()})
 
     def plan(
         self, candidate: Candidate, options: Mapping[str, Mapping[str, Any]]

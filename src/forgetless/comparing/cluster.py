@@ -68,6 +68,7 @@ class RayCluster:
             faults.LocalRayletDiedError,
             faults.OutOfMemoryError,
         )
+        self.fresh = fresh
         self._ray = ray
         self._threads = threads
         self._options = {

@@ -22,6 +22,7 @@ from forgetless.comparing.settings import Setting, Withheld
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFolderError, UsageError
+from forgetless.layout import MANIFEST
 from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
@@ -113,9 +114,9 @@ def compare(
         _alone_in(Path(plan.output), root),
         _pool(on, root, jobs=jobs, threads=threads, fresh=setting.fresh) as pool,
     ):
-        workers = Workers(pool, root, fresh=setting.fresh)
-        prepared = {seed: setting.prepare(seed) for seed in setting.seeds}
-        runner = TrialRunner(setting, workers, root, told, prepared, begun)
+        seeds_of_all = {*setting.search_seeds, *setting.seeds}
+        prepared = {seed: setting.prepare(seed) for seed in seeds_of_all}
+        runner = TrialRunner(setting, Workers(pool, root), root, told, prepared, begun)
         outcomes = carry_out(setting, arms, runner)
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
 
@@ -146,8 +147,6 @@ def setting_of(
         settings["training"] |= _tenth(plan)
     del settings["output"]
     return Setting(
-        name="compare",
-        title="",
         prepare=partial(_with_seed, settings),
         rates=tuple(sorted(rates)) or tuple(middle * factor for factor in AROUND),
         search_seeds=(seed,),
@@ -182,7 +181,7 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
     Raises:
         RunFolderError: if it is that of a run, or in use.
     """
-    if (output / "manifest.json").is_file():
+    if (output / MANIFEST).is_file():
         raise RunFolderError(
             f"{output}: holds a run, and a comparison needs a folder of its own",
             fix=f"--set output={output}-compared",
@@ -217,13 +216,14 @@ def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> Sequence[Task
             fix="--set model.quantization=null",
         )
     settings = setting.prepare(plan.training.seed)
+    tasks: Sequence[Task] = ()  # the same under every arm
     for arm in arms:
         point = next(arm.candidates(setting.rates))
         trial = plan_of(Trial(arm, point, plan.training.seed), setting, settings)
-        experiment = prepare(make_plan({**trial, "output": plan.output}, arm.name))
-        for task in experiment.tasks:
+        tasks = prepare(make_plan({**trial, "output": plan.output}, arm.name)).tasks
+        for task in tasks:
             groups_to_divide(task)
-    return experiment.tasks
+    return tasks
 
 
 def _with_seed(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -23,9 +23,11 @@ class Pool(Protocol):
     """Processes that take work.
 
     Attributes:
+        fresh: Whether every call has a new process.
         lost: What a future raises if the process that worked on it was killed, for good.
     """
 
+    fresh: bool
     lost: tuple[type[Exception], ...]
 
     def submit(self, function: Callable[..., T], /, *arguments: Any) -> Future[T]:
@@ -57,6 +59,7 @@ class LocalProcesses:
 
     def __init__(self, root: Path, *, jobs: int, threads: int, fresh: bool) -> None:
         os.environ.update(environment(root, threads))  # read by the children before they load torch
+        self.fresh = fresh
         self._others = multiprocessing.active_children()
         self._pool = ProcessPoolExecutor(
             jobs,

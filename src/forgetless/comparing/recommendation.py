@@ -9,7 +9,7 @@ from forgetless.comparing.result import ArmResult, within_budget
 from forgetless.metrics import Figure
 
 ABOUT_AS_CHEAP = 1.02
-"""Arms that cost up to so many times as much as another cost the same."""
+"""Arms that cost up to so many times as much as the cheapest cost the same: timing has noise."""
 
 
 def recommend(
@@ -17,9 +17,10 @@ def recommend(
 ) -> tuple[str | None, list[str]]:
     """Choose among the arms; with a budget, among those within it, if there are any.
 
-    Of those that are no worse than the best one for certain, the cheapest; none, if it is not
-    better than plain training for certain.  To keep a budget that plain training breaks is better.
-    Where none keeps it, none is taken that is further beyond it than the best one.
+    Of those that are no worse than the best one for certain, the cheapest; of those that cost the
+    same, the best.  None, if it is not better than plain training for certain.  To keep a budget
+    that plain training breaks is better.  Where none keeps it, none is taken that is further beyond
+    it than the best one.
 
     Args:
         arms: All arms, the bounds among them.
@@ -40,7 +41,9 @@ def recommend(
     equals = [arm for arm in pool if arm is best or not _below(arm.to_best)]
     if budget and not within:  # what is cheaper must not be further beyond it
         equals = [arm for arm in equals if _beyond(arm) <= _beyond(best)]
-    chosen = min(equals, key=lambda arm: (_price(arm), -(arm.accuracy.value or 0.0)))
+    least = min(map(_price, equals))
+    cheap = [arm for arm in equals if _price(arm) <= ABOUT_AS_CHEAP * least]
+    chosen = max(cheap, key=lambda arm: arm.accuracy.value or 0.0)
     if not _above(chosen.gain) and _above(best.gain):
         chosen = best  # cheap, and no better than nothing: that is no recommendation
     plain = next((arm for arm in arms if arm.name == SEQUENTIAL), None)
@@ -154,5 +157,4 @@ def _beyond(arm: ArmResult) -> float:
 
 
 def _price(arm: ArmResult) -> float:
-    """Cost in steps, so that noise in the timing decides nothing."""
-    return float("inf") if arm.cost is None else round(arm.cost / ABOUT_AS_CHEAP, 1)
+    return float("inf") if arm.cost is None else arm.cost

@@ -20,6 +20,7 @@ import numpy as np
 from forgetless.comparing.clock import LEARNING, CostClock
 from forgetless.comparing.settings import Withheld
 from forgetless.errors import ForgetlessError
+from forgetless.layout import MANIFEST, WEIGHTS
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
 from forgetless.metrics.pairing import number_groups
 from forgetless.plan import make_plan
@@ -181,7 +182,7 @@ def _gone_back_to_a_whole_stage(folder: Path, fingerprint: str) -> bool:
     Returns:
         Whether there are any; a folder without, or of another plan, is emptied.
     """
-    manifest, spent = folder / "manifest.json", folder / SPENT
+    manifest, spent = folder / MANIFEST, folder / SPENT
     if manifest.is_file() and spent.is_file():
         done = {entry["name"] for entry in json.loads(manifest.read_text("utf-8"))["stages"]}
         before = json.loads(spent.read_text("utf-8"))
@@ -221,7 +222,7 @@ def _plainly(withheld: Withheld) -> dict[str, list[str]]:
 def _measured(
     job: Job, result: RunResult, clock: CostClock, root: Path, peak: float | None
 ) -> Measured:
-    manifest = json.loads((result.path / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((result.path / MANIFEST).read_text(encoding="utf-8"))
     stages = []
     for entry in manifest["stages"][1:]:
         training, name = entry["training"], entry["name"]
@@ -271,7 +272,7 @@ def halves(
 def _drop_weights(folder: Path) -> None:
     """Delete weights and the state of methods: hundreds of runs would fill any disk."""
     for stage in (folder / "stages").glob("*"):
-        for part in ("model", "adapter", "methods", "checkpoints"):
+        for part in (*WEIGHTS, "methods", "checkpoints"):
             shutil.rmtree(stage / part, ignore_errors=True)
 
 

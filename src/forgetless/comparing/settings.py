@@ -20,8 +20,6 @@ class Setting:
     other, or the items of every test are split in two halves.
 
     Attributes:
-        name: How the command line and the results file call it.
-        title: What is measured, in a few words.
         prepare: From a seed to the plan's settings but for methods, rate and output; may take long.
         rates: Learning rates to choose among.
         search_seeds: Seeds that choose.
@@ -37,8 +35,6 @@ class Setting:
         ValueError: if a seed both chooses and is reported.
     """
 
-    name: str
-    title: str
     prepare: Callable[[int], dict[str, Any]]
     rates: tuple[float, ...]
     search_seeds: tuple[int, ...]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from forgetless.comparing.pool import Pool
-from forgetless.comparing.runs import Job, Measured, device, execute, finished
+from forgetless.comparing.runs import Job, Measured, execute, finished
 from forgetless.errors import RunFailed
 
 T = TypeVar("T")
@@ -20,22 +20,16 @@ class Workers:
     Args:
         pool: Where.
         root: Folder of all runs.
-        fresh: Whether the pool has a new process for every run.
     """
 
-    def __init__(self, pool: Pool, root: Path, *, fresh: bool) -> None:
+    def __init__(self, pool: Pool, root: Path) -> None:
         self._pool = pool
         self._root = root
-        self._fresh = fresh
 
     def call(self, function: Callable[[int], Any], numbers: Sequence[int]) -> dict[int, Any]:
         """A function's values, each found in a process of ours."""
         futures = {number: self._pool.submit(function, number) for number in numbers}
         return {number: self._result(future) for number, future in futures.items()}
-
-    def device(self) -> str:
-        """Where they compute."""
-        return self._result(self._pool.submit(device))
 
     def run(
         self, jobs: Sequence[Job], told: Callable[[Job, Measured, bool], None]
@@ -58,7 +52,7 @@ class Workers:
                 found[job.name] = before
                 told(job, before, True)
         futures: dict[Future[None], Job] = {
-            self._pool.submit(execute, job, self._root, self._fresh): job
+            self._pool.submit(execute, job, self._root, self._pool.fresh): job
             for job in jobs
             if job.name not in found
         }

@@ -21,6 +21,7 @@ from typing import Any
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import ASK_TOKENS, ask, score_task
 from forgetless.evaluation.subject import Subject
+from forgetless.layout import ANSWERS, SCORES
 from forgetless.models.load import LoadedModel
 from forgetless.plan import TaskConfig
 from forgetless.processes import first_does, gathered, rank, turns
@@ -135,7 +136,7 @@ def _scored(
         _write_answers(folder, questions, said())
         found = _lines_of(folder, heading)
         ordered = [found[task.name, row.id] for task in tasks for row in task.test]
-        write_text(folder / "scores.jsonl", "".join(line + "\n" for line in ordered))
+        write_text(folder / SCORES, "".join(line + "\n" for line in ordered))
         for part in folder.glob(PART.format("*")):
             part.unlink()
         return {
@@ -150,14 +151,14 @@ def _scored(
 
 def _take_over(folder: Path, heading: str, keep: Collection[str]) -> None:
     """Put lines of finished scores among those to go on with."""
-    written = (folder / "scores.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    written = (folder / SCORES).read_text(encoding="utf-8").split("\n")[:-1]
     kept = [line for line in written if json.loads(line)["task"] in keep]
     write_text(folder / PART.format("kept"), "".join(f"{line}\n" for line in [heading, *kept]))
 
 
 def _write_answers(folder: Path, questions: Sequence[str], answers: Sequence[str]) -> None:
     write_text(
-        folder / "answers.jsonl",
+        folder / ANSWERS,
         "".join(
             json.dumps({"question": question, "answer": answer}, ensure_ascii=False) + "\n"
             for question, answer in zip(questions, answers, strict=True)

@@ -18,6 +18,7 @@ from forgetless.hosted.provider import Job, Loss, Provider
 from forgetless.hosted.stage_job import StageJob
 from forgetless.hosted.tokens import TokenCounter
 from forgetless.hosted.training_file import TrainingFile, training_file
+from forgetless.layout import stage_name
 from forgetless.methods.base import Stage
 from forgetless.preparation import Experiment
 from forgetless.progress import Progress
@@ -171,7 +172,7 @@ class HostedWork(StageWork):
         Raises:
             RunFailed: if this one is not.
         """
-        entry = self._folder.entry("0-base") or {}
+        entry = self._folder.entry(stage_name(0)) or {}
         before = (entry.get("scoring") or {}).get("conditions", {})
         for name, asked in conditions.items():
             parts = before.get(name)

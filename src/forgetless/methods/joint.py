@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from forgetless.layout import stage_name
 from forgetless.methods.base import Method, Stage
 from forgetless.plan import Config
 
@@ -46,4 +47,5 @@ class Joint(Method[JointConfig]):
                 for stage in stages
             ]
         everything = tuple(task for stage in stages for task in stage.tasks)
-        return [replace(stages[0], name="1-joint", tasks=everything, earlier=(), from_base=True)]
+        name = stage_name(1, "joint")
+        return [replace(stages[0], name=name, tasks=everything, earlier=(), from_base=True)]

@@ -21,7 +21,7 @@ from forgetless.metrics.figures import (
     learned_score,
     learning_accuracy,
 )
-from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops, mcnemar
+from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops
 from forgetless.metrics.judging import judge
 from forgetless.metrics.limits import IntervalMethod
 from forgetless.metrics.matrix import ScoreMatrix
@@ -37,7 +37,7 @@ from forgetless.metrics.retention import (
     retention_change,
 )
 from forgetless.metrics.scores import Groups, Scores, ScoreStack, TaskColumn, Unit
-from forgetless.metrics.sign_flip import sign_flip
+from forgetless.metrics.sign_flip import mcnemar, sign_flip
 from forgetless.metrics.summary import Figure, Summary, TaskSummary, estimate, summarise
 from forgetless.metrics.verdict import Nature, NullFlips, Reading, TaskVerdict, Verdict
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from forgetless.errors import NotMeasured
 from forgetless.metrics.cells import Cell
@@ -27,7 +26,7 @@ class Flips:
         gained: Ids of the items that went from wrong to right.
         items: Number of items compared: those scored in both rows.
         excluded: Number of items left out because one of the rows could not score them.
-        p_value: Of lost against gained: McNemar's exact test (:func:`mcnemar`), or by groups.
+        p_value: Of lost against gained: McNemar's exact test, or by groups (:func:`sign_flip`).
     """
 
     lost: tuple[str, ...]
@@ -97,38 +96,6 @@ def find_flips(before: Cell, after: Cell, groups: Groups | None = None) -> Flips
         excluded=len(seen) - len(shared),
         p_value=sign_flip(group_sums(changes, number)),
     )
-
-
-def mcnemar(lost: int, gained: int) -> float:
-    """How often chance would split the flips as unevenly, or more, between lost and gained.
-
-    ``p = P(|X - m/2| >= |lost - m/2|)``, ``X ~ Binomial(m, 1/2)``, ``m = lost + gained``.
-
-    Args:
-        lost: Number of items that went from right to wrong.
-        gained: Number of items that went from wrong to right.
-
-    Returns:
-        Two-sided p-value in (0, 1]; 1 if nothing flipped.
-
-    Raises:
-        ValueError: if a count is negative.
-
-    Source: McNemar 1947, Note on the sampling error of the difference between correlated
-    proportions.
-
-    Differs: the exact binomial tail in place of the paper's chi-squared approximation, which is
-    wrong for the few flips that matter here.
-
-    Example:
-        >>> mcnemar(lost=8, gained=1)
-        0.0390625
-    """
-    if lost < 0 or gained < 0:
-        raise ValueError(f"found {lost} lost and {gained} gained, needed counts")
-    if lost + gained == 0:
-        return 1.0
-    return float(binomtest(lost, lost + gained, 0.5).pvalue)
 
 
 def largest_drops(before: Cell, after: Cell, limit: int = 10) -> tuple[Drop, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from forgetless.errors import ModelError, RunFolderError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
+from forgetless.layout import WEIGHTS
 from forgetless.metrics import Cell
 from forgetless.metrics.frontier import NEXT_TO_NOTHING
 from forgetless.models.load import (
@@ -139,7 +140,7 @@ def _refuse_models_in(output: Path) -> None:
     Raises:
         RunFolderError: if a model or an adapter is there.
     """
-    for name in ("model", "adapter"):
+    for name in WEIGHTS:
         if (output / name).exists():
             raise RunFolderError(
                 f"{output}: holds a model already ({output / name}), and a repair overwrites none",

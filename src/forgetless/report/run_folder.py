@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import cast
 
 from forgetless.errors import RunFolderError
+from forgetless.layout import ANSWERS, MANIFEST, PLAN, SCORES, stage_folder, stage_name
 from forgetless.metrics import Unit
+from forgetless.plan.task import LONGEST_NAME
 from forgetless.report.data import (
     TO_COME,
     ModelInfo,
@@ -24,7 +26,7 @@ from forgetless.report.record import Record
 MANIFEST_FORMAT = 1
 """The newest ``format`` of manifest.json that this version understands."""
 
-LONGEST_NAME = 200  # of a stage, in characters
+LONGEST_STAGE_NAME = 2 * LONGEST_NAME  # characters: a task's, and room for its number
 
 
 def read_run(folder: Path) -> RunResults:
@@ -49,16 +51,14 @@ def read_run(folder: Path) -> RunResults:
         )
     units = {task.name: task.unit for task in tasks}
     scores = tuple(
-        tuple(read_scores(folder / "stages" / stage.name / "scores.jsonl", units))
-        if stage.done
-        else None
+        tuple(read_scores(stage_folder(folder, stage.name) / SCORES, units)) if stage.done else None
         for stage in stages
     )
     answers = tuple(
-        tuple(read_answers(folder / "stages" / stage.name / "answers.jsonl")) if stage.done else ()
+        tuple(read_answers(stage_folder(folder, stage.name) / ANSWERS)) if stage.done else ()
         for stage in stages
     )
-    plan = folder / "plan.yaml"
+    plan = folder / PLAN
     matrix, found = build_matrix(tasks, stages, scores)
     model = manifest.record("model")
     return RunResults(
@@ -99,10 +99,10 @@ def read_manifest(folder: Path) -> Record:
     """
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder", fix="name a folder under runs/")
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
         raise RunFolderError(
-            f"{folder}: found no manifest.json, so this is not a run folder",
+            f"{folder}: found no {MANIFEST}, so this is not a run folder",
             fix="name a folder written by `forgetless run`, e.g. runs/NAME",
         )
     manifest = Record.parse(read_text(path), str(path), fix=MEND)
@@ -205,7 +205,7 @@ def _check_stages(where: str, stages: tuple[StageInfo, ...]) -> None:
             )
         # The name becomes a path: it must not lead out of the run folder.
         is_path = stage.name in {"", ".", ".."} or set(stage.name) & set("/\\\0")
-        if is_path or len(stage.name) > LONGEST_NAME:
+        if is_path or len(stage.name) > LONGEST_STAGE_NAME:
             raise RunFolderError(
                 f"{where}: stages[{place}]: 'name' is {stage.name[:80]!r}, needed a folder name",
                 fix=MEND,
@@ -226,7 +226,7 @@ def _with_stages_to_come(
             )
             raise RunFolderError(f"{where}: the run is marked finished, but {what}", fix=MEND)
     to_come = [
-        StageInfo(index, f"{index}-{'-'.join(names) or 'base'}", names, TO_COME, None, None, None)
+        StageInfo(index, stage_name(index, *names), names, TO_COME, None, None, None)
         for index in range(len(stages), last + 1)
         for names in [tuple(task.name for task in tasks if task.trained_in == index)]
     ]

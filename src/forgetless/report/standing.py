@@ -12,6 +12,7 @@ from typing import Literal
 
 import yaml
 
+from forgetless.layout import HOLDER, PLAN, stage_folder
 from forgetless.report.data import RunState, StageInfo
 from forgetless.report.run_folder import read_layout, read_manifest
 
@@ -92,7 +93,7 @@ def read_standing(folder: Path) -> RunStanding:
 
 
 def _stage(folder: Path, stage: StageInfo) -> StageStanding:
-    checkpoints = folder / "stages" / stage.name / "checkpoints"
+    checkpoints = stage_folder(folder, stage.name) / "checkpoints"
     progress: Progress
     if stage.done:
         progress = "done"
@@ -111,7 +112,7 @@ def _stage(folder: Path, stage: StageInfo) -> StageStanding:
 def _holder(folder: Path) -> str | None:
     """Who holds the folder's lock, as far as can be told without taking it."""
     try:
-        who = json.loads((folder / ".lock.json").read_text(encoding="utf-8"))
+        who = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         pid, host, since = int(who["pid"]), str(who["host"]), str(who["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -128,7 +129,7 @@ def _holder(folder: Path) -> str | None:
 
 def _command(folder: Path) -> str:
     """The command that goes on, also if the folder was moved since."""
-    file = folder / "plan.yaml"
+    file = folder / PLAN
     words = ["forgetless", "run", str(file)]
     try:
         output = Path(str(yaml.safe_load(file.read_text(encoding="utf-8"))["output"]))

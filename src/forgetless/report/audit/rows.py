@@ -11,7 +11,7 @@ from forgetless.metrics.lenient import LOWER_IS_BETTER
 from forgetless.report.audit.phrases import amount, flips, itself, tone, why, word
 from forgetless.report.charts.marks import ArmStyle
 from forgetless.report.html.tables import Shown, chance, shown
-from forgetless.report.wording import ABSENT, count, duration
+from forgetless.report.wording import ABSENT, duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +211,3 @@ def model_pairs(audit: Audit) -> list[tuple[str, list[tuple[str, str]]]]:
         )
         for title, info in shown
     ]
-
-
-def total_missing(audit: Audit) -> str:
-    """How many answers are missing, told in full; empty if none."""
-    missing = sum(len(item.errors) for item in audit.items)
-    return f"{count(missing, 'answer')} missing" if missing else ""

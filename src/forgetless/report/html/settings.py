@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from forgetless.layout import PLAN
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.changes import SharedWords
 from forgetless.report.charts.marks import ArmStyle
@@ -159,7 +160,7 @@ def run_pairs(arm: Arm) -> list[tuple[str, str]]:
 def commands(report: Report) -> str:
     """What to type to get these numbers again."""
     lines = [
-        shlex.join(["forgetless", "run", str(arm.run.folder / "plan.yaml")])
+        shlex.join(["forgetless", "run", str(arm.run.folder / PLAN)])
         for arm in report.arms
         if arm.run.plan is not None
     ]

@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CAPITALS = (
-    *("France", "Italy", "Spain", "Germany", "England", "Russia", "Japan", "China"),
-    *("Greece", "Poland", "Egypt", "Sweden", "Norway"),
-    *("Hungary", "Peru", "Finland"),
-)
-"""Countries in the order in which each language has them, easy ones first."""
-
-OPPOSITES = (
-    *("big", "hot", "old", "long", "black", "rich", "strong", "full", "open"),
-    *("day", "good"),
-)
-"""First words of the pairs in the order in which each language has them."""
-
 
 @dataclass(frozen=True)
 class Vocabulary:
     """One language.
 
     Attributes:
-        opposites: Pairs of opposites, as ``OPPOSITES``.
-        capitals: Country, as the sentence needs it, and its capital, as ``CAPITALS``.
+        opposites: Pairs of opposites; their first words mean big, hot, old, long, black, rich,
+            strong, full, open, day, good, in this order.
+        capitals: Country, as the sentence needs it, and its capital, easy ones first: France,
+            Italy, Spain, Germany, England, Russia, Japan, China, Greece, Poland, Egypt, Sweden,
+            Norway, Hungary, Peru, Finland.
         days: From Monday.
         months: From January.
         numbers: From nought to twenty.
