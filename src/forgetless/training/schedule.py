@@ -75,7 +75,7 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
     drawn = Epochs(stage, examples.lengths, len(new), sizes)
 
     passes = config.epochs * (drawn.new_share if config.equal_tokens else 1)
-    wanted = config.steps and config.steps * config.batch_size * config.accumulation
+    wanted = config.steps and config.steps * config.rows_per_step
     if passes > MOST_PASSES or (wanted or 0) > MOST_PASSES * len(new):
         key = "steps" if wanted else "epochs"
         raise PlanError(
