@@ -20,8 +20,9 @@ from forgetless.processes import Sharding
 from forgetless.tasks.examples import ENDLESS, Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
+from forgetless.training.report import TrainingReport
 from forgetless.training.schedule import Schedule, build_schedule
-from forgetless.training.stage import TrainingReport, resume_point, train_stage
+from forgetless.training.stage import resume_point, train_stage
 from tests.tiny import colours
 
 Weights = dict[str, torch.Tensor]

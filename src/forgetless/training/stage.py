@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,54 +14,11 @@ from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
 from forgetless.processes import Sharding, by_engine, count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
+from forgetless.training.report import TrainingReport, final_loss
 from forgetless.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from forgetless.training.trainer import OnLog, OnStep
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What training a stage took.
-
-    Attributes:
-        steps: Optimiser steps.
-        epochs: Passes over the new rows.
-        rows: Rows learned from, repeats counted.
-        tokens: Tokens of those rows, prompts included.
-        replayed_tokens: Tokens of rehearsed rows among them.
-        replay_share: Their share, in [0, 1].
-        learning_rate: Peak learning rate.
-        batch_size: Rows in one optimiser step.
-        first_loss: Loss of the first step, nats per learned token.
-        final_loss: Mean loss of the last tenth of the steps.
-        seconds: Wall time.
-        cpu_seconds: CPU time over all cores.
-        peak_memory_mb: Largest resident size of the process so far.
-        trainable_parameters: Parameters that were trained.
-        pull_norm: Mean norm of what penalties on the weights added to the gradient, over the steps
-            in which they did; None if none did.
-    """
-
-    steps: int
-    epochs: float
-    rows: int
-    tokens: int
-    replayed_tokens: int
-    replay_share: float
-    learning_rate: float
-    batch_size: int
-    first_loss: float
-    final_loss: float
-    seconds: float
-    cpu_seconds: float
-    peak_memory_mb: float
-    trainable_parameters: int
-    pull_norm: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
@@ -139,7 +95,6 @@ def train_stage(
         trainer.let_go()
     unprepare(bench.model)
     losses = [entry["loss"] for entry in log if "loss" in entry]
-    tail = losses[-max(1, len(losses) // 10) :]
     pulls = [entry["pull_norm"] for entry in log if "pull_norm" in entry]
     report = TrainingReport(
         steps=steps,
@@ -151,7 +106,7 @@ def train_stage(
         learning_rate=config.learning_rate,
         batch_size=config.rows_per_step,
         first_loss=losses[0],
-        final_loss=sum(tail) / len(tail),
+        final_loss=final_loss(losses),
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         peak_memory_mb=peak_memory_mb(),
