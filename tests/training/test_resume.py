@@ -13,7 +13,7 @@ import torch
 from forgetless.methods.compose import Compose
 from forgetless.models.source import file_hash
 from forgetless.plan import MethodSpec, TrainingConfig
-from forgetless.training.checkpoints import latest_complete, seal
+from forgetless.training.checkpoints import Checkpoint, latest_complete, seal
 from tests.methods.probes import Slow, StrengthConfig
 from tests.training.build import (
     Trained,
@@ -229,10 +229,10 @@ def test_checkpoint_killed_while_it_was_written_is_not_used(
 ) -> None:
     make, config = usual("sequential")
 
-    def dies_at_the_second(checkpoint: Path, progress: dict[str, Any]) -> None:
-        if checkpoint.name == "checkpoint-4":
+    def dies_at_the_second(checkpoint: Checkpoint) -> None:
+        if checkpoint.folder.name == "checkpoint-4":
             raise Killed
-        seal(checkpoint, progress)
+        seal(checkpoint)
 
     with monkeypatch.context() as patch:
         patch.setattr("forgetless.training.trainer.seal", dies_at_the_second)
@@ -250,8 +250,8 @@ def test_checkpoint_carries_what_was_spent_before_the_kill(
     killed(tiny_model, config, tmp_path, make(), 5)
     found = latest_complete(tmp_path)
     assert found is not None
-    assert found[0].name == "checkpoint-4"
-    seal(found[0], {key: value + 1000 for key, value in found[1].items()})
+    assert found.folder.name == "checkpoint-4"
+    seal(Checkpoint(found.folder, found.seconds + 1000, found.cpu_seconds + 1000))
     report = train(fresh(tiny_model), STAGE, config, tmp_path, make()).report
     assert 1000 < (report.seconds or 0) < 1060
     assert 1000 < (report.cpu_seconds or 0) < 1060

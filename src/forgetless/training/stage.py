@@ -25,7 +25,7 @@ def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
     """The newest sound checkpoint; the methods take back what they knew at it."""
     resumed = first_does(partial(latest_complete, checkpoints))
     if resumed is not None:
-        methods.restore(resumed[0] / "methods")
+        methods.restore(resumed.folder / "methods")
     return resumed
 
 
@@ -69,8 +69,8 @@ def train_stage(
     methods.start_stage(bench, schedule.examples)
     spent = (0.0, 0.0)
     if resumed is not None:  # its state comes after what a method takes at the start
-        methods.restore(resumed[0] / "methods")
-        spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
+        methods.restore(resumed.folder / "methods")
+        spent = (resumed.seconds, resumed.cpu_seconds)
     use_cache = getattr(bench.model.config, "use_cache", True)
     if count() == 1:
         sharding = None
@@ -89,7 +89,7 @@ def train_stage(
             spent,
             on_log,
         )
-        trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+        trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         log = trainer.state.log_history
         seconds, cpu_seconds = trainer.spent()
         trainer.let_go()

@@ -25,7 +25,7 @@ from forgetless.models.quiet import quiet
 from forgetless.models.sharded import in_parts, laid_out_like, whole, wholes
 from forgetless.processes import count, first_does, gathered
 from forgetless.training import zero
-from forgetless.training.checkpoints import drop_older, seal
+from forgetless.training.checkpoints import Checkpoint, drop_older, seal
 from forgetless.training.phases import StepPhases, forward_pass, step_loss
 from forgetless.training.schedule import Schedule
 from forgetless.training.sharding import restore_in_parts, whole_state
@@ -267,8 +267,7 @@ class StageTrainer(StepPhases, Trainer):
 
         def sealed() -> None:
             save_states(checkpoint / "methods", states)
-            seconds, cpu_seconds = self.spent()
-            seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
+            seal(Checkpoint(checkpoint, *self.spent()))
             drop_older(checkpoint)
 
         gathered(None)  # every process has written its part
