@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -158,8 +158,8 @@ def train(
     methods = methods or Compose()
     losses: list[float] = []
 
-    def stepped(step: int, steps: int, loss: float) -> None:
-        losses.append(loss)
+    def stepped(step: int, steps: int, logs: Mapping[str, float]) -> None:
+        losses.append(logs["loss"])
         on_step(step)
 
     bench = workbench(loaded, stage, config)

@@ -18,7 +18,7 @@ from forgetless.training.report import TrainingReport, final_loss
 from forgetless.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from forgetless.training.trainer import OnLog, OnStep
+    from forgetless.training.trainer import OnStep
 
 
 def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
@@ -38,7 +38,6 @@ def train_stage(
     device: str,
     on_step: OnStep,
     resumed: Checkpoint | None,
-    on_log: OnLog | None = None,
     *,
     sharding: Sharding | None = None,
 ) -> TrainingReport:
@@ -51,9 +50,8 @@ def train_stage(
         config: Training settings.
         checkpoints: Folder for checkpoints.
         device: ``cpu``, ``cuda`` or ``mps``.
-        on_step: Called after every optimiser step with step, steps and loss.
+        on_step: Called after every optimiser step with step, steps and what the Trainer logs of it.
         resumed: What :func:`resume_point` gave.
-        on_log: Called after every optimiser step with the step and what the Trainer logs of it.
         sharding: What each of several processes is to hold a part of meanwhile.
 
     Raises:
@@ -87,7 +85,6 @@ def train_stage(
             bench.pad_id,
             on_step,
             spent,
-            on_log,
         )
         trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         log = trainer.state.log_history

@@ -32,8 +32,7 @@ from forgetless.training.sharding import restore_in_parts, whole_state
 
 WEIGHTS = "trained.safetensors"
 
-OnStep = Callable[[int, int, float], None]
-OnLog = Callable[[int, Mapping[str, float]], None]
+OnStep = Callable[[int, int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,8 @@ class StageTrainer(StepPhases, Trainer):
         schedule: What to learn, in order.
         methods: The methods of the plan.
         pad_id: Token id used for padding.
-        on_step: Called after every optimiser step with step, steps and loss.
+        on_step: Called after every optimiser step with step, steps and what is logged of it.
         spent: Seconds and CPU seconds spent before a kill.
-        on_log: Called after every optimiser step with the step and what is logged of it.
     """
 
     def __init__(
@@ -120,7 +118,6 @@ class StageTrainer(StepPhases, Trainer):
         pad_id: int,
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
-        on_log: OnLog | None = None,
     ) -> None:
         several = count()
         shared = arguments.per_device_train_batch_size * several if several > 1 else 1
@@ -131,17 +128,14 @@ class StageTrainer(StepPhases, Trainer):
             args=arguments,
             train_dataset=self._rows,
             data_collator=Collator(pad_id),
-            callbacks=[_ReportsSteps(self, on_step)],
+            callbacks=[_TellsOfSteps(on_step)],
         )
         self.add_phases()
         self.remove_callback(PrinterCallback)
-        if on_log is not None:
-            self.add_callback(_ForwardsLogs(on_log))
         # Our loss is normalised over the whole step, so it must not be divided again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.methods = methods
-        self.step_loss = 0.0
         self._spent = spent
         self._started = (time.perf_counter(), time.process_time())
 
@@ -209,7 +203,6 @@ class StageTrainer(StepPhases, Trainer):
         value = float(loss)
         if not math.isfinite(value):
             raise self._broken("the loss", value)
-        self.step_loss += value
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
@@ -282,28 +275,14 @@ class StageTrainer(StepPhases, Trainer):
         )
 
 
-class _ReportsSteps(TrainerCallback):
-    """Tells of every step and its loss."""
+class _TellsOfSteps(TrainerCallback):
+    """Hands on what is logged of each step, its loss among it."""
 
-    def __init__(self, trainer: StageTrainer, on_step: OnStep) -> None:
-        self._trainer = trainer
+    def __init__(self, on_step: OnStep) -> None:
         self._on_step = on_step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, control, kwargs
-        loss = sum(gathered(self._trainer.step_loss)) / count()
-        self._on_step(state.global_step, state.max_steps, loss)
-        self._trainer.step_loss = 0.0
-
-
-class _ForwardsLogs(TrainerCallback):
-    """Hands on what is logged of each step."""
-
-    def __init__(self, on_log: OnLog) -> None:
-        self._on_log = on_log
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control
         logs = kwargs["logs"]
         if "loss" in logs:  # not the summary at the end
-            self._on_log(state.global_step, logs)
+            self._on_step(state.global_step, state.max_steps, logs)
