@@ -24,6 +24,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from forgetless.errors import UsageError
 from forgetless.methods.base import LooksAhead, Method, Stage, Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.parts.passes import forward_pass
 from forgetless.models.forward import context_length, evaluation_mode
 from forgetless.models.sharded import trains_in_parts
 from forgetless.plan import TrainingConfig
@@ -43,7 +44,7 @@ from forgetless.training.others_rows import (
     items_of,
     taught,
 )
-from forgetless.training.phases import StepPhases, forward_pass, step_loss, unprepare
+from forgetless.training.phases import StepPhases, step_loss, unprepare
 from forgetless.training.remembered import (
     METHODS,
     STATE,

@@ -17,16 +17,15 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
-from forgetless.methods.base import IGNORED
 from forgetless.methods.compose import Compose, save_states
+from forgetless.methods.parts.passes import collated, forward_pass
 from forgetless.methods.parts.pulls import trained_weights
-from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.models.sharded import in_parts, laid_out_like, whole, wholes
 from forgetless.processes import count, first_does, gathered
 from forgetless.training import zero
 from forgetless.training.checkpoints import Checkpoint, drop_older, seal
-from forgetless.training.phases import StepPhases, forward_pass, step_loss
+from forgetless.training.phases import StepPhases, step_loss
 from forgetless.training.schedule import Schedule
 from forgetless.training.sharding import restore_in_parts, whole_state
 
@@ -62,34 +61,14 @@ class ScheduledRows(torch.utils.data.Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Rows of one batch as tensors, padded on the left.
-
-    The first token of a row is never a label: nothing predicts it.
-    """
+    """Rows of one batch as tensors, and which of them are rehearsed."""
 
     pad_id: int
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Pad rows to one tensor each of ids, mask, positions and labels."""
-        examples = [row["example"] for row in rows]
-        padded = pad_left([example.ids for example in examples], self.pad_id)
-        labels = [
-            [
-                token if learned and place > 0 else IGNORED
-                for place, (token, learned) in enumerate(
-                    zip(example.ids, example.learned, strict=True)
-                )
-            ]
-            for example in examples
-        ]
-        return {
-            "input_ids": padded.ids,
-            "attention_mask": padded.mask,
-            "position_ids": padded.positions,
-            "labels": pad_like(padded, labels, IGNORED),
-            "replayed": torch.tensor([row["replayed"] for row in rows]),
-            "keys": torch.tensor([example.key for example in examples]),
-        }
+        """What :func:`collated` makes of the rows, and ``replayed``, shape (rows,)."""
+        tensors = collated([row["example"] for row in rows], self.pad_id)
+        return {**tensors, "replayed": torch.tensor([row["replayed"] for row in rows])}
 
 
 class StageTrainer(StepPhases, Trainer):
