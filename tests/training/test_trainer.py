@@ -19,8 +19,8 @@ from forgetless.models.save import save_stage_model
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
+from forgetless.training.rows import Collator
 from forgetless.training.stage import training_arguments
-from forgetless.training.trainer import Collator
 from tests.training.build import (
     colour_task,
     differing,

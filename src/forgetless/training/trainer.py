@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
 from forgetless.methods.compose import Compose, save_states
-from forgetless.methods.parts.passes import collated, forward_pass
+from forgetless.methods.parts.passes import forward_pass
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.models.quiet import quiet
 from forgetless.models.sharded import in_parts, laid_out_like, whole, wholes
@@ -26,49 +25,13 @@ from forgetless.processes import count, first_does, gathered
 from forgetless.training import zero
 from forgetless.training.checkpoints import Checkpoint, drop_older, seal
 from forgetless.training.phases import StepPhases, step_loss
+from forgetless.training.rows import Collator, ScheduledRows
 from forgetless.training.schedule import Schedule
 from forgetless.training.sharding import restore_in_parts, whole_state
 
 WEIGHTS = "trained.safetensors"
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class ScheduledRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """The schedule as a map-style dataset: item k is the k-th row learned.
-
-    Attributes:
-        schedule: The rows.
-        multiple: The length is a multiple of it, so that processes get batches of equal number and
-            size; rows beyond the last teach nothing.
-    """
-
-    schedule: Schedule
-    multiple: int = 1
-
-    def __len__(self) -> int:
-        return -(-len(self.schedule) // self.multiple) * self.multiple
-
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        beyond = position >= len(self.schedule)
-        place = min(position, len(self.schedule) - 1)
-        example = self.schedule.examples[int(self.schedule.order[place])]
-        if beyond:
-            example = replace(example, learned=[False] * len(example))
-        return {"example": example, "replayed": self.schedule.replayed(place)}
-
-
-@dataclass(frozen=True)
-class Collator:
-    """Rows of one batch as tensors, and which of them are rehearsed."""
-
-    pad_id: int
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """What :func:`collated` makes of the rows, and ``replayed``, shape (rows,)."""
-        tensors = collated([row["example"] for row in rows], self.pad_id)
-        return {**tensors, "replayed": torch.tensor([row["replayed"] for row in rows])}
 
 
 class StageTrainer(StepPhases, Trainer):
