@@ -33,7 +33,7 @@ from forgetless.methods import (
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.training.obstacles import refuse_what_cannot_work
-from forgetless.training.others_rows import MixedRows, draw
+from forgetless.training.others_mixture import MixedRows, draw
 from forgetless.training.protect import Protection, protect
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
 from tests.methods.test_contract import CASES

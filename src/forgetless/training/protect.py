@@ -31,14 +31,11 @@ from forgetless.plan import TrainingConfig
 from forgetless.storage import replace_folder
 from forgetless.tasks.examples import Examples
 from forgetless.training.obstacles import refuse_rows, refuse_what_cannot_work
+from forgetless.training.others_mixture import MarkedCollator, MixedRows
 from forgetless.training.others_rows import (
     KEYS,
     REPLAYED,
     Collate,
-    MarkedCollator,
-    MixedRows,
-    TokenEncoder,
-    TokenTask,
     collator_of,
     completed,
     items_of,
@@ -55,6 +52,7 @@ from forgetless.training.remembered import (
     stage_of,
     stage_task,
 )
+from forgetless.training.token_tasks import TokenEncoder, TokenTask
 
 T = TypeVar("T", bound=Trainer)
 
