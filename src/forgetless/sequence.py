@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
+from forgetless.launching import sharding_left_to_us
 from forgetless.localwork import LocalWork
 from forgetless.methods.base import Stage
 from forgetless.plan import Plan, make_plan
 from forgetless.preparation import Experiment, prepare
-from forgetless.processes import join, launched, sharding_left_to_us
+from forgetless.processes import join, launched
 from forgetless.progress import Progress
 from forgetless.result import RunResult
 from forgetless.runfolder import RunFolder, open_run

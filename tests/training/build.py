@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
+from forgetless.launching import Sharding
 from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
-from forgetless.processes import Sharding
 from forgetless.tasks.examples import ENDLESS, Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forgetless.launching import Sharding, by_engine
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.processes import Sharding, by_engine, count, first_does
+from forgetless.processes import count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.report import TrainingReport, final_loss
 from forgetless.training.schedule import Schedule
