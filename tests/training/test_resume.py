@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.self_replay import SelfReplay
 from forgetless.models.source import file_hash
 from forgetless.plan import MethodSpec, TrainingConfig
+from forgetless.tasks.examples import Examples
 from forgetless.training.checkpoints import Checkpoint, latest_complete, seal
 from tests.methods.probes import Slow, StrengthConfig
 from tests.training.build import (
@@ -119,6 +122,26 @@ def test_resumed_stage_ends_in_the_same_bits(
     whole = uninterrupted(case)
     assert again.losses == whole.losses[(at - 1) // 2 * 2 :]  # it did not start from the beginning
     assert_same(again, whole)
+
+
+def test_what_the_model_wrote_before_the_kill_is_not_written_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = SelfReplay._write
+
+    def noted(method: SelfReplay, bench: Workbench) -> Examples:
+        written.append(bench.stage.number)
+        return write(method, bench)
+
+    def make() -> Compose:
+        return Compose([SelfReplay(ratio=0.3, rows=6, max_new_tokens=12)])
+
+    monkeypatch.setattr(SelfReplay, "_write", noted)
+    config = settings(steps=6, checkpoint_every=2)
+    killed(tiny_model, config, tmp_path, make(), 3)
+    train(fresh(tiny_model), STAGE, config, tmp_path, make())
+    assert written == [STAGE.number]
 
 
 def test_files_of_the_checkpoint_gone_on_from_are_read_for_damage_once(

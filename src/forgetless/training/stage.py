@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
-    """The newest sound checkpoint; the methods take back what they knew at it."""
+    """The newest sound checkpoint; the methods take back what they knew at it.
+
+    Call it before they adapt the model and rehearse: what one of them wrote for the stage is in it.
+    """
     resumed = first_does(partial(latest_complete, checkpoints))
     if resumed is not None:
         methods.restore(resumed.folder / "methods")
@@ -67,7 +70,7 @@ def train_stage(
     bench.steps = steps
     methods.start_stage(bench, schedule.examples)
     spent = (0.0, 0.0)
-    if resumed is not None:  # its state comes after what a method takes at the start
+    if resumed is not None:  # once more: at the start methods put what they count back to 0
         methods.restore(resumed.folder / "methods")
         spent = (resumed.seconds, resumed.cpu_seconds)
     use_cache = getattr(bench.model.config, "use_cache", True)
