@@ -99,7 +99,7 @@ def train_as(who: str, model: str, kind: str, count: int, batch: int) -> dict[st
                 config,
                 Path(folder),
                 "cpu",
-                lambda _step, _steps, loss: losses.append(loss),
+                lambda _step, _steps, logs: losses.append(logs["loss"]),
                 None,
             )
         else:

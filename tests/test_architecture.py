@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "circumstances": set(),
     "storage": {"errors"},
     "processes": {"errors"},
+    "launching": {"errors"},
     "locking": {"errors", "layout", "storage"},
     "plan": {"errors"},
     "metrics": {"errors"},
@@ -31,15 +32,19 @@ ALLOWED: dict[str, set[str]] = {
     },
     "tasks": {"errors", "plan"},
     "models": {"errors", "plan", "storage", "processes"},
-    "methods": {"errors", "plan", "storage", "processes", "tasks", "models", "layout"},
-    "training": {"errors", "plan", "storage", "processes", "tasks", "models", "methods"},
+    "methods": {
+        *("errors", "plan", "storage", "processes", "launching", "tasks", "models", "layout"),
+    },
+    "training": {
+        *("errors", "plan", "storage", "processes", "launching", "tasks", "models", "methods"),
+    },
     "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models", "layout"},
     "result": {"errors", "layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"plan", "models"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
-        *("pinning", "layout"),
+        *("pinning", "launching", "layout"),
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
@@ -78,6 +83,7 @@ ALLOWED: dict[str, set[str]] = {
             "errors",
             "plan",
             "processes",
+            "launching",
             "storage",
             "progress",
             "methods",

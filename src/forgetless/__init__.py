@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from forgetless.progress import Progress
     from forgetless.result import RunResult
     from forgetless.sequence import run
-    from forgetless.training.protect import Protection, protect
+    from forgetless.training.protect import protect
+    from forgetless.training.protection import Protection
 
     __version__: str
 
@@ -52,7 +53,7 @@ _HOMES = {
     "Progress": "forgetless.progress",
     "RunResult": "forgetless.result",
     "run": "forgetless.sequence",
-    "Protection": "forgetless.training.protect",
+    "Protection": "forgetless.training.protection",
     "protect": "forgetless.training.protect",
 }
 

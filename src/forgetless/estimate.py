@@ -136,7 +136,7 @@ def estimate(plan: Plan) -> Estimate:
                 len(schedule),
                 schedule.tokens,
                 schedule.replayed_tokens,
-                math.ceil(len(schedule) / (config.batch_size * config.accumulation)),
+                math.ceil(len(schedule) / config.rows_per_step),
                 written,
                 own,
                 asked,

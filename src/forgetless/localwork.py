@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from forgetless.errors import RunFailed
@@ -46,9 +45,13 @@ class LocalWork(StageWork):
         schedule = build_schedule(bench, self._methods, self._config)
         self._warn_of_length(stage, schedule)
         self._note_begun(stage)
-        told = None
-        if self._trackers is not None:
-            told = partial(self._trackers.step, self._steps_before(stage.number))
+        before = self._steps_before(stage.number)
+
+        def stepped(step: int, steps: int, logs: Mapping[str, float]) -> None:
+            self._progress.trained(step, steps, logs["loss"])
+            if self._trackers is not None:
+                self._trackers.step(before, step, logs)
+
         doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
         with _out_of_memory_explained(doing, _smaller_batches(self._config)):
             training = train_stage(
@@ -58,9 +61,8 @@ class LocalWork(StageWork):
                 self._config,
                 path / "checkpoints",
                 self._experiment.device,
-                self._progress.trained,
+                stepped,
                 resumed,
-                told,
                 sharding=self._experiment.sharding,
             ).to_json()
         loaded.model = bench.model

@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
+from forgetless.launching import Sharding, by_engine, refused, sharding_wanted
 from forgetless.layout import stage_name
 from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
@@ -24,7 +25,7 @@ from forgetless.models.source import ModelSource, find_model, weights_hash
 from forgetless.pinning import pinned
 from forgetless.plan import BUNDLED, HUB, MethodSpec, Plan, TaskConfig, TrainingConfig, hub_dataset
 from forgetless.plan.paths import anchored
-from forgetless.processes import Sharding, by_engine, launched, refused, sharding_wanted
+from forgetless.processes import launched
 from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.halves import halves
 from forgetless.tasks.task import Task, exchange_hash, load_tasks

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import PlanError
+from forgetless.launching import sharding_left_to_us
 from forgetless.layout import stage_name
 from forgetless.localwork import LocalWork
 from forgetless.methods.base import Stage
-from forgetless.plan import Plan, make_plan
+from forgetless.plan import Plan, TrainingConfig, make_plan
 from forgetless.preparation import Experiment, prepare
-from forgetless.processes import join, launched, sharding_left_to_us
+from forgetless.processes import join, launched
 from forgetless.progress import Progress
 from forgetless.result import RunResult
 from forgetless.runfolder import RunFolder, open_run
@@ -47,7 +48,7 @@ def run_sequence(
         RunFailed: if work stopped part-way; what was finished is kept.
     """
     experiment = prepare(plan)
-    experiment.plan.training.batch_of(launched())  # refuses what processes cannot share
+    _refuse_unequal_shares(experiment.plan.training, launched())
     progress = progress or Progress()
     for warning in experiment.warnings:
         progress.note(f"warning: {warning}")
@@ -71,6 +72,11 @@ def run_sequence(
             previous = stage
         folder.finish()
     return RunResult(path)
+
+
+def _refuse_unequal_shares(config: TrainingConfig, processes: int) -> None:
+    """Refuse, before anything is made, rows of a step that the processes cannot share."""
+    config.batch_of(processes)
 
 
 def _work(
@@ -98,6 +104,9 @@ def run(
         progress: Is told what happens.
         share_with: Other run folders; a stage that would come out the same is taken from them.
         settings: Keys of a plan, as in YAML.
+
+    Returns:
+        The finished run.
 
     Raises:
         PlanError: if the settings make no valid plan, or both a plan and settings are given.

@@ -44,8 +44,8 @@ def test_a_clock_set_back_while_training_leaves_the_newest_checkpoints(
         train(fresh(tiny_model), STAGE, config, tmp_path / "killed", on_step=stepped)
     newest = latest_complete(tmp_path / "killed")
     assert newest is not None
-    assert newest[0].name == "checkpoint-6"
-    assert newest[1]["seconds"] > 0
+    assert newest.folder.name == "checkpoint-6"
+    assert newest.seconds > 0
     again = train(fresh(tiny_model), STAGE, config, tmp_path / "killed")
     assert len(again.losses) == 2
     assert differing(weights(again.model), weights(whole.model)) == []

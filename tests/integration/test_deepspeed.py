@@ -162,7 +162,7 @@ def test_what_a_run_does_not_let_the_engine_do_is_refused_before_anything_is_loa
 
 
 def test_without_deepspeed_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forgetless.processes.find_spec", {}.get)
+    monkeypatch.setattr("forgetless.launching.find_spec", {}.get)
     with_launcher(monkeypatch, ZERO2)
     with pytest.raises(UsageError, match="DeepSpeed is not installed") as caught:
         forgetless.run(**NOWHERE)
@@ -171,5 +171,5 @@ def test_without_deepspeed_it_is_said_what_to_install(monkeypatch: pytest.Monkey
 
 def told(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str] | None = None) -> None:
     """What accelerate's launcher would set where DeepSpeed is installed."""
-    monkeypatch.setattr("forgetless.processes.find_spec", lambda name: name)
+    monkeypatch.setattr("forgetless.launching.find_spec", lambda name: name)
     with_launcher(monkeypatch, {**ZERO2, **(settings or {})})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from forgetless.plan import Plan, make_plan
 from forgetless.progress import Progress
 from forgetless.report import write_report
 from forgetless.sequence import run_sequence
+from forgetless.training.report import TrainingReport
 from tests.endpoints.faults import Server
 from tests.endpoints.faults import serving as serving_script
 from tests.hosted.scripted import ScriptedProvider
@@ -110,6 +112,7 @@ def test_a_plan_goes_through_two_jobs_and_a_kill_and_ends_in_a_matrix_and_a_repo
         assert stage["hosted"]["model"] == job.fine_tuned_model
         assert stage["training"]["tokens"] == job.trained_tokens
         assert stage["training"]["final_loss"] < stage["training"]["first_loss"]
+        assert stage["training"].keys() == {field.name for field in fields(TrainingReport)}
     replayed = [line["replayed"] for line in lines(folder / "train.jsonl")]
     assert 0 < sum(replayed) < len(replayed) / 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -12,16 +12,17 @@ from typing import Any
 
 import torch
 
+from forgetless.launching import Sharding
 from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
-from forgetless.processes import Sharding
 from forgetless.tasks.examples import ENDLESS, Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
+from forgetless.training.report import TrainingReport
 from forgetless.training.schedule import Schedule, build_schedule
-from forgetless.training.stage import TrainingReport, resume_point, train_stage
+from forgetless.training.stage import resume_point, train_stage
 from tests.tiny import colours
 
 Weights = dict[str, torch.Tensor]
@@ -157,8 +158,8 @@ def train(
     methods = methods or Compose()
     losses: list[float] = []
 
-    def stepped(step: int, steps: int, loss: float) -> None:
-        losses.append(loss)
+    def stepped(step: int, steps: int, logs: Mapping[str, float]) -> None:
+        losses.append(logs["loss"])
         on_step(step)
 
     bench = workbench(loaded, stage, config)

@@ -105,6 +105,6 @@ def test_last_good_state_stays_on_disk(tiny_model: Path, tmp_path: Path) -> None
               lambda _: good.append(weights(loaded.model)))  # fmt: skip
     found = latest_complete(tmp_path)
     assert found is not None
-    assert found[0].name == "checkpoint-2"
-    saved = load_file(found[0] / "trained.safetensors")
+    assert found.folder.name == "checkpoint-2"
+    saved = load_file(found.folder / "trained.safetensors")
     assert all(saved[name].equal(good[1][name]) for name in saved)

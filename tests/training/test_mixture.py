@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from forgetless.training.mixture import Draws, mix
+from forgetless.methods.base import Stage
+from forgetless.training.mixture import Draws, Epochs, mix
 
 
 def test_draw_stops_where_one_more_row_would_miss_by_more() -> None:
@@ -35,3 +36,18 @@ def test_nothing_to_mix_in_leaves_the_new_rows() -> None:
     empty = np.array([], dtype=np.int64)
     mixed = mix(np.array([2, 0, 1]), [empty], np.full(3, 5), np.random.default_rng(0))
     assert mixed.tolist() == [2, 0, 1]
+
+
+def test_epochs_are_drawn_from_streams_whose_names_stay_so_that_a_run_goes_on() -> None:
+    """Shares of .2 and .3 beside .5 of new rows: .4 and .6 tokens to each new one."""
+    stage = Stage(2, "2-b", (), seed=7)
+    lengths = np.array([3, 5, 4, 6, 2, 7, 3, 4, 5, 6, 2, 3])
+    drawn = Epochs(stage, lengths, 5, [(0.2, 3), (0.3, 4)])
+    first = Draws(lengths[5:8], 5, 0.2 / 0.5, stage.rng("rehearsal", 0))
+    second = Draws(lengths[8:], 8, 0.3 / 0.5, stage.rng("rehearsal", 1))
+    for epoch, new_rows in ((1, 5), (2, 3)):
+        new = stage.rng("order", epoch).permutation(5)[:new_rows]
+        old = [pool.epoch(int(lengths[new].sum())) for pool in (first, second)]
+        expected = mix(new, old, lengths, stage.rng("places", epoch))
+        assert drawn.epoch(epoch, new_rows).tolist() == expected.tolist()
+        assert len(expected) > new_rows

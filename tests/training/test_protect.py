@@ -33,8 +33,9 @@ from forgetless.methods import (
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.training.obstacles import refuse_what_cannot_work
-from forgetless.training.others_rows import MixedRows, draw
-from forgetless.training.protect import Protection, protect
+from forgetless.training.others_mixture import MixedRows, draw
+from forgetless.training.protect import protect
+from forgetless.training.protection import Protection
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
 from tests.methods.test_contract import CASES
 from tests.training.build import differing, distance, fresh, weights

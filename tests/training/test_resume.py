@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.self_replay import SelfReplay
 from forgetless.models.source import file_hash
 from forgetless.plan import MethodSpec, TrainingConfig
-from forgetless.training.checkpoints import latest_complete, seal
+from forgetless.tasks.examples import Examples
+from forgetless.training.checkpoints import Checkpoint, latest_complete, seal
 from tests.methods.probes import Slow, StrengthConfig
 from tests.training.build import (
     Trained,
@@ -119,6 +122,26 @@ def test_resumed_stage_ends_in_the_same_bits(
     whole = uninterrupted(case)
     assert again.losses == whole.losses[(at - 1) // 2 * 2 :]  # it did not start from the beginning
     assert_same(again, whole)
+
+
+def test_what_the_model_wrote_before_the_kill_is_not_written_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = SelfReplay._write
+
+    def noted(method: SelfReplay, bench: Workbench) -> Examples:
+        written.append(bench.stage.number)
+        return write(method, bench)
+
+    def make() -> Compose:
+        return Compose([SelfReplay(ratio=0.3, rows=6, max_new_tokens=12)])
+
+    monkeypatch.setattr(SelfReplay, "_write", noted)
+    config = settings(steps=6, checkpoint_every=2)
+    killed(tiny_model, config, tmp_path, make(), 3)
+    train(fresh(tiny_model), STAGE, config, tmp_path, make())
+    assert written == [STAGE.number]
 
 
 def test_files_of_the_checkpoint_gone_on_from_are_read_for_damage_once(
@@ -229,10 +252,10 @@ def test_checkpoint_killed_while_it_was_written_is_not_used(
 ) -> None:
     make, config = usual("sequential")
 
-    def dies_at_the_second(checkpoint: Path, progress: dict[str, Any]) -> None:
-        if checkpoint.name == "checkpoint-4":
+    def dies_at_the_second(checkpoint: Checkpoint) -> None:
+        if checkpoint.folder.name == "checkpoint-4":
             raise Killed
-        seal(checkpoint, progress)
+        seal(checkpoint)
 
     with monkeypatch.context() as patch:
         patch.setattr("forgetless.training.trainer.seal", dies_at_the_second)
@@ -250,11 +273,11 @@ def test_checkpoint_carries_what_was_spent_before_the_kill(
     killed(tiny_model, config, tmp_path, make(), 5)
     found = latest_complete(tmp_path)
     assert found is not None
-    assert found[0].name == "checkpoint-4"
-    seal(found[0], {key: value + 1000 for key, value in found[1].items()})
+    assert found.folder.name == "checkpoint-4"
+    seal(Checkpoint(found.folder, found.seconds + 1000, found.cpu_seconds + 1000))
     report = train(fresh(tiny_model), STAGE, config, tmp_path, make()).report
-    assert 1000 < report.seconds < 1060
-    assert 1000 < report.cpu_seconds < 1060
+    assert 1000 < (report.seconds or 0) < 1060
+    assert 1000 < (report.cpu_seconds or 0) < 1060
 
 
 def test_no_checkpoint_is_written_for_a_short_stage(tiny_model: Path, tmp_path: Path) -> None:

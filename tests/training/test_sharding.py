@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError
+from forgetless.launching import Sharding
 from forgetless.methods.compose import Compose
-from forgetless.processes import Sharding
 from forgetless.training import sharding
 from forgetless.training.zero import engine_told_of, for_the_engine
 from tests.training.build import (

@@ -6,7 +6,6 @@ N tokens of new rows, r * N / (1 - r) tokens of old rows are mixed in, as everyw
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,57 +21,31 @@ from forgetless.plan import HostedConfig
 from forgetless.tasks.examples import Ints, TaskRows
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
-from forgetless.training.mixture import Draws, mix
+from forgetless.training.mixture import Epochs, Mixture
 
 
 @dataclass(frozen=True)
-class TrainingFile:
-    """What a provider is given to learn in one stage.
+class TrainingFile(Mixture):
+    """What a provider is given to learn in one stage; tokens are those of one epoch.
 
     Attributes:
         rows: The new rows, then those that may be rehearsed.
-        new: How many of them are new.
-        lengths: Tokens of each, shape (rows,).
-        order: Index into ``rows`` of every line, shape (lines,).
         size: Bytes of the file.
     """
 
     rows: Sequence[TaskRows]
-    new: int
-    lengths: Ints
-    order: Ints
     size: int
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of one epoch, as counted here."""
-        return int(self.lengths[self.order].sum())
-
-    @property
-    def replayed_tokens(self) -> int:
-        """Tokens of old rows among them."""
-        return int(self.lengths[self.order[self.order >= self.new]].sum())
 
     def lines(self) -> Iterator[str]:
         """The file, line by line."""
-        for index in self.order:
-            yield line_of(messages_of(*self._row(int(index))))
+        for index in map(int, self.order):
+            yield line_of(messages_of(*self._row(index)))
 
     def provenance(self) -> Iterator[str]:
         """``train.jsonl``: of every line, where it came from."""
-        for index in self.order:
-            task, row = self._row(int(index))
-            line = {
-                "epoch": 1,
-                "task": task.name,
-                "row": row.id,
-                "replayed": bool(index >= self.new),
-                "tokens": int(self.lengths[index]),
-            }
-            yield json.dumps(line, ensure_ascii=False) + "\n"
+        for index in map(int, self.order):
+            task, row = self._row(index)
+            yield self.provenance_line(index, task.name, row.id)
 
     def _row(self, index: int) -> tuple[Task, Row]:
         for part in self.rows:
@@ -105,22 +78,10 @@ def training_file(
     ]
     parts = [TaskRows.of(stage.tasks), *(rows for _, rows in pools)]
     measured = [_measured(part, counter, config) for part in parts]
-    counts = [tokens for tokens, _ in measured]
+    lengths, sizes = (np.concatenate(figures) for figures in zip(*measured, strict=True))
     new = len(parts[0])
-    new_share = 1 - sum(ratio for ratio, _ in pools)
-    starts = np.cumsum([len(part) for part in parts])
-    draws = [
-        Draws(tokens, int(start), ratio / new_share, stage.rng("rehearsal", number))
-        for number, ((ratio, _), tokens, start) in enumerate(
-            zip(pools, counts[1:], starts[:-1], strict=True)
-        )
-    ]
-    lengths = np.concatenate(counts)
-    fresh = stage.rng("order", 1).permutation(new)
-    old = [draw.epoch(int(counts[0].sum())) for draw in draws]
-    order = mix(fresh, old, lengths, stage.rng("places", 1))
-    size = int(np.concatenate([sizes for _, sizes in measured])[order].sum())
-    file = TrainingFile(parts, new, lengths, order, size)
+    order = Epochs(stage, lengths, new, [(ratio, len(rows)) for ratio, rows in pools]).epoch(1)
+    file = TrainingFile(lengths, new, order, parts, int(sizes[order].sum()))
     _check(stage, file, config)
     return file
 

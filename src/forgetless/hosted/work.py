@@ -25,6 +25,7 @@ from forgetless.progress import Progress
 from forgetless.runfolder import RunFolder
 from forgetless.stagework import StageWork
 from forgetless.storage import write_lines
+from forgetless.training.report import TrainingReport, final_loss
 
 READY_TRIES = 30  # a model that was just trained may take minutes until it can be asked
 LONGEST_SUFFIX = 18
@@ -84,7 +85,8 @@ class HostedWork(StageWork):
             "base_url": self._untouched.base_url,
             "learning_rate_multiplier": done.learning_rate_multiplier,
         }
-        self._record_trained(stage, self._took(file, done, losses), hosted=told)
+        took = self._took(file, done, losses)
+        self._record_trained(stage, took.to_json(), hosted=told)
 
     def score(self, stage: Stage) -> None:
         """Ask the model that the stage made."""
@@ -129,28 +131,23 @@ class HostedWork(StageWork):
             "method": {"type": "supervised", "supervised": {"hyperparameters": known}},
         }
 
-    def _took(self, file: TrainingFile, job: Job, losses: Sequence[Loss]) -> dict[str, Any]:
+    def _took(self, file: TrainingFile, job: Job, losses: Sequence[Loss]) -> TrainingReport:
         """What training took; tokens as the provider counts them, where it does."""
         epochs = int(self._experiment.plan.training.epochs)
         tokens = job.trained_tokens or file.tokens * epochs
         share = file.replayed_tokens / file.tokens
-        tail = [told.loss for told in losses[-max(1, len(losses) // 10) :]]
-        return {
-            "steps": losses[-1].steps if losses else None,
-            "epochs": epochs,
-            "rows": len(file) * epochs,
-            "tokens": tokens,
-            "replayed_tokens": round(share * tokens),
-            "replay_share": share,
-            "learning_rate": None,
-            "batch_size": job.batch_size,
-            "first_loss": losses[0].loss if losses else None,
-            "final_loss": sum(tail) / len(tail) if tail else None,
-            "seconds": job.seconds,
-            "cpu_seconds": None,
-            "peak_memory_mb": None,
-            "trainable_parameters": None,
-        }
+        return TrainingReport(
+            steps=losses[-1].steps if losses else None,
+            epochs=epochs,
+            rows=len(file) * epochs,
+            tokens=tokens,
+            replayed_tokens=round(share * tokens),
+            replay_share=share,
+            batch_size=job.batch_size,
+            first_loss=losses[0].loss if losses else None,
+            final_loss=final_loss([told.loss for told in losses]),
+            seconds=job.seconds,
+        )
 
     def _subject(self, stage: Stage) -> EndpointSubject:
         """The model that a stage made, once it can be asked."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forgetless.errors import PlanError
+from forgetless.launching import Sharding, by_engine, refused
 from forgetless.methods import METHODS, find_method
 from forgetless.methods.base import (
     AdaptsModel,
@@ -32,7 +33,6 @@ from forgetless.methods.base import (
 )
 from forgetless.models.sharded import wholes
 from forgetless.plan import MethodSpec
-from forgetless.processes import Sharding, by_engine, refused
 from forgetless.storage import replace_folder, write_json
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from forgetless.models.source import file_hash
 from forgetless.storage import write_json
@@ -16,31 +16,40 @@ log = logging.getLogger(__name__)
 _SEAL = "complete.json"
 _KEPT = 2  # one to go on from if the newest is damaged
 
-Checkpoint = tuple[Path, dict[str, Any]]  # its folder, and the progress it was sealed with
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint of a stage.
 
-def seal(checkpoint: Path, progress: dict[str, Any]) -> None:
-    """Mark a checkpoint complete, once all its files are written.
-
-    Args:
-        checkpoint: Its folder.
-        progress: Figures to carry over a kill, such as seconds spent.
+    Attributes:
+        folder: Where it is.
+        seconds: Wall time that the stage had taken by then.
+        cpu_seconds: CPU time, over all cores.
     """
+
+    folder: Path
+    seconds: float
+    cpu_seconds: float
+
+
+def seal(checkpoint: Checkpoint) -> None:
+    """Mark a checkpoint complete, once all its files are written."""
     files = {
-        str(file.relative_to(checkpoint)): file_hash(file)
-        for file in sorted(checkpoint.rglob("*"))
+        str(file.relative_to(checkpoint.folder)): file_hash(file)
+        for file in sorted(checkpoint.folder.rglob("*"))
         if file.is_file() and file.name != _SEAL
     }
-    write_json(checkpoint / _SEAL, {"files": files, "progress": progress})
+    progress = {"seconds": checkpoint.seconds, "cpu_seconds": checkpoint.cpu_seconds}
+    write_json(checkpoint.folder / _SEAL, {"files": files, "progress": progress})
 
 
 def latest_complete(folder: Path) -> Checkpoint | None:
-    """The newest undamaged checkpoint and its progress; damaged ones are deleted, and said so."""
+    """The newest undamaged checkpoint; damaged ones are deleted, and said so."""
     for checkpoint in _newest_first(folder):
         damage = _damage(checkpoint)
         if damage is None:
-            sealed = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))
-            return checkpoint, sealed["progress"]
+            progress = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))["progress"]
+            return Checkpoint(checkpoint, progress["seconds"], progress["cpu_seconds"])
         log.warning("%s is not used: %s", checkpoint, damage)
         shutil.rmtree(checkpoint)
     return None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback
 
-from forgetless.methods.base import IGNORED, Batch
+from forgetless.methods.base import Batch
 from forgetless.methods.compose import Compose
-from forgetless.models.rows import logits_of_rows
 
 if TYPE_CHECKING:
     import torch
@@ -17,32 +15,6 @@ if TYPE_CHECKING:
     _Base = Trainer
 else:
     _Base = object  # it stands before the trainer's own class
-
-
-def forward_pass(
-    model: Any,
-    inputs: Mapping[str, torch.Tensor],
-    replayed: torch.Tensor,
-    keys: torch.Tensor,
-    learned_tokens: torch.Tensor | int | None,
-) -> Batch:
-    """Logits where something is learned, with the head only there, and what is learned.
-
-    Args:
-        model: The model, wrapped for several processes or not.
-        inputs: ``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each of shape
-            (batch, length).
-        replayed: Whether each row is rehearsal, shape (batch,).
-        keys: ``Encoded.key`` of each row, shape (batch,).
-        learned_tokens: Learned tokens in the whole optimiser step; None: those of this batch.
-    """
-    labels = inputs["labels"][:, 1:]
-    columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
-    place = inputs["input_ids"], inputs["attention_mask"], inputs["position_ids"], columns
-    targets = labels[:, columns]
-    logits = logits_of_rows(model, *place, targets != IGNORED)
-    learned = targets.ne(IGNORED).sum() if learned_tokens is None else learned_tokens
-    return Batch(*place, logits, targets, replayed, keys, max(1.0, float(learned)))
 
 
 def step_loss(methods: Compose, model: Any, batch: Batch) -> torch.Tensor:

@@ -21,7 +21,7 @@ from forgetless.plan import TaskConfig, TrainingConfig
 from forgetless.storage import write_json
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
-from forgetless.training.others_rows import TokenEncoder, TokenTask
+from forgetless.training.token_tasks import TokenEncoder, TokenTask
 
 STATE = "forgetless"  # folder in a checkpoint
 METHODS = "methods"  # folder of the methods' state

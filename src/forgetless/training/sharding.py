@@ -17,10 +17,11 @@ from typing import Any
 import torch
 
 from forgetless.errors import ModelError
+from forgetless.launching import Sharding, by_engine
 from forgetless.methods.compose import Compose
 from forgetless.models.forward import innermost
 from forgetless.models.sharded import laid_out_like, whole, wholes
-from forgetless.processes import Sharding, by_engine, count
+from forgetless.processes import count
 from forgetless.training.zero import for_the_engine
 
 

@@ -5,71 +5,31 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forgetless.launching import Sharding, by_engine
 from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.plan import TrainingConfig
-from forgetless.processes import Sharding, by_engine, count, first_does
+from forgetless.processes import count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
+from forgetless.training.report import TrainingReport, final_loss
 from forgetless.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from forgetless.training.trainer import OnLog, OnStep
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What training a stage took.
-
-    Attributes:
-        steps: Optimiser steps.
-        epochs: Passes over the new rows.
-        rows: Rows learned from, repeats counted.
-        tokens: Tokens of those rows, prompts included.
-        replayed_tokens: Tokens of rehearsed rows among them.
-        replay_share: Their share, in [0, 1].
-        learning_rate: Peak learning rate.
-        batch_size: Rows in one optimiser step.
-        first_loss: Loss of the first step, nats per learned token.
-        final_loss: Mean loss of the last tenth of the steps.
-        seconds: Wall time.
-        cpu_seconds: CPU time over all cores.
-        peak_memory_mb: Largest resident size of the process so far.
-        trainable_parameters: Parameters that were trained.
-        pull_norm: Mean norm of what penalties on the weights added to the gradient, over the steps
-            in which they did; None if none did.
-    """
-
-    steps: int
-    epochs: float
-    rows: int
-    tokens: int
-    replayed_tokens: int
-    replay_share: float
-    learning_rate: float
-    batch_size: int
-    first_loss: float
-    final_loss: float
-    seconds: float
-    cpu_seconds: float
-    peak_memory_mb: float
-    trainable_parameters: int
-    pull_norm: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+    from forgetless.training.trainer import OnStep
 
 
 def resume_point(checkpoints: Path, methods: Compose) -> Checkpoint | None:
-    """The newest sound checkpoint; the methods take back what they knew at it."""
+    """The newest sound checkpoint; the methods take back what they knew at it.
+
+    Call it before they adapt the model and rehearse: what one of them wrote for the stage is in it.
+    """
     resumed = first_does(partial(latest_complete, checkpoints))
     if resumed is not None:
-        methods.restore(resumed[0] / "methods")
+        methods.restore(resumed.folder / "methods")
     return resumed
 
 
@@ -82,7 +42,6 @@ def train_stage(
     device: str,
     on_step: OnStep,
     resumed: Checkpoint | None,
-    on_log: OnLog | None = None,
     *,
     sharding: Sharding | None = None,
 ) -> TrainingReport:
@@ -95,9 +54,8 @@ def train_stage(
         config: Training settings.
         checkpoints: Folder for checkpoints.
         device: ``cpu``, ``cuda`` or ``mps``.
-        on_step: Called after every optimiser step with step, steps and loss.
+        on_step: Called after every optimiser step with step, steps and what the Trainer logs of it.
         resumed: What :func:`resume_point` gave.
-        on_log: Called after every optimiser step with the step and what the Trainer logs of it.
         sharding: What each of several processes is to hold a part of meanwhile.
 
     Raises:
@@ -112,9 +70,9 @@ def train_stage(
     bench.steps = steps
     methods.start_stage(bench, schedule.examples)
     spent = (0.0, 0.0)
-    if resumed is not None:  # its state comes after what a method takes at the start
-        methods.restore(resumed[0] / "methods")
-        spent = (resumed[1]["seconds"], resumed[1]["cpu_seconds"])
+    if resumed is not None:  # once more: at the start methods put what they count back to 0
+        methods.restore(resumed.folder / "methods")
+        spent = (resumed.seconds, resumed.cpu_seconds)
     use_cache = getattr(bench.model.config, "use_cache", True)
     if count() == 1:
         sharding = None
@@ -131,15 +89,13 @@ def train_stage(
             bench.pad_id,
             on_step,
             spent,
-            on_log,
         )
-        trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
+        trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         log = trainer.state.log_history
         seconds, cpu_seconds = trainer.spent()
         trainer.let_go()
     unprepare(bench.model)
     losses = [entry["loss"] for entry in log if "loss" in entry]
-    tail = losses[-max(1, len(losses) // 10) :]
     pulls = [entry["pull_norm"] for entry in log if "pull_norm" in entry]
     report = TrainingReport(
         steps=steps,
@@ -151,7 +107,7 @@ def train_stage(
         learning_rate=config.learning_rate,
         batch_size=config.rows_per_step,
         first_loss=losses[0],
-        final_loss=sum(tail) / len(tail),
+        final_loss=final_loss(losses),
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         peak_memory_mb=peak_memory_mb(),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,80 +16,22 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from forgetless.errors import TrainingFailed
-from forgetless.methods.base import IGNORED
 from forgetless.methods.compose import Compose, save_states
+from forgetless.methods.parts.passes import forward_pass
 from forgetless.methods.parts.pulls import trained_weights
-from forgetless.models.forward import pad_left, pad_like
 from forgetless.models.quiet import quiet
 from forgetless.models.sharded import in_parts, laid_out_like, whole, wholes
 from forgetless.processes import count, first_does, gathered
 from forgetless.training import zero
-from forgetless.training.checkpoints import drop_older, seal
-from forgetless.training.phases import StepPhases, forward_pass, step_loss
+from forgetless.training.checkpoints import Checkpoint, drop_older, seal
+from forgetless.training.phases import StepPhases, step_loss
+from forgetless.training.rows import Collator, ScheduledRows
 from forgetless.training.schedule import Schedule
 from forgetless.training.sharding import restore_in_parts, whole_state
 
 WEIGHTS = "trained.safetensors"
 
-OnStep = Callable[[int, int, float], None]
-OnLog = Callable[[int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class ScheduledRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """The schedule as a map-style dataset: item k is the k-th row learned.
-
-    Attributes:
-        schedule: The rows.
-        multiple: The length is a multiple of it, so that processes get batches of equal number and
-            size; rows beyond the last teach nothing.
-    """
-
-    schedule: Schedule
-    multiple: int = 1
-
-    def __len__(self) -> int:
-        return -(-len(self.schedule) // self.multiple) * self.multiple
-
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        beyond = position >= len(self.schedule)
-        place = min(position, len(self.schedule) - 1)
-        example = self.schedule.examples[int(self.schedule.order[place])]
-        if beyond:
-            example = replace(example, learned=[False] * len(example))
-        return {"example": example, "replayed": self.schedule.replayed(place)}
-
-
-@dataclass(frozen=True)
-class Collator:
-    """Rows of one batch as tensors, padded on the left.
-
-    The first token of a row is never a label: nothing predicts it.
-    """
-
-    pad_id: int
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Pad rows to one tensor each of ids, mask, positions and labels."""
-        examples = [row["example"] for row in rows]
-        padded = pad_left([example.ids for example in examples], self.pad_id)
-        labels = [
-            [
-                token if learned and place > 0 else IGNORED
-                for place, (token, learned) in enumerate(
-                    zip(example.ids, example.learned, strict=True)
-                )
-            ]
-            for example in examples
-        ]
-        return {
-            "input_ids": padded.ids,
-            "attention_mask": padded.mask,
-            "position_ids": padded.positions,
-            "labels": pad_like(padded, labels, IGNORED),
-            "replayed": torch.tensor([row["replayed"] for row in rows]),
-            "keys": torch.tensor([example.key for example in examples]),
-        }
+OnStep = Callable[[int, int, Mapping[str, float]], None]
 
 
 class StageTrainer(StepPhases, Trainer):
@@ -106,9 +47,8 @@ class StageTrainer(StepPhases, Trainer):
         schedule: What to learn, in order.
         methods: The methods of the plan.
         pad_id: Token id used for padding.
-        on_step: Called after every optimiser step with step, steps and loss.
+        on_step: Called after every optimiser step with step, steps and what is logged of it.
         spent: Seconds and CPU seconds spent before a kill.
-        on_log: Called after every optimiser step with the step and what is logged of it.
     """
 
     def __init__(
@@ -120,7 +60,6 @@ class StageTrainer(StepPhases, Trainer):
         pad_id: int,
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
-        on_log: OnLog | None = None,
     ) -> None:
         several = count()
         shared = arguments.per_device_train_batch_size * several if several > 1 else 1
@@ -131,17 +70,14 @@ class StageTrainer(StepPhases, Trainer):
             args=arguments,
             train_dataset=self._rows,
             data_collator=Collator(pad_id),
-            callbacks=[_ReportsSteps(self, on_step)],
+            callbacks=[_TellsOfSteps(on_step)],
         )
         self.add_phases()
         self.remove_callback(PrinterCallback)
-        if on_log is not None:
-            self.add_callback(_ForwardsLogs(on_log))
         # Our loss is normalised over the whole step, so it must not be divided again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self.methods = methods
-        self.step_loss = 0.0
         self._spent = spent
         self._started = (time.perf_counter(), time.process_time())
 
@@ -209,7 +145,6 @@ class StageTrainer(StepPhases, Trainer):
         value = float(loss)
         if not math.isfinite(value):
             raise self._broken("the loss", value)
-        self.step_loss += value
         return loss
 
     def _clip_grad_norm(self, model: Any) -> Any:
@@ -267,8 +202,7 @@ class StageTrainer(StepPhases, Trainer):
 
         def sealed() -> None:
             save_states(checkpoint / "methods", states)
-            seconds, cpu_seconds = self.spent()
-            seal(checkpoint, {"seconds": seconds, "cpu_seconds": cpu_seconds})
+            seal(Checkpoint(checkpoint, *self.spent()))
             drop_older(checkpoint)
 
         gathered(None)  # every process has written its part
@@ -283,28 +217,14 @@ class StageTrainer(StepPhases, Trainer):
         )
 
 
-class _ReportsSteps(TrainerCallback):
-    """Tells of every step and its loss."""
+class _TellsOfSteps(TrainerCallback):
+    """Hands on what is logged of each step, its loss among it."""
 
-    def __init__(self, trainer: StageTrainer, on_step: OnStep) -> None:
-        self._trainer = trainer
+    def __init__(self, on_step: OnStep) -> None:
         self._on_step = on_step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        del args, control, kwargs
-        loss = sum(gathered(self._trainer.step_loss)) / count()
-        self._on_step(state.global_step, state.max_steps, loss)
-        self._trainer.step_loss = 0.0
-
-
-class _ForwardsLogs(TrainerCallback):
-    """Hands on what is logged of each step."""
-
-    def __init__(self, on_log: OnLog) -> None:
-        self._on_log = on_log
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         del args, control
         logs = kwargs["logs"]
         if "loss" in logs:  # not the summary at the end
-            self._on_log(state.global_step, logs)
+            self._on_step(state.global_step, state.max_steps, logs)

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from forgetless.errors import ModelError
-from forgetless.processes import DEEPSPEED, SETTING, Sharding, by_engine, first
+from forgetless.launching import DEEPSPEED, SETTING, Sharding, by_engine
+from forgetless.processes import first
 
 
 @contextmanager

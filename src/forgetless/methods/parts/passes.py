@@ -1,9 +1,9 @@
-"""Passes over examples that methods make by themselves: outside of training, batch by batch."""
+"""Forward passes over examples: of one batch, as training makes them too, and over all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,64 @@ from forgetless.processes import shared_out
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.render import Encoded
 
+if TYPE_CHECKING:
+    import torch
+
 T = TypeVar("T")
 
 TOKENS_IN_A_PASS = 4096  # padding included; bounds the memory of a pass, not its result
+
+
+def collated(examples: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
+    """Examples as tensors, padded on the left.
+
+    The first token of an example is never a label: nothing predicts it, least of all padding.
+
+    Args:
+        examples: At least one.
+        pad_id: Token id used for padding.
+
+    Returns:
+        ``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each of shape (examples,
+        length), and ``keys``, ``Encoded.key`` of each, shape (examples,).
+    """
+    import torch
+
+    padded = pad_left([example.ids for example in examples], pad_id)
+    taught = pad_like(padded, [[False, *example.learned[1:]] for example in examples], 0).bool()
+    return {
+        "input_ids": padded.ids,
+        "attention_mask": padded.mask,
+        "position_ids": padded.positions,
+        "labels": padded.ids.masked_fill(~taught, IGNORED),
+        "keys": torch.tensor([example.key for example in examples]),
+    }
+
+
+def forward_pass(
+    model: Any,
+    inputs: Mapping[str, torch.Tensor],
+    replayed: torch.Tensor,
+    keys: torch.Tensor,
+    learned_tokens: torch.Tensor | int | None,
+) -> Batch:
+    """Logits where something is learned, with the head only there, and what is learned.
+
+    Args:
+        model: The model, wrapped for several processes or not.
+        inputs: ``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each of shape
+            (batch, length).
+        replayed: Whether each row is rehearsal, shape (batch,).
+        keys: ``Encoded.key`` of each row, shape (batch,).
+        learned_tokens: Learned tokens in the whole optimiser step; None: those of this batch.
+    """
+    labels = inputs["labels"][:, 1:]
+    columns = (labels != IGNORED).any(0).nonzero().squeeze(-1)
+    place = inputs["input_ids"], inputs["attention_mask"], inputs["position_ids"], columns
+    targets = labels[:, columns]
+    logits = logits_of_rows(model, *place, targets != IGNORED)
+    learned = targets.ne(IGNORED).sum() if learned_tokens is None else learned_tokens
+    return Batch(*place, logits, targets, replayed, keys, max(1.0, float(learned)))
 
 
 def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
@@ -38,25 +93,9 @@ def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
     import torch
 
     device = next(model.parameters()).device
-    padded = pad_left([example.ids for example in examples], pad_id)
-    # The first token of a row is never a target: nothing predicts it, least of all padding.
-    taught = [[False, *example.learned[1:]] for example in examples]
-    learned = pad_like(padded, taught, 0)[:, 1:].bool()
-    columns = learned.any(0).nonzero().squeeze(-1)
-    targets = padded.ids[:, 1:].masked_fill(~learned, IGNORED)[:, columns].to(device)
-    ids, mask, positions = (t.to(device) for t in (padded.ids, padded.mask, padded.positions))
-    columns = columns.to(device)
-    return Batch(
-        ids,
-        mask,
-        positions,
-        columns,
-        logits_of_rows(model, ids, mask, positions, columns, targets != IGNORED),
-        targets,
-        torch.zeros(len(examples), dtype=torch.bool, device=device),
-        torch.tensor([example.key for example in examples], device=device),
-        float((targets != IGNORED).sum()),
-    )
+    inputs = {name: tensor.to(device) for name, tensor in collated(examples, pad_id).items()}
+    replayed = torch.zeros(len(examples), dtype=torch.bool, device=device)
+    return forward_pass(model, inputs, replayed, inputs["keys"], None)
 
 
 def in_batches(
