@@ -37,8 +37,8 @@ from forgetless.comparing.arms import SEQUENTIAL
 from forgetless.comparing.protocol import Trial
 from forgetless.comparing.runs import Job, execute, finished
 from forgetless.comparing.trials import plan_of
-from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
 from forgetless.tasks.bundled import bundled_rows

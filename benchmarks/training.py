@@ -70,8 +70,8 @@ def train_as(who: str, model: str, kind: str, count: int, batch: int) -> dict[st
     """One contestant's epoch, in this process."""
     import torch
 
-    from forgetless.methods.base import Stage, Workbench
     from forgetless.methods.compose import Compose
+    from forgetless.methods.stage import Stage, Workbench
     from forgetless.models.load import load_model
     from forgetless.tasks.bundled import bundled_rows
     from forgetless.tasks.examples import Encoder

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from forgetless.evaluation.scorer import asked_tokens, unscorable
-from forgetless.methods.base import MixesData, Workbench
+from forgetless.methods.base import MixesData
+from forgetless.methods.stage import Workbench
 from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton
 from forgetless.models.quantized import weight_bytes

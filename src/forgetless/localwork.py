@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forgetless.errors import RunFailed
 from forgetless.layout import SCORES, WEIGHTS
-from forgetless.methods.base import Stage, Workbench
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import TrainingConfig
 from forgetless.processes import first_does
 from forgetless.stagework import StageWork

@@ -15,9 +15,9 @@ from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
 from forgetless.launching import Sharding, by_engine, refused, sharding_wanted
 from forgetless.layout import stage_name
-from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.recipe import resolved_methods
+from forgetless.methods.stage import Stage
 from forgetless.models.hub import dataset_licence, licence_of, public_name
 from forgetless.models.load import pick_device
 from forgetless.models.quantized import refuse_quantization
@@ -175,7 +175,7 @@ def prepare(plan: Plan) -> Experiment:
         methods.refuse_quantization(plan.model.quantization)
     else:
         plan, source = _hosted(plan, methods)
-    if source.kind == "adapter" and methods.adapt_the_model:
+    if source.kind == "adapter" and methods.adapts_model:
         raise ModelError(
             f"{source.location}: is an adapter, and {methods.label} would put another on top; "
             "plain peft could not load what the stages save",

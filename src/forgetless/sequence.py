@@ -14,7 +14,7 @@ from forgetless.errors import PlanError
 from forgetless.launching import sharding_left_to_us
 from forgetless.layout import stage_name
 from forgetless.localwork import LocalWork
-from forgetless.methods.base import Stage
+from forgetless.methods.stage import Stage
 from forgetless.plan import Plan, TrainingConfig, make_plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.processes import join, launched

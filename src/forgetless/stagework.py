@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
 from forgetless.layout import ASKED, WEIGHTS, stage_folder
-from forgetless.methods.base import Stage, Workbench
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
@@ -235,7 +235,7 @@ class StageWork(ABC):
         if stage.number > 0:
             self._methods.keep_rows(stage)
             more = stage.number < self._experiment.stages[-1].number  # else nothing would use it
-            if more and self._methods.learn_at_end:
+            if more and self._methods.learns_at_end:
                 self._progress.working("learning what must be kept")
                 self._methods.end_stage(bench or self._bench(stage))
         first_does(partial(self._methods.save, path / "methods"))

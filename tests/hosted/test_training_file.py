@@ -11,9 +11,9 @@ from forgetless.errors import DataError
 from forgetless.hosted.chat_format import check_line, messages_of
 from forgetless.hosted.tokens import TokenCounter
 from forgetless.hosted.training_file import TrainingFile, training_file
-from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.replay import Replay
+from forgetless.methods.stage import Stage
 from forgetless.plan import HostedConfig
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash

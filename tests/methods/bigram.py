@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from forgetless.methods.base import Batch, Workbench
+from forgetless.methods.batch import Batch
 from forgetless.methods.parts.passes import batch_of
+from forgetless.methods.stage import Workbench
 from forgetless.tasks.examples import Encoder, Examples, Origin
 from forgetless.tasks.render import Encoded
 from tests.training.build import settings
@@ -57,6 +58,6 @@ def batch(
     learned_tokens: float | None = None,
 ) -> Batch:
     """A batch as training makes it; rows named are rehearsed."""
-    made = batch_of(model, encoded, pad_id=0)
+    made = batch_of(model, encoded)
     rehearsed = torch.tensor([row in replayed for row in range(len(encoded))])
     return replace(made, replayed=rehearsed, learned_tokens=learned_tokens or made.learned_tokens)

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from forgetless.methods.base import Batch, Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.base import Method, State
+from forgetless.methods.batch import Batch
 from forgetless.methods.parts.pulls import pull_towards
+from forgetless.methods.stage import RehearsalRows, Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 

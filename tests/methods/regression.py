@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from forgetless.methods.base import Stage, Workbench
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.tasks.examples import Encoder, Examples, Origin
 from forgetless.tasks.render import Encoded
 from tests.training.build import colour_task, one_stage_a_task, settings

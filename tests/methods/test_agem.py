@@ -10,9 +10,10 @@ import torch
 from forgetless.errors import PlanError
 from forgetless.methods import agem
 from forgetless.methods.agem import AGEM
-from forgetless.methods.base import Method, Stage
+from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.methods.lora import LoRA
+from forgetless.methods.stage import Stage
 from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Encoder, Examples
 from forgetless.tasks.row import Row

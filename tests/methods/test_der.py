@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import kl_div, log_softmax
 
 from forgetless.errors import PlanError
-from forgetless.methods.base import IGNORED, Batch
+from forgetless.methods.batch import IGNORED, Batch
 from forgetless.methods.compose import Compose
 from forgetless.methods.der import DER
 from forgetless.methods.replay import Replay

@@ -90,7 +90,7 @@ def test_true_fisher_of_a_softmax_regression_is_the_analytic_one() -> None:
     expected = torch.einsum("tk,ti->ki", p * (1 - p), x**2)
     named = dict(model.named_parameters())
     seeds = np.random.default_rng(0).integers(2**31, size=3000).tolist()
-    found = fisher_diagonal(model, named, [answer(2, 0, 1)] * 3000, 0, seeds)["head.weight"]
+    found = fisher_diagonal(model, named, [answer(2, 0, 1)] * 3000, seeds)["head.weight"]
     assert float((found - expected).abs().max()) < 0.05 * float(expected.max())
 
 

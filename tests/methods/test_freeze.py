@@ -10,11 +10,11 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.ewc import EWC
 from forgetless.methods.freeze import Freeze
 from forgetless.methods.ogd import OGD
+from forgetless.methods.stage import Stage
 from tests.training.build import (
     adapt,
     colour_task,

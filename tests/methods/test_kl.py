@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import IGNORED, Batch, Workbench
+from forgetless.methods.batch import IGNORED, Batch
 from forgetless.methods.compose import Compose
 from forgetless.methods.kl import KL
 from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.replay import Replay
+from forgetless.methods.stage import Workbench
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import MethodSpec, ModelConfig
@@ -52,7 +53,7 @@ def plan(**methods: dict[str, Any]) -> Compose:
 
 def made(model: Any, examples: Examples, replayed: Sequence[int] = ()) -> Batch:
     """The first rows of some examples as training sees them, rows named rehearsed."""
-    found = batch_of(model, [examples[index] for index in range(min(8, len(examples)))], 0)
+    found = batch_of(model, [examples[index] for index in range(min(8, len(examples)))])
     rehearsed = torch.tensor([row in replayed for row in range(len(found.ids))])
     return replace(found, replayed=rehearsed)
 
@@ -203,9 +204,9 @@ def test_parts_of_a_step_add_up_to_the_whole(tiny_model: Path, teacher: str) -> 
     kl.start_stage(bench, bench.new)
     move(model)
     examples = [bench.new[index] for index in range(8)]
-    whole = batch_of(model, examples, 0)
+    whole = batch_of(model, examples)
     parts = [
-        replace(batch_of(model, examples[n : n + 2], 0), learned_tokens=whole.learned_tokens)
+        replace(batch_of(model, examples[n : n + 2]), learned_tokens=whole.learned_tokens)
         for n in range(0, 8, 2)
     ]
     added = sum(kl.loss(model, part).item() for part in parts)
@@ -222,13 +223,11 @@ def test_only_the_rows_asked_for_are_distilled(tiny_model: Path, teacher: str) -
     for kl in methods.values():
         kl.start_stage(bench, examples)
     move(model)
-    batch = replace(
-        batch_of(model, mixed, 0), replayed=torch.tensor([False, True, False, True, True])
-    )
+    batch = replace(batch_of(model, mixed), replayed=torch.tensor([False, True, False, True, True]))
     found = {rows: kl.loss(model, batch).item() for rows, kl in methods.items()}
     assert found["new"] + found["replayed"] == pytest.approx(found["both"], rel=1e-4)
     alone = replace(
-        batch_of(model, [old[0], old[1], old[2]], 0),
+        batch_of(model, [old[0], old[1], old[2]]),
         replayed=torch.ones(3, dtype=torch.bool),
         learned_tokens=batch.learned_tokens,
     )

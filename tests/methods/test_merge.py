@@ -14,7 +14,7 @@ from peft.utils import merge_utils
 from forgetless import run
 from forgetless.errors import DataError, ModelError, PlanError
 from forgetless.methods import merge as module
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.compose import Compose
 from forgetless.methods.joint import Joint
 from forgetless.methods.lora import LoRA
@@ -22,6 +22,7 @@ from forgetless.methods.merge import Merge
 from forgetless.methods.ogd import OGD
 from forgetless.methods.osf import OSF
 from forgetless.methods.parts.between import GRID
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
@@ -421,7 +422,7 @@ def test_each_task_weighs_the_same(tiny_model: Path, monkeypatch: pytest.MonkeyP
     _, stage = merge.stages(one_stage_a_task(tasks))
     assert {name: len(rows) for name, rows in merge._withheld.items()} == {"few": 4, "many": 10}
 
-    def losses(model: Any, examples: Examples, pad_id: int) -> Any:
+    def losses(model: Any, examples: Examples) -> Any:
         few = np.array([origin.task == "few" for origin in examples.origins])
         return np.where(few, 1.1 * model.w.item(), 1 - model.w.item())
 

@@ -8,10 +8,10 @@ import torch
 from torch.nn.functional import normalize
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.lora import LoRA
 from forgetless.methods.ogd import OGD, extended, input_moments
+from forgetless.methods.stage import Workbench
 from forgetless.tasks.examples import Encoder
 from tests.methods.bigram import answer
 from tests.methods.regression import Regression, bench
@@ -192,7 +192,7 @@ def test_moments_are_of_all_tokens_brought_to_length_one(tiny_model: Path) -> No
     loaded = fresh(tiny_model)
     here = workbench(loaded, FIRST)
     examples = [here.new[index] for index in range(3)]
-    moments, _ = input_moments(loaded.model, examples, 0)
+    moments, _ = input_moments(loaded.model, examples)
     inner = loaded.model.model
     with torch.no_grad():
         norm = inner.layers[0].input_layernorm
@@ -209,7 +209,7 @@ def test_layers_that_read_the_same_share_a_basis_and_a_tied_head_has_none(
     tiny_model: Path,
 ) -> None:
     here = workbench(fresh(tiny_model), FIRST)
-    moments, shared = input_moments(here.model, [here.new[0]], 0)
+    moments, shared = input_moments(here.model, [here.new[0]])
     for n in (0, 1):
         layer = f"model.layers.{n}"
         groups = [["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]]

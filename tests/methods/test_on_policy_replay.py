@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.on_policy_replay import OnPolicyReplay
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel
 from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Examples

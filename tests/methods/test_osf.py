@@ -9,9 +9,9 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.osf import OSF
+from forgetless.methods.stage import Workbench
 from forgetless.models.save import save_stage_model
 from tests.tiny import build_tokenizer
 from tests.training.build import (

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from forgetless.methods.base import Batch, Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
+from forgetless.methods.batch import Batch
 from forgetless.methods.compose import Compose
 from forgetless.methods.parts.pulls import pull_towards
+from forgetless.methods.stage import Stage, Workbench
 from tests.methods.probes import Anchor, Calm, NoConfig, StrengthConfig
 from tests.training.build import (
     Weights,

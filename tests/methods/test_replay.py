@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from forgetless.errors import DataError, PlanError
-from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.parts.passes import embeddings, mean_losses
 from forgetless.methods.parts.selection import herded
 from forgetless.methods.replay import Replay, ReplayConfig
 from forgetless.methods.self_replay import SelfReplay
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import MethodSpec
 from forgetless.tasks.examples import Encoder
 from forgetless.tasks.row import Row, Turn
@@ -434,7 +434,7 @@ def test_model_is_needed_at_the_end_of_a_stage_only_to_choose_rows(
     options: dict[str, Any], learns: bool
 ) -> None:
     methods = replay(**options)
-    assert methods.learn_at_end == learns
+    assert methods.learns_at_end == learns
     stage = one_stage_a_task([colour_task("a")])[0]
     if not learns:
         methods.end_stage(Workbench(stage, None, None, None))  # type: ignore[arg-type]
@@ -465,7 +465,7 @@ def chosen(
 def losses_of(model: Path, task: Task) -> list[float]:
     loaded = fresh(model)
     bench = workbench(loaded, one_stage_a_task([task])[0])
-    return [float(loss) for loss in mean_losses(loaded.model, bench.new, bench.pad_id)]
+    return [float(loss) for loss in mean_losses(loaded.model, bench.new)]
 
 
 def test_rows_of_highest_loss_are_kept_beside_random_ones(tiny_model: Path) -> None:
@@ -486,7 +486,7 @@ def test_rows_of_highest_loss_are_kept_beside_random_ones(tiny_model: Path) -> N
 def test_rows_that_cover_the_task_are_kept_in_herding_order(tiny_model: Path) -> None:
     loaded = fresh(tiny_model)
     bench = workbench(loaded, one_stage_a_task([noticing()])[0])
-    expected = herded(embeddings(loaded.model, bench.new, bench.pad_id), 6)
+    expected = herded(embeddings(loaded.model, bench.new), 6)
     assert expected != sorted(expected)
     found = chosen({"select": "coverage"}, tiny_model, [noticing()])
     assert found == {"t": expected}

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Stage, State, Workbench
+from forgetless.methods.base import State
 from forgetless.methods.compose import Compose
 from forgetless.methods.parts.drafts import ChatForm
 from forgetless.methods.self_replay import ROUNDS, SelfReplay
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError, PlanError
-from forgetless.methods.base import Method, Workbench
+from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.methods.l2sp import L2SP
 from forgetless.methods.lora import LoRA
 from forgetless.methods.si import SI
+from forgetless.methods.stage import Workbench
 from tests.methods.bigram import answer
 from tests.methods.probes import NoConfig
 from tests.methods.regression import Regression, bench

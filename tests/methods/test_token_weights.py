@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import log_softmax
 
 from forgetless.errors import PlanError
-from forgetless.methods.base import IGNORED
+from forgetless.methods.batch import IGNORED
 from forgetless.methods.compose import Compose
 from forgetless.methods.token_weights import TokenWeights
 from forgetless.tasks.examples import Examples

@@ -112,7 +112,7 @@ def model() -> Any:
 def test_a_continuation_lays_weights_out_once_it_goes_on(model: Any, by_transformers: bool) -> None:
     counts: list[int] = []  # of layers in blocks, at each choice
     continuations(
-        model, [[1, 2, 3], [4, 5]], 12, [], 0,
+        model, [[1, 2, 3], [4, 5]], 12, [],
         on_logits=lambda *_: counts.append(len(laid_out(model))),
         stopping=StoppingCriteriaList() if by_transformers else None,
     )  # fmt: skip

@@ -20,8 +20,8 @@ SEQUENCES = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15, 16]]
 
 
 def test_padding_is_on_the_left_and_positions_count_tokens() -> None:
-    padded = pad_left([[5, 6, 7], [8]], 99)
-    assert padded.ids.tolist() == [[5, 6, 7], [99, 99, 8]]
+    padded = pad_left([[5, 6, 7], [8]])
+    assert padded.ids.tolist() == [[5, 6, 7], [0, 0, 8]]
     assert padded.mask.tolist() == [[1, 1, 1], [0, 0, 1]]
     assert padded.positions.tolist() == [[0, 1, 2], [0, 0, 0]]
     assert pad_like(padded, [[1, 2, 3], [4]], -1).tolist() == [[1, 2, 3], [-1, -1, 4]]
@@ -59,7 +59,7 @@ def test_logits_at_some_columns_are_those_of_each_sequence_alone(
     elif kind == "whole head":
         model = WholeHead(model)
     expected = by_hand(model.inner if kind == "whole head" else model)
-    padded = pad_left(SEQUENCES, 257)
+    padded = pad_left(SEQUENCES)
     wanted = torch.tensor([2, 4, 5])
     with torch.no_grad():
         logits = logits_at(model, padded.ids, padded.mask, padded.positions, wanted)
@@ -78,7 +78,7 @@ def test_logits_at_some_columns_are_those_of_each_sequence_alone(
 
 def test_gradients_reach_the_weights_through_the_chosen_columns_alone(tiny_model: Path) -> None:
     model = load(tiny_model).model
-    padded = pad_left([[1, 2, 3]], 257)
+    padded = pad_left([[1, 2, 3]])
     logits = logits_at(model, padded.ids, padded.mask, padded.positions, torch.tensor([0]))
     torch.autograd.backward(logits.sum())
     gradient = model.model.layers[0].mlp.down_proj.weight.grad.clone()
@@ -94,7 +94,7 @@ def test_head_is_left_out_where_no_logit_is_wanted(
     model = load(tiny_model).model
     seen: list[tuple[int, ...]] = []
     model.lm_head.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape)))
-    padded = pad_left(SEQUENCES, 257)
+    padded = pad_left(SEQUENCES)
     logits_at(model, padded.ids, padded.mask, padded.positions, torch.tensor([4, 5]))
     assert seen == [(3, 2, 261)]
 
@@ -109,7 +109,7 @@ def test_last_hidden_states_are_what_the_head_makes_logits_of(kind: str, tiny_mo
     if kind == "adapted":
         config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], init_lora_weights=False)
         model = peft.get_peft_model(model, config).eval()
-    padded = pad_left(SEQUENCES, 99)
+    padded = pad_left(SEQUENCES)
     with torch.no_grad():
         states = last_hidden_states(model, padded.ids, padded.mask, padded.positions)
         logits = head(states)

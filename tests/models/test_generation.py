@@ -35,7 +35,7 @@ PROMPTS = [[65, 66, 67], [70], [80, 81, 82, 83, 84, 85], [65, 66, 67]]
 
 def drawn(model: Any, prompts: list[list[int]], length: int = 6, **more: Any) -> list[list[int]]:
     options: dict[str, Any] = {"temperature": 1.0, "seed": 3, "stop_ids": []} | more
-    return continuations(model, prompts, length, options.pop("stop_ids"), 257, **options)
+    return continuations(model, prompts, length, options.pop("stop_ids"), **options)
 
 
 @pytest.mark.parametrize("temperature", [0.8, 1.0, 1.5])
@@ -121,7 +121,7 @@ def test_generation_settings_of_the_model_folder_are_set_aside(
 def by_transformers(model: Any, prompts: list[list[int]], length: int, stops: list[int]) -> Any:
     """The same through ``generate``, which any reason to stop asks for."""
     never = StoppingCriteriaList([lambda ids, _: torch.zeros(len(ids), dtype=torch.bool)])
-    return continuations(model, prompts, length, stops, 257, stopping=never)
+    return continuations(model, prompts, length, stops, stopping=never)
 
 
 def test_greedy_answers_are_those_of_transformers_whoever_ends_first(model: Any) -> None:
@@ -130,7 +130,7 @@ def test_greedy_answers_are_those_of_transformers_whoever_ends_first(model: Any)
     for prompts in (PROMPTS, [beginning + prompt for prompt in PROMPTS], PROMPTS[:1]):
         stops = sorted({by_transformers(model, prompts, 8, [])[0][2], 3})
         expected = by_transformers(model, prompts, 8, stops)
-        assert continuations(model, prompts, 8, stops, 257) == expected
+        assert continuations(model, prompts, 8, stops) == expected
     assert len({len(answer) for answer in expected}) == 1  # one prompt
 
 
@@ -139,11 +139,11 @@ def test_prompts_that_have_ended_are_let_go_and_a_common_beginning_is_read_once(
 ) -> None:
     beginning = list(range(100, 120))
     prompts = [beginning + prompt for prompt in PROMPTS]
-    free = continuations(model, prompts, 8, [], 257)
+    free = continuations(model, prompts, 8, [])
     (stop,) = {free[0][0]}  # the first and the last prompt are alike and end at once
     left = sum(answer[0] != stop for answer in free)
     with forward_passes(model) as passed:
-        continuations(model, prompts, 8, [stop], 257)
+        continuations(model, prompts, 8, [stop])
     assert passed[:2] == [1, 1]  # the beginning; then the rest of all, as one tree
     assert passed[2] == left < len(prompts)
 
@@ -156,10 +156,10 @@ def test_prompts_read_as_several_trees_are_continued_alike(
     for prompts in (PROMPTS, [beginning + prompt for prompt in PROMPTS]):
         expected = by_transformers(model, prompts, 8, [])
         with forward_passes(model) as at_once:
-            assert continuations(model, prompts, 8, [], 257) == expected
+            assert continuations(model, prompts, 8, []) == expected
         monkeypatch.setattr(continuing, "TOKENS_AT_A_TIME", {"cpu": most})
         with forward_passes(model) as passed:
-            assert continuations(model, prompts, 8, [], 257) == expected
+            assert continuations(model, prompts, 8, []) == expected
         monkeypatch.undo()
         # [65, 66, 67] twice is one branch, and [70] is read with it where there is room.
         assert len(passed) - len(at_once) == {1: 2, 4: 1, 7: 1}[most]
@@ -178,8 +178,8 @@ def test_behind_a_sliding_window_padding_within_prompts_takes_no_place() -> None
     model = build("Mistral", **ROTARY, sliding_window=24)
     beginning = list(range(100, 120))
     prompts = [beginning + prompt for prompt in ([65], [66, 67], list(range(70, 90)))]
-    for prompt, found in zip(prompts, continuations(model, prompts, 8, [], 257), strict=True):
-        assert [found] == continuations(model, [prompt], 8, [], 257)
+    for prompt, found in zip(prompts, continuations(model, prompts, 8, []), strict=True):
+        assert [found] == continuations(model, [prompt], 8, [])
         assert [found] == by_transformers(model, [prompt], 8, [])
 
 
@@ -187,20 +187,20 @@ def test_behind_a_sliding_window_padding_within_prompts_takes_no_place() -> None
 def test_prompts_that_wait_for_room_are_continued_alike(model: Any, size: int) -> None:
     beginning = list(range(100, 120))
     for prompts in ([*PROMPTS, *PROMPTS[1:]], [beginning + prompt for prompt in PROMPTS]):
-        stops = [continuations(model, prompts, 8, [], 257)[0][2]]
+        stops = [continuations(model, prompts, 8, [])[0][2]]
         expected = by_transformers(model, prompts, 8, stops)
-        assert continuations(model, prompts, 8, stops, 257, size=size) == expected
+        assert continuations(model, prompts, 8, stops, size=size) == expected
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("forgetless.models.generation.obstacle", lambda _: "none of ours")
-            assert continuations(model, prompts, 8, stops, 257, size=size) == expected
+            assert continuations(model, prompts, 8, stops, size=size) == expected
 
 
 def test_those_that_wait_come_when_others_have_ended(model: Any) -> None:
     """Two at a time: the third prompt is read while the one that has not ended goes on."""
     prompts = [[65, 66, 67], [65, 66, 67], [70, 71]]
-    free = continuations(model, prompts, 8, [], 257)
+    free = continuations(model, prompts, 8, [])
     assert free[0][0] not in free[2]
     with forward_passes(model) as passed:
-        found = continuations(model, prompts, 8, [free[0][0]], 257, size=2)
+        found = continuations(model, prompts, 8, [free[0][0]], size=2)
     assert [len(answer) for answer in found] == [1, 1, 8]
     assert passed == [1] + [1] * 8  # two end at once; then the third, alone

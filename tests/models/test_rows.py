@@ -30,7 +30,7 @@ Place = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tens
 
 def padded_on(side: str) -> Place:
     """ids, mask, positions, columns, and where logits are wanted: behind the first token on."""
-    padded = pad_left(ROWS, 0)
+    padded = pad_left(ROWS)
     ids, mask, positions = padded.ids, padded.mask, padded.positions
     if side == "right":
         ids, mask = torch.zeros_like(ids), torch.zeros_like(mask)
@@ -139,7 +139,7 @@ def test_rows_with_nothing_in_common_are_padded(
     obstacle(model)
     # One forest of 16 tokens looks at 256 pairs, four rows of 5 at 100; two passes cost more still.
     monkeypatch.setattr(module, "COST", {"cpu": Cost(again=1000, pairs=1)})
-    padded = pad_left([[first] * 5 for first in (5, 6, 7, 8)], 0)
+    padded = pad_left([[first] * 5 for first in (5, 6, 7, 8)])
     wanted = torch.ones((4, 4), dtype=torch.bool)
     with forward_passes(model) as passes:
         logits_of_rows(model, padded.ids, padded.mask, padded.positions, torch.arange(4), wanted)

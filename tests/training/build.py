@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from forgetless.launching import Sharding
-from forgetless.methods.base import Stage, Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
 from forgetless.tasks.examples import ENDLESS, Encoder

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forgetless.methods.base import Stage
+from forgetless.methods.stage import Stage
 from forgetless.training.mixture import Draws, Epochs, mix
 
 

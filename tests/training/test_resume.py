@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
 from forgetless.methods.self_replay import SelfReplay
+from forgetless.methods.stage import Workbench
 from forgetless.models.source import file_hash
 from forgetless.plan import MethodSpec, TrainingConfig
 from forgetless.tasks.examples import Examples

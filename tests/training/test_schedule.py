@@ -11,8 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from forgetless.errors import DataError, PlanError
-from forgetless.methods.base import Method, RehearsalRows, Workbench
+from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import RehearsalRows, Workbench
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn

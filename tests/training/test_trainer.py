@@ -14,12 +14,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from forgetless.methods.base import IGNORED
+from forgetless.methods.batch import IGNORED
 from forgetless.models.save import save_stage_model
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
-from forgetless.training.rows import Collator
+from forgetless.training.rows import collate
 from forgetless.training.stage import training_arguments
 from tests.training.build import (
     colour_task,
@@ -194,9 +194,9 @@ def test_labels_are_the_learned_tokens_but_never_the_first_of_a_row() -> None:
         {"example": Encoded([5, 6, 7], [True, True, True]), "replayed": False},
         {"example": Encoded([8, 9, 1, 2], [False, False, True, False]), "replayed": True},
     ]
-    batch = Collator(pad_id=99)(rows)
+    batch = collate(rows)
     assert {name: tensor.tolist() for name, tensor in batch.items()} == {
-        "input_ids": [[99, 5, 6, 7], [8, 9, 1, 2]],
+        "input_ids": [[0, 5, 6, 7], [8, 9, 1, 2]],
         "attention_mask": [[0, 1, 1, 1], [1, 1, 1, 1]],
         "position_ids": [[0, 0, 1, 2], [0, 1, 2, 3]],
         "labels": [[IGNORED, IGNORED, 6, 7], [IGNORED, IGNORED, 1, IGNORED]],

@@ -20,8 +20,10 @@ from forgetless.budgeting.going_back import Point, go_back, learned_at, status_o
 from forgetless.budgeting.standing import Loss, Scores, found_in, loss_of, mean_of
 from forgetless.budgeting.steering import emphasis, next_price
 from forgetless.errors import RunFailed
-from forgetless.methods.base import Batch, Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
+from forgetless.methods.batch import Batch
 from forgetless.methods.parts.reference import trained_values
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import BudgetConfig
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.task import Task

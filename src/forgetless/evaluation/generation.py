@@ -40,7 +40,6 @@ def generate(
         prompts,
         max_new_tokens,
         stop_ids,
-        tokenizer.pad_token_id or 0,
         on_logits=broken,
         size=size,
     )

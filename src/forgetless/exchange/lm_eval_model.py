@@ -213,7 +213,6 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
             prompts,
             limit,
             [self.eot_token_id],
-            self.tokenizer.pad_token_id or 0,
             on_logits=broken,
             stopping=stop_sequences_criteria(self.tokenizer, until, width, len(prompts)),
         )

@@ -14,8 +14,8 @@ from forgetless.endpoints.ways import Way, asked
 from forgetless.errors import DataError
 from forgetless.hosted.tokens import TokenCounter
 from forgetless.hosted.training_file import TrainingFile, training_file
-from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Stage
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.task import Task

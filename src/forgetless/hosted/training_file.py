@@ -14,9 +14,9 @@ import numpy as np
 from forgetless.errors import DataError
 from forgetless.hosted.chat_format import FEWEST_ROWS, line_of, messages_of
 from forgetless.hosted.tokens import TokenCounter
-from forgetless.methods.base import Stage
 from forgetless.methods.compose import Compose
 from forgetless.methods.replay import Replay
+from forgetless.methods.stage import Stage
 from forgetless.plan import HostedConfig
 from forgetless.tasks.examples import Ints, TaskRows
 from forgetless.tasks.row import Row

@@ -19,7 +19,7 @@ from forgetless.hosted.stage_job import StageJob
 from forgetless.hosted.tokens import TokenCounter
 from forgetless.hosted.training_file import TrainingFile, training_file
 from forgetless.layout import stage_name
-from forgetless.methods.base import Stage
+from forgetless.methods.stage import Stage
 from forgetless.preparation import Experiment
 from forgetless.progress import Progress
 from forgetless.runfolder import RunFolder

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.buffer import Buffer, held_back_hash
 from forgetless.methods.parts.passes import batch_of
 from forgetless.methods.parts.pulls import trained_weights
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.sharded import is_part, local
 from forgetless.plan import Config
 from forgetless.processes import add_up
@@ -55,7 +56,6 @@ class AGEM(Method[AGEMConfig]):
         self._memory = Buffer("reservoir", self.config.size)
         self._remembered: Examples | None = None
         self._stage: Stage | None = None
-        self._pad_id = 0
         self._step = 0
 
     def acts_in(self, stage: Stage) -> bool:
@@ -69,7 +69,7 @@ class AGEM(Method[AGEMConfig]):
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Tokenise what is remembered."""
         self._remembered = bench.encoder.encode(self._memory.rows(bench.stage), rehearsal=True)
-        self._stage, self._pad_id, self._step = bench.stage, bench.pad_id, 0
+        self._stage, self._step = bench.stage, 0
 
     def change_gradient(self, model: Any) -> None:
         """Take out what points against the gradient of remembered rows, if anything does."""
@@ -100,7 +100,7 @@ class AGEM(Method[AGEMConfig]):
         count = min(self.config.rows, len(self._remembered))
         drawn = rng.choice(len(self._remembered), count, replace=False).tolist()
         with torch.enable_grad():
-            batch = batch_of(model, [self._remembered[index] for index in drawn], self._pad_id)
+            batch = batch_of(model, [self._remembered[index] for index in drawn])
             loss = batch.losses.sum() / batch.learned_tokens
             loss.backward()  # type: ignore[no-untyped-call]
         return [weight.grad for weight in weights]

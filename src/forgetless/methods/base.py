@@ -11,6 +11,7 @@ stages             :class:`PlansStages`       change what is trained when
 model              :class:`AdaptsModel`       change what is trained: adapters, freezing
 data               :class:`MixesData`         mix rows into the stage
 start              :class:`LooksAhead`        look at the model and all rows before training
+parts              :class:`KeepsBeside`       keep tensors of the weights' size, divided as they are
 loss               :class:`WeighsTokens`      weigh each learned token's loss
 loss               :class:`AddsLoss`          add a term that needs a forward pass
 gradient           :class:`ChangesGradient`   change the gradient before it is clipped
@@ -28,156 +29,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
 from pydantic import ValidationError
 
 from forgetless.errors import PlanError
+from forgetless.methods.batch import Batch
+from forgetless.methods.stage import RehearsalRows, Stage, Workbench
 from forgetless.plan import Config, Fault, nearest
-from forgetless.tasks.examples import Encoder, Examples, TaskRows
-from forgetless.tasks.row import Row
-from forgetless.tasks.task import Task
+from forgetless.tasks.examples import Examples
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the sequence.
-
-    Attributes:
-        number: From 1; 0 is the untouched model.
-        name: Its folder: number and what it trains.
-        tasks: What is trained.
-        earlier: Tasks trained in earlier stages, oldest first.
-        held_back: Hashes (``exchange_hash``) of every task's test items; never to be rehearsed.
-        seed: Seed of everything drawn in this stage.
-        from_base: Start from the untouched model instead of the previous stage's.
-    """
-
-    number: int
-    name: str
-    tasks: tuple[Task, ...]
-    earlier: tuple[Task, ...] = ()
-    held_back: frozenset[bytes] = frozenset()
-    seed: int = 0
-    from_base: bool = False
-
-    def rng(self, purpose: str, turn: int = 0) -> np.random.Generator:
-        """An independent stream of random numbers for one purpose (and epoch) of this stage."""
-        entropy = [self.seed, self.number, turn, *purpose.encode()]
-        return np.random.default_rng(np.random.SeedSequence(entropy))
-
-
-@dataclass(frozen=True)
-class RehearsalRows:
-    """Rows that may be mixed into a stage.
-
-    Attributes:
-        rows: Each with the task in whose form it is rendered; or examples that are tokens already.
-        ratio: Share of the tokens of the final mixture that they are to make up, in [0, 1).
-    """
-
-    rows: Sequence[tuple[Task, Row]] | Examples
-    ratio: float
-
-    def encoded(self, encoder: Encoder) -> Examples:
-        """The rows as tokens; those that are too long are left out or cut as ``encoder`` does."""
-        if isinstance(self.rows, Examples):
-            return self.rows
-        return encoder.encode(self.rows, rehearsal=True)
-
-
-@dataclass
-class Workbench:
-    """What lies ready for a method before and after a stage's training.
-
-    Attributes:
-        stage: The stage.
-        model: The model in evaluation mode, on its device; on torch's ``meta`` device, shapes
-            without weights, in a dry run.  A method that puts another in its place says so here.
-        tokenizer: Its tokenizer.
-        encoder: Tokenises rows as for training.
-        steps: Optimiser steps that the stage takes; known from the phase *start* on, 0 before.
-    """
-
-    stage: Stage
-    model: Any
-    tokenizer: Any
-    encoder: Encoder
-    steps: int = 0
-
-    @cached_property
-    def new(self) -> Examples:
-        """The stage's own rows, tokenised."""
-        return self.encoder.encode(TaskRows.of(self.stage.tasks))
-
-    @property
-    def dry(self) -> bool:
-        """Whether the model has no weights: nothing can be computed with it."""
-        return bool(next(self.model.parameters()).is_meta)
-
-    @property
-    def pad_id(self) -> int:
-        """Token id used for padding."""
-        return int(getattr(self.tokenizer, "pad_token_id", None) or 0)
-
-
-IGNORED = -100  # the label that transformers leaves out of losses and token counts
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What the loss sees of one forward pass.
-
-    Attributes:
-        ids: Token ids, shape (batch, length).
-        mask: Attention mask, shape (batch, length).
-        positions: Position ids, shape (batch, length).
-        columns: Columns whose logits were computed, shape (k,).
-        logits: Next-token logits at those columns, shape (batch, k, vocabulary); without meaning
-            where nothing is learned.
-        targets: The token that follows each, ``IGNORED`` where it is not learned, shape (batch, k).
-        replayed: Whether each row is rehearsal, shape (batch,).
-        keys: ``Encoded.key`` of each row, shape (batch,).
-        learned_tokens: Learned tokens in the whole optimiser step; divide a summed term by it.
-    """
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    positions: torch.Tensor
-    columns: torch.Tensor
-    logits: torch.Tensor
-    targets: torch.Tensor
-    replayed: torch.Tensor
-    keys: torch.Tensor
-    learned_tokens: float
-
-    @cached_property
-    def losses(self) -> torch.Tensor:
-        """Cross-entropy of each learned token in nats, 0 elsewhere, shape (batch, k).
-
-        Worked out once: take it where the loss needs its gradient, and detach it for weights.
-        """
-        return self._cross_entropy("none").view_as(self.targets)
-
-    @property
-    def summed_loss(self) -> torch.Tensor:
-        """The sum of ``losses``, bit for bit as transformers sums it."""
-        return self._cross_entropy("sum")
-
-    def _cross_entropy(self, reduction: str) -> torch.Tensor:
-        from torch.nn.functional import cross_entropy
-
-        return cross_entropy(
-            self.logits.float().flatten(0, 1),
-            self.targets.flatten(),
-            ignore_index=IGNORED,
-            reduction=reduction,
-        )
 
 
 @dataclass

@@ -14,7 +14,6 @@ from forgetless.methods import METHODS, find_method
 from forgetless.methods.base import (
     AdaptsModel,
     AddsLoss,
-    Batch,
     ChangesGradient,
     ChangesUpdate,
     KeepsBeside,
@@ -26,11 +25,11 @@ from forgetless.methods.base import (
     PlansStages,
     PullsWeights,
     SettlesModel,
-    Stage,
     State,
     WeighsTokens,
-    Workbench,
 )
+from forgetless.methods.batch import Batch
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.sharded import wholes
 from forgetless.plan import MethodSpec
 from forgetless.storage import replace_folder, write_json
@@ -86,6 +85,21 @@ class Compose:
         classes = [find_method(spec.name) for spec in specs]
         return cls(method(**spec.options) for method, spec in zip(classes, specs, strict=True))
 
+    @property
+    def label(self) -> str:
+        """How reports call it, e.g. ``replay + lora``; ``sequential`` for no method at all."""
+        return " + ".join(method.name for method in self.methods) or "sequential"
+
+    @property
+    def must_train(self) -> bool:
+        """Whether any method has to see every stage being trained."""
+        names = {method.name for method in self.methods}
+        return any(m.must_train or m.must_train_beside & names for m in self.methods)
+
+    def acting_in(self, stage: Stage) -> list[Method[Any]]:
+        """Methods without which training this stage would be different."""
+        return [method for method in self.methods if method.acts_in(stage)]
+
     def refuse_quantization(self, quantization: str | None) -> None:
         """Say which methods cannot work on a model whose weights are kept in fewer bits.
 
@@ -123,24 +137,6 @@ class Compose:
             if reason := method.excludes_deepspeed() if engine else method.excludes_sharding:
                 raise refused(f"methods: {method.name}", sharding, reason)
 
-    @property
-    def label(self) -> str:
-        """How reports call it, e.g. ``replay + lora``; ``sequential`` for no method at all."""
-        return " + ".join(method.name for method in self.methods) or "sequential"
-
-    def _with(self, capability: type[P]) -> list[P]:
-        return [method for method in self.methods if isinstance(method, capability)]
-
-    @property
-    def must_train(self) -> bool:
-        """Whether any method has to see every stage being trained."""
-        names = {method.name for method in self.methods}
-        return any(m.must_train or m.must_train_beside & names for m in self.methods)
-
-    def acting_in(self, stage: Stage) -> list[Method[Any]]:
-        """Methods without which training this stage would be different."""
-        return [method for method in self.methods if method.acts_in(stage)]
-
     def stages(self, stages: Sequence[Stage]) -> list[Stage]:
         """Phase *stages*."""
         planned = list(stages)
@@ -149,7 +145,7 @@ class Compose:
         return planned
 
     @property
-    def adapt_the_model(self) -> bool:
+    def adapts_model(self) -> bool:
         """Whether any method changes what is trained."""
         return bool(self._with(AdaptsModel))
 
@@ -202,7 +198,7 @@ class Compose:
         return [kept for method in self._with(KeepsBeside) for kept in method.beside_weights()]
 
     @property
-    def need_logits(self) -> bool:
+    def needs_logits(self) -> bool:
         """Whether any method looks at the logits in the loss."""
         return bool(self._with(WeighsTokens) or self._with(AddsLoss))
 
@@ -247,7 +243,7 @@ class Compose:
             method.keep_rows(stage)
 
     @property
-    def learn_at_end(self) -> bool:
+    def learns_at_end(self) -> bool:
         """Whether any method learns from the model at the end of a stage."""
         return bool(self._learners())
 
@@ -259,14 +255,17 @@ class Compose:
     def _learners(self) -> list[LearnsAtEnd]:
         return [m for m in self.methods if isinstance(m, LearnsAtEnd) and m.learns_from_model]
 
-    def save(self, folder: Path) -> None:
-        """Write every method's state: ``NAME.json``, and ``NAME.safetensors`` for tensors."""
-        save_states(folder, self.states())
+    def _with(self, capability: type[P]) -> list[P]:
+        return [method for method in self.methods if isinstance(method, capability)]
 
     def states(self) -> dict[str, State]:
         """Every method's state by its name, to be written; all processes must ask for it."""
         states = {method.name: method.state() for method in self.methods}
         return {name: State(wholes(state.tensors), state.values) for name, state in states.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write every method's state: ``NAME.json``, and ``NAME.safetensors`` for tensors."""
+        save_states(folder, self.states())
 
     def restore(self, folder: Path) -> None:
         """Take back what :meth:`save` wrote."""

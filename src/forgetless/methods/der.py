@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from forgetless.methods.base import Batch, Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
+from forgetless.methods.batch import Batch
 from forgetless.methods.parts.soft_targets import SoftTargets
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import Config
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class DER(Method[DERConfig]):
             return
         rows = len(bench.new)
         chosen = bench.stage.rng("der").permutation(rows)[: self.config.size].tolist()
-        found = SoftTargets.of(bench.model, bench.new, chosen, bench.pad_id, self.config.top_k)
+        found = SoftTargets.of(bench.model, bench.new, chosen, self.config.top_k)
         self._kept = found if self._kept is None else self._kept.followed_by(found)
 
     def state(self) -> State:

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.pulls import trained_weights
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.sharded import local
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples

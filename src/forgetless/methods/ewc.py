@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.fisher import fisher_diagonal
 from forgetless.methods.parts.pulls import (
     Product,
@@ -39,6 +39,7 @@ from forgetless.methods.parts.pulls import (
     trained_products,
     trained_weights,
 )
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -148,7 +149,7 @@ class EWC(Method[EWCConfig]):
         sampled = self.config.fisher == "sampled"
         seeds = rng.integers(2**31, size=len(chosen)).tolist() if sampled else []
         examples = [bench.new[index] for index in chosen.tolist()]
-        found = fisher_diagonal(bench.model, weights, examples, bench.pad_id, seeds)
+        found = fisher_diagonal(bench.model, weights, examples, seeds)
         if self.config.normalise:
             total = math.fsum(float(f.sum()) for f in found.values())
             count = sum(f.numel() for f in found.values())

@@ -20,8 +20,9 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, Stage, Workbench
+from forgetless.methods.base import Method
 from forgetless.methods.parts.adapters import refuse_adapter
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import Config
 
 

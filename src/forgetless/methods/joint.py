@@ -12,7 +12,8 @@ from dataclasses import replace
 from pydantic import Field
 
 from forgetless.layout import stage_name
-from forgetless.methods.base import Method, Stage
+from forgetless.methods.base import Method
+from forgetless.methods.stage import Stage
 from forgetless.plan import Config
 
 

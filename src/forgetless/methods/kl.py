@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import IGNORED, Batch, Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
+from forgetless.methods.batch import IGNORED, Batch
 from forgetless.methods.parts.reference import trained_values, with_values
 from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.rows import logits_of_rows
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -128,7 +130,7 @@ class KL(Method[KLConfig]):
         if cached and chosen:
             with with_values(bench.model, self._reference):
                 self._cached = SoftTargets.of(
-                    bench.model, examples, chosen, bench.pad_id, config.top_k, config.temperature
+                    bench.model, examples, chosen, config.top_k, config.temperature
                 )
 
     def loss(self, model: Any, batch: Batch) -> torch.Tensor:

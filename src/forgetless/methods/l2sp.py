@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.pulls import (
     Product,
     anchors_now,
@@ -24,6 +24,7 @@ from forgetless.methods.parts.pulls import (
     pull_towards,
     trained_products,
 )
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from forgetless.errors import DataError
-from forgetless.methods.base import Method, Stage, Workbench
+from forgetless.methods.base import Method
 from forgetless.methods.parts.adapters import (
     ADAPTER,
     AdapterConfig,
@@ -39,6 +39,7 @@ from forgetless.methods.parts.lora_init import (
     Init,
     start_factors,
 )
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import read_source
@@ -149,10 +150,7 @@ class LoRA(Method[LoRAConfig]):
         if bench.dry:
             return
         examples = self._examples(bench) if options.init in FROM_ROWS else None
-        pad_id = bench.pad_id if examples is not None else 0
-        starts = start_factors(
-            bench.model, layers, options.init, options.iterations, examples, pad_id
-        )
+        starts = start_factors(bench.model, layers, options.init, options.iterations, examples)
         for layer, start in zip(layers, starts, strict=True):
             set_factors(layer, ADAPTER, *start)
         if options.init in TAKING_OVER:

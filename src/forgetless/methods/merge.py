@@ -31,12 +31,13 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from forgetless.errors import DataError, ModelError
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.between import GRID, adapter_factors, move_between
 from forgetless.methods.parts.passes import mean_losses
 from forgetless.methods.parts.pulls import trained_weights
 from forgetless.methods.parts.reference import trained_values
 from forgetless.methods.parts.withheld import withhold
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.thinning import thinned
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
@@ -198,7 +199,7 @@ class Merge(Method[MergeConfig]):
         means = []
         for alpha in GRID:
             move_between(bench.model, self._before, after, alpha)
-            losses = mean_losses(bench.model, self._examples, bench.pad_id)
+            losses = mean_losses(bench.model, self._examples)
             each = {str(task): float(losses[tasks == task].mean()) for task in np.unique(tasks)}
             means.append(float(np.mean(list(each.values()))))
             curve.append({"alpha": alpha, "loss": means[-1], "tasks": each})

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.methods.parts.passes import batch_of
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import Config
 from forgetless.processes import sums_over
 from forgetless.tasks.examples import Examples
@@ -132,7 +133,7 @@ class OGD(Method[OGDConfig]):
         self._starts = {}
         order = bench.stage.rng("ogd").permutation(len(bench.new))
         chosen = [bench.new[index] for index in order[: self.config.samples].tolist()]
-        moments, self._shared = input_moments(bench.model, chosen, bench.pad_id)
+        moments, self._shared = input_moments(bench.model, chosen)
         for path, moment in moments.items():
             old = self._bases.get(path, moment[:, :0]).to(moment.device)
             most = max(1, int(self.config.capacity * len(moment)))
@@ -168,7 +169,7 @@ def _linear_layers(
 
 
 def input_moments(
-    model: Any, examples: Sequence[Encoded], pad_id: int
+    model: Any, examples: Sequence[Encoded]
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Sum of x x^T over the inputs x of linear layers, each x brought to length 1.
 
@@ -177,7 +178,6 @@ def input_moments(
         examples: At least one; processes share them.  They go through the model one by one; every
             token counts, prompts included, but for a head, which sees what stands before learned
             tokens only.
-        pad_id: Token id used for padding.
 
     Returns:
         For layers by path, a matrix (inputs, inputs), float32; and for every linear layer, the
@@ -186,13 +186,13 @@ def input_moments(
     shared: dict[str, str] = {}
 
     def moments_of(some: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        return _moments(model, some, pad_id, shared)
+        return _moments(model, some, shared)
 
     return sums_over(examples, moments_of), shared
 
 
 def _moments(
-    model: Any, examples: Sequence[Encoded], pad_id: int, shared: dict[str, str]
+    model: Any, examples: Sequence[Encoded], shared: dict[str, str]
 ) -> dict[str, torch.Tensor]:
     """The sums over some examples; ``shared`` is filled in."""
     import torch
@@ -222,7 +222,7 @@ def _moments(
     try:
         with torch.no_grad():
             for example in examples:
-                batch_of(model, [example], pad_id)
+                batch_of(model, [example])
     finally:
         for hook in hooks:
             hook.remove()

@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import Field
 
-from forgetless.methods.base import Method, Workbench
+from forgetless.methods.base import Method
 from forgetless.methods.parts.adapters import (
     ADAPTER,
     AdapterConfig,
@@ -34,6 +34,7 @@ from forgetless.methods.parts.adapters import (
     linear_layers,
     put_on,
 )
+from forgetless.methods.stage import Workbench
 from forgetless.models.sharded import laid_out_like, whole
 
 NEW = "new"  # the adapter that a stage after the first trains

@@ -17,9 +17,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.buffer import Buffer, held_back_hash, is_tested
 from forgetless.methods.parts.sampling import Written, sample
+from forgetless.methods.stage import RehearsalRows, Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.matching import MATCHERS

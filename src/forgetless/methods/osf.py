@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, Workbench
+from forgetless.methods.base import Method
 from forgetless.methods.parts.adapters import refuse_adapter
+from forgetless.methods.stage import Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 

@@ -21,10 +21,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.buffer import Buffer, Policy, untested
 from forgetless.methods.parts.passes import embeddings, mean_losses
 from forgetless.methods.parts.selection import by_row, herded, surprising_first
+from forgetless.methods.stage import RehearsalRows, Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples, TaskRows
 from forgetless.tasks.source import read_source
@@ -174,11 +175,11 @@ class Replay(Method[ReplayConfig]):
             examples = Examples.concatenated([encoded[index] for index in usable])
             of_each = [len(encoded[index]) for index in usable]
             if self.config.select == "surprise":
-                losses = by_row(mean_losses(bench.model, examples, bench.pad_id), of_each)
+                losses = by_row(mean_losses(bench.model, examples), of_each)
                 rng = bench.stage.rng("replay/select")
                 order = surprising_first(losses, self.config.random_share, rng)
             else:
-                vectors = by_row(embeddings(bench.model, examples, bench.pad_id), of_each)
+                vectors = by_row(embeddings(bench.model, examples), of_each)
                 order = herded(vectors, count)
         too_long = (index for index, examples in enumerate(encoded) if not len(examples))
         return [*(usable[place] for place in order), *too_long][:count]

@@ -23,11 +23,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Method, RehearsalRows, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.buffer import held_back_hash, is_tested
 from forgetless.methods.parts.drafts import chats, texts
 from forgetless.methods.parts.sampling import Written
 from forgetless.methods.parts.screening import Screen
+from forgetless.methods.stage import RehearsalRows, Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded

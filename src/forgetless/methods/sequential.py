@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forgetless.methods.base import Method, Stage
+from forgetless.methods.base import Method
+from forgetless.methods.stage import Stage
 from forgetless.plan import Config
 
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from forgetless.methods.base import Method, Stage, State, Workbench
+from forgetless.methods.base import Method, State
 from forgetless.methods.parts.adapters import refuse_adapter
 from forgetless.methods.parts.pulls import pull_towards, trained_weights
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 

@@ -27,9 +27,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from forgetless.methods.base import IGNORED, Batch, Method, Workbench
+from forgetless.methods.base import Method
+from forgetless.methods.batch import IGNORED, Batch
 from forgetless.methods.parts.passes import passes
 from forgetless.methods.parts.soft_targets import Positions
+from forgetless.methods.stage import Workbench
 from forgetless.plan import Config
 from forgetless.tasks.examples import Examples
 
@@ -76,7 +78,7 @@ class TokenWeights(Method[TokenWeightsConfig]):
             learned = batch.targets != IGNORED
             return batch.keys.cpu(), learned.sum(1).cpu(), batch.losses[learned].cpu()
 
-        found = [seen for _, seen in passes(bench.model, bench.new, bench.pad_id, look)]
+        found = [seen for _, seen in passes(bench.model, bench.new, look)]
         keys, counts, losses = (torch.cat(parts) for parts in zip(*found, strict=True))
         self._positions = Positions.of(keys, counts)
         self._weights = self._weighed(losses, counts)

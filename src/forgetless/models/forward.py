@@ -36,12 +36,15 @@ class Padded:
     positions: torch.Tensor
 
 
-def pad_left(sequences: Sequence[Sequence[int]], pad_id: int) -> Padded:
+PADDING = 0  # any token will do: nothing looks at it
+
+
+def pad_left(sequences: Sequence[Sequence[int]]) -> Padded:
     """Pad token id sequences on the left to the longest."""
     import torch
 
     length = max(map(len, sequences))
-    ids = torch.full((len(sequences), length), pad_id, dtype=torch.int64)
+    ids = torch.full((len(sequences), length), PADDING, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for row, sequence in enumerate(sequences):
         start = length - len(sequence)
@@ -112,12 +115,12 @@ def last_logits(
     import torch
 
     device = next(model.parameters()).device
-    padded = pad_left(sequences, 0)
+    padded = pad_left(sequences)
     length = padded.ids.shape[1]
     first = max(length - columns - 1, 0)
-    inputs = (each.to(device) for each in (padded.ids, padded.mask, padded.positions))
-    logits = logits_at(model, *inputs, torch.arange(first, length - 1, device=device))
-    return padded.ids[:, first + 1 :].to(device), logits
+    ids, mask, positions = (each.to(device) for each in (padded.ids, padded.mask, padded.positions))
+    logits = logits_at(model, ids, mask, positions, torch.arange(first, length - 1, device=device))
+    return ids[:, first + 1 :], logits
 
 
 def last_hidden_states(

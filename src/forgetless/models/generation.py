@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.continuing import Choice, continued
-from forgetless.models.forward import pad_left
+from forgetless.models.forward import PADDING, pad_left
 from forgetless.models.tree import obstacle, span
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def continuations(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     stop_ids: Sequence[int],
-    pad_id: int,
     *,
     temperature: float = 0.0,
     seed: int = 0,
@@ -62,7 +61,6 @@ def continuations(
         prompts: Token ids of each prompt, at least one each.
         max_new_tokens: Longest continuation, in tokens.
         stop_ids: Tokens that end a continuation.
-        pad_id: Token id used for padding.
         temperature: Logits are divided by it before a token is drawn; 0: the likeliest token.
         seed: Seed of the draws.
         on_logits: Is given indices of prompts that are still continued and the logits of their next
@@ -104,7 +102,7 @@ def continuations(
         for start in range(0, len(order), size):
             batch = order[start : start + size] if len(order) > size else [*range(len(prompts))]
             found = _by_transformers(
-                model, prompts, batch, max_new_tokens, stop_ids, pad_id, chosen, stopping
+                model, prompts, batch, max_new_tokens, stop_ids, chosen, stopping
             )
             for index, tokens in zip(batch, found, strict=True):
                 new[index] = tokens
@@ -117,7 +115,6 @@ def _by_transformers(
     indices: Sequence[int],
     max_new_tokens: int,
     stop_ids: Sequence[int],
-    pad_id: int,
     chosen: Choice,
     stopping: Any,
 ) -> list[list[int]]:
@@ -125,12 +122,13 @@ def _by_transformers(
     from transformers import GenerationConfig, LogitsProcessorList
 
     device = next(model.parameters()).device
-    padded = pad_left([prompts[index] for index in indices], pad_id)
+    padded = pad_left([prompts[index] for index in indices])
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,
         eos_token_id=list(stop_ids),
-        pad_token_id=pad_id,
+        # behind an answer that `stopping` ended, which is cut where it stands
+        pad_token_id=next(iter(stop_ids), PADDING),
         use_cache=True,
     )
     with _own_settings_set_aside(model), warnings.catch_warnings():

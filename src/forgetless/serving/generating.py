@@ -106,7 +106,6 @@ def write(
         [request.prompt],
         request.max_tokens,
         request.stop_ids,
-        loaded.tokenizer.pad_token_id or 0,
         temperature=request.temperature,
         seed=request.seed,
         on_logits=watch.see,

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from forgetless.methods.base import Stage
+from forgetless.methods.stage import Stage
 from forgetless.tasks.examples import Ints
 
 

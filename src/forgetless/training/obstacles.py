@@ -71,7 +71,7 @@ def refuse_rows(trainer: Any, methods: Compose) -> None:
     collate, dataset = collator_of(trainer), trainer.train_dataset
     rows = [dict(dataset[index]) for index in range(min(ROWS, len(dataset)))]
     examples = [example for row in rows for example in taught(collate, row)]
-    if methods.need_logits:
+    if methods.needs_logits:
         completed(collate([dict(row) for row in rows]))
     if any(isinstance(m, MixesData) and m.rehearsed_share > 0 for m in methods.methods):
         as_item = items_of(trainer)

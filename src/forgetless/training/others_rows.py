@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from forgetless.errors import DataError, UsageError
-from forgetless.methods.base import IGNORED
+from forgetless.methods.batch import IGNORED
 from forgetless.tasks.render import Encoded
 
 Item = Mapping[str, Any]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback
 
-from forgetless.methods.base import Batch
+from forgetless.methods.batch import Batch
 from forgetless.methods.compose import Compose
 
 if TYPE_CHECKING:

@@ -106,7 +106,7 @@ class _Protected(StepPhases):
     def _get_collator_with_removed_columns(self, data_collator: Any, *args: Any, **kw: Any) -> Any:
         inner: Collate = super()._get_collator_with_removed_columns(data_collator, *args, **kw)
         if isinstance(self.train_dataset, MixedRows):
-            return MarkedCollator(inner, self.methods.need_logits)
+            return MarkedCollator(inner, self.methods.needs_logits)
         return inner
 
     def compute_loss(

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from forgetless.errors import UsageError
-from forgetless.methods.base import LooksAhead, Stage, Workbench
+from forgetless.methods.base import LooksAhead
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.forward import context_length, evaluation_mode
 from forgetless.models.sharded import trains_in_parts
 from forgetless.plan import TrainingConfig
@@ -167,7 +168,7 @@ class Protection:
         if self._adapted != self.stage:
             self._adapt(bench)
         pools = self.methods.rehearsal(bench)
-        self.rows = _mixed(trainer, bench, pools) if pools or self.methods.need_logits else None
+        self.rows = _mixed(trainer, bench, pools) if pools or self.methods.needs_logits else None
         bench.steps = _steps(trainer.args, len(self.rows or trainer.train_dataset))
         if any(isinstance(method, LooksAhead) for method in self.methods.methods):
             everything = Examples.concatenated([bench.new, *(pool for _, pool in pools)])
@@ -176,7 +177,7 @@ class Protection:
         self._bench, self._dataset = bench, trainer.train_dataset
 
     def _adapt(self, bench: Workbench) -> None:
-        if self.methods.adapt_the_model:
+        if self.methods.adapts_model:
             self.methods.adapt(bench)
         self._adapted = self.stage
 

@@ -37,13 +37,7 @@ class ScheduledRows(torch.utils.data.Dataset[dict[str, Any]]):
         return {"example": example, "replayed": self.schedule.replayed(place)}
 
 
-@dataclass(frozen=True)
-class Collator:
-    """Rows of one batch as tensors, and which of them are rehearsed."""
-
-    pad_id: int
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """What :func:`collated` makes of the rows, and ``replayed``, shape (rows,)."""
-        tensors = collated([row["example"] for row in rows], self.pad_id)
-        return {**tensors, "replayed": torch.tensor([row["replayed"] for row in rows])}
+def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Rows of one batch: what :func:`collated` makes of them, and ``replayed``, shape (rows,)."""
+    tensors = collated([row["example"] for row in rows])
+    return {**tensors, "replayed": torch.tensor([row["replayed"] for row in rows])}

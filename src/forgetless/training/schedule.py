@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forgetless.errors import DataError, PlanError
-from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Workbench
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.examples import Examples, Ints
 from forgetless.training.mixture import Epochs, Mixture

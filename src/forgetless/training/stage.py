@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgetless.launching import Sharding, by_engine
-from forgetless.methods.base import Workbench
 from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Workbench
 from forgetless.plan import TrainingConfig
 from forgetless.processes import count, first_does
 from forgetless.training.checkpoints import Checkpoint, latest_complete
@@ -86,7 +86,6 @@ def train_stage(
             training_arguments(config, steps, checkpoints, device, bench.stage.seed, sharding),
             schedule,
             methods,
-            bench.pad_id,
             on_step,
             spent,
         )

@@ -25,7 +25,7 @@ from forgetless.processes import count, first_does, gathered
 from forgetless.training import zero
 from forgetless.training.checkpoints import Checkpoint, drop_older, seal
 from forgetless.training.phases import StepPhases, step_loss
-from forgetless.training.rows import Collator, ScheduledRows
+from forgetless.training.rows import ScheduledRows, collate
 from forgetless.training.schedule import Schedule
 from forgetless.training.sharding import restore_in_parts, whole_state
 
@@ -46,7 +46,6 @@ class StageTrainer(StepPhases, Trainer):
         arguments: Trainer settings.
         schedule: What to learn, in order.
         methods: The methods of the plan.
-        pad_id: Token id used for padding.
         on_step: Called after every optimiser step with step, steps and what is logged of it.
         spent: Seconds and CPU seconds spent before a kill.
     """
@@ -57,7 +56,6 @@ class StageTrainer(StepPhases, Trainer):
         arguments: TrainingArguments,
         schedule: Schedule,
         methods: Compose,
-        pad_id: int,
         on_step: OnStep,
         spent: tuple[float, float] = (0.0, 0.0),
     ) -> None:
@@ -69,7 +67,7 @@ class StageTrainer(StepPhases, Trainer):
             model=model,
             args=arguments,
             train_dataset=self._rows,
-            data_collator=Collator(pad_id),
+            data_collator=collate,
             callbacks=[_TellsOfSteps(on_step)],
         )
         self.add_phases()

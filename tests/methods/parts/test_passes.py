@@ -32,14 +32,14 @@ def library_loss(model: torch.nn.Module, example: Encoded) -> float:
 
 def test_mean_loss_of_each_example_is_the_librarys(tiny_model: Path) -> None:
     model = fresh(tiny_model).model
-    found = mean_losses(model, examples(), pad_id=0)
+    found = mean_losses(model, examples())
     expected = [library_loss(model, examples()[index]) for index in range(5)]
     assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_losses_are_zero_where_nothing_is_learned(tiny_model: Path) -> None:
     model = fresh(tiny_model).model
-    batch = batch_of(model, [examples()[0], examples()[1]], pad_id=0)
+    batch = batch_of(model, [examples()[0], examples()[1]])
     losses = batch.losses
     assert losses.shape == batch.targets.shape
     assert (losses[batch.targets == -100] == 0).all()
@@ -66,13 +66,13 @@ def test_examples_that_fill_their_last_batch_leave_none_behind_it() -> None:
 
 def test_mode_of_the_model_is_put_back(tiny_model: Path) -> None:
     model = fresh(tiny_model).model.train()
-    mean_losses(model, examples(), pad_id=0)
+    mean_losses(model, examples())
     assert model.training
 
 
 def test_embedding_is_the_mean_of_the_last_hidden_states_over_all_tokens(tiny_model: Path) -> None:
     model = fresh(tiny_model).model
-    found = embeddings(model, examples(), pad_id=0)
+    found = embeddings(model, examples())
     assert found.shape == (5, 64)
     for index, embedding in enumerate(found):
         with torch.no_grad():
@@ -83,7 +83,7 @@ def test_embedding_is_the_mean_of_the_last_hidden_states_over_all_tokens(tiny_mo
 def test_the_first_token_of_a_text_is_no_target_however_it_is_padded(tiny_model: Path) -> None:
     model = fresh(tiny_model).model
     texts = [Encoded([70 + n, 80, 90, 100][: 2 + n % 3], [True] * (2 + n % 3)) for n in range(3)]
-    together = batch_of(model, texts, 0)
+    together = batch_of(model, texts)
     assert together.learned_tokens == sum(len(text) - 1 for text in texts)
     for text, losses in zip(texts, together.losses, strict=True):
-        assert losses.sum().item() == pytest.approx(batch_of(model, [text], 0).losses.sum().item())
+        assert losses.sum().item() == pytest.approx(batch_of(model, [text]).losses.sum().item())

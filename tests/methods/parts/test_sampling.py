@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from forgetless.methods.base import Workbench
 from forgetless.methods.parts import sampling
 from forgetless.methods.parts.sampling import Written, sample
+from forgetless.methods.stage import Workbench
 from forgetless.models.generation import continuations
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
@@ -36,7 +36,7 @@ def test_likeliest_continuations_are_in_the_order_of_the_prompts_however_batched
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once = sample(bench, PROMPTS, 6, [256], 0, rng())
-    alone = [continuations(bench.model, [prompt], 6, [256], bench.pad_id)[0] for prompt in PROMPTS]
+    alone = [continuations(bench.model, [prompt], 6, [256])[0] for prompt in PROMPTS]
     assert at_once == alone
     sizes: list[int] = []
 

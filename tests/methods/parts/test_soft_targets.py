@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import kl_div, log_softmax
 
-from forgetless.methods.base import IGNORED
+from forgetless.methods.batch import IGNORED
 from forgetless.methods.parts import soft_targets
 from forgetless.methods.parts.soft_targets import SoftTargets, divergence, summed
 from tests.methods.bigram import Bigram, answer, batch, packed, random_bigram
@@ -32,7 +32,7 @@ def all_rows(made: Any) -> torch.Tensor:
 
 
 def kept(model: Any, top_k: int, temperature: float = 1.0) -> SoftTargets:
-    return SoftTargets.of(model, packed(ROWS), EVERY_ROW, 0, top_k, temperature)
+    return SoftTargets.of(model, packed(ROWS), EVERY_ROW, top_k, temperature)
 
 
 def test_forward_and_reverse_are_those_worked_out_by_hand() -> None:
@@ -114,7 +114,7 @@ def test_sum_keeps_the_dtype_of_the_gradient() -> None:
 def test_what_is_kept_of_a_prediction_is_its_likeliest_tokens_and_the_mass_of_the_rest() -> None:
     p = [0.1, 0.4, 0.2, 0.3]
     model = Bigram([[7 + math.log(x) for x in p]] * 4)
-    found = SoftTargets.of(model, packed([answer(0, 3)]), [0], 0, top_k=2)
+    found = SoftTargets.of(model, packed([answer(0, 3)]), [0], top_k=2)
     assert found.indices.tolist() == [[1, 3]]
     assert found.indices.dtype == torch.int32
     assert found.values.exp().tolist() == [pytest.approx([0.4, 0.3, 0.3])]
@@ -122,14 +122,14 @@ def test_what_is_kept_of_a_prediction_is_its_likeliest_tokens_and_the_mass_of_th
 
 def test_tail_is_as_exact_as_the_rest_where_it_is_tiny() -> None:
     model = Bigram([[0.0, -30.0, -31.0]] * 3)
-    found = SoftTargets.of(model, packed([answer(0, 1)]), [0], 0, top_k=1)
+    found = SoftTargets.of(model, packed([answer(0, 1)]), [0], top_k=1)
     assert found.values[0, 1].item() == pytest.approx(-30 + math.log1p(math.exp(-1)), rel=1e-6)
 
 
 def test_divergence_over_bins_is_the_one_worked_out_by_hand() -> None:
     teacher = Bigram([[math.log(x) for x in (0.5, 0.25, 0.125, 0.125)]] * 4)
     student = Bigram([[math.log(x) for x in (0.2, 0.2, 0.4, 0.2)]] * 4)
-    found = SoftTargets.of(teacher, packed([answer(0, 3)]), [0], 0, top_k=2)
+    found = SoftTargets.of(teacher, packed([answer(0, 3)]), [0], top_k=2)
     made = batch(student, [answer(0, 3)])
     by_hand = 0.5 * math.log(0.5 / 0.2) + 0.25 * math.log(0.25 / 0.2) + 0.25 * math.log(0.25 / 0.6)
     assert found.divergence(made, all_rows(made)).item() == pytest.approx(by_hand, rel=1e-5)
@@ -181,7 +181,7 @@ def test_predictions_are_found_by_example_in_whatever_order_and_padding_it_comes
 
 def test_rows_that_are_not_known_or_not_asked_for_add_nothing() -> None:
     teacher, student = random_bigram(seed=1), random_bigram(seed=2)
-    found = SoftTargets.of(teacher, packed(ROWS), [0, 3], 0, top_k=3)
+    found = SoftTargets.of(teacher, packed(ROWS), [0, 3], top_k=3)
     made = batch(student, ROWS)
     only = batch(student, [ROWS[0], ROWS[3]])
     expected = found.divergence(only, all_rows(only)).item()
@@ -205,8 +205,8 @@ def test_example_that_comes_twice_is_predicted_once() -> None:
 
 def test_later_predictions_take_the_place_of_earlier_ones_of_the_same_example() -> None:
     old, new, student = (random_bigram(seed=seed) for seed in (1, 2, 3))
-    first = SoftTargets.of(old, packed(ROWS), [0, 1, 2], 0, top_k=3)
-    second = SoftTargets.of(new, packed(ROWS), [1, 3], 0, top_k=3)
+    first = SoftTargets.of(old, packed(ROWS), [0, 1, 2], top_k=3)
+    second = SoftTargets.of(new, packed(ROWS), [1, 3], top_k=3)
     joined = first.followed_by(second)
     for row, source in zip(ROWS, (first, second, first, second), strict=True):
         made = batch(student, [row])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from forgetless.methods.base import Stage
+from forgetless.methods.stage import Stage
 from forgetless.tasks.examples import Encoder, Examples, TaskRows
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash

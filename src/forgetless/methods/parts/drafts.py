@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from forgetless.errors import ModelError
-from forgetless.methods.base import Workbench
 from forgetless.methods.parts.sampling import sample
+from forgetless.methods.stage import Workbench
 from forgetless.tasks.render import Encoded, Renderer
 from forgetless.tasks.row import Row, Turn
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.base import IGNORED
+from forgetless.methods.batch import IGNORED
 from forgetless.methods.parts.passes import batch_of
 from forgetless.models.forward import evaluation_mode
 from forgetless.processes import sums_over
@@ -20,7 +20,6 @@ def fisher_diagonal(
     model: Any,
     weights: Mapping[str, torch.nn.Parameter],
     examples: Sequence[Encoded],
-    pad_id: int,
     seeds: Sequence[int] = (),
 ) -> dict[str, torch.Tensor]:
     """Mean over examples of the squared gradient of each example's negative log-likelihood.
@@ -34,7 +33,6 @@ def fisher_diagonal(
         weights: Parameters of it by name, trained or not.  That of an adapter's base layer stands
             for the product: a change of either changes the layer alike, so their gradients agree.
         examples: At least one; processes share them.
-        pad_id: Token id used for padding.
         seeds: Of each example.  Its targets are drawn from the model's own predictions (the true
             Fisher), given the example's tokens before them; without seeds, they are those of the
             data (the empirical Fisher).
@@ -46,7 +44,7 @@ def fisher_diagonal(
 
     def squares_of(some: Sequence[int]) -> dict[str, torch.Tensor]:
         drawn = [(examples[index], seeds[index] if seeds else None) for index in some]
-        return _summed_squares(model, weights, drawn, pad_id)
+        return _summed_squares(model, weights, drawn)
 
     squares = sums_over(chosen, squares_of)
     for square in squares.values():
@@ -58,7 +56,6 @@ def _summed_squares(
     model: Any,
     weights: Mapping[str, torch.nn.Parameter],
     examples: Iterable[tuple[Encoded, int | None]],
-    pad_id: int,
 ) -> dict[str, torch.Tensor]:
     """Sum of the squared gradients of examples, each with the seed that draws its targets."""
     import torch
@@ -75,7 +72,7 @@ def _summed_squares(
             hooks.append(add(_squared_into(squares[name])))
         with evaluation_mode(model):
             for example, seed in examples:
-                batch = batch_of(model, [example], pad_id)
+                batch = batch_of(model, [example])
                 if seed is not None:
                     batch = replace(batch, targets=_drawn(batch.logits, batch.targets, seed))
                 batch.losses.sum().backward()  # type: ignore[no-untyped-call]

@@ -51,7 +51,6 @@ def start_factors(
     init: Init,
     iterations: int,
     examples: Examples | None,
-    pad_id: int,
 ) -> list[Factors]:
     """The factors with which the adapter of each layer starts.
 
@@ -61,7 +60,6 @@ def start_factors(
         init: Not one of ``BY_PEFT``.
         iterations: Subspace iterations of ``pissa_niter``.
         examples: What the ways of ``FROM_ROWS`` look at.
-        pad_id: Token id used for padding.
 
     Returns:
         A0, shape (rank, inputs), and B0, shape (outputs, rank), of each layer, float32.
@@ -80,7 +78,7 @@ def start_factors(
     seen: Sequence[torch.Tensor | None] = [None] * len(layers)
     if examples is not None:
         look = mean_gradients if init == "lora_ga" else second_moments
-        seen = look(model, layers, examples, pad_id)
+        seen = look(model, layers, examples)
     return [
         _start(init, layer, shown, iterations) for layer, shown in zip(layers, seen, strict=True)
     ]
@@ -179,9 +177,7 @@ def lora_ga(gradient: torch.Tensor, rank: int) -> Factors:
     return length * v[:, :rank].T, length * u[:, rank : 2 * rank]
 
 
-def second_moments(
-    model: Any, layers: Sequence[Any], examples: Examples, pad_id: int
-) -> list[torch.Tensor]:
+def second_moments(model: Any, layers: Sequence[Any], examples: Examples) -> list[torch.Tensor]:
     """Sum of x x^T over the inputs x of each layer, at every token that is not padding.
 
     Returns:
@@ -207,7 +203,7 @@ def second_moments(
     ]
     try:
         for chosen in in_batches(examples):
-            padded = pad_left([examples[index].ids for index in chosen.tolist()], pad_id)
+            padded = pad_left([examples[index].ids for index in chosen.tolist()])
             ids, mask = padded.ids.to(device), padded.mask.to(device)
             real = mask.bool()
             with torch.no_grad():
@@ -218,9 +214,7 @@ def second_moments(
     return sums
 
 
-def mean_gradients(
-    model: Any, layers: Sequence[Any], examples: Examples, pad_id: int
-) -> list[torch.Tensor]:
+def mean_gradients(model: Any, layers: Sequence[Any], examples: Examples) -> list[torch.Tensor]:
     """Gradient of the mean loss of the learned tokens for the weight of each layer, float32.
 
     Returns:
@@ -232,7 +226,7 @@ def mean_gradients(
     sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in weights]
     learned = 0.0
     for chosen in in_batches(examples):
-        batch = batch_of(model, [examples[index] for index in chosen.tolist()], pad_id)
+        batch = batch_of(model, [examples[index] for index in chosen.tolist()])
         for total, found in zip(
             sums, torch.autograd.grad(batch.losses.sum(), weights), strict=True
         ):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from forgetless.methods.base import IGNORED, Batch
+from forgetless.methods.batch import IGNORED, Batch
 from forgetless.models.forward import (
     evaluation_mode,
     last_hidden_states,
@@ -27,14 +27,13 @@ T = TypeVar("T")
 TOKENS_IN_A_PASS = 4096  # padding included; bounds the memory of a pass, not its result
 
 
-def collated(examples: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
+def collated(examples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
     """Examples as tensors, padded on the left.
 
     The first token of an example is never a label: nothing predicts it, least of all padding.
 
     Args:
         examples: At least one.
-        pad_id: Token id used for padding.
 
     Returns:
         ``input_ids``, ``attention_mask``, ``position_ids`` and ``labels``, each of shape (examples,
@@ -42,7 +41,7 @@ def collated(examples: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor
     """
     import torch
 
-    padded = pad_left([example.ids for example in examples], pad_id)
+    padded = pad_left([example.ids for example in examples])
     taught = pad_like(padded, [[False, *example.learned[1:]] for example in examples], 0).bool()
     return {
         "input_ids": padded.ids,
@@ -79,13 +78,12 @@ def forward_pass(
     return Batch(*place, logits, targets, replayed, keys, max(1.0, float(learned)))
 
 
-def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
+def batch_of(model: Any, examples: Sequence[Encoded]) -> Batch:
     """One forward pass over examples, gradients as the caller's context has them.
 
     Args:
         model: A causal language model, on its device.
         examples: At least one; each has a learned token after its first.
-        pad_id: Token id used for padding.
 
     Returns:
         The batch as a loss sees it; ``learned_tokens`` are those of this batch.
@@ -93,7 +91,7 @@ def batch_of(model: Any, examples: Sequence[Encoded], pad_id: int) -> Batch:
     import torch
 
     device = next(model.parameters()).device
-    inputs = {name: tensor.to(device) for name, tensor in collated(examples, pad_id).items()}
+    inputs = {name: tensor.to(device) for name, tensor in collated(examples).items()}
     replayed = torch.zeros(len(examples), dtype=torch.bool, device=device)
     return forward_pass(model, inputs, replayed, inputs["keys"], None)
 
@@ -112,14 +110,13 @@ def in_batches(
 
 
 def passes(
-    model: Any, examples: Examples, pad_id: int, look: Callable[[Batch], T]
+    model: Any, examples: Examples, look: Callable[[Batch], T]
 ) -> Iterator[tuple[list[int], T]]:
     """Every example through the model once, without gradients and without dropout.
 
     Args:
         model: A causal language model.
         examples: Each has a learned token after its first.
-        pad_id: Token id used for padding.
         look: What is wanted of a batch, on the CPU; processes share the batches.
 
     Yields:
@@ -129,14 +126,14 @@ def passes(
 
     def seen(chosen: list[int]) -> T:
         with torch.no_grad():
-            return look(batch_of(model, [examples[index] for index in chosen], pad_id))
+            return look(batch_of(model, [examples[index] for index in chosen]))
 
     batches = [chosen.tolist() for chosen in in_batches(examples)]
     with evaluation_mode(model):
         yield from zip(batches, shared_out(batches, seen), strict=True)
 
 
-def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
+def mean_losses(model: Any, examples: Examples) -> np.ndarray[Any, Any]:
     """Mean cross-entropy of the learned tokens of each example in nats, shape (examples,)."""
 
     def look(batch: Batch) -> np.ndarray[Any, Any]:
@@ -146,19 +143,19 @@ def mean_losses(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, 
         return means
 
     found = np.zeros(len(examples))
-    for indices, means in passes(model, examples, pad_id, look):
+    for indices, means in passes(model, examples, look):
         found[indices] = means
     return found
 
 
-def embeddings(model: Any, examples: Examples, pad_id: int) -> np.ndarray[Any, Any]:
+def embeddings(model: Any, examples: Examples) -> np.ndarray[Any, Any]:
     """Mean over its tokens of the last hidden states of each example, shape (examples, width)."""
     import torch
 
     device = next(model.parameters()).device
 
     def pooled(chosen: list[int]) -> np.ndarray[Any, Any]:
-        padded = pad_left([examples[index].ids for index in chosen], pad_id)
+        padded = pad_left([examples[index].ids for index in chosen])
         ids, mask, positions = (t.to(device) for t in (padded.ids, padded.mask, padded.positions))
         states = last_hidden_states(model, ids, mask, positions).float()
         share = (mask / mask.sum(1, keepdim=True)).to(states)

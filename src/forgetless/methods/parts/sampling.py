@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forgetless.methods.base import Workbench
+from forgetless.methods.stage import Workbench
 from forgetless.models.forward import evaluation_mode
 from forgetless.models.generation import continuations
 from forgetless.processes import shared_out
@@ -98,7 +98,6 @@ def sample(
             [prompts[index] for index in indices],
             rooms[indices[0]],
             sorted(stop_ids),
-            bench.pad_id,
             temperature=temperature,
             seed=seed,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forgetless.methods.base import IGNORED, Batch
+from forgetless.methods.batch import IGNORED, Batch
 from forgetless.methods.parts.passes import passes
 from forgetless.tasks.examples import Examples
 
@@ -164,7 +164,6 @@ class SoftTargets:
         model: Any,
         examples: Examples,
         chosen: Sequence[int],
-        pad_id: int,
         top_k: int,
         temperature: float = 1.0,
     ) -> SoftTargets:
@@ -174,7 +173,6 @@ class SoftTargets:
             model: A causal language model, on its device.
             examples: Some examples.
             chosen: Indices of those to predict, at least one.
-            pad_id: Token id used for padding.
             top_k: Tokens kept by name; with the vocabulary's size or more, nothing is lost.
             temperature: Divides the logits, > 0.
         """
@@ -190,7 +188,7 @@ class SoftTargets:
             values = _in_bins(logits, top)[0].log_softmax(-1)
             return tuple(t.cpu() for t in (batch.keys, learned.sum(1), top.int(), values))
 
-        found = [seen for _, seen in passes(model, different, pad_id, look)]
+        found = [seen for _, seen in passes(model, different, look)]
         keys, counts, indices, values = (torch.cat(parts) for parts in zip(*found, strict=True))
         return cls(Positions.of(keys, counts), indices, values)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from forgetless.errors import DataError
-from forgetless.methods.base import Stage
+from forgetless.methods.stage import Stage
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import Selected
 from forgetless.tasks.task import Task, exchange_hash
