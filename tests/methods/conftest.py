@@ -33,7 +33,7 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Says:
         calls: list[dict[str, Any]] = []
 
         def scripted(
-            model: Any, prompts: Any, longest: int, stops: Any, pad: int, **more: Any
+            model: Any, prompts: Any, longest: int, stops: Any, **more: Any
         ) -> list[list[int]]:
             calls.append({"prompts": prompts, "longest": longest, "stops": set(stops), **more})
             return script(prompts)

@@ -11,7 +11,6 @@ stages             :class:`PlansStages`       change what is trained when
 model              :class:`AdaptsModel`       change what is trained: adapters, freezing
 data               :class:`MixesData`         mix rows into the stage
 start              :class:`LooksAhead`        look at the model and all rows before training
-parts              :class:`KeepsBeside`       keep tensors of the weights' size, divided as they are
 loss               :class:`WeighsTokens`      weigh each learned token's loss
 loss               :class:`AddsLoss`          add a term that needs a forward pass
 gradient           :class:`ChangesGradient`   change the gradient before it is clipped
@@ -21,6 +20,9 @@ end of training    :class:`SettlesModel`      say how the stage leaves the model
 end of stage       :class:`KeepsRows`         take rows into a buffer
 end of stage       :class:`LearnsAtEnd`       learn from the model what must be kept
 =================  =========================  ==========================================
+
+What it keeps of the weights' size while a stage is trained it gives out as :class:`KeepsBeside`, so
+that it is divided among processes as the weights are.
 
 Modules of methods import torch inside functions only, so that a plan is checked without it.
 """
