@@ -21,7 +21,7 @@ end of stage       :class:`KeepsRows`         take rows into a buffer
 end of stage       :class:`LearnsAtEnd`       learn from the model what must be kept
 =================  =========================  ==========================================
 
-What it keeps of the weights' size while a stage is trained it gives out as :class:`KeepsBeside`, so
+What it keeps of the weights' size while a stage is trained it gives out as ``KeepsBeside``, so
 that it is divided among processes as the weights are.
 
 Modules of methods import torch inside functions only, so that a plan is checked without it.
