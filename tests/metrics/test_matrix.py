@@ -95,6 +95,12 @@ def test_cell_cannot_be_both_measured_and_missing() -> None:
         ScoreMatrix(["base"], [TaskColumn("law")], {(0, "law"): cell("1")}, {(0, "law"): "cut"})
 
 
+def test_a_percentage_is_refused_whichever_item_has_it() -> None:
+    scores = {"q0": 1.0, "q1": 75.0}  # a share, then one that is none
+    with pytest.raises(ValueError, match="the score of 'q1' is 75"):
+        ScoreMatrix(["base"], [TaskColumn("law")], {(0, "law"): Cell(scores)})
+
+
 def test_percentages_and_losses_are_refused() -> None:
     with pytest.raises(ValueError, match=r"is 83, needed 0 to 1 .*percentage"):
         by_hand(law=(1, [0.5, 83]))
