@@ -1,6 +1,7 @@
 # Everything runs in .venv, made on first use from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2# processes of tests, each with about 1 GB
 
 .PHONY: demo test slow check lint types tests docs package release format clean
 
@@ -8,10 +9,10 @@ demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (a
 	$(BIN)/forgetless demo
 
 test: .venv/.dev  ## all tests but the slow ones
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n $(JOBS) -m "not slow"
 
 slow: .venv/.dev  ## the slow tests: an hour or more, every night in CI
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n $(JOBS) -m slow
 
 check: lint types tests  ## lint + strict types + tests
 
