@@ -316,12 +316,21 @@ def test_ten_tasks_of_500_items_are_judged_in_a_second_of_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"budget": -0.1}, {"nats_budget": -1.0}, {"most_missing": 5.0}, {"level": 95.0}, {"draws": 0}],
+    ("options", "said"),
+    [
+        ({"budget": -0.1}, "budget is -0.1,"),
+        ({"nats_budget": -1.0}, "nats_budget -1,"),
+        ({"most_missing": 5.0}, "most_missing 5;"),
+        ({"most_missing": -0.1}, "most_missing -0.1;"),
+        ({"level": 95.0}, "level is 95, draws is 2000;"),
+        ({"level": 0.0}, "level is 0, draws is 2000;"),
+        ({"draws": 0}, "level is 0.95, draws is 0;"),
+    ],
 )
-def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="needed"):
+def test_numbers_out_of_range_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match="needed") as caught:
         verdict(task(both=3), **options)
+    assert said in str(caught.value)
 
 
 def test_percentages_are_refused() -> None:
