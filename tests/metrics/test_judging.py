@@ -271,6 +271,15 @@ def test_the_reason_of_a_loss_tells_its_figures() -> None:
     assert found.reason.endswith("adjusted p < 0.001")
 
 
+def test_the_reason_of_what_was_kept_tells_the_most_that_can_be_lost() -> None:
+    """Of items of which none changed, 1 - 0.025 ** (1 / 2000) = 0.0018 at most are others."""
+    found = verdict(task(both=1500, wrong=500), budget=0.05)
+    assert found.reason == (
+        "0.75 before and 0.75 after: at most 0.002 lost (95% limits of the change −0.002 to "
+        "+0.002), within the budget of 0.05; 0 lost and 0 gained of 2,000 items"
+    )
+
+
 @pytest.mark.parametrize(
     ("evidence", "told"),
     [
