@@ -100,6 +100,17 @@ def test_few_groups_of_log_likelihoods_widen_by_students_t() -> None:
     assert found.high - found.low == pytest.approx(2 * 2.776 * error, rel=0.15)
 
 
+def test_two_groups_widen_by_students_t_with_one_degree_of_freedom() -> None:
+    """Of two groups the bootstrap draws one twice in half of all draws: its limits are their means.
+
+    They are 0.4 apart; 12.706 is Student's t, 1.960 the normal quantile, and 2 / (2 - 1) under the
+    root what two draws understate.
+    """
+    after = np.repeat([-9.2, -8.8], 40)
+    found = limits(itemised({"law": [[-9.0] * 80, list(after)]}, unit="nats"), groups_of(40, 80))
+    assert found.high - found.low == pytest.approx(0.4 * 12.706 / 1.960 * np.sqrt(2), rel=1e-3)
+
+
 def test_interval_by_groups_covers_where_the_one_by_items_does_not() -> None:
     """200 samples of 15 groups of 10 items that are lost together, one in ten."""
     rng = np.random.default_rng(2)

@@ -287,6 +287,7 @@ def test_the_reason_of_what_was_kept_tells_the_most_that_can_be_lost() -> None:
         (task(both=350, gained=30, wrong=120), "improved from 0.70 to 0.76"),
         (task(both=380, lost=20, gained=14, wrong=86), "cannot be excluded"),
         (task(both=75, lost=7, gained=3, wrong=15), "chance could explain"),
+        (task(both=10, lost=3, gained=5, wrong=12), "cannot be excluded"),
         (task(both=970, lost=17, gained=3, wrong=10), "which is real, but it may be within"),
         (task(both=499, lost=1), "too easy for both models"),
         (task(both=110, lost=20, gained=20, wrong=350, chance=0.25), "guessing scores 0.25"),
