@@ -6,6 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 5 minutes)
 	$(BIN)/forgetless demo
+	@echo "forgetless and python are in .venv; to type them as they are:  source $(BIN)/activate"
 
 test: .venv/.dev  ## all tests but the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
