@@ -7,6 +7,7 @@ JOBS ?= 2# processes of tests, each with about 1 GB
 
 demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 5 minutes)
 	$(BIN)/forgetless demo
+	@echo "forgetless and python are in .venv; to type them as they are:  source $(BIN)/activate"
 
 test: .venv/.dev  ## all tests but the slow ones
 	$(BIN)/pytest -n $(JOBS) -m "not slow"

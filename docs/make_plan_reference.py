@@ -55,7 +55,8 @@ DATA = """
 
 A source is a JSONL, JSON, CSV or Parquet file, a folder of such files, a dataset of the hub
 (`hub:OWNER/NAME`, or `hub:OWNER/NAME@REVISION`) or a bundled task (`bundled:NAME`). Its rows have one of these shapes, found by
-their field names; `fields` maps other names to ours. They are those of TRL, Axolotl and
+their field names; `fields` maps other names to ours (`--fields prompt=question_text,completion=reply` for `init`, `audit` and
+`repair`). They are those of TRL, Axolotl and
 LLaMA-Factory: [from your script](from_your_script.md).
 
 | fields | meaning |

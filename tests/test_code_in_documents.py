@@ -47,6 +47,11 @@ def test_every_command_within_a_sentence_has_its_name_and_its_options(page: Path
         assert named <= known | {"--help"}, said
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_asks_a_package_index_for_forgetless_which_is_on_none(page: Path) -> None:
+    assert not re.search(r"pip install [^`#\n]*\bforgetless\b", page.read_text(encoding="utf-8"))
+
+
 def plans() -> list[tuple[str, dict[str, Any]]]:
     found = []
     for block in BLOCKS:

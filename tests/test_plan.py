@@ -83,6 +83,12 @@ def test_a_method_may_be_written_in_four_ways(written: Any, options: dict[str, A
     assert (spec.name, spec.options) == ("replay", options)
 
 
+def test_a_method_may_stand_alone_and_counts_as_a_list_of_one() -> None:
+    alone, listed = plan(methods="replay"), plan(methods=["replay"])
+    assert alone.fingerprint() == listed.fingerprint()
+    assert alone.to_yaml() == listed.to_yaml()
+
+
 @pytest.mark.parametrize("key", ["test_only", "methods", "training", "ask"])
 def test_a_key_with_nothing_behind_it_counts_as_left_out(key: str) -> None:
     assert plan(**{key: None}) == plan()
@@ -145,6 +151,22 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one(
     error = refusal(**keys)
     assert message in error.message.split("\n")
     assert error.fix == fix
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("epochs", "training.epochs"),
+        ("dtype", "model.dtype"),
+        ("hold_out", "sequence.0.hold_out"),
+        ("train", "sequence.0.train"),  # however near  training  is
+        ("input", "hosted.prices.input"),
+    ],
+)
+def test_a_key_of_a_part_that_stands_outside_is_refused_with_its_place(
+    key: str, place: str
+) -> None:
+    assert refusal(**{key: 1}).fix == f"did you mean {place!r}?"
 
 
 @pytest.mark.parametrize(
@@ -441,6 +463,7 @@ def test_a_path_that_no_system_would_take_is_refused(
         ("test_only.0.shots=4", "test_only.0.shots", 4),
         ("test_only.0.fields.prompt=q", "test_only.0.fields.prompt", "q"),
         ("methods=[lora]", "methods.0.name", "lora"),
+        ("methods=lora", "methods.0.name", "lora"),
         ("methods.0.replay.ratio=0.4", "methods.0.options.ratio", 0.4),
         ("methods.1.lora.rank=2", "methods.1.options.rank", 2),
         ("ask=['One?', 'Two?']", "ask.1", "Two?"),

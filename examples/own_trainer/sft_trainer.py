@@ -1,13 +1,17 @@
 """Two stages with TRL's SFTTrainer, unprotected and protected by two lines.
 
-Takes under a minute on one core; nothing is downloaded.  pip install trl
+Takes under a minute on one core; no model is downloaded.  Needs trl:
+pip install -c constraints.txt trl
 """
 
 from __future__ import annotations
 
 import tempfile
 
-from trl import SFTConfig, SFTTrainer
+try:
+    from trl import SFTConfig, SFTTrainer
+except ModuleNotFoundError:
+    raise SystemExit("this example needs trl:  pip install -c constraints.txt trl") from None
 
 import forgetless
 from forgetless.methods import Replay

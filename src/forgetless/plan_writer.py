@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
+from forgetless.tasks.given import with_fields
 from forgetless.tasks.task import Task, load_tasks
 
 SHOWN_TRAINING = (
@@ -18,7 +19,13 @@ SHOWN_TRAINING = (
 )
 
 
-def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder: Path) -> str:
+def write_plan(
+    model: str,
+    data: Sequence[str],
+    test_only: Sequence[str],
+    folder: Path,
+    fields: Mapping[str, str] | None = None,
+) -> str:
     """Look at the data and write a plan that trains it in order.
 
     Args:
@@ -26,6 +33,7 @@ def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder
         data: Source of each trained task.
         test_only: Source of each task that is only tested.
         folder: Where the plan will stand; paths are written relative to it.
+        fields: Our field name to that of the data, for sources that need them.
 
     Raises:
         DataError: if a source cannot be used.
@@ -38,7 +46,11 @@ def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder
         },
         "init",
     )
-    tasks = load_tasks(plan)
+    trained, tested = (
+        tuple(with_fields(task, fields or {}) for task in tasks)
+        for tasks in (plan.sequence, plan.test_only)
+    )
+    tasks = load_tasks(plan.model_copy(update={"sequence": trained, "test_only": tested}))
     lines = [
         "# What to train, in which order, and how not to forget. Every key is explained by",
         "# docs/plan.md; paths are relative to this file.",
@@ -84,6 +96,9 @@ def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:
         f"  - name: {_text(config.name)}",
         f"    {key}: {_text(_relative(source, folder))}",
     ]
+    if config.fields:
+        named = ", ".join(f"{ours}: {_text(theirs)}" for ours, theirs in config.fields.items())
+        lines.append(f"    fields: {{{named}}}")
     if trained and config.test is None and not source.startswith(BUNDLED):
         found = f"{len(task.train)} rows to train, {len(task.test)} held out"
         lines.append(f"    hold_out: {config.hold_out:g}      # {found}; or  test: FILE")

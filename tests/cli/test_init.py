@@ -36,6 +36,41 @@ def test_test_only_data_and_the_model_find_their_place(forgetless: Forgetless, d
     assert [task.name for task in plan.test_only] == ["second", "general_knowledge"]
 
 
+GERMAN = "frage,antwort\n" + "".join(f"Frage {n},Antwort {n}\n" for n in range(20))
+
+
+def test_other_names_of_columns_stand_in_the_plan_of_the_data_that_has_them(
+    forgetless: Forgetless, data: Path
+) -> None:
+    (data / "german.csv").write_text(GERMAN)
+    asked = ("init", "german.csv", "first.jsonl", "--test-only", "bundled:general_knowledge")
+    ended = forgetless(*asked, "--fields", "prompt=frage, completion=antwort")
+    assert (ended.code, ended.err) == (0, "")
+    german, first, general = load_plan(data / "plan.yaml").tasks
+    assert german.fields == {"prompt": "frage", "completion": "antwort"}
+    assert first.fields == general.fields == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ((), "fix: say which is which:  --fields prompt=your_column,completion=another"),
+        (("prompt=frge,completion=antwort",), "fields names the column 'frge', which is not there"),
+        (("frage=prompt",), "fields maps 'frage', which is not one of our field names"),
+        (("prompt",), "--fields prompt: found 'prompt', needed OURS=COLUMN"),
+        (("prompt=,a=b",), "--fields prompt=,a=b: found 'prompt=', needed OURS=COLUMN"),
+    ],
+)
+def test_columns_that_are_not_named_are_refused_with_the_way_to_name_them(
+    forgetless: Forgetless, data: Path, fields: tuple[str, ...], said: str
+) -> None:
+    (data / "german.csv").write_text(GERMAN)
+    code, _, err = forgetless("init", "german.csv", *(f"--fields={text}" for text in fields))
+    assert code == 2
+    assert said in err
+    assert not (data / "plan.yaml").exists()
+
+
 def test_a_plan_that_is_there_is_never_overwritten(forgetless: Forgetless, data: Path) -> None:
     (data / "plan.yaml").write_text("mine")
     code, out, err = forgetless("init", "first.jsonl")

@@ -16,11 +16,27 @@ def test_every_method_stands_in_one_group() -> None:
     assert sorted(members) == sorted(METHODS)
 
 
-def test_the_list_has_every_method_with_what_it_does_and_costs(forgetless: Forgetless) -> None:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_list_has_every_method_in_a_line_below_its_group(
+    forgetless: Forgetless, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     code, out, err = forgetless("methods")
     assert (code, err) == (0, "")
-    for name in METHODS:
-        assert any(line.startswith(f"{name} ") for line in out.splitlines())
+    wanted = [
+        line
+        for group, (purpose, names) in GROUPS.items()
+        for line in (
+            f"{group}: {purpose}",
+            *(f"  {name:<18}{str(METHODS[name].__doc__).splitlines()[0]}" for name in names),
+        )
+    ]
+    *listed, last = map(str.rstrip, out.splitlines())
+    assert listed == wanted
+    assert last.endswith(": forgetless methods NAME")
+
+
+def test_in_json_the_list_says_what_each_method_does_and_costs(forgetless: Forgetless) -> None:
     found = json.loads(forgetless("methods", "--json").out)
     assert [one["name"] for one in found] == list(METHODS)
     assert all(one["does"] and one["cost"].endswith(".") for one in found)

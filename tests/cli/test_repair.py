@@ -9,6 +9,7 @@ import pytest
 
 from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
+from tests.tiny import write_rows
 
 
 def test_a_rollback_is_not_called_a_repair(
@@ -25,6 +26,21 @@ def test_a_rollback_is_not_called_a_repair(
     found = json.loads((tmp_path / "repaired" / "repair.json").read_text())
     assert (found["status"], found["exit_code"], found["model"]) == ("no point", 3, "")
     assert [file.name for file in (tmp_path / "repaired").iterdir()] == ["repair.json"]
+
+
+def test_columns_of_other_names_are_found(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    rows = [json.loads(line) for line in damage.items.read_text().splitlines()]
+    renamed = [{"frage": row["prompt"], "antwort": row["completion"]} for row in rows]
+    german = write_rows(tmp_path / "german.jsonl", renamed)
+    code, _, err = forgetless(
+        *("repair", damage.before, damage.after, "--task", german, "-q", "--device", "cpu"),
+        *("--fields", "prompt=frage,completion=antwort", "-o", tmp_path / "repaired"),
+    )
+    assert (code, err) == (3, "")
 
 
 def test_models_that_are_no_two_states_of_one_are_refused(

@@ -19,12 +19,13 @@ from forgetless.errors import RunFailed
 PARENT = """
 import sys, time
 from pathlib import Path
+from tqdm import tqdm
 from forgetless.comparing.pool import LocalProcesses
 
 if __name__ == "__main__":
     try:
         with LocalProcesses(Path(sys.argv[1]), jobs=1, threads=1, fresh=False) as pool:
-            pool.submit(abs, 1).result()
+            pool.submit(tqdm.get_lock).exception()  # as any progress bar does
             print(*pool._pool._processes, flush=True)
             pool.submit(time.sleep, 600).result()
     except KeyboardInterrupt:
@@ -57,7 +58,7 @@ def killed(parent: int) -> None:
 @pytest.mark.parametrize(
     ("end", "code"), [(killed, -signal.SIGKILL), (to_parent, 130), (to_all, 130)]
 )
-def test_a_run_ends_with_the_comparison_and_without_a_traceback(
+def test_a_run_ends_with_the_comparison_and_leaves_neither_traceback_nor_semaphore(
     tmp_path: Path, end: Callable[[int], None], code: int
 ) -> None:
     script = tmp_path / "parent.py"
@@ -74,6 +75,8 @@ def test_a_run_ends_with_the_comparison_and_without_a_traceback(
         _, told = parent.communicate(timeout=60)
     assert parent.returncode == code
     assert "Traceback" not in told
+    if end is not killed:
+        assert told == ""
     limit = time.monotonic() + 20
     while alive(worker) and time.monotonic() < limit:
         time.sleep(0.1)

@@ -22,7 +22,7 @@ def llama_python() -> str:
     python = os.environ.get("FORGETLESS_LLAMA_PYTHON", sys.executable)
     asked = [python, "-c", "import llama_cpp.server.app"]
     if subprocess.run(asked, capture_output=True, check=False).returncode:
-        pytest.skip("llama-cpp-python[server] is not installed: pip install forgetless[servers]")
+        pytest.skip("llama-cpp-python[server] is not installed: see docs/endpoints.md")
     return python
 
 

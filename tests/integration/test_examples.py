@@ -40,6 +40,16 @@ def test_the_script_runs(data: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+def test_the_script_for_sfttrainer_says_what_to_install_where_trl_is_not() -> None:
+    script = str(ROOT / "examples" / "own_trainer" / "sft_trainer.py")
+    without = f"import runpy, sys; sys.modules['trl'] = None; runpy.run_path({script!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "this example needs trl:  pip install -c constraints.txt trl\n"
+
+
 @pytest.mark.parametrize("script", ["plain_trainer", "sft_trainer"])
 def test_own_trainer_forgets_unless_it_is_protected(script: str) -> None:
     done = subprocess.run(

@@ -295,7 +295,8 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
         ("a.csv", "q,a\nx,y\n", ": found the columns a, q; needed messages; conversations; "
          "question, choices and answer; prompt and completion; instruction and output; question "
          "and answer; or text",
-         "map them in the plan, e.g.  fields: {prompt: your_column, completion: another}"),
+         "say which is which:  --fields prompt=your_column,completion=another  (in a plan:  "
+         "fields: {prompt: your_column, completion: another})"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_refused_with_place_and_remedy(

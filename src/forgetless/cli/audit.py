@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetless.cli.completion import score_names, suite_names, task_sources
+from forgetless.cli.fields import Fields, read_fields
 from forgetless.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def audit(
             autocompletion=score_names,
         ),
     ] = None,
+    fields: Fields = None,
     budget: Annotated[
         str, typer.Option(help="Largest loss accepted on each task, e.g. 2% or 0.02.")
     ] = "5%",
@@ -119,7 +122,12 @@ def audit(
 
     if score is not None and not task:
         raise UsageError("--score: there is no --task", fix="a suite's tasks have their own scores")
-    tasks = [one if score is None else _scored(one, score) for one in task or ()]
+    if fields is not None and not task:
+        raise UsageError("--fields: there is no --task", fix="built-in tasks need none")
+    columns = read_fields(fields)
+    tasks: list[str | TaskConfig] = list(task or ())
+    if score is not None or columns:
+        tasks = [_asked(one, score, columns) for one in task or ()]
     more = _settings(settings or [])
     make_config(more)  # a setting is none of the other arguments
     own = {
@@ -160,15 +168,17 @@ def audit(
     raise typer.Exit(found.exit_code)
 
 
-def _scored(task: str, score: str) -> TaskConfig:
+def _asked(task: str, score: str | None, fields: Mapping[str, str]) -> str | TaskConfig:
     from forgetless.auditing.tasks import LM_EVAL
     from forgetless.tasks.given import task_config
 
-    if task.startswith(LM_EVAL):
+    if not task.startswith(LM_EVAL):
+        return task_config(task, score, fields)
+    if score is not None:
         raise UsageError(
             f"--score: {task} brings its own scores", fix="leave --score out, or that task"
         )
-    return task_config(task, score)
+    return task
 
 
 def _folder_name(after: list[str]) -> str:

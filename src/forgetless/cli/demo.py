@@ -43,6 +43,8 @@ def demo(
     if not as_json:
         show_answers(runs, console)
     show_runs(runs, output, as_json=as_json)
+    if not as_json:
+        typer.echo("next, with your own data:  forgetless init medical.jsonl legal.csv")
 
 
 def plans(model: str, output: Path) -> tuple[Plan, Plan]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from forgetless.cli.fields import Fields, read_fields
+
 EXAMPLE = """\b
 Example:
   forgetless init medical.jsonl legal.csv --test-only general.jsonl \\
@@ -26,6 +28,7 @@ def init(
     model: Annotated[
         str, typer.Option(help="Hub name, folder, adapter folder or .gguf file.")
     ] = "bundled:smollm2-135m-instruct",
+    fields: Fields = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Plan file to write; never overwritten.")
     ] = Path("plan.yaml"),
@@ -40,7 +43,7 @@ def init(
 
     if output.exists():
         raise UsageError(f"{output}: is there already", fix="name another file with  -o")
-    text = write_plan(model, data, test_only or [], output.parent)
+    text = write_plan(model, data, test_only or [], output.parent, read_fields(fields))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)

@@ -32,11 +32,10 @@ def methods(
     from forgetless.methods import find_method
 
     if name is None:
-        found = _all()
         if as_json:
-            typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(_all(), indent=2, ensure_ascii=False))
         else:
-            _show_all(found, open_console())
+            _show_all(open_console())
         return
     about = _one(find_method(name).name)
     if as_json:
@@ -84,15 +83,25 @@ def _does(method: type) -> str:
     return (method.__doc__ or "").splitlines()[0]
 
 
-def _show_all(found: list[dict[str, str]], console: Console) -> None:
+def _show_all(console: Console) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
-    from forgetless.report.terminal import plain_table, writer
+    from forgetless.methods import METHODS
+    from forgetless.methods.groups import GROUPS
+    from forgetless.report.terminal import writer
 
     text = writer(console.options)
-    rows = [[one["name"], one["group"], one["does"], one["cost"]] for one in found]
-    console.print(plain_table(("method", "group", "what it does", "cost"), rows, text, left=4))
-    console.print(Text("more of one: forgetless methods NAME", "dim"))
+    longest = max(map(len, METHODS))
+    for group, (purpose, names) in GROUPS.items():
+        console.print(text(f"{group}: {purpose}", "bold"))
+        lines = Table.grid(padding=(0, 2, 0, 0))
+        lines.add_column(width=longest)
+        for name in names:
+            lines.add_row(text(name), text(_does(METHODS[name])))
+        console.print(Padding(lines, (0, 0, 0, 2)))
+    console.print(Text("options, cost and source of one: forgetless methods NAME", "dim"))
 
 
 def _show_one(about: dict[str, Any], console: Console) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetless.cli.completion import task_sources
+from forgetless.cli.fields import Fields, read_fields
 
 if TYPE_CHECKING:
     from forgetless.plan import BudgetConfig
@@ -34,6 +35,7 @@ def repair(
             autocompletion=task_sources,
         ),
     ],
+    fields: Fields = None,
     budget: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,13 +68,14 @@ def repair(
     from forgetless.tasks.given import task_config
 
     accepted = _accepted(budget or [], relative=relative)
+    columns = read_fields(fields)
     check_folder(output)
     console = open_console(stderr=as_json)
     with TerminalProgress(console, quiet=quiet) as progress:
         found = carry_out(
             base,
             tuned,
-            [task_config(one) for one in task],
+            [task_config(one, fields=columns) for one in task],
             budget=accepted,
             output=output,
             limit=limit,

@@ -121,6 +121,10 @@ def begin(threads: int) -> None:
 
 def _begin_as_child(threads: int) -> None:
     """Begin in a process whose parent decides when it ends."""
+    from tqdm import tqdm
+
+    # its own is a semaphore of the system, left behind by a process that is terminated
+    tqdm.set_lock(threading.RLock())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us all; the one above decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     begin(threads)

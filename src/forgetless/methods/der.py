@@ -40,7 +40,7 @@ class DERConfig(Config):
 
 
 class DER(Method[DERConfig]):
-    """Hold rehearsed rows to the predictions that the model made after learning them."""
+    """Hold old rows to the predictions made after learning them."""
 
     name = "der"
     Config = DERConfig

@@ -46,7 +46,7 @@ class EMAConfig(Config):
 
 
 class EMA(Method[EMAConfig]):
-    """Leave the moving average of the weights that training went through."""
+    """Leave the moving average of the weights while training."""
 
     name = "ema"
     Config = EMAConfig

@@ -71,7 +71,7 @@ class KLConfig(Config):
 
 
 class KL(Method[KLConfig]):
-    """Pull the predictions towards those of the model before the stage."""
+    """Pull predictions towards those from before the stage."""
 
     name = "kl"
     Config = KLConfig

@@ -78,7 +78,7 @@ class MergeConfig(Config):
 
 
 class Merge(Method[MergeConfig]):
-    """Keep a model between the one before the stage and the one after it."""
+    """Keep a model between the ones before and after the stage."""
 
     name = "merge"
     Config = MergeConfig

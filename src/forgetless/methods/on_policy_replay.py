@@ -54,7 +54,7 @@ class OnPolicyReplayConfig(Config):
 
 
 class OnPolicyReplay(Method[OnPolicyReplayConfig]):
-    """Rehearse old prompts with the answers of the model before the stage."""
+    """Rehearse old prompts, answered by the model before a stage."""
 
     name = "on_policy_replay"
     needs_weights = "the model writes its rows token by token, before each stage"

@@ -66,7 +66,7 @@ class OSFConfig(Config):
 
 
 class OSF(Method[OSFConfig]):
-    """Train the linear layers without touching their largest singular directions."""
+    """Train linear layers but for their top singular directions."""
 
     name = "osf"
     Config = OSFConfig

@@ -70,7 +70,7 @@ class ReplayConfig(Config):
 
 
 class Replay(Method[ReplayConfig]):
-    """Rehearse rows of earlier tasks, and general rows where a source is given."""
+    """Rehearse rows of earlier tasks, and general rows if given."""
 
     name = "replay"
     Config = ReplayConfig

@@ -44,7 +44,7 @@ class SFAConfig(Config):
 
 
 class SFA(Method[SFAConfig]):
-    """Average the weights with those at the stage's start several times while training."""
+    """Average weights with those at the stage's start, repeatedly."""
 
     name = "sfa"
     Config = SFAConfig

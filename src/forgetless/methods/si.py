@@ -43,7 +43,7 @@ class SIConfig(Config):
 
 
 class SI(Method[SIConfig]):
-    """Pull weights back by how much they lowered the loss of earlier stages."""
+    """Pull weights back by how much they lowered earlier losses."""
 
     name = "si"
     Config = SIConfig

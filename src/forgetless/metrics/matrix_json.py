@@ -99,7 +99,7 @@ def matrix_from_json(data: object, where: str = "matrix.json") -> ScoreMatrix:
     if data.get("format") != FORMAT:
         raise DataError(
             f"{where}: 'format' is {data.get('format')!r}, this version reads {FORMAT}",
-            fix="pip install --upgrade forgetless",
+            fix="read it with a newer forgetless:  git pull  in your clone",
         )
     try:
         return _matrix(cast("Mapping[str, Any]", data))

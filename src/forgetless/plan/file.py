@@ -11,7 +11,7 @@ import yaml
 
 from forgetless.errors import PlanError
 from forgetless.plan.paths import anchored
-from forgetless.plan.plan import AUTO, Plan
+from forgetless.plan.plan import Plan
 from forgetless.plan.validation import describe, make_plan
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -189,8 +189,8 @@ def _write_out_short_forms(data: dict[str, Any]) -> None:
     """So that an override finds the keys it names."""
     if isinstance(data.get("model"), str):
         data["model"] = {"name": data["model"]}
-    if data.get("methods") == AUTO:
-        data["methods"] = [AUTO]
+    if isinstance(data.get("methods"), str):
+        data["methods"] = [data["methods"]]
     if isinstance(data.get("budget"), str | float):
         data["budget"] = {"loss": data["budget"]}
     for key, name in {"sequence": "train", "test_only": "test", "methods": None}.items():

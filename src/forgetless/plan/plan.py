@@ -104,8 +104,8 @@ class Plan(Config):
             value = {key: inner for key, inner in value.items() if inner is not None}
             if isinstance(value.get("model"), str | Path):
                 value["model"] = {"name": value["model"]}
-            if value.get("methods") == AUTO:
-                value["methods"] = [AUTO]
+            if isinstance(value.get("methods"), str):
+                value["methods"] = [value["methods"]]
             if isinstance(value.get("budget"), str | int | float):
                 value["budget"] = {"loss": value["budget"]}
             if isinstance(value.get("test_only"), list | tuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self, TypeVar, get_args
+from typing import Any, NamedTuple, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -90,12 +90,27 @@ def _message(item: Any) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _valid_keys(part: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """The keys that there are where the last of a location stands."""
-    for key in location[:-1]:
-        if isinstance(key, str):
-            part = _part_in(part.model_fields[key].annotation) or part
-    return list(part.model_fields)
+def _meant(part: type[BaseModel], location: Sequence[int | str]) -> str:
+    """What to type instead of the unknown key at the end of a location."""
+    *parents, key = location
+    for parent in parents:
+        if isinstance(parent, str):
+            part = _part_in(part.model_fields[parent].annotation) or part
+    within = _within(part, str(key))
+    return f"did you mean {within!r}?" if within else nearest(str(key), list(part.model_fields))
+
+
+def _within(part: type[BaseModel], key: str) -> str | None:
+    """Where the parts of a part have a key, with dots; of a list the first stands for all."""
+    for name, field in part.model_fields.items():
+        inner = _part_in(field.annotation)
+        if inner is None:
+            continue
+        place = f"{name}.0" if get_origin(field.annotation) is tuple else name
+        found = key if key in inner.model_fields else _within(inner, key)
+        if found:
+            return f"{place}.{found}"
+    return None
 
 
 def _part_in(annotation: Any) -> type[BaseModel] | None:
@@ -122,7 +137,7 @@ def _told(part: type[BaseModel], item: Any) -> tuple[str, str | None]:
         parent = ".".join(map(str, location[:-1]))
         key = str(location[-1])
         message = f"unknown key {key!r}" + (f" in {parent}" if parent else "")
-        return message, nearest(key, _valid_keys(part, location))
+        return message, _meant(part, location)
     if item["type"] == "missing":
         return f"{place}: missing", f"add  {location[-1]}: ..."
     message = _message(item)

@@ -110,7 +110,7 @@ def read_manifest(folder: Path) -> Record:
     if version > MANIFEST_FORMAT:
         raise RunFolderError(
             f"{path}: 'format' is {version}, this version reads up to {MANIFEST_FORMAT}",
-            fix="pip install --upgrade forgetless",
+            fix="read it with a newer forgetless:  git pull  in your clone",
         )
     return manifest
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetless.errors import DataError
 from forgetless.plan import TaskConfig, make_part
+from forgetless.tasks.source import needed_fields
 from forgetless.tasks.task import Task, load_task
 
 TaskLike = Task | TaskConfig | Mapping[str, Any] | str | Path
@@ -43,15 +44,18 @@ def read_task(
     return load_task(config.model_copy(update={"limit": min(limits, default=None)}), seed)
 
 
-def task_config(source: str, score: str | None = None) -> TaskConfig:
+def task_config(
+    source: str, score: str | None = None, fields: Mapping[str, str] | None = None
+) -> TaskConfig:
     """A task that is only tested, from ``FILE``, ``NAME=FILE`` or ``bundled:NAME``.
 
     Args:
         source: Its items.
         score: How they are scored; by default what suits the items.
+        fields: Our field name to the source's, if it needs them: :func:`with_fields`.
 
     Raises:
-        UsageError: for a score that there is not.
+        UsageError: for a score that there is not, or a source that cannot be read for its columns.
 
     Example:
         >>> task_config("medicine=exams/2024.jsonl").name
@@ -62,4 +66,19 @@ def task_config(source: str, score: str | None = None) -> TaskConfig:
     data = {"test": rest, "name": name} if named else {"test": source}
     if score is not None:
         data["score"] = score
-    return make_part(TaskConfig, data, f"--task {source[:80]}").named()
+    config = make_part(TaskConfig, data, f"--task {source[:80]}").named()
+    return with_fields(config, fields or {})
+
+
+def with_fields(config: TaskConfig, fields: Mapping[str, str]) -> TaskConfig:
+    """A task with names of its columns, which are left out where its source does without them.
+
+    Raises:
+        DataError: if the source is missing or cannot be read.
+    """
+    source, split = config.train, config.split
+    if source is None:
+        source, split = config.test, config.test_split
+    assert source is not None
+    needed = needed_fields(source, fields, split)
+    return config.model_copy(update={"fields": dict(needed)}) if needed else config

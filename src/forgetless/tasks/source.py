@@ -104,7 +104,7 @@ def read_source(source: str, *, fields: Mapping[str, str], split: str) -> Sequen
             f"{source}: fields maps {unknown[0]!r}, which is not one of our field names",
             fix=f"write {{ours: theirs}}; ours are {', '.join(FIELDS)}",
         )
-    records = _load_hub(source, split) if source.startswith(HUB) else read_files(source)
+    records = _open(source, split)
     if len(records) == 0:
         raise DataError(f"{source}: no rows, needed at least one")
     columns = records.columns
@@ -118,9 +118,32 @@ def read_source(source: str, *, fields: Mapping[str, str], split: str) -> Sequen
     if shape is None:
         raise DataError(
             f"{source}: found the columns {', '.join(sorted(columns))}; needed {NEEDED}",
-            fix="map them in the plan, e.g.  fields: {prompt: your_column, completion: another}",
+            fix="say which is which:  --fields prompt=your_column,completion=another  (in a plan:  "
+            "fields: {prompt: your_column, completion: another})",
         )
     return Rows(records, shape, fields)
+
+
+def needed_fields(source: str, fields: Mapping[str, str], split: str) -> Mapping[str, str]:
+    """Of names meant for several sources those of one: none if it lacks them and does without.
+
+    Args:
+        source: As in :func:`read_source`.
+        fields: Our field name to a source's.
+        split: As in :func:`read_source`.
+
+    Raises:
+        DataError: if the source is missing or cannot be read.
+    """
+    if not fields or source.startswith(BUNDLED):
+        return {}
+    columns = _open(source, split).columns
+    does_without = detect_format(columns) is not None and not columns.issuperset(fields.values())
+    return {} if does_without else fields
+
+
+def _open(source: str, split: str) -> Records:
+    return _load_hub(source, split) if source.startswith(HUB) else read_files(source)
 
 
 def _load_hub(source: str, split: str) -> Records:
