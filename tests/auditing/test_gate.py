@@ -46,7 +46,7 @@ def test_the_reason_names_the_tasks() -> None:
 
 def test_a_task_that_had_nothing_to_lose_and_gained_is_told_as_a_gain() -> None:
     kept, new = verdicts("kept", "at floor")
-    rise = Figure(1.0, Interval(0.9, 1.0, 0.95, "bootstrap"), None)
+    rise = Figure(1.0, Interval(0.9, 1.0, 0.95, "percentile bootstrap"), None)
     assert judge_gate([kept, replace(new, change=rise)]) == (
         "kept",
         "kept within the budget on 1 task; task1 gained and had nothing to lose",

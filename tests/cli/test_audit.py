@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,33 @@ def test_score_is_the_one_asked_for(
         assert (ended.code, ended.err) == (4, "")
         told = json.loads((tmp_path / "page" / "audit.json").read_text())
         assert [task["scorer"] for task in told["tasks"]] == [scorer]
+
+
+def test_another_audit_is_never_written_over(
+    forgetless: Forgetless, tiny_model: Path, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(items.parent)
+    stages = [f"runs/{run}/stages/1-law/model" for run in ("plain", "replay")]
+    for stage in stages:
+        shutil.copytree(tiny_model, stage)
+    other = shutil.copy(items, "others.jsonl")
+    for asked, folder in (
+        ((stages[0], items.name), "plain-1-law"),
+        ((stages[1], items.name), "replay-1-law"),
+        ((stages[1], other), "replay-1-law-2"),
+        ((stages[1], items.name), "replay-1-law"),
+    ):
+        after, task = asked
+        ended = forgetless("audit", tiny_model, after, "--task", task, "-q")
+        assert f"report: audits/{folder}/report.html" in ended.out
+    named = ("--task", other, "-q", "-o", "audits/plain-1-law")
+    ended = forgetless("audit", tiny_model, stages[0], *named)
+    assert ended == (
+        2,
+        "",
+        "error: audits/plain-1-law: holds an audit of other models or tasks\n"
+        "  fix: --output audits/plain-1-law-2\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def audit(
     ] = "5%",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the report; audits/AFTER if none."),
+        typer.Option("--output", "-o", help="Folder of the report; one in audits/ if none."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask only the first so many items of each task.")
@@ -113,6 +113,7 @@ def audit(
     from forgetless.auditing.audit import audit as carry_out
     from forgetless.auditing.config import make_config
     from forgetless.auditing.export import export_audit
+    from forgetless.cli.audit_folder import Wanted, choose_folder
     from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.report.audit import TerminalAudit, write_audit_report
     from forgetless.storage import check_folder
@@ -132,7 +133,7 @@ def audit(
         "price_in": price_in,
         "price_out": price_out,
     }
-    folder = output or Path("audits") / _folder_name(after)
+    folder = choose_folder(Wanted.typed([before, *after], tasks, suite), output)
     for place in filter(None, (folder, lm_eval_output)):
         check_folder(place)  # before anything is asked
     console = open_console(stderr=as_json)
@@ -169,12 +170,6 @@ def _scored(task: str, score: str) -> TaskConfig:
             f"--score: {task} brings its own scores", fix="leave --score out, or that task"
         )
     return task_config(task, score)
-
-
-def _folder_name(after: list[str]) -> str:
-    """A folder named after the last model."""
-    name = after[-1].rstrip("/").split("/")[-1]
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "audit"
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
