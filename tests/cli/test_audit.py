@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from forgetless.cli.audit import _mending
+from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
+from tests.report.audit.fake_audits import audit
 from tests.tiny import write_rows
 
 
@@ -54,6 +58,28 @@ def test_another_audit_is_never_written_over(
         "error: audits/plain-1-law: holds an audit of other models or tasks\n"
         "  fix: --output audits/plain-1-law-2\n",
     )
+
+
+def test_a_broken_budget_ends_with_the_repair_to_type(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    asked = ("audit", damage.before, damage.after, "--budget", "3%", "-q", "-o", tmp_path / "page")
+    ended = forgetless(*asked, "--task", damage.items)
+    assert ended.code == 3
+    assert ended.out.endswith(
+        f"\nto mend it: forgetless repair {damage.before} {damage.after} --task {damage.items} "
+        "--budget 3% --task WHAT_IT_WAS_TUNED_FOR.jsonl\n"
+    )
+
+
+def test_only_models_at_hand_are_offered_a_repair() -> None:
+    broken = audit()
+    tuned = replace(broken.afters[0], kind="endpoint")
+    assert _mending(broken, ["law.jsonl"], "5%").startswith("forgetless repair models/")
+    away = replace(broken, afters=(tuned, *broken.afters[1:]))
+    assert _mending(away, ["law.jsonl"], "5%") == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from forgetless.cli.completion import score_names, suite_names, task_sources
 from forgetless.errors import UsageError
 
 if TYPE_CHECKING:
+    from forgetless.auditing.result import Audit
     from forgetless.plan import TaskConfig
 
 EXAMPLE = """\b
@@ -158,6 +160,8 @@ def audit(
     else:
         console.print(TerminalAudit(found))
         console.print(f"report: {files.html}", markup=False, soft_wrap=True)
+        if found.gate == "broken" and (command := _mending(found, task or [], budget)):
+            console.print(f"to mend it: {command}", markup=False, soft_wrap=True)
     raise typer.Exit(found.exit_code)
 
 
@@ -170,6 +174,34 @@ def _scored(task: str, score: str) -> TaskConfig:
             f"--score: {task} brings its own scores", fix="leave --score out, or that task"
         )
     return task_config(task, score)
+
+
+def _mending(found: Audit, tasks: list[str], budget: str) -> str:
+    """The repair of the first model that broke the budget; empty where it cannot be repaired.
+
+    It needs a task that tuning gained on as well, to know what is to be kept.
+    """
+    from forgetless.auditing.tasks import split_tasks
+    from forgetless.plan import BUNDLED
+
+    broken = next(one for one in found.comparisons if one.gate == "broken")
+    tuned = next(info for info in found.afters if info.label == broken.after)
+    if not {found.before.kind, tuned.kind} <= {"hub", "folder", "adapter", "gguf"}:
+        return ""
+    of_suite = {task.name for task in found.tasks if task.area}
+    sources, _ = split_tasks(tasks)
+    sources += [
+        f"{BUNDLED}{verdict.task}"
+        for verdict in broken.verdicts
+        if verdict.task in of_suite and verdict.verdict == "lost"
+    ]
+    if not sources:
+        return ""
+    gained = any(v.task not in of_suite and (v.change.value or 0) > 0 for v in broken.verdicts)
+    words = ["forgetless", "repair", found.before.name, tuned.name]
+    words += [word for source in sources for word in ("--task", source)]
+    command = shlex.join([*words, "--budget", budget])
+    return command if gained else f"{command} --task WHAT_IT_WAS_TUNED_FOR.jsonl"
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
