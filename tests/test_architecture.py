@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "layout",
     },
     "tasks": {"errors", "plan"},
-    "models": {"errors", "plan", "storage", "processes"},
+    "models": {"errors", "plan", "storage", "processes", "layout"},
     "methods": {
         *("errors", "plan", "storage", "processes", "launching", "tasks", "models", "layout"),
     },

@@ -245,8 +245,10 @@ def test_adapter_of_another_base_is_refused(adapter: Path, tmp_path: Path) -> No
     config = json.loads((adapter / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = str(other)
     (adapter / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="the adapter cannot be read: "):
+    with pytest.raises(ModelError, match=f"does not fit the model .* names, {other}: ") as caught:
         load(adapter)
+    assert caught.value.fix is not None
+    assert "base_model_name_or_path" in caught.value.fix
 
 
 def test_model_that_is_not_on_the_hub_is_refused_with_what_to_check() -> None:

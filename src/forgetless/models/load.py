@@ -13,7 +13,14 @@ from typing import Any
 from forgetless.errors import ForgetlessError, ModelError
 from forgetless.models.quantized import quantized_loading, refuse_quantization
 from forgetless.models.quiet import quiet
-from forgetless.models.source import COPY_AGAIN, ModelSource, cache_folder, file_hash, find_model
+from forgetless.models.source import (
+    COPY_AGAIN,
+    ModelSource,
+    base_named,
+    cache_folder,
+    file_hash,
+    find_model,
+)
 from forgetless.plan import ModelConfig
 from forgetless.storage import replace_folder
 
@@ -258,6 +265,12 @@ def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
                 f"{source.location}: no such folder or file here, and the {part} cannot be had "
                 f"from the hub: {reason}",
                 fix="check the path, or the name and the network",
+            ) from error
+        if source.kind == "adapter" and "size mismatch" in reason:
+            raise ModelError(
+                f"{source.location}: the adapter does not fit the model that its "
+                f"adapter_config.json names, {base_named(source.location)}: the shapes differ",
+                fix="set  base_model_name_or_path  there to the model that it was trained on",
             ) from error
         for sign, better, fix in _EXPLAINED:
             if sign in reason:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forgetless.errors import ModelError
+from forgetless.layout import WEIGHTS
 from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, ModelConfig
 
 Kind = Literal["hub", "folder", "adapter", "gguf", "endpoint"]
@@ -102,9 +103,9 @@ def _find_folder(path: Path, wrapped: int) -> ModelSource:
     if (path / "adapter_config.json").is_file():
         return _find_adapter(path, wrapped)
     if not (path / "config.json").is_file():
-        ggufs = sorted(path.glob("*.gguf"))
-        hint = f"name the file: {ggufs[0]}" if ggufs else "name a folder saved by transformers"
-        raise ModelError(f"{path}: found no config.json, so this is not a model folder", fix=hint)
+        raise ModelError(
+            f"{path}: found no config.json, so this is not a model folder", fix=_model_inside(path)
+        )
     _check_size(_read_object(path / "config.json"), path / "config.json")
     if not any(file.is_file() for file in path.glob("*.safetensors")):
         _refuse_pickles(path)
@@ -115,6 +116,27 @@ def _find_folder(path: Path, wrapped: int) -> ModelSource:
     return ModelSource("folder", str(path))
 
 
+def _model_inside(path: Path) -> str:
+    """What to name in the place of a folder that holds no model itself."""
+    if ggufs := sorted(path.glob("*.gguf")):
+        return f"name the file: {ggufs[0]}"
+    kept = [  # of a run, or of one of its stages
+        folder
+        for pattern in ("stages/*/", "")
+        for name in WEIGHTS
+        for folder in path.glob(f"{pattern}{name}")
+        if folder.is_dir()
+    ]
+    if not kept:
+        return "name a folder saved by transformers"
+    return f"name the model of a stage: {max(kept, key=_stage_number)}"
+
+
+def _stage_number(weights: Path) -> int:
+    number, _, _ = weights.parent.name.partition("-")
+    return int(number) if number.isdecimal() else 0
+
+
 def _find_adapter(path: Path, wrapped: int) -> ModelSource:
     file = path / "adapter_config.json"
     if not (path / "adapter_model.safetensors").is_file():
@@ -122,8 +144,8 @@ def _find_adapter(path: Path, wrapped: int) -> ModelSource:
         raise ModelError(
             f"{path}: an adapter without adapter_model.safetensors", fix="copy the weights there"
         )
-    base = _read_object(file).get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
+    base = base_named(path)
+    if not base:
         raise ModelError(
             f"{file}: does not say what its base model is",
             fix="add  base_model_name_or_path  to it",
@@ -134,6 +156,16 @@ def _find_adapter(path: Path, wrapped: int) -> ModelSource:
             fix="set  base_model_name_or_path  to the model that it was trained on",
         )
     return ModelSource("adapter", str(path), base=_find(base, wrapped + 1))
+
+
+def base_named(adapter: str | Path) -> str:
+    """The model that an adapter's folder names as its base; empty if it names none.
+
+    Raises:
+        ModelError: if its configuration cannot be read.
+    """
+    base = _read_object(Path(adapter) / "adapter_config.json").get("base_model_name_or_path")
+    return base if isinstance(base, str) else ""
 
 
 def _refuse_pickles(path: Path) -> None:
