@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from forgetless.errors import ModelError
 from forgetless.layout import WEIGHTS
-from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, ModelConfig
+from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, ModelConfig, near_path
 
 Kind = Literal["hub", "folder", "adapter", "gguf", "endpoint"]
 
@@ -84,13 +84,22 @@ def _find(name: str, wrapped: int = 0) -> ModelSource:
         )
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         web = "; a model of the hub is named  OWNER/NAME" if "://" in name else ""
-        raise ModelError(f"{name}: no such model folder or file", fix=f"check the path{web}")
+        near = near_model(path)
+        raise ModelError(
+            f"{name}: no such model folder or file", fix=near or f"check the path{web}"
+        )
     if not HUB_NAME.fullmatch(name):
         raise ModelError(
             f"{name[:80]!r}: no model folder or file, and no name of the hub",
             fix="check the path; a model of the hub is named  OWNER/NAME",
         )
     return ModelSource("hub", name)
+
+
+def near_model(path: Path) -> str | None:
+    """A question whether the folder or GGUF file beside a path that leads nowhere is meant."""
+    near = near_path(path, lambda other: other.is_dir() or other.suffix.lower() == ".gguf")
+    return f"did you mean {near if len(near.parts) > 1 else f'./{near}'}?" if near else None
 
 
 def _find_folder(path: Path, wrapped: int) -> ModelSource:
