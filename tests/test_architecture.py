@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "layout",
     },
     "tasks": {"errors", "plan"},
-    "models": {"errors", "plan", "storage", "processes"},
+    "models": {"errors", "plan", "storage", "processes", "layout"},
     "methods": {
         *("errors", "plan", "storage", "processes", "launching", "tasks", "models", "layout"),
     },
@@ -108,7 +108,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
-        *("tasks", "models", "showing"),
+        *("tasks", "models", "showing", "layout", "auditing.result"),
         *("hosted", "serving", "circumstances", "comparing.result"),
     },
     "__init__": {

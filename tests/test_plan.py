@@ -654,3 +654,17 @@ def test_every_setting_is_documented() -> None:
     for config in (Plan, ModelConfig, TaskConfig, TrainingConfig):
         for name, field in config.model_fields.items():
             assert field.description, f"{config.__name__}.{name}"
+
+
+def test_a_plan_that_is_not_there_or_is_data_says_what_to_type(tmp_path: Path) -> None:
+    plan, data = tmp_path / "mem.yaml", tmp_path / "planets.csv"
+    plan.write_text("model: m\nsequence: [a.jsonl]\n")
+    data.write_text("question,answer\na,b\n")
+    for typed, fix in (
+        (tmp_path / "mem.yml", f"did you mean {plan}?"),
+        (tmp_path / "other.yaml", f"write one:  forgetless init DATA -o {tmp_path / 'other.yaml'}"),
+        (data, f"write a plan for this data:  forgetless init {data}"),
+    ):
+        with pytest.raises(PlanError) as refused:
+            load_plan(typed)
+        assert refused.value.fix == fix

@@ -15,6 +15,9 @@ class Progress:
     def runs(self, done: int, total: int) -> None:
         """Runs of a comparison: so many of those that can be told now are finished."""
 
+    def points(self, doing: str, done: int, total: int) -> None:
+        """Points of a repair: so many of those that are compared now were asked."""
+
     def working(self, what: str) -> None:
         """Something without steps begins, such as loading a model."""
 

@@ -22,6 +22,12 @@ def test_a_budget_that_is_no_share_is_refused_by_name(budget: object) -> None:
         make_config({"budget": budget})
 
 
+@pytest.mark.parametrize("budget", ["5", 5, 5.0])
+def test_a_budget_in_points_is_refused_with_the_share_that_is_meant(budget: object) -> None:
+    with pytest.raises(UsageError, match=r"needed a share below 1, such as 5% or 0\.05"):
+        make_config({"budget": budget})
+
+
 def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="unknown setting 'bugdet'") as refused:
         make_config({"bugdet": 0.02})

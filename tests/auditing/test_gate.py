@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from forgetless.auditing.gate import judge_gate
 from forgetless.auditing.result import EXIT_CODES, GateStatus
-from forgetless.metrics import Figure, TaskVerdict, Verdict
+from forgetless.metrics import Figure, Interval, TaskVerdict, Verdict
 
 NOTHING = Figure(None, None, "not measured")
 
@@ -40,3 +42,12 @@ def test_the_reason_names_the_tasks() -> None:
     assert reason == "lost more than the budget on task0, task2 and task3"
     _, reason = judge_gate(verdicts("kept", "at floor"))
     assert reason.startswith("kept within the budget on 1 task; task1 cannot show a loss")
+
+
+def test_a_task_that_had_nothing_to_lose_and_gained_is_told_as_a_gain() -> None:
+    kept, new = verdicts("kept", "at floor")
+    rise = Figure(1.0, Interval(0.9, 1.0, 0.95, "percentile bootstrap"), None)
+    assert judge_gate([kept, replace(new, change=rise)]) == (
+        "kept",
+        "kept within the budget on 1 task; task1 gained and had nothing to lose",
+    )

@@ -183,7 +183,7 @@ def test_the_fingerprint_knows_the_budget_and_the_items_that_guard(
     [
         ("0%", "greater than 0"),
         ("much", "needed a share such as 2% or 0.02, found 'much'"),
-        (2, "less than 1"),
+        (2, "needed a share below 1, such as 2% or 0.02"),
         ({"loss": "2%", "tasks": {"frist": "3%"}}, "the tasks are first, against"),
         ({"loss": "2%", "tasks": {"first": "300%"}}, "less than 1"),
         ({"los": "2%"}, "unknown key 'los'"),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from forgetless.cli.audit import _mending
+from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
+from tests.report.audit.fake_audits import audit
 from tests.tiny import write_rows
 
 
@@ -48,6 +53,55 @@ def test_names_of_columns_without_a_task_are_refused(
     ended = forgetless("audit", tiny_model, tiny_model, "--fields", "prompt=frage")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("error: --fields: there is no --task\n")
+
+
+def test_another_audit_is_never_written_over(
+    forgetless: Forgetless, tiny_model: Path, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(items.parent)
+    stages = [f"runs/{run}/stages/1-law/model" for run in ("plain", "replay")]
+    for stage in stages:
+        shutil.copytree(tiny_model, stage)
+    other = shutil.copy(items, "others.jsonl")
+    for asked, folder in (
+        ((stages[0], items.name), "plain-1-law"),
+        ((stages[1], items.name), "replay-1-law"),
+        ((stages[1], other), "replay-1-law-2"),
+        ((stages[1], items.name), "replay-1-law"),
+    ):
+        after, task = asked
+        ended = forgetless("audit", tiny_model, after, "--task", task, "-q")
+        assert f"report: audits/{folder}/report.html" in ended.out
+    named = ("--task", other, "-q", "-o", "audits/plain-1-law")
+    ended = forgetless("audit", tiny_model, stages[0], *named)
+    assert ended == (
+        2,
+        "",
+        "error: audits/plain-1-law: holds an audit of other models or tasks\n"
+        "  fix: --output audits/plain-1-law-2\n",
+    )
+
+
+def test_a_broken_budget_ends_with_the_repair_to_type(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    asked = ("audit", damage.before, damage.after, "--budget", "3%", "-q", "-o", tmp_path / "page")
+    ended = forgetless(*asked, "--task", damage.items)
+    assert ended.code == 3
+    assert ended.out.endswith(
+        f"\nto mend it: forgetless repair {damage.before} {damage.after} --task {damage.items} "
+        "--budget 3% --task WHAT_IT_WAS_TUNED_FOR.jsonl\n"
+    )
+
+
+def test_only_models_at_hand_are_offered_a_repair() -> None:
+    broken = audit()
+    tuned = replace(broken.afters[0], kind="endpoint")
+    assert _mending(broken, ["law.jsonl"], "5%").startswith("forgetless repair models/")
+    away = replace(broken, afters=(tuned, *broken.afters[1:]))
+    assert _mending(away, ["law.jsonl"], "5%") == ""
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_wrong_usage_is_refused_with_where_to_read(
         ("methods=[joint, replay]", "methods: joint and replay cannot be combined",
          "remove one of them from  methods: [joint, replay]"),
         ("sequence.0.train=none.jsonl", "none.jsonl: no such file",
-         "check the path, and from where it starts"),
+         "check the path; "),
         ("sequence.0.fields={prompt: q}", "fields names the column 'q', which is not there",
          "its columns are completion, prompt"),
         ("sequence.0.hold_out=0.001", "task 'first' has no test items",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -35,6 +36,21 @@ def examples(text: str) -> list[list[str]]:
 def test_the_commands_are_the_documented_ones() -> None:
     expected = "audit compare demo diff init methods repair report run serve show"
     assert expected.split() == COMMANDS
+
+
+def test_the_page_of_the_command_line_has_a_row_for_every_command() -> None:
+    page = Path(__file__).parents[2] / "docs" / "terminal.md"
+    rows = re.findall(r"^\| `forgetless (\w+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == COMMANDS
+
+
+def test_every_command_but_serve_prints_json() -> None:
+    silent = [
+        name
+        for name, command in GROUP.commands.items()
+        if not any("--json" in parameter.opts for parameter in command.params)
+    ]
+    assert silent == ["serve"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])

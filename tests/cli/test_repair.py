@@ -23,6 +23,8 @@ def test_a_rollback_is_not_called_a_repair(
     )
     assert (code, err) == (3, "")
     assert "No repair (exit code 3)" in out
+    assert out.endswith(f"\nreport: {tmp_path / 'repaired' / 'repair.json'}\n")
+    assert "If it was tuned for a task that is not here, name that as well" in out
     found = json.loads((tmp_path / "repaired" / "repair.json").read_text())
     assert (found["status"], found["exit_code"], found["model"]) == ("no point", 3, "")
     assert [file.name for file in (tmp_path / "repaired").iterdir()] == ["repair.json"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,28 @@ def test_an_unfinished_run_says_how_to_go_on(forgetless: Forgetless, tmp_path: P
     begun = write_run(tmp_path / "begun", tasks, done=0, manifest={"stages": []})
     shown = json.loads(forgetless("show", begun, "--json").out)
     assert (shown["state"], shown["report"]) == ("running", None)
+
+
+def test_a_run_is_called_the_same_wherever_its_state_is_told(
+    forgetless: Forgetless, tmp_path: Path
+) -> None:
+    tasks = [FakeTask("law", [0.1, 0.8], 1, items=10)]
+    folder = write_run(tmp_path / "run", tasks, done=1)
+    killed = forgetless("show", folder).out
+    assert "the run is not finished, 1 of 2 stages are done" in killed
+    assert "running" not in killed
+    who = {"pid": os.getpid(), "host": platform.node(), "since": "2026-03-01T09:00:00+00:00"}
+    (folder / ".lock.json").write_text(json.dumps(who))
+    held = forgetless("show", folder).out
+    assert f"in use by process {os.getpid()}" in held
+    assert "\nto go on once that process has ended: forgetless run" in held
+
+
+def test_figures_that_nothing_has_yet_have_no_table(forgetless: Forgetless, tmp_path: Path) -> None:
+    tasks = [FakeTask("law", [0.1, 0.8], 1, items=10)]
+    told = forgetless("show", write_run(tmp_path / "run", tasks, done=1)).out
+    assert "\nfigure" not in told
+    assert "\n\n\n" not in told
 
 
 def test_an_audit_is_shown_as_it_was_when_it_was_made(

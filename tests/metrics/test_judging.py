@@ -168,6 +168,15 @@ def test_a_fall_from_guessing_to_nothing_is_at_floor_and_says_so() -> None:
     assert found.p_adjusted < 0.001
 
 
+def test_a_task_that_rose_from_the_floor_is_said_to_have_gained() -> None:
+    found = verdict(task(gained=30))
+    assert (found.verdict, found.rose_from_floor) == ("at floor", True)
+    assert found.reason.startswith("rose from 0.00 to 1.00")
+    assert found.reason.endswith("30 items; the model before had too little to lose for a loss to "
+                                 "be seen")  # fmt: skip
+    assert not verdict(task(gained=2, wrong=28)).rose_from_floor
+
+
 def test_little_to_lose_does_not_hide_a_fall_below_it() -> None:
     # Surely above chance, but by less than the budget; then all is lost.
     evidence = task(lost=600, wrong=400, chance=0.5)

@@ -245,8 +245,42 @@ def test_adapter_of_another_base_is_refused(adapter: Path, tmp_path: Path) -> No
     config = json.loads((adapter / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = str(other)
     (adapter / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="the adapter cannot be read: "):
+    with pytest.raises(ModelError, match=f"does not fit the model .* names, {other}: ") as caught:
         load(adapter)
+    assert caught.value.fix is not None
+    assert "base_model_name_or_path" in caught.value.fix
+
+
+def test_a_model_folder_of_nearly_that_name_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    for typed in ("tinny", "./tinny"):
+        with pytest.raises(ModelError, match="no such") as caught:
+            load_model(ModelConfig(name=typed))
+        assert caught.value.fix == "did you mean ./tiny?"
+
+
+def test_where_the_hub_does_not_answer_it_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+
+    asked: list[str] = []
+
+    class Session:
+        def head(self, address: str, timeout: float) -> None:
+            asked.append(address)
+            raise ConnectionError
+
+    def from_pretrained(name: str, *, local_files_only: bool, **_: object) -> None:
+        assert local_files_only
+        raise OSError(f"{name} is not in the cache")
+
+    monkeypatch.setattr("huggingface_hub.get_session", Session)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", from_pretrained)
+    with pytest.raises(ModelError, match="is not in the cache"):
+        load_model(ModelConfig(name="no/such-model"))
+    assert len(asked) == 1
 
 
 def test_model_that_is_not_on_the_hub_is_refused_with_what_to_check() -> None:

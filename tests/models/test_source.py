@@ -52,6 +52,16 @@ def test_adapter_folder_brings_its_base(tmp_path: Path) -> None:
     assert find(path) == ModelSource("adapter", str(path), ModelSource("folder", str(base)))
 
 
+@pytest.mark.parametrize("named", ["", "stages/2-law", "stages/10-tax"])
+def test_folder_of_a_run_or_a_stage_offers_the_model_in_it(tmp_path: Path, named: str) -> None:
+    for stage, weights in (("2-law", "adapter"), ("10-tax", "model")):
+        (tmp_path / "stages" / stage / weights).mkdir(parents=True)
+    offered = "stages/2-law/adapter" if "law" in named else "stages/10-tax/model"
+    with pytest.raises(ModelError, match=r"found no config\.json") as caught:
+        find(tmp_path / named)
+    assert caught.value.fix == f"name the model of a stage: {tmp_path / offered}"
+
+
 @pytest.mark.parametrize(
     ("make", "message", "fix"),
     [

@@ -53,7 +53,7 @@ def test_a_broken_budget_is_named_and_nothing_written() -> None:
     for repaired in (True, False):
         status, reason = concluded(certify([KEPT, LOST]), repaired=repaired)
         assert status == "not certified"
-        assert "lost more than the budget of law; nothing was written" in reason
+        assert "lost more than the budget of law; no model was written" in reason
         assert ("saw no loss in the tuned model" in reason) is not repaired
 
 

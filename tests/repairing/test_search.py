@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Point
 from forgetless.repairing.search import Found, search
 
@@ -33,6 +34,29 @@ def test_what_was_learned_counts_as_a_share_of_what_tuning_gained() -> None:
     best = result.best()
     assert best.learned == pytest.approx(best.point.alpha)
     assert 0.29 <= best.point.alpha <= 0.3 + 1e-9
+
+
+def test_every_round_is_told_of_from_none_to_all_of_its_points() -> None:
+    class Told(Progress):
+        def __init__(self) -> None:
+            self.rounds: dict[str, list[tuple[int, int]]] = {}
+
+        def points(self, doing: str, done: int, total: int) -> None:
+            self.rounds.setdefault(doing, []).append((done, total))
+
+    watched = Told()
+
+    def ask(point: Point, share: float) -> dict[str, float]:
+        del share
+        return {"old": 1 - point.alpha, "new": point.alpha}
+
+    search(ask, {"old": 0.3, "new": 0.3}, adapter=True, progress=watched)
+    first, second, third = watched.rounds
+    assert first == "search, round 1 of 3, points asked"
+    assert watched.rounds[first] == [(done, 9) for done in range(10)]  # 0.1 to 0.9
+    assert all(
+        told[-1][0] == told[-1][1] for told in (watched.rounds[second], watched.rounds[third])
+    )
 
 
 def test_without_a_loss_there_is_nothing_to_search() -> None:

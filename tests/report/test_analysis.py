@@ -167,7 +167,7 @@ def test_what_a_run_and_its_tasks_warn_of_is_told(tmp_path: Path) -> None:
     law = dataclasses.replace(LAW, extra={"warnings": ["7 rows were cut"]})
     folder = write_run(tmp_path / "run", [law, TAX], done=2, manifest={"warnings": ["hot"]})
     assert analyse([read_run(folder)], draws=10).warnings == (
-        "the run is running, 2 of 3 stages are done",
+        "the run is not finished, 2 of 3 stages are done",
         "hot",
         "task 'law': 7 rows were cut",
     )

@@ -311,7 +311,16 @@ def test_a_file_that_cannot_be_used_is_refused_with_place_and_remedy(
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     error = refusal(str(tmp_path / "none.jsonl"))
     assert error.message == f"{tmp_path / 'none.jsonl'}: no such file"
-    assert error.fix == "check the path, and from where it starts"
+    assert error.fix == f"check the path; {tmp_path} holds nothing of a name like it"
+
+
+def test_a_missing_file_is_told_of_what_may_be_meant_or_where_it_was_looked_for(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "recipes.csv").write_text("question,answer\na,b\n")
+    assert refusal(str(tmp_path / "recipe.csv")).fix == f"did you mean {tmp_path / 'recipes.csv'}?"
+    nowhere = tmp_path / "nowhere"
+    assert refusal(str(nowhere / "a.csv")).fix == f"check the path; there is no folder {nowhere}"
 
 
 def test_a_missing_name_that_may_be_of_the_hub_is_told_how_to_say_so() -> None:

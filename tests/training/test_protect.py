@@ -822,6 +822,55 @@ def test_something_else_than_a_trainer_is_refused() -> None:
         protect("trainer", [])  # type: ignore[type-var]
 
 
+@pytest.mark.parametrize(
+    ("given", "told", "fix"),
+    [
+        (
+            ["ewc"],
+            "was given str 'ewc', needed methods",
+            "import EWC;  protect(trainer, [EWC(...)])",
+        ),
+        ("replay", "was given str 'replay'", "[Replay(...)]"),
+        ({"kl": {"strength": 0.5}}, "was given dict", "[KL(...)]"),
+        ([KL], "was given", "[KL(...)]"),
+        (None, "was given NoneType", "[Replay(...)]"),
+    ],
+)
+def test_what_is_no_method_is_refused_with_what_to_write(given: Any, told: str, fix: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        protect(SimpleNamespace(), given)  # type: ignore[type-var]
+    assert told in refused.value.message
+    assert fix in str(refused.value.fix)
+
+
+def test_one_method_needs_no_list(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = protect(made("transformers", tiny_model, tmp_path), Replay(ratio=0.1))
+    assert trainer.protection.methods.label == "replay"
+
+
+def test_a_trainer_is_protected_once(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = protect(made("transformers", tiny_model, tmp_path), [Replay()])
+    with pytest.raises(UsageError, match="protected already, by replay"):
+        protect(trainer, [KL()])
+    assert protect(trainer, trainer.protection) is trainer
+
+
+def test_previous_is_a_folder(tiny_model: Path, tmp_path: Path) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    with pytest.raises(UsageError, match="previous is a Trainer, needed the folder"):
+        protect(trainer, [Replay()], previous=trainer)
+
+
+def test_what_other_methods_remembered_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    protection = Protection(Compose([Replay(), KL()]))
+    protection.save(tmp_path / "saved")
+    for methods, label in (([Replay()], "replay"), ([Replay(), KL(), Calm()], "replay [+] kl")):
+        trainer = made("transformers", tiny_model, tmp_path / "next")
+        with pytest.raises(UsageError, match=f"kl [+] replay remembered, .* given {label}") as told:
+            protect(trainer, methods, previous=tmp_path / "saved")
+        assert told.value.fix == "give protect() the same methods"
+
+
 def test_rows_without_a_length_are_refused(tiny_model: Path, tmp_path: Path) -> None:
     trainer = made("transformers", tiny_model, tmp_path, max_steps=2)
     trainer.train_dataset = trainer.train_dataset.to_iterable_dataset()

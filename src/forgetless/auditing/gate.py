@@ -29,11 +29,15 @@ def judge_gate(verdicts: Sequence[TaskVerdict]) -> tuple[GateStatus, str]:
         return "inconclusive", f"these items do not decide on {_listed(named['inconclusive'])}"
     if len(named["at floor"]) == len(verdicts):
         return "inconclusive", "the model before is at chance on every task: none can show a loss"
+    gained = [verdict.task for verdict in verdicts if verdict.rose_from_floor]
+    at_floor = [task for task in named["at floor"] if task not in gained]
     kept = len(verdicts) - len(named["at floor"])
     tasks = "1 task" if kept == 1 else f"{kept} tasks"
     said = f"kept within the budget on {tasks}"
-    if named["at floor"]:
-        said += f"; {_listed(named['at floor'])} cannot show a loss (the model before is at chance)"
+    if gained:
+        said += f"; {_listed(gained)} gained and had nothing to lose"
+    if at_floor:
+        said += f"; {_listed(at_floor)} cannot show a loss (the model before is at chance)"
     return "kept", said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from forgetless.cli.fields import Fields, read_fields
 from forgetless.errors import UsageError
 
 if TYPE_CHECKING:
+    from forgetless.auditing.result import Audit
     from forgetless.plan import TaskConfig
 
 EXAMPLE = """\b
@@ -59,7 +61,7 @@ def audit(
     ] = "5%",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the report; audits/AFTER if none."),
+        typer.Option("--output", "-o", help="Folder of the report; one in audits/ if none."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask only the first so many items of each task.")
@@ -116,6 +118,7 @@ def audit(
     from forgetless.auditing.audit import audit as carry_out
     from forgetless.auditing.config import make_config
     from forgetless.auditing.export import export_audit
+    from forgetless.cli.audit_folder import Wanted, choose_folder
     from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.report.audit import TerminalAudit, write_audit_report
     from forgetless.storage import check_folder
@@ -140,7 +143,7 @@ def audit(
         "price_in": price_in,
         "price_out": price_out,
     }
-    folder = output or Path("audits") / _folder_name(after)
+    folder = choose_folder(Wanted.typed([before, *after], tasks, suite), output)
     for place in filter(None, (folder, lm_eval_output)):
         check_folder(place)  # before anything is asked
     console = open_console(stderr=as_json)
@@ -165,6 +168,8 @@ def audit(
     else:
         console.print(TerminalAudit(found))
         console.print(f"report: {files.html}", markup=False, soft_wrap=True)
+        if found.gate == "broken" and (command := _mending(found, task or [], budget, fields)):
+            console.print(f"to mend it: {command}", markup=False, soft_wrap=True)
     raise typer.Exit(found.exit_code)
 
 
@@ -181,10 +186,33 @@ def _asked(task: str, score: str | None, fields: Mapping[str, str]) -> str | Tas
     return task
 
 
-def _folder_name(after: list[str]) -> str:
-    """A folder named after the last model."""
-    name = after[-1].rstrip("/").split("/")[-1]
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "audit"
+def _mending(found: Audit, tasks: list[str], budget: str, fields: str | None) -> str:
+    """The repair of the first model that broke the budget; empty where it cannot be repaired.
+
+    It needs a task that tuning gained on as well, to know what is to be kept.
+    """
+    from forgetless.auditing.tasks import split_tasks
+    from forgetless.plan import BUNDLED
+
+    broken = next(one for one in found.comparisons if one.gate == "broken")
+    tuned = next(info for info in found.afters if info.label == broken.after)
+    if not {found.before.kind, tuned.kind} <= {"hub", "folder", "adapter", "gguf"}:
+        return ""
+    of_suite = {task.name for task in found.tasks if task.area}
+    sources, _ = split_tasks(tasks)
+    sources += [
+        f"{BUNDLED}{verdict.task}"
+        for verdict in broken.verdicts
+        if verdict.task in of_suite and verdict.verdict == "lost"
+    ]
+    if not sources:
+        return ""
+    gained = any(v.task not in of_suite and (v.change.value or 0) > 0 for v in broken.verdicts)
+    words = ["forgetless", "repair", found.before.name, tuned.name]
+    words += [word for source in sources for word in ("--task", source)]
+    words += ["--fields", fields] if fields else []
+    command = shlex.join([*words, "--budget", budget])
+    return command if gained else f"{command} --task WHAT_IT_WAS_TUNED_FOR.jsonl"
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:

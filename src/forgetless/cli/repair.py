@@ -18,7 +18,7 @@ DEFAULT = "2%"
 EXAMPLE = """\b
 Example:
   forgetless repair BASE TUNED --task old.jsonl --task new.jsonl --budget 2% --budget old=5%
-Ends with 0 repaired, or nothing lost; 3 no repair, nothing is written; 4 too few items to certify;
+Ends with 0 repaired, or nothing lost; 3 no repair, no model is written; 4 too few items to certify;
 2 wrong usage.
 """
 
@@ -90,6 +90,7 @@ def repair(
         console.print(TerminalRepair(found))
         if found.model:
             console.print(f"model: {found.model}", markup=False, soft_wrap=True)
+        console.print(f"report: {output / 'repair.json'}", markup=False, soft_wrap=True)
     raise typer.Exit(found.exit_code)
 
 

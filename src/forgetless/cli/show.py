@@ -71,7 +71,8 @@ def _run(folder: Path, as_json: bool) -> None:
         console.print()
         console.print(TerminalReport(report))
     if standing.command is not None:
-        console.print(f"\nto go on: {standing.command}", markup=False, soft_wrap=True)
+        when = "to go on once that process has ended" if standing.holder else "to go on"
+        console.print(f"\n{when}: {standing.command}", markup=False, soft_wrap=True)
 
 
 def _show_standing(standing: RunStanding, console: Console) -> None:

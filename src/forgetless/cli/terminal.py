@@ -95,6 +95,10 @@ class TerminalProgress(Progress):
         """Runs of a comparison are finished."""
         self._show("runs of the comparison", done, total, "")
 
+    def points(self, doing: str, done: int, total: int) -> None:
+        """Points of a repair were asked."""
+        self._show(doing, done, total, "")
+
     def working(self, what: str) -> None:
         """Something without steps begins."""
         self._show(what, 0, None, "")

@@ -34,7 +34,7 @@ def read_results(path: str | Path, metrics: Mapping[str, str] | None = None) -> 
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path}: no such folder", fix="check the path, and from where it starts")
+        raise DataError(f"{path}: no such folder", fix="check the path")
     lm_eval, inspect = path.is_dir() and has_lm_eval_results(path), has_inspect_logs(path)
     if lm_eval and inspect:
         raise DataError(

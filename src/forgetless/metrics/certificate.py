@@ -50,8 +50,6 @@ def word_for(task: TaskVerdict) -> Word:
 
     A task at floor is certified if it gained: a new task, which the model before could not do.
     """
-    limits = task.change.interval
-    gained = task.verdict == "at floor" and limits is not None and limits.low > 0
-    if gained or task.verdict in ("kept", "at ceiling"):
+    if task.rose_from_floor or task.verdict in ("kept", "at ceiling"):
         return "certified"
     return "not certified" if task.verdict in ("lost", "failed") else "inconclusive"

@@ -111,6 +111,11 @@ def _inconclusive(task: TaskVerdict, level: float) -> str:
 
 def _floor(task: TaskVerdict, floor: Floor, level: float) -> str:
     before = _number(task.before.value)
+    if task.rose_from_floor:
+        return (
+            f"rose {_from_to(task)}{_limits(task)}{_flips(task)}; the model before had too little "
+            f"to lose for a loss to be seen{_within(task)}"
+        )
     if floor == "guessing":
         said = (
             f"{before} before, where guessing scores {_number(task.chance)}: on "

@@ -107,6 +107,12 @@ class TaskVerdict:
     nature: Nature | None = None
 
     @property
+    def rose_from_floor(self) -> bool:
+        """Whether there was nothing to lose, and a sure gain: a task that is new to the model."""
+        limits = self.change.interval
+        return self.verdict == "at floor" and limits is not None and limits.low > 0
+
+    @property
     def excess_losses(self) -> float | None:
         """Items lost beyond those that the model before loses itself; None if it was not asked."""
         if self.flips is None or self.null is None:

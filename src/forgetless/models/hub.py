@@ -15,6 +15,18 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 PATIENCE = 10.0  # seconds
 
 
+def reachable() -> bool:
+    """Whether the hub answers; without a network its library would ask again for half a minute."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    try:
+        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception:  # no network, or it is not to be used
+        return False
+    return True
+
+
 def commit_of(name: str, revision: str | None, kind: RepoKind = "model") -> str | None:
     """The commit that a branch, a tag or the main branch of a repository stands for now.
 

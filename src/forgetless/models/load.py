@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import ForgetlessError, ModelError
+from forgetless.models.hub import reachable
 from forgetless.models.quantized import quantized_loading, refuse_quantization
 from forgetless.models.quiet import quiet
-from forgetless.models.source import COPY_AGAIN, ModelSource, cache_folder, file_hash, find_model
+from forgetless.models.source import (
+    COPY_AGAIN,
+    ModelSource,
+    base_named,
+    cache_folder,
+    file_hash,
+    find_model,
+    near_model,
+)
 from forgetless.plan import ModelConfig
 from forgetless.storage import replace_folder
 
@@ -112,6 +121,7 @@ def model_skeleton(config: ModelConfig) -> Any:
         architecture = AutoConfig.from_pretrained(
             source.location,
             revision=config.revision or "main",
+            local_files_only=_kept_alone(source),
             trust_remote_code=config.trust_remote_code,
         )
         return AutoModelForCausalLM.from_config(
@@ -167,6 +177,7 @@ def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location,
             revision=config.revision or "main",
+            local_files_only=_kept_alone(source),
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=config.trust_remote_code,
@@ -193,6 +204,7 @@ def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             location,
             revision=config.revision or "main",
+            local_files_only=_kept_alone(source),
             padding_side="left",
             trust_remote_code=config.trust_remote_code,
         )
@@ -244,6 +256,11 @@ def converted_gguf(file: Path) -> Path:
     return folder
 
 
+def _kept_alone(source: ModelSource) -> bool:
+    """Whether only what was downloaded before can be had."""
+    return source.kind == "hub" and not reachable()
+
+
 @contextmanager
 def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
     """Turn whatever the libraries raise on a bad or absent file into a message."""
@@ -257,7 +274,14 @@ def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
             raise ModelError(
                 f"{source.location}: no such folder or file here, and the {part} cannot be had "
                 f"from the hub: {reason}",
-                fix="check the path, or the name and the network",
+                fix=near_model(Path(source.location))
+                or "check the path, or the name and the network",
+            ) from error
+        if source.kind == "adapter" and "size mismatch" in reason:
+            raise ModelError(
+                f"{source.location}: the adapter does not fit the model that its "
+                f"adapter_config.json names, {base_named(source.location)}: the shapes differ",
+                fix="set  base_model_name_or_path  there to the model that it was trained on",
             ) from error
         for sign, better, fix in _EXPLAINED:
             if sign in reason:

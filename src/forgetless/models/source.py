@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forgetless.errors import ModelError
-from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, ModelConfig
+from forgetless.layout import WEIGHTS
+from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, ModelConfig, near_path
 
 Kind = Literal["hub", "folder", "adapter", "gguf", "endpoint"]
 
@@ -83,13 +84,22 @@ def _find(name: str, wrapped: int = 0) -> ModelSource:
         )
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         web = "; a model of the hub is named  OWNER/NAME" if "://" in name else ""
-        raise ModelError(f"{name}: no such model folder or file", fix=f"check the path{web}")
+        near = near_model(path)
+        raise ModelError(
+            f"{name}: no such model folder or file", fix=near or f"check the path{web}"
+        )
     if not HUB_NAME.fullmatch(name):
         raise ModelError(
             f"{name[:80]!r}: no model folder or file, and no name of the hub",
             fix="check the path; a model of the hub is named  OWNER/NAME",
         )
     return ModelSource("hub", name)
+
+
+def near_model(path: Path) -> str | None:
+    """A question whether the folder or GGUF file beside a path that leads nowhere is meant."""
+    near = near_path(path, lambda other: other.is_dir() or other.suffix.lower() == ".gguf")
+    return f"did you mean {near if len(near.parts) > 1 else f'./{near}'}?" if near else None
 
 
 def _find_folder(path: Path, wrapped: int) -> ModelSource:
@@ -102,9 +112,9 @@ def _find_folder(path: Path, wrapped: int) -> ModelSource:
     if (path / "adapter_config.json").is_file():
         return _find_adapter(path, wrapped)
     if not (path / "config.json").is_file():
-        ggufs = sorted(path.glob("*.gguf"))
-        hint = f"name the file: {ggufs[0]}" if ggufs else "name a folder saved by transformers"
-        raise ModelError(f"{path}: found no config.json, so this is not a model folder", fix=hint)
+        raise ModelError(
+            f"{path}: found no config.json, so this is not a model folder", fix=_model_inside(path)
+        )
     _check_size(_read_object(path / "config.json"), path / "config.json")
     if not any(file.is_file() for file in path.glob("*.safetensors")):
         _refuse_pickles(path)
@@ -115,6 +125,27 @@ def _find_folder(path: Path, wrapped: int) -> ModelSource:
     return ModelSource("folder", str(path))
 
 
+def _model_inside(path: Path) -> str:
+    """What to name in the place of a folder that holds no model itself."""
+    if ggufs := sorted(path.glob("*.gguf")):
+        return f"name the file: {ggufs[0]}"
+    kept = [  # of a run, or of one of its stages
+        folder
+        for pattern in ("stages/*/", "")
+        for name in WEIGHTS
+        for folder in path.glob(f"{pattern}{name}")
+        if folder.is_dir()
+    ]
+    if not kept:
+        return "name a folder saved by transformers"
+    return f"name the model of a stage: {max(kept, key=_stage_number)}"
+
+
+def _stage_number(weights: Path) -> int:
+    number, _, _ = weights.parent.name.partition("-")
+    return int(number) if number.isdecimal() else 0
+
+
 def _find_adapter(path: Path, wrapped: int) -> ModelSource:
     file = path / "adapter_config.json"
     if not (path / "adapter_model.safetensors").is_file():
@@ -122,8 +153,8 @@ def _find_adapter(path: Path, wrapped: int) -> ModelSource:
         raise ModelError(
             f"{path}: an adapter without adapter_model.safetensors", fix="copy the weights there"
         )
-    base = _read_object(file).get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
+    base = base_named(path)
+    if not base:
         raise ModelError(
             f"{file}: does not say what its base model is",
             fix="add  base_model_name_or_path  to it",
@@ -134,6 +165,16 @@ def _find_adapter(path: Path, wrapped: int) -> ModelSource:
             fix="set  base_model_name_or_path  to the model that it was trained on",
         )
     return ModelSource("adapter", str(path), base=_find(base, wrapped + 1))
+
+
+def base_named(adapter: str | Path) -> str:
+    """The model that an adapter's folder names as its base; empty if it names none.
+
+    Raises:
+        ModelError: if its configuration cannot be read.
+    """
+    base = _read_object(Path(adapter) / "adapter_config.json").get("base_model_name_or_path")
+    return base if isinstance(base, str) else ""
 
 
 def _refuse_pickles(path: Path) -> None:

@@ -13,6 +13,7 @@ from forgetless.plan.budget import BudgetConfig
 from forgetless.plan.file import load_plan
 from forgetless.plan.hosted import HostedConfig, Prices
 from forgetless.plan.model import ModelConfig
+from forgetless.plan.nearby import meant, near_path
 from forgetless.plan.plan import AUTO, MethodSpec, Plan
 from forgetless.plan.shares import as_share
 from forgetless.plan.sources import BUNDLED, DATA_SUFFIXES, ENDPOINT, HUB, HUB_NAME, hub_dataset
@@ -44,5 +45,7 @@ __all__ = [
     "load_plan",
     "make_part",
     "make_plan",
+    "meant",
+    "near_path",
     "nearest",
 ]

@@ -10,12 +10,15 @@ from typing import Any
 import yaml
 
 from forgetless.errors import PlanError
+from forgetless.plan.nearby import near_path
 from forgetless.plan.paths import anchored
 from forgetless.plan.plan import Plan
+from forgetless.plan.sources import DATA_SUFFIXES
 from forgetless.plan.validation import describe, make_plan
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 LARGEST_FILE = 1_000_000  # bytes; PyYAML takes seconds for that much
+PLAN_SUFFIXES = (".yaml", ".yml")
 MEND = "mend it; text with signs such as ':' and '#' goes in quotes"
 MOST_VALUES = 100_000  # in a plan, aliases written out
 
@@ -120,14 +123,14 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
     except yaml.YAMLError as error:
         raise PlanError(
             f"{path}: not valid YAML: {_yaml_fault(error)}",
-            fix=MEND,
+            fix=_plan_for(path) or MEND,
         ) from None
     except RecursionError:
         raise PlanError(f"{path}: nested too deeply to be a plan", fix=MEND) from None
     if not isinstance(data, dict):
         raise PlanError(
             f"{path}: found {describe(data)}, needed a mapping with at least model and sequence",
-            fix="see a commented one:  forgetless init --help",
+            fix=_plan_for(path) or "see a commented one:  forgetless init --help",
         )
     override(data, overrides)
     data.setdefault("output", f"runs/{path.stem}")
@@ -151,6 +154,12 @@ def override(data: dict[str, Any], settings: Sequence[str]) -> None:
         _override(data, setting)
 
 
+def _plan_for(path: Path) -> str | None:
+    """What to type where data stands in the place of a plan."""
+    is_data = path.suffix.lower() in DATA_SUFFIXES
+    return f"write a plan for this data:  forgetless init {path}" if is_data else None
+
+
 def _read(path: Path) -> str:
     """The text of a plan file."""
     try:
@@ -161,8 +170,10 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
+        near = near_path(path, lambda other: other.suffix in PLAN_SUFFIXES)
+        write = f"write one:  forgetless init DATA -o {path}"
         raise PlanError(
-            f"{path}: no such plan file", fix=f"write one:  forgetless init DATA -o {path}"
+            f"{path}: no such plan file", fix=f"did you mean {near}?" if near else write
         ) from None
     except OSError as error:
         raise PlanError(f"{path}: cannot be read: {error.strerror}", fix="check the path") from None

@@ -25,7 +25,18 @@ def as_share(text: str) -> float:
 
 
 def _read(value: Any) -> Any:
+    points = _number(value)
+    if points is not None and 1 <= points < 100:  # whoever writes 5 means five points
+        raise ValueError(f"needed a share below 1, such as {points:g}% or {points / 100:g}")
     return as_share(value) if isinstance(value, str) else value
+
+
+def _number(value: Any) -> float | None:
+    """A number without a percent sign."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 Share = Annotated[float, BeforeValidator(_read)]

@@ -109,7 +109,7 @@ def concluded(verdicts: Sequence[TaskVerdict], *, repaired: bool) -> tuple[Statu
             else "on other items too many have no answer"
         )
         seen = "" if repaired else "the items that search saw no loss in the tuned model, but "
-        return "not certified", f"{seen}{said}; nothing was written"
+        return "not certified", f"{seen}{said}; no model was written"
     if any(word_for(one) == "inconclusive" for one in verdicts):
         beyond = [
             one.task for one in verdicts if -(one.change.value or 0.0) > one.budget

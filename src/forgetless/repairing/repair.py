@@ -38,7 +38,7 @@ from forgetless.repairing.certificate import (
 )
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import WRITTEN, PointScored, RepairResult, Status
-from forgetless.repairing.search import Found, Tried, search
+from forgetless.repairing.search import Found, Tried, search, told
 from forgetless.tasks.given import TaskLike, read_task
 from forgetless.tasks.halves import FEWEST_ITEMS, halves
 from forgetless.tasks.task import Task
@@ -91,14 +91,17 @@ def repair(
     asked = [read_task(task, limit) for task in tasks]
     accepted = _accepted(budget, [task.name for task in asked])
     searching, certifying = zip(*map(halves, asked), strict=True)
+    progress.working("loading BASE and TUNED")
     loaded, between = _between(base, tuned, pick_device(device))
-    asker = _Asker(loaded, between, batch_size, progress)
+    asker = _Asker(loaded, between, batch_size)
+    progress.working("asking BASE and TUNED")
     at_base = asker.means(BASE, searching, 1.0)
 
     found = search(
         lambda point, share: asker.means(point, searching, share),
         {task: accepted.allowed(task, score) for task, score in at_base.items()},
         adapter=between.adapter,
+        progress=progress,
     )
     items = {task.name: len(task.test) for task in searching}
     said, reason = _said(found)
@@ -109,9 +112,10 @@ def repair(
     if said is not None:
         return result
     way = found.steps()
+    certified = list(dict.fromkeys((BASE, TUNED, *(step.point for step in way))))
     cells = {
         point: asker.cells(point, certifying)
-        for point in (BASE, TUNED, *(step.point for step in way))
+        for point in told(progress, "certifying, points asked", certified)
     }
     judged = []
     for step in way:
@@ -160,8 +164,7 @@ def _said(found: Found) -> tuple[Status | None, str]:
     best = found.best()
     if best.over > 0 or best.learned < NEXT_TO_NOTHING or best.point == BASE:
         return "no point", (
-            "every point within the budget keeps next to nothing of what was learned; the nearest "
-            "choices are on the frontier"
+            "every point within the budget keeps next to nothing of what was learned"
         )
     return None, ""
 
@@ -169,13 +172,10 @@ def _said(found: Found) -> tuple[Status | None, str]:
 class _Asker:
     """Puts tasks to points, each once."""
 
-    def __init__(
-        self, loaded: LoadedModel, between: Between, batch_size: int, progress: Progress
-    ) -> None:
+    def __init__(self, loaded: LoadedModel, between: Between, batch_size: int) -> None:
         self._loaded = loaded
         self._between = between
         self._batch_size = batch_size
-        self._progress = progress
         self._known: dict[tuple[Point, str, str], ItemResult] = {}
 
     def means(self, point: Point, tasks: Sequence[Task], share: float) -> dict[str, float]:
@@ -214,7 +214,6 @@ class _Asker:
         left = [row for row in task.test if keys[row.id] not in self._known]
         if left:
             self._between.set(point)
-            self._progress.working(f"asking point {point}")
             part = replace(task, test=left)
             for batch in score_task(self._loaded, part, self._batch_size):
                 self._known.update((keys[result.item], result) for result in batch)

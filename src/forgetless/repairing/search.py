@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forgetless.metrics.frontier import frontier
 from forgetless.metrics.scores import ROUNDING
+from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Point, first_points, points_around
 
 RUNGS = (0.25, 0.5, 1.0)
@@ -91,14 +92,22 @@ class Found:
         return list({one.point: one for one in (*found, best)}.values())
 
 
-def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
+def search(
+    ask: Ask,
+    budgets: Mapping[str, float],
+    *,
+    adapter: bool,
+    progress: Progress | None = None,
+) -> Found:
     """Find the point that keeps most of what was learned and loses no more than the budget.
 
     Args:
         ask: Scores a point.
         budgets: By task, the largest loss against the base.
         adapter: Whether only an adapter's strength can be set.
+        progress: Is told how far it is.
     """
+    progress = progress or Progress()
     base, tuned = ask(BASE, 1.0), ask(TUNED, 1.0)
     gains = {task: tuned[task] - base[task] for task in base}
     gains = {task: gain for task, gain in gains.items() if gain > ROUNDING}
@@ -118,14 +127,23 @@ def search(ask: Ask, budgets: Mapping[str, float], *, adapter: bool) -> Found:
     left = [point for point in first_points(adapter=adapter) if point not in (BASE, TUNED)]
     # On few items one lost item can put a good point over budget; the straight line is asked whole.
     line = [point for point in left if point.how == "linear"]
-    for share in RUNGS:
-        ranked = _ranked([tried(point, share) for point in left])
+    for number, share in enumerate(RUNGS, start=1):
+        doing = f"search, round {number} of {len(RUNGS)}, points asked"
+        ranked = _ranked([tried(point, share) for point in told(progress, doing, left)])
         best = [one.point for one in ranked[: max(FEWEST, len(ranked) // 3)]]
         if share == RUNGS[0]:
             best += points_around(best[0])
         left = list(dict.fromkeys([*line, *best]))
     final = _ranked([*ranked, tried(BASE, 1.0), tried(TUNED, 1.0)])
     return Found(learned, lost, tuple(final), len(asked))
+
+
+def told(progress: Progress, doing: str, points: Sequence[Point]) -> Iterator[Point]:
+    """Points one by one, each told of when it is dealt with."""
+    for done, point in enumerate(points):
+        progress.points(doing, done, len(points))
+        yield point
+    progress.points(doing, len(points), len(points))
 
 
 def _tried(

@@ -36,6 +36,10 @@ _STYLES: Mapping[Status, str] = {
     "no point": "bold red",
 }
 MOST_POINTS = 8
+POINTS = (
+    "a point: how far to go from BASE (0) to TUNED (1); a/b/c: in the first, middle and last third "
+    "of the layers"
+)
 
 
 class TerminalRepair:
@@ -69,6 +73,10 @@ class TerminalRepair:
             yield Text()
             yield text("nearest choices, on the items that searched", "bold")
             yield self._frontier(options)
+            yield text(POINTS, "dim")
+        if step := next_step(found):
+            yield Text()
+            yield text(step)
 
     def _certificate(self, options: ConsoleOptions) -> Table:
         text = writer(options)
@@ -98,6 +106,20 @@ class TerminalRepair:
         for point in self.result.frontier[:MOST_POINTS]:
             table.add_row(*map(text, _cells(point)))
         return table
+
+
+def next_step(found: RepairResult) -> str:
+    """What to do about it; empty where nothing needs to be done."""
+    if found.status in ("repaired", "nothing lost"):
+        return ""
+    if found.status in ("uncertain", "no loss seen"):
+        return "To be sure, ask more items: half of them search, the other half certify."
+    if not found.learned:
+        return "If it was tuned for a task that is not here, name that as well:  --task FILE"
+    return (
+        "Accept a larger --budget (the choices above say by how much each is over this one), or "
+        "train again with a protection:  forgetless init OLD.jsonl NEW.jsonl"
+    )
 
 
 def render_repair_json(found: RepairResult) -> str:

@@ -85,7 +85,8 @@ def _warnings_of(run: RunResults) -> list[str]:
     warnings = []
     if run.state != "finished":
         done = sum(stage.done for stage in run.stages)
-        warnings.append(f"the run is {run.state}, {done} of {len(run.stages)} stages are done")
+        state = "failed" if run.state == "failed" else "is not finished"  # whoever works on it
+        warnings.append(f"the run {state}, {done} of {len(run.stages)} stages are done")
     warnings += run.warnings
     warnings += [f"task '{task.name}': {text}" for task in run.tasks for text in task.warnings]
     return warnings

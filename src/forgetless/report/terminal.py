@@ -56,15 +56,14 @@ class TerminalReport:
                 tables = [_matrix(arm, tasks, text) for arm in self.report.arms]
                 yield Columns([Padding(table, (0, 0, 1, 0)) for table in tables], padding=(0, 3))
         yield text("[ ] trained in this stage   * the interval of the loss excludes 0", "dim")
-        yield Text()
         for arm in self.report.arms:
             if arm.budget is not None:
+                yield Text()
                 yield text(f"retention budget of {arm.title}: {headline(arm.budget)}", "bold")
                 for head, rows in budget_tables(arm.budget):
                     yield Padding(plain_table(head, rows, text), (0, 0, 1, 0))
                 for line in choice_lines(arm.budget):
                     yield text(line, "dim")
-                yield Text()
         yield from _figures(self.report.arms, text, options.max_width)
         if self.report.warnings:
             yield Text()
@@ -157,6 +156,9 @@ def _forgetting(outcome: TaskOutcome, text: Write) -> Text:
 def _figures(arms: Sequence[Arm], text: Write, width: int) -> RenderResult:
     """The figures that exist for some arm; where the arms do not fit beside each other, a list."""
     kinds = [kind for kind in FIGURES if any(kind.of(arm).value is not None for arm in arms)]
+    if not kinds:
+        return
+    yield Text()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(text("figure"), no_wrap=True)
     narrow = 28 + 22 * len(arms) > width

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import DataError
-from forgetless.plan import DATA_SUFFIXES
+from forgetless.plan import DATA_SUFFIXES, meant, near_path
 from forgetless.tasks.parsing import scan
 
 _VERSION = 1  # of what is kept in the cache
@@ -114,8 +114,7 @@ def _find(path: Path) -> list[Path]:
             hub = len(path.parts) == 2 and not path.suffix and not path.is_absolute()
             hint = f"check the path; a dataset of the hub is named  hub:{path.as_posix()}"
             raise DataError(
-                f"{path}: no such file",
-                fix=hint if hub else "check the path, and from where it starts",
+                f"{path}: no such file", fix=hint if hub and not near_path(path) else meant(path)
             )
         suffixes = {file.suffix.lower() for file in files}
         if len(suffixes) > 1 or not suffixes <= set(DATA_SUFFIXES):

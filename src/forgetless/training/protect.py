@@ -12,7 +12,7 @@ that overrides the few methods in which they act.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,6 +20,8 @@ from typing import Any, TypeVar, cast
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from forgetless.errors import UsageError
+from forgetless.methods import METHODS, Replay
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
 from forgetless.methods.parts.passes import forward_pass
@@ -34,7 +36,7 @@ T = TypeVar("T", bound=Trainer)
 
 def protect(
     trainer: T,
-    methods: Iterable[Method[Any]] | Protection,
+    methods: Iterable[Method[Any]] | Method[Any] | Protection,
     previous: str | Path | None = None,
 ) -> T:
     """Let methods act in a trainer of transformers or TRL.
@@ -42,26 +44,27 @@ def protect(
     Args:
         trainer: A ``transformers.Trainer`` or a subclass such as TRL's ``SFTTrainer``; not yet
             trained.
-        methods: Ways of not forgetting, e.g. ``[Replay(ratio=0.1), EWC(strength=100)]``, or the
-            protection of the stage before.
-        previous: Folder in which an earlier process saved its protection.
+        methods: Ways of not forgetting, e.g. ``[Replay(ratio=0.1), EWC(strength=100)]``, or one of
+            them, or the protection of the stage before.
+        previous: Folder in which an earlier process saved its protection, of the same methods.
 
     Returns:
         The same trainer; ``trainer.protection`` is the protection.
 
     Raises:
-        UsageError: if a method cannot work in this trainer.
+        UsageError: if a method cannot work in this trainer, or it is protected by others.
 
     Example:
         >>> trainer = protect(trainer, [Replay(ratio=0.1)])    # doctest: +SKIP
         >>> trainer.train()                                     # doctest: +SKIP
         >>> trainer.protection.end_stage()                      # doctest: +SKIP
     """
-    protection = methods if isinstance(methods, Protection) else Protection(Compose(methods))
+    protection = _protection(methods)
+    _refuse_another(trainer, protection)
     refuse_what_cannot_work(trainer, protection.methods)
     refuse_rows(trainer, protection.methods)
     if previous is not None:
-        protection.restore(previous)
+        protection.restore(_folder(previous))
     protected = cast("Any", trainer)
     if not isinstance(trainer, _Protected):
         protected.__class__ = _protected(protected.__class__)
@@ -72,6 +75,49 @@ def protect(
     protected.methods = protection.methods
     protection.attach(protected)
     return trainer
+
+
+def _protection(given: Any) -> Protection:
+    """What protects, from what :func:`protect` was given."""
+    if isinstance(given, Protection):
+        return given
+    if isinstance(given, Method):
+        return Protection(Compose([given]))
+    alone = isinstance(given, str | Mapping) or not isinstance(given, Iterable)
+    methods = [given] if alone else list(given)
+    for one in methods:
+        if not isinstance(one, Method):
+            name = _class_meant(one)
+            raise UsageError(
+                f"protect() was given {type(one).__name__} {str(one)[:60]!r}, needed methods",
+                fix=f"from forgetless.methods import {name};  protect(trainer, [{name}(...)])",
+            )
+    return Protection(Compose(methods))
+
+
+def _class_meant(given: Any) -> str:
+    """The class of the method that something else than a method seems to name."""
+    name = next(iter(given), "") if isinstance(given, Mapping) else given
+    classes = {**METHODS, **{kind.__name__: kind for kind in METHODS.values()}}
+    name = name.__name__ if isinstance(name, type) else name
+    return classes.get(str(name), Replay).__name__
+
+
+def _refuse_another(trainer: Any, protection: Protection) -> None:
+    if isinstance(trainer, _Protected) and trainer.protection is not protection:
+        raise UsageError(
+            f"the trainer is protected already, by {trainer.protection.methods.label}",
+            fix="train the next stage with it as it is, or give protect() a new trainer",
+        )
+
+
+def _folder(previous: Any) -> str | Path:
+    if isinstance(previous, str | Path):
+        return previous
+    raise UsageError(
+        f"previous is a {type(previous).__name__}, needed the folder that protection.save() wrote",
+        fix="of a trainer in this process:  protect(trainer, other.protection)",
+    )
 
 
 class _Protected(StepPhases):

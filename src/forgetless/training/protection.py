@@ -22,6 +22,7 @@ from forgetless.training.phases import unprepare
 from forgetless.training.remembered import (
     METHODS,
     STATE,
+    check_methods,
     load_stages,
     may_be_replaced,
     save_stage_number,
@@ -105,10 +106,12 @@ class Protection:
         """Take back what :meth:`save` wrote.
 
         Raises:
-            UsageError: if the folder does not hold it.
+            UsageError: if the folder does not hold it, or is of other methods.
         """
         folder = Path(folder)
-        self._earlier = load_stages(folder)
+        earlier = load_stages(folder)
+        check_methods(folder / METHODS, self.methods)
+        self._earlier = earlier
         self.methods.restore(folder / METHODS)
         self.stage = len(self._earlier) + 1
 
@@ -134,6 +137,7 @@ class Protection:
                 else "give each stage an output_dir of its own, or train from the start",
             )
         known = checkpoint / STATE / METHODS
+        check_methods(known, self.methods)
         self.methods.restore(known)  # rehearsed rows are drawn from what is in it
         self.begin(trainer)
         self.methods.restore(known)

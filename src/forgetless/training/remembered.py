@@ -17,6 +17,7 @@ import torch
 from transformers.trainer import TRAINER_STATE_NAME
 
 from forgetless.errors import UsageError
+from forgetless.methods.compose import Compose
 from forgetless.plan import TaskConfig, TrainingConfig
 from forgetless.storage import write_json
 from forgetless.tasks.examples import Examples
@@ -82,6 +83,26 @@ def load_stages(folder: Path) -> list[TokenTask]:
         _remembered(number, count, load_file(folder / f"stage-{number}.safetensors"))
         for number, count in enumerate(rows, start=1)
     ]
+
+
+def check_methods(folder: Path, methods: Compose) -> None:
+    """Refuse what other methods left: one more would know nothing, one less leave all unprotected.
+
+    Args:
+        folder: The methods' state.
+        methods: Those that are to take it back.
+
+    Raises:
+        UsageError: naming both.
+    """
+    saved = {file.stem for file in folder.glob("*.json")}
+    given = {method.name for method in methods.methods}
+    if saved != given:
+        raise UsageError(
+            f"{folder.parent}: holds what {' + '.join(sorted(saved)) or 'no method'} remembered, "
+            f"and protect() was given {methods.label if given else 'no method'}",
+            fix="give protect() the same methods",
+        )
 
 
 def save_stage_number(folder: Path, stage: int) -> None:

@@ -6,13 +6,23 @@ from dataclasses import replace
 from typing import get_args
 
 from forgetless.metrics import Verdict
-from forgetless.report.audit.phrases import MEANINGS, ORDER, gate_line, itself, notes, tally, why
+from forgetless.report.audit.phrases import (
+    MEANINGS,
+    ORDER,
+    gate_line,
+    itself,
+    notes,
+    tally,
+    tone,
+    why,
+    word,
+)
 
 from .fake_audits import audit, verdict
 
 
 def test_every_verdict_has_a_meaning_and_a_place() -> None:
-    assert set(MEANINGS) == set(ORDER) == set(get_args(Verdict))
+    assert set(MEANINGS) == set(ORDER) == {*get_args(Verdict), "gained"}
 
 
 def test_one_model_is_not_named_and_several_are() -> None:
@@ -34,6 +44,13 @@ def test_verdicts_are_counted_gravest_first() -> None:
     assert tally(audit().comparisons[0]) == (
         "8 tasks: 2 lost, 1 failed, 1 inconclusive, 2 kept, 1 at floor and 1 at ceiling."
     )
+
+
+def test_a_task_that_rose_from_the_floor_is_not_called_at_floor() -> None:
+    first = audit().comparisons[0]
+    new = verdict("shorthand", "at floor", 0.0, 1.0, half=0.1)
+    assert tally(replace(first, verdicts=(new,))) == "1 task: 1 gained."
+    assert (word(new), tone(new)) == ("gained", "gained")
 
 
 def test_items_that_would_decide_are_told_once() -> None:

@@ -20,6 +20,7 @@ from forgetless.report.audit.phrases import (
     itself,
     moved,
     notes,
+    plain_word,
     points,
     sentence,
     tally,
@@ -159,7 +160,7 @@ def _matrix(audit: Audit) -> tuple[list[str], list[list[str]]]:
     rows = []
     for asked in audit.tasks:
         verdicts = [comparison.verdict(asked.name) for comparison in audit.comparisons]
-        cells = [f"{_value(verdict.after)}, {verdict.verdict}" for verdict in verdicts]
+        cells = [f"{_value(verdict.after)}, {plain_word(verdict)}" for verdict in verdicts]
         rows.append([_label(asked.name), _value(verdicts[0].before), *cells])
     return ["Task", *(_label(info.label) for info in audit.subjects)], rows
 

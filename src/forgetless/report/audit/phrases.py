@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
 from forgetless.auditing.result import Audit, Comparison, GateStatus
 from forgetless.metrics import TaskVerdict, Verdict
@@ -29,11 +30,15 @@ NEXT: Mapping[GateStatus, str] = {
 }
 """What to do about it."""
 
-MEANINGS: Mapping[Verdict, str] = {
+Word = Verdict | Literal["gained"]
+"""What is written for a verdict: of a task at floor whether it gained."""
+
+MEANINGS: Mapping[Word, str] = {
     "lost": "More was lost than the budget allows, and chance does not explain it.",
     "failed": "Too many items have no answer for anything to be said.",
     "inconclusive": "The items cannot decide between kept and lost; more of them would.",
     "kept": "The limits rule out a loss larger than the budget, or the score rose for certain.",
+    "gained": "The model before had nothing to lose, and the one after is better for certain.",
     "at floor": "The model before may have guessed: this task cannot show a loss.",
     "at ceiling": (
         "Kept, but both models answer nearly everything right: a small loss of ability need not "
@@ -42,7 +47,10 @@ MEANINGS: Mapping[Verdict, str] = {
 }
 """What each verdict means."""
 
-ORDER: tuple[Verdict, ...] = ("lost", "failed", "inconclusive", "kept", "at floor", "at ceiling")
+ORDER: tuple[Word, ...] = (
+    *("lost", "failed", "inconclusive", "kept"),
+    *("gained", "at floor", "at ceiling"),
+)
 """The order in which verdicts are counted out."""
 
 
@@ -72,9 +80,14 @@ def gate_title(audit: Audit) -> str:
 
 def tally(comparison: Comparison) -> str:
     """How many tasks came to which verdict."""
-    found = Counter(verdict.verdict for verdict in comparison.verdicts)
+    found = Counter(plain_word(verdict) for verdict in comparison.verdicts)
     parts = [f"{found[word]} {word}" for word in ORDER if found[word]]
     return f"{count(len(comparison.verdicts), 'task')}: {listing(parts)}."
+
+
+def plain_word(verdict: TaskVerdict) -> Word:
+    """The verdict; a task that had nothing to lose and gained for certain is no bad news."""
+    return "gained" if verdict.rose_from_floor else verdict.verdict
 
 
 def word(verdict: TaskVerdict) -> str:
@@ -83,12 +96,14 @@ def word(verdict: TaskVerdict) -> str:
     ``lost (format)``: answers no longer come in the form that was asked for.
     ``lost (knowledge)``: the right answer has become unlikely.
     """
-    return verdict.verdict if verdict.nature is None else f"{verdict.verdict} ({verdict.nature})"
+    told = plain_word(verdict)
+    return told if verdict.nature is None else f"{told} ({verdict.nature})"
 
 
 def tone(verdict: TaskVerdict) -> str:
     """CSS class of a verdict; the word is always written beside it."""
-    return {"lost": "lost", "failed": "lost", "kept": "gained"}.get(verdict.verdict, "same")
+    classes = {"lost": "lost", "failed": "lost", "kept": "gained", "gained": "gained"}
+    return classes.get(plain_word(verdict), "same")
 
 
 def points(share: float) -> str:

@@ -14,11 +14,13 @@ from forgetless.auditing.result import Audit, Comparison, GateStatus
 from forgetless.metrics import Figure, TaskVerdict
 from forgetless.report.audit.phrases import (
     NEXT,
+    Word,
     flips,
     gate_line,
     gate_title,
     moved,
     notes,
+    plain_word,
     points,
     price,
     tally,
@@ -34,7 +36,13 @@ _GATE: dict[GateStatus, str] = {
     "inconclusive": "bold yellow",
     "failed": "bold red",
 }
-_VERDICTS = {"lost": "bold red", "failed": "bold red", "inconclusive": "yellow", "kept": "green"}
+_VERDICTS: dict[Word, str] = {
+    "lost": "bold red",
+    "failed": "bold red",
+    "inconclusive": "yellow",
+    "kept": "green",
+    "gained": "green",
+}
 
 NARROW = 76
 """Below so many columns the limits go; the reasons below the table tell them."""
@@ -97,9 +105,8 @@ def _matrix(audit: Audit, text: Write) -> RenderableType:
         for verdict in verdicts:
             cell = _value(verdict.after, text)
             if verdict.verdict != "kept":
-                cell.append_text(
-                    text(f"\n{verdict.verdict}", _VERDICTS.get(verdict.verdict, "dim"))
-                )
+                told = plain_word(verdict)
+                cell.append_text(text(f"\n{told}", _VERDICTS.get(told, "dim")))
             row.append(cell)
         table.add_row(*row)
     return table
@@ -131,7 +138,7 @@ def _cells(verdict: TaskVerdict, text: Write, *, wide: bool) -> Iterator[Text]:
         yield text(ends, "dim")
     pair = flips(verdict)
     yield text(ABSENT if pair is None else f"{pair[0]}/{pair[1]}")
-    yield text(word(verdict), _VERDICTS.get(verdict.verdict, ""))
+    yield text(word(verdict), _VERDICTS.get(plain_word(verdict), ""))
 
 
 def _value(figure: Figure, text: Write, *, signed: bool = False) -> Text:

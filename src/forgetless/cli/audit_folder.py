@@ -1,0 +1,111 @@
+"""Where an audit is written: a telling folder, never over another audit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetless.auditing.imported import are_results
+from forgetless.auditing.result import Audit, SubjectInfo
+from forgetless.auditing.tasks import DEFAULT_SUITE, split_tasks
+from forgetless.errors import RunFolderError
+from forgetless.layout import WEIGHTS
+from forgetless.plan import ENDPOINT, HUB_NAME, TaskConfig
+from forgetless.report.audit.document import NAME, read_audit
+from forgetless.tasks.given import task_config
+from forgetless.tasks.suites import suite as read_suite
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be audited, as it was typed.
+
+    Attributes:
+        models: The model before, then those after.
+        tasks: Names of the tasks, as far as they are known before they are read.
+        others: Whether more tasks come, whose names are known then only.
+    """
+
+    models: Sequence[str]
+    tasks: Collection[str]
+    others: bool
+
+    @classmethod
+    def typed(
+        cls, models: Sequence[str], tasks: Sequence[TaskConfig | str], suite: str | None
+    ) -> Wanted:
+        """What the arguments of the command stand for."""
+        if are_results(models):
+            return cls(models, (), others=True)
+        own, harness = split_tasks(tasks)
+        configs = [task_config(one) if isinstance(one, str) else one for one in own]
+        named = suite or (None if tasks else DEFAULT_SUITE)
+        members = read_suite(named) if named else ()
+        names = [*(config.name for config in configs), *(member.task for member in members)]
+        return cls(models, names, others=bool(harness))
+
+    def is_of(self, found: Audit) -> bool:
+        """Whether an earlier audit asked the same models the same tasks."""
+        if len(self.models) != len(found.subjects):
+            return False
+        if not all(map(_names, self.models, found.subjects)):
+            return False
+        asked = {task.name for task in found.tasks}
+        return asked >= set(self.tasks) if self.others else asked == set(self.tasks)
+
+
+def choose_folder(wanted: Wanted, output: Path | None) -> Path:
+    """The folder of an audit; one that holds the same audit is used again.
+
+    Args:
+        wanted: What is to be audited.
+        output: Where the user wants it; None: a folder named after the last model, numbered if
+            another audit is there.
+
+    Raises:
+        RunFolderError: if another audit is where the user wants this one.
+    """
+    place = output or Path("audits") / folder_name(wanted.models[-1])
+    numbered = (place.with_name(f"{place.name}-{number}") for number in itertools.count(2))
+    free = next(one for one in itertools.chain([place], numbered) if _is_free(one, wanted))
+    if output is not None and free != output:
+        raise RunFolderError(
+            f"{output}: holds an audit of other models or tasks", fix=f"--output {free}"
+        )
+    return free
+
+
+def folder_name(model: str) -> str:
+    """What a folder is called after a model: a run's by run and stage, the hub's with its owner.
+
+    >>> folder_name("runs/plain/stages/2-law/model"), folder_name("adapters/law/")
+    ('plain-2-law', 'law')
+    >>> folder_name("openai:small@http://localhost:8000/v1")
+    'small'
+    """
+    if model.startswith(ENDPOINT):
+        told = model.removeprefix(ENDPOINT).partition("@http")[0]
+    elif HUB_NAME.fullmatch(model) and not Path(model).exists():
+        told = model
+    else:
+        *_, run, stages, stage, last = ("", "", "", *Path(model).absolute().parts)
+        told = f"{run}-{stage}" if stages == "stages" and last in WEIGHTS else last
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in told).strip("-.") or "audit"
+
+
+def _is_free(folder: Path, wanted: Wanted) -> bool:
+    if not (folder / NAME).exists():
+        return True
+    try:
+        return wanted.is_of(read_audit(folder))
+    except RunFolderError:  # whatever it was, it is not to be lost
+        return False
+
+
+def _names(typed: str, info: SubjectInfo) -> bool:
+    """Whether a name that was typed is that of a model asked earlier."""
+    if info.kind == "results":
+        return Path(typed).name == info.details.get("folder")
+    return info.name == (typed.partition("@http")[0] if info.kind == "endpoint" else typed)
