@@ -186,7 +186,7 @@ def _asked(task: str, score: str | None, fields: Mapping[str, str]) -> str | Tas
     return task
 
 
-def _mending(found: Audit, tasks: list[str], budget: str, fields: str | None) -> str:
+def _mending(found: Audit, tasks: list[str], budget: str, fields: str | None = None) -> str:
     """The repair of the first model that broke the budget; empty where it cannot be repaired.
 
     It needs a task that tuning gained on as well, to know what is to be kept.
