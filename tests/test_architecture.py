@@ -42,9 +42,10 @@ ALLOWED: dict[str, set[str]] = {
     "result": {"errors", "layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"plan", "models"},
+    "forewarning": {"methods", "tasks"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
-        *("pinning", "launching", "layout"),
+        *("pinning", "launching", "layout", "forewarning"),
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),

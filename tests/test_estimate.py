@@ -132,7 +132,7 @@ def test_warnings_about_the_data_are_passed_on(find: Find, tmp_path: Path) -> No
     same = str(write_rows(tmp_path / "same.jsonl", [{"prompt": "p", "completion": "c"}]))
     found = find(sequence=[{"train": same, "test": same, "name": "x"}], test_only=[same])
     assert len(found.warnings) == 2
-    assert found.warnings[0].startswith("1 of 1 test items of 'x' also occur in training")
+    assert found.warnings[0].startswith("task 'x': 1 of 1 test items also occur in training")
 
 
 def test_a_row_beyond_the_context_of_the_model_is_refused_whatever_the_length_allowed(
