@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "result": {"errors", "layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"plan", "models"},
-    "forewarning": {"methods", "tasks"},
+    "forewarning": {"plan", "methods", "tasks", "metrics"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
         *("pinning", "launching", "layout", "forewarning"),
@@ -105,7 +105,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "repairing.result": {"metrics"},
     "estimate": {"plan", "methods", "tasks", "models", "training", "evaluation", "preparation"},
-    "plan_writer": {"plan", "tasks"},
+    "plan_writer": {"plan", "tasks", "forewarning"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from forgetless.estimate import estimate
-from forgetless.plan import make_plan
+from forgetless.forewarning import few_items
+from forgetless.plan import TaskConfig, make_plan
 from forgetless.preparation import Experiment, prepare
+from forgetless.tasks.row import Row, Turn
+from forgetless.tasks.task import Task
 from tests.tiny import write_rows
 
 Prepare = Callable[..., Experiment]
@@ -97,5 +100,53 @@ def test_memory_changes_what_a_stage_that_rehearses_comes_to_and_no_other(
 
 def test_the_warnings_of_a_task_stand_in_the_manifest(prepared: Prepare) -> None:
     planets, recipes = prepared(["replay"]).facts()["tasks"]
-    assert ["replay may draw none" in text for text in planets["warnings"]] == [False, True]
-    assert ["replay may draw none" in text for text in recipes["warnings"]] == [False]
+    assert [text.split(":")[0] for text in planets["warnings"]] == [
+        "4 of 4 test items also occur in training",
+        "few test items",
+        "replay may draw none of its 4 training rows, for all are test items",
+    ]
+    assert len(recipes["warnings"]) == 2
+
+
+def asked(count: int, groups: int = 0, **settings: Any) -> Task:
+    """A task of so many test items, in groups where so many are named."""
+    items = [
+        Row(str(n), (Turn("user", f"{n}?"),), "a", group=f"g{n % groups}" if groups else "")
+        for n in range(count)
+    ]
+    return Task(TaskConfig(name="x", **{"train": "x.csv", **settings}), (), items)
+
+
+def test_items_are_few_while_a_quarter_of_the_scale_could_be_lost_unseen() -> None:
+    assert few_items(asked(13)) is None  # 1 - 0.025^(1/13) = 0.247
+    assert few_items(asked(12)) == (  # 1 - 0.025^(1/12) = 0.265
+        "few test items: figures rest on 12; a loss of 26 points cannot be ruled out even where no "
+        "answer changes; raise hold_out, or name a test"
+    )
+
+
+def test_a_group_of_items_counts_as_one() -> None:
+    assert "rest on 3 groups of them; a loss of 71 points" in str(few_items(asked(60, groups=3)))
+
+
+def test_items_that_only_choose_do_not_count() -> None:
+    assert few_items(asked(26), giving=0.5) is None
+    assert "rest on 12, for of 25 the others choose" in str(few_items(asked(25), giving=0.5))
+
+
+def test_nothing_is_foretold_of_likelihoods() -> None:
+    assert few_items(asked(2, score="nll")) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"test": "t.csv"}, "add items to its test"),
+        ({"memory": True}, "add items to its test"),
+        ({"test": "t.csv", "limit": 5}, "raise limit"),
+    ],
+)
+def test_the_remedy_for_few_items_is_the_setting_that_made_them_few(
+    settings: dict[str, Any], remedy: str
+) -> None:
+    assert str(few_items(asked(5, **settings))).endswith(f"; {remedy}")

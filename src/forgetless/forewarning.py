@@ -8,11 +8,46 @@ from forgetless.methods.base import KeepsRows
 from forgetless.methods.compose import Compose
 from forgetless.methods.parts.buffer import untested
 from forgetless.methods.stage import Stage
+from forgetless.metrics import hidden_loss
+from forgetless.plan import BUNDLED
 from forgetless.tasks.examples import TaskRows
 from forgetless.tasks.task import Task
 
+COARSE = 0.25
+"""Items that could hide a larger loss, though no answer to them changes, are told to be few."""
+
 MOST = 0.5
 """A task of whose rows a larger share may not be rehearsed is told of."""
+
+
+def few_items(task: Task, giving: float = 1.0) -> str | None:
+    """What to know of a task whose items can show great changes only; None of any other.
+
+    Args:
+        task: The task; of one that is scored in nats, which have no bound, nothing can be foretold.
+        giving: Share of its items that give figures, the others choose; a group counts as one item.
+    """
+    units = len({row.group or row.id for row in task.test})
+    used = max(1, int(giving * units))
+    hidden = hidden_loss(used)
+    if task.unit == "nats" or hidden <= COARSE:
+        return None
+    rest_on = f"{used} groups of them" if units < len(task.test) else f"{used}"
+    if giving < 1:
+        rest_on += f", for of {units} the others choose"
+    return (
+        f"few test items: figures rest on {rest_on}; a loss of {100 * hidden:.0f} points cannot be "
+        f"ruled out even where no answer changes; {_more_items(task)}"
+    )
+
+
+def _more_items(task: Task) -> str:
+    config = task.config
+    if config.limit is not None and config.limit <= len(task.test):
+        return "raise limit"
+    if config.test is None and not config.memory and not (config.train or "").startswith(BUNDLED):
+        return "raise hold_out, or name a test"
+    return "add items to its test"
 
 
 def hard_to_rehearse(stages: Sequence[Stage], methods: Compose) -> dict[str, str]:

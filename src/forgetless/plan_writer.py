@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
+from forgetless.forewarning import few_items
 from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
 from forgetless.tasks.task import Task, load_tasks
 
@@ -18,7 +20,16 @@ SHOWN_TRAINING = (
 )
 
 
-def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder: Path) -> str:
+class WrittenPlan(NamedTuple):
+    """A plan as text, and what to know of its data."""
+
+    text: str
+    warnings: tuple[str, ...]
+
+
+def write_plan(
+    model: str, data: Sequence[str], test_only: Sequence[str], folder: Path
+) -> WrittenPlan:
     """Look at the data and write a plan that trains it in order.
 
     Args:
@@ -46,8 +57,13 @@ def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder
         "",
         "sequence:            # trained one after another; all are tested after every stage",
     ]
-    for task in tasks[: len(data)]:
-        lines += _task(task, folder, trained=True)
+    trained = [_task(task, folder, trained=True) for task in tasks[: len(data)]]
+    if any("hold_out:" in line for task in trained for line in task):
+        lines += [
+            "# what is held out is never taught: where rows are separate facts, ask taught ones in",
+            "# other words ( test: FILE ), or as they are ( memory: true )",
+        ]
+    lines += [line for task in trained for line in task]
     if test_only:
         lines += ["", "test_only:           # what the model should keep anyway"]
         for task in tasks[len(data) :]:
@@ -72,7 +88,8 @@ def write_plan(model: str, data: Sequence[str], test_only: Sequence[str], folder
         "output: runs/first   # where models, scores and the report go",
         "",
     ]
-    return "\n".join(lines)
+    warnings = tuple(f"task {task.name!r}: {few}" for task in tasks if (few := few_items(task)))
+    return WrittenPlan("\n".join(lines), warnings)
 
 
 def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:

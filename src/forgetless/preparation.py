@@ -13,7 +13,7 @@ from typing import Any
 
 from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
-from forgetless.forewarning import hard_to_rehearse
+from forgetless.forewarning import few_items, hard_to_rehearse
 from forgetless.launching import Sharding, by_engine, refused, sharding_wanted
 from forgetless.layout import stage_name
 from forgetless.methods.compose import Compose
@@ -77,15 +77,13 @@ class Experiment:
 
     @cached_property
     def _warnings(self) -> dict[str, list[str]]:
-        """By task, of its data and of what the methods can make of them; it reads every row."""
+        """By task, of its data and of what can be made of them; it reads every row."""
         unrehearsed = hard_to_rehearse(self.stages, self.methods)
-        return {
-            task.name: [
-                *task.warnings,
-                *([unrehearsed[task.name]] if task.name in unrehearsed else []),
-            ]
+        found = {
+            task.name: [*task.warnings, few_items(task), unrehearsed.get(task.name)]
             for task in self.tasks
         }
+        return {name: [text for text in texts if text] for name, texts in found.items()}
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the experiment beside its plan."""
