@@ -96,7 +96,7 @@ ALLOWED: dict[str, set[str]] = {
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
         *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
-        *("comparing.result", "layout"),
+        *("comparing.result", "layout", "forewarning"),
     },
     "comparing.result": {"metrics"},
     "repairing": {

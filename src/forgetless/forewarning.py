@@ -56,15 +56,10 @@ def hard_to_rehearse(stages: Sequence[Stage], methods: Compose) -> dict[str, str
     Returns:
         By task, what to know of it.
     """
-    if not stages:
-        return {}
-    last = stages[-1]
-    names = " and ".join(m.name for m in methods.acting_in(last) if isinstance(m, KeepsRows))
-    if not names:
-        return {}
+    names, last = drawing(stages, methods), stages[-1]
     found = {}
-    for task in last.earlier:
-        total, allowed = len(task.train), rehearsable(task, last)
+    for task in last.earlier if names else ():
+        total, allowed = len(task.train), _rehearsable(task, last)
         if allowed == 0:
             drawn = f"none of its {total:,} training rows, for all are test items: it is left as"
             told = f"{drawn} unprotected as without {names}"
@@ -80,6 +75,20 @@ def hard_to_rehearse(stages: Sequence[Stage], methods: Compose) -> dict[str, str
     return found
 
 
-def rehearsable(task: Task, stage: Stage) -> int:
+def drawing(stages: Sequence[Stage], methods: Compose) -> str:
+    """Names of the methods that draw rows of earlier tasks; empty if there are none."""
+    acting = methods.acting_in(stages[-1])
+    return " and ".join(method.name for method in acting if isinstance(method, KeepsRows))
+
+
+def draws_nothing(stages: Sequence[Stage], methods: Compose) -> bool:
+    """Whether methods mean to draw rows of earlier tasks, and may draw none of any."""
+    last = stages[-1]
+    return bool(drawing(stages, methods) and last.earlier) and not any(
+        _rehearsable(task, last) for task in last.earlier
+    )
+
+
+def _rehearsable(task: Task, stage: Stage) -> int:
     """How many training rows of a task a stage may rehearse."""
     return len(untested(TaskRows.of([task]), stage))
