@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,17 @@ def test_it_can_be_shown(found: tuple[Plan, Comparison]) -> None:
     shown = render_comparison_markdown(result)
     assert "| replay(ratio=0.3) | 3.0e-3 |" in shown
     assert json.loads(render_comparison_json(result))["arms"][0]["name"] == "sequential"
-    again = yaml.safe_load(recommended_plan(made, result).to_yaml())
+    taken = replace(result, recommended="replay(ratio=0.3)")
+    again = yaml.safe_load(recommended_plan(made, taken).to_yaml())
+    assert again["methods"][0]["name"] == "replay"
     assert again["training"]["learning_rate"] == 3e-3
     assert again["output"].endswith("recommended")
+
+
+def test_what_is_not_recommended_has_no_plan(plan: MakePlan) -> None:  # noqa: F811
+    nothing = Comparison("m", (), (), None, ("Nothing helps.",), {}, 0.95, 1.0, (0,), "", "now")
+    with pytest.raises(UsageError, match="no protection is recommended: Nothing helps"):
+        recommended_plan(plan(), nothing)
 
 
 def test_rates_lie_around_the_plans_and_adapters_have_higher_ones(plan: MakePlan) -> None:  # noqa: F811

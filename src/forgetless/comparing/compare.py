@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from forgetless.comparing.arms import ADAPTERS, SEQUENTIAL, Arm
+from forgetless.comparing.arms import ADAPTERS, Arm
 from forgetless.comparing.cluster import RayCluster
 from forgetless.comparing.conclusion import conclude
 from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds
@@ -162,14 +162,14 @@ def setting_of(
 
 
 def recommended_plan(plan: Plan, comparison: Comparison) -> Plan:
-    """The plan with the recommended methods, or plain training, at the rate that was best.
+    """The plan with the recommended methods, at the rate that was best.
 
     Raises:
-        UsageError: if nothing could be measured.
+        UsageError: if nothing is recommended.
     """
-    arm = comparison.arm(comparison.recommended or SEQUENTIAL)
-    if arm.rate is None:
-        raise UsageError("no run could be measured, so there is nothing to recommend")
+    if comparison.recommended is None:
+        raise UsageError(f"no protection is recommended: {comparison.reasons[0]}")
+    arm = comparison.arm(comparison.recommended)
     settings = plan.resolved()
     settings["methods"] = [dict(method) for method in arm.methods]
     settings["training"] |= {"learning_rate": arm.rate, "equal_tokens": True}
