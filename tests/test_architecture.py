@@ -109,7 +109,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),
-        *("tasks", "models", "showing"),
+        *("tasks", "models", "showing", "layout"),
         *("hosted", "serving", "circumstances", "comparing.result"),
     },
     "__init__": {
