@@ -42,9 +42,10 @@ ALLOWED: dict[str, set[str]] = {
     "result": {"errors", "layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"plan", "models"},
+    "forewarning": {"plan", "methods", "tasks", "metrics"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
-        *("pinning", "launching", "layout"),
+        *("pinning", "launching", "layout", "forewarning"),
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
@@ -95,7 +96,7 @@ ALLOWED: dict[str, set[str]] = {
     "comparing": {
         *("errors", "plan", "storage", "progress", "methods", "training", "models"),
         *("tasks", "evaluation", "metrics", "sequence", "result", "preparation", "locking"),
-        *("comparing.result", "layout"),
+        *("comparing.result", "layout", "forewarning"),
     },
     "comparing.result": {"metrics"},
     "repairing": {
@@ -104,7 +105,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "repairing.result": {"metrics"},
     "estimate": {"plan", "methods", "tasks", "models", "training", "evaluation", "preparation"},
-    "plan_writer": {"plan", "tasks"},
+    "plan_writer": {"plan", "tasks", "forewarning"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),
         *("plan_writer", "auditing", "comparing", "repairing", "processes", "methods"),

@@ -131,8 +131,12 @@ def test_tasks_are_told_with_what_decides_their_score(find: Find) -> None:
 def test_warnings_about_the_data_are_passed_on(find: Find, tmp_path: Path) -> None:
     same = str(write_rows(tmp_path / "same.jsonl", [{"prompt": "p", "completion": "c"}]))
     found = find(sequence=[{"train": same, "test": same, "name": "x"}], test_only=[same])
-    assert len(found.warnings) == 2
-    assert found.warnings[0].startswith("1 of 1 test items of 'x' also occur in training")
+    assert [warning[:35] for warning in found.warnings] == [
+        "task 'x': 1 of 1 test items also oc",
+        "task 'x': few test items: figures r",
+        "task 'same': 1 of 1 test items also",
+        "task 'same': few test items: figure",
+    ]
 
 
 def test_a_row_beyond_the_context_of_the_model_is_refused_whatever_the_length_allowed(

@@ -610,6 +610,7 @@ def test_the_fingerprint_changes_with_every_training_setting_that_decides_the_we
         {"sequence": [{"train": "a.jsonl", "shots": 1}]},
         {"sequence": [{"train": "a.jsonl", "system": ""}]},
         {"sequence": [{"train": "a.jsonl", "normalise": True}]},
+        {"sequence": [{"train": "a.jsonl", "memory": True}]},
         {"test_only": ["t.jsonl"]},
         {"methods": ["replay"]},
         {"methods": [{"replay": {"ratio": 0.5}}]},
@@ -622,6 +623,11 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_results(
     change: dict[str, Any],
 ) -> None:
     assert plan(**change).fingerprint() != plan().fingerprint()
+
+
+def test_the_fingerprint_of_a_plan_without_memory_is_that_of_before_there_was_such_a_key() -> None:
+    assert "memory" not in plan(test_only=["t.jsonl"]).decisive()["sequence"][0]
+    assert "memory" not in plan(test_only=["t.jsonl"]).decisive()["test_only"][0]
 
 
 def test_the_fingerprint_is_the_same_wherever_results_are_written() -> None:

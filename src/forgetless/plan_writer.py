@@ -7,9 +7,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
+from forgetless.forewarning import few_items
 from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
 from forgetless.tasks.given import with_fields
 from forgetless.tasks.task import Task, load_tasks
@@ -19,13 +21,20 @@ SHOWN_TRAINING = (
 )
 
 
+class WrittenPlan(NamedTuple):
+    """A plan as text, and what to know of its data."""
+
+    text: str
+    warnings: tuple[str, ...]
+
+
 def write_plan(
     model: str,
     data: Sequence[str],
     test_only: Sequence[str],
     folder: Path,
     fields: Mapping[str, str] | None = None,
-) -> str:
+) -> WrittenPlan:
     """Look at the data and write a plan that trains it in order.
 
     Args:
@@ -58,8 +67,13 @@ def write_plan(
         "",
         "sequence:            # trained one after another; all are tested after every stage",
     ]
-    for task in tasks[: len(data)]:
-        lines += _task(task, folder, trained=True)
+    taught = [line for task in tasks[: len(data)] for line in _task(task, folder, trained=True)]
+    if any("hold_out:" in line for line in taught):
+        lines += [
+            "# what is held out is never taught: where rows are separate facts, ask taught ones in",
+            "# other words ( test: FILE ), or as they are ( memory: true )",
+        ]
+    lines += taught
     if test_only:
         lines += ["", "test_only:           # what the model should keep anyway"]
         for task in tasks[len(data) :]:
@@ -84,7 +98,8 @@ def write_plan(
         "output: runs/first   # where models, scores and the report go",
         "",
     ]
-    return "\n".join(lines)
+    warnings = tuple(f"task {task.name!r}: {few}" for task in tasks if (few := few_items(task)))
+    return WrittenPlan("\n".join(lines), warnings)
 
 
 def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
+from forgetless.forewarning import few_items, hard_to_rehearse
 from forgetless.launching import Sharding, by_engine, refused, sharding_wanted
 from forgetless.layout import stage_name
 from forgetless.methods.compose import Compose
@@ -28,7 +29,7 @@ from forgetless.plan.paths import anchored
 from forgetless.processes import launched
 from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.halves import halves
-from forgetless.tasks.task import Task, exchange_hash, load_tasks
+from forgetless.tasks.task import Task, held_back, load_tasks
 
 # Settings of training that a provider's job heeds.
 _OF_A_JOB = {"epochs", "seed", "hold_out_seed"}
@@ -67,8 +68,22 @@ class Experiment:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know about the data."""
-        return tuple(warning for task in self.tasks for warning in task.warnings)
+        """What the user should know about the data, and of which task."""
+        return tuple(
+            f"task {name!r}: {warning}"
+            for name, warnings in self._warnings.items()
+            for warning in warnings
+        )
+
+    @cached_property
+    def _warnings(self) -> dict[str, list[str]]:
+        """By task, of its data and of what can be made of them; it reads every row."""
+        unrehearsed = hard_to_rehearse(self.stages, self.methods)
+        found = {
+            task.name: [*task.warnings, few_items(task), unrehearsed.get(task.name)]
+            for task in self.tasks
+        }
+        return {name: [text for text in texts if text] for name, texts in found.items()}
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the experiment beside its plan."""
@@ -99,7 +114,7 @@ class Experiment:
                     "test_sha256": task.test_hash(),
                     "rendering": task.config.render,
                     "shots": task.config.shots,
-                    "warnings": list(task.warnings),
+                    "warnings": self._warnings[task.name],
                     "licence": licence_of_rows(task.config),
                 }
                 for task in self.tasks
@@ -192,14 +207,14 @@ def prepare(plan: Plan) -> Experiment:
             ),
         }
     )
-    held_back = frozenset(exchange_hash(row) for task in tasks for row in task.test)
+    never_rehearsed = held_back(tasks)
     budget = None
     if plan.budget is not None:
         guards, tasks = zip(*map(halves, tasks), strict=True)
         named = {task.name: task for task in guards}
         budget = Budget(plan.budget, named, methods.methods)
         methods = Compose([*methods.methods, budget])
-    stages = methods.stages(_one_stage_a_task(tasks, held_back, plan.training.seed))
+    stages = methods.stages(_one_stage_a_task(tasks, never_rehearsed, plan.training.seed))
     if not stages:
         raise PlanError("the plan has no stage to train")
     # imports torch, so it comes last
@@ -269,7 +284,9 @@ def _hosted(plan: Plan, methods: Compose) -> tuple[Plan, ModelSource]:
     return plan.model_copy(update={"hosted": hosted}), source
 
 
-def _one_stage_a_task(tasks: Sequence[Task], held_back: frozenset[bytes], seed: int) -> list[Stage]:
+def _one_stage_a_task(
+    tasks: Sequence[Task], never_rehearsed: frozenset[bytes], seed: int
+) -> list[Stage]:
     trained = [task for task in tasks if task.trained_in is not None]
     return [
         Stage(
@@ -277,7 +294,7 @@ def _one_stage_a_task(tasks: Sequence[Task], held_back: frozenset[bytes], seed: 
             name=stage_name(number, task.name),
             tasks=(task,),
             earlier=tuple(trained[: number - 1]),
-            held_back=held_back,
+            held_back=never_rehearsed,
             seed=seed,
         )
         for number, task in enumerate(trained, start=1)

@@ -83,8 +83,8 @@ def test_warnings_about_the_data_are_shown(forgetless: Forgetless, plan: Path) -
     test = f"sequence.0.test={plan.parent / 'first.jsonl'}"
     out = forgetless("run", plan, "--dry-run", "--set", test).out
     expected = (
-        "warning: 20 of 20 test items of 'first' also occur in training: its score shows memory, "
-        "not skill"
+        "warning: task 'first': 20 of 20 test items also occur in training: its score shows "
+        "memory, not skill"
     )
     assert expected in " ".join(out.split())
 

@@ -18,7 +18,13 @@ def test_the_plan_written_is_accepted_by_a_dry_run(
     capsys.readouterr()  # transformers draws a bar
     code, out, err = forgetless("init", "first.jsonl", "second.jsonl", "--model", "model")
     assert (code, err) == (0, "")
-    assert out == "wrote plan.yaml\ncheck it:  forgetless run plan.yaml --dry-run\n"
+    *warnings, wrote, then = out.splitlines()
+    assert [line[:38] for line in warnings] == [
+        "warning: task 'first': few test items:",
+        "warning: task 'second': few test items",
+    ]
+    assert wrote == "wrote plan.yaml"
+    assert then == "check it:  forgetless run plan.yaml --dry-run"
     code, out, err = forgetless("run", "plan.yaml", "--dry-run")
     assert (code, err) == (0, "")
     assert "1-first" in out

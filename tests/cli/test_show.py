@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,20 @@ def test_a_comparison_is_read_back_whole(
     assert (code, err) == (0, "")
     assert "Take <ewc>." in out
     assert json.loads(forgetless("show", tmp_path, "--json").out)["kind"] == "comparison"
+
+
+@pytest.mark.parametrize(("taken", "whose"), [(True, "the model"), (False, "plain training's")])
+def test_the_model_of_a_plan_that_nothing_recommends_is_called_what_it_is(
+    forgetless: Forgetless,
+    tmp_path: Path,
+    found: Comparison,  # noqa: F811
+    taken: bool,
+    whose: str,
+) -> None:
+    shown = found if taken else replace(found, recommended=None)
+    (tmp_path / "compare.json").write_text(render_comparison_json(shown))
+    (tmp_path / "recommended.yaml").write_text("")  # as earlier versions wrote it, too
+    assert f"\nto have {whose}" in forgetless("show", tmp_path).out
 
 
 def test_a_comparison_that_was_killed_says_how_many_runs_it_has(

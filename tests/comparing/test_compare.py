@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from forgetless.comparing.compare import (
+    _checked,
     certifying,
     chosen_arms,
     compare,
@@ -110,9 +112,17 @@ def test_it_can_be_shown(found: tuple[Plan, Comparison]) -> None:
     shown = render_comparison_markdown(result)
     assert "| replay(ratio=0.3) | 3.0e-3 |" in shown
     assert json.loads(render_comparison_json(result))["arms"][0]["name"] == "sequential"
-    again = yaml.safe_load(recommended_plan(made, result).to_yaml())
+    taken = replace(result, recommended="replay(ratio=0.3)")
+    again = yaml.safe_load(recommended_plan(made, taken).to_yaml())
+    assert again["methods"][0]["name"] == "replay"
     assert again["training"]["learning_rate"] == 3e-3
     assert again["output"].endswith("recommended")
+
+
+def test_what_is_not_recommended_has_no_plan(plan: MakePlan) -> None:  # noqa: F811
+    nothing = Comparison("m", (), (), None, ("Nothing helps.",), {}, 0.95, 1.0, (0,), "", "now")
+    with pytest.raises(UsageError, match="no protection is recommended: Nothing helps"):
+        recommended_plan(plan(), nothing)
 
 
 def test_rates_lie_around_the_plans_and_adapters_have_higher_ones(plan: MakePlan) -> None:  # noqa: F811
@@ -137,6 +147,45 @@ def test_what_cannot_be_run_is_refused_before_anything_is(
     with pytest.raises(UsageError, match="cannot be combined"):
         compare(plan("never"), "lora+olora")
     assert not (tmp_path / "never").exists()
+
+
+def facts(data: Path, folder: Path, **settings: Any) -> dict[str, Any]:  # noqa: F811
+    """Two tasks of twenty facts, each asked for what it teaches; settings of the first."""
+    first, second = (
+        {"train": str(file), "test": str(file)}
+        for file in (write_rows(folder / f"{n}.jsonl", colours(n, 20)) for n in (0, 3))
+    )
+    return {"sequence": [first | {"name": "a"} | settings, second | {"name": "b"}]}
+
+
+def test_an_arm_that_may_rehearse_nothing_is_refused_before_anything_runs(
+    plan: MakePlan,  # noqa: F811
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        compare(plan(**facts(data, tmp_path)), "ewc, ewc+replay", rates_alone=True)
+    assert caught.value.message == (
+        "arm ewc + replay: replay may draw no row of an earlier task, for all are test items; it "
+        "would train as without replay"
+    )
+
+
+def test_few_items_are_told_by_how_many_give_figures(
+    plan: MakePlan,  # noqa: F811
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    made = plan(**facts(data, tmp_path, memory=True))
+    arms = chosen_arms(made, "replay", rates_alone=True)
+    _, warnings = _checked(made, setting_of(made, [1e-3]), arms)
+    # 1 - 0.025^(1/10) = 0.308; the six items of choices are few already
+    few = [warning for warning in warnings if "few test items" in warning]
+    assert [warning.split(";")[0] for warning in few] == [
+        "task 'choices': few test items: figures rest on 6",
+        "task 'a': few test items: figures rest on 10, for of 20 the others choose",
+        "task 'b': few test items: figures rest on 10, for of 20 the others choose",
+    ]
 
 
 def test_a_task_of_one_passage_is_refused_before_anything_runs(plan: MakePlan, data: Path) -> None:  # noqa: F811

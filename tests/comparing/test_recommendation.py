@@ -42,6 +42,19 @@ def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
 PLAIN, JOINT = arm("sequential", 0.3), arm("joint", 1.0)
 
 
+def test_an_undecided_comparison_says_how_many_items_would_decide() -> None:
+    near = arm("kl", 0.35, gain=figure(0.05, -0.05, 0.15))
+    name, why = recommend([PLAIN, JOINT, near], items=40)
+    assert name is None
+    # the interval must be half as long: four times the items
+    assert "; about 160 items would decide, these figures rest on 40." in why[0]
+
+
+def test_no_number_of_items_is_named_that_would_show_a_gain_where_there_is_none() -> None:
+    worse = arm("kl", 0.28, gain=figure(-0.02, -0.12, 0.08))
+    assert "would decide" not in recommend([PLAIN, JOINT, worse], items=40)[1][0]
+
+
 def test_the_best_arm_is_taken_where_the_others_are_worse_for_certain() -> None:
     name, why = recommend([PLAIN, JOINT, arm("ewc", 0.7), arm("replay", 0.9)])
     assert name == "replay"

@@ -105,6 +105,11 @@ def test_the_page_shows_each_arm_and_the_frontier(found: Comparison) -> None:
     assert "seed 2" in page
 
 
+def test_no_ring_is_explained_where_nothing_is_recommended(found: Comparison) -> None:
+    assert "The ring marks" in render_comparison_html(found)
+    assert "The ring marks" not in render_comparison_html(replace(found, recommended=None))
+
+
 def test_joint_training_is_a_line_and_no_point(found: Comparison) -> None:
     page = render_comparison_html(found)
     assert page.count('class="reference"') == 1

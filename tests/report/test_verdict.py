@@ -200,7 +200,10 @@ CASES = [
         "training taught nothing",
         {"sequential": [law(0.3, 0.3, 0.3), tax(0.2, 0.2, 0.2)]},
         "not learned",
-        ["Training taught nothing measurable: law scored 0.30 before its stage and 0.30 after"],
+        [
+            "Training taught nothing measurable: law scored 0.30 before its stage and 0.30 after",
+            ", 100 items)",
+        ],
         ["nothing could be forgotten either"],
         silent=["forgot nothing"],
     ),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forgetless.errors import DataError, ModelError
 from forgetless.plan import TaskConfig, make_plan
 from forgetless.tasks.row import Row, Turn
-from forgetless.tasks.task import Task, exchange_hash, load_task, load_tasks
+from forgetless.tasks.task import Task, exchange_hash, held_back, load_task, load_tasks
 from tests.tasks.conftest import Write
 from tests.tiny import build_tokenizer
 
@@ -301,7 +301,7 @@ def test_test_items_that_occur_in_training_are_counted_and_warned_of(write: Writ
     train, test = write("a.jsonl", lines([1, 2, 3])), write("t.jsonl", lines([2, 3, 4, 5]))
     (warning,) = only({"train": train, "test": test}).warnings
     assert warning == (
-        "2 of 4 test items of 'a' also occur in training: its score shows memory, not skill"
+        "2 of 4 test items also occur in training: its score shows memory, not skill"
     )
 
 
@@ -311,7 +311,7 @@ def test_overlap_is_found_across_tasks(write: Write) -> None:
         test_only=[write("g.jsonl", lines([2, 7]))],
     )
     assert [len(task.warnings) for task in tasks] == [0, 1]
-    assert tasks[1].warnings[0].startswith("1 of 2 test items of 'g'")
+    assert tasks[1].warnings[0].startswith("1 of 2 test items also occur")
 
 
 def test_overlap_ignores_case_and_spacing_but_not_the_answer(write: Write) -> None:
@@ -331,6 +331,51 @@ def test_question_and_answer_are_told_apart_in_the_hash() -> None:
     one = Row("0", (Turn("user", "ab"),), "c")
     other = Row("0", (Turn("user", "a"),), "bc")
     assert exchange_hash(one) != exchange_hash(other)
+
+
+# Memory
+
+
+def test_a_task_of_memory_asks_every_row_that_it_teaches(write: Write) -> None:
+    source = write("a.jsonl", lines(range(20)))
+    task = only({"train": source, "memory": True, "train_limit": 3})
+    assert answers(task.train) == answers(task.test) == ["say 0", "say 1", "say 2"]
+
+
+def test_rehearsal_of_what_a_test_asks_is_told(write: Write) -> None:
+    (warning,) = only({"train": write("a.jsonl", lines(range(20))), "memory": True}).warnings
+    assert warning == (
+        "20 of 20 test items also occur in training: its score shows memory, not skill, and "
+        "rehearsal may draw them, as  memory  allows"
+    )
+
+
+def test_a_test_of_memory_is_not_held_back_where_it_asks_what_its_task_taught(
+    write: Write,
+) -> None:
+    train, test = write("a.jsonl", lines([1, 2, 3])), write("t.jsonl", lines([2, 3, 4]))
+    task = only({"train": train, "test": test})
+    assert held_back([task]) == {*map(exchange_hash, task.test)}
+    task = only({"train": train, "test": test, "memory": True})
+    assert held_back([task]) == {exchange_hash(task.test[2])}
+
+
+def test_what_another_task_tests_is_held_back_whatever_a_task_of_memory_taught(
+    write: Write,
+) -> None:
+    tasks = load(
+        {"train": write("a.jsonl", lines([1, 2])), "memory": True},
+        test_only=[write("t.jsonl", lines([2]))],
+    )
+    assert held_back(tasks) == {exchange_hash(tasks[0].train[1])}
+
+
+def test_a_memory_of_what_is_not_taught_is_refused(write: Write) -> None:
+    train, test = write("a.jsonl", lines([1, 2])), write("t.jsonl", lines([8, 9]))
+    assert refusal({"train": train, "test": test, "memory": True}).message == (
+        "task 'a': memory says that its test asks taught rows, but none of its 2 test items is "
+        "among its training rows"
+    )
 
 
 # Hashes of a task

@@ -62,7 +62,8 @@ def compare(
 ) -> None:
     """Run a plan under several methods, each at its best, between plain and joint training.
 
-    Writes compare.html, compare.md, compare.json, report.html and recommended.yaml.
+    Writes compare.html, compare.md, compare.json, report.html; and recommended.yaml, the plan of
+    the protection to take, if one is recommended.
     """
     from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.comparing.compare import compare as carry_out
@@ -96,7 +97,11 @@ def compare(
     write_text(output / "compare.json", render_comparison_json(found))
     write_text(output / "compare.md", render_comparison_markdown(found))
     write_text(output / "compare.html", render_comparison_html(found))
-    write_text(output / "recommended.yaml", recommended_plan(loaded, found).to_yaml())
+    recommended = output / "recommended.yaml"
+    if found.recommended is None:
+        recommended.unlink(missing_ok=True)  # of a comparison before
+    else:
+        write_text(recommended, recommended_plan(loaded, found).to_yaml())
     write_report([output / arm.run for arm in found.arms if arm.run], output)
     if as_json:
         typer.echo((output / "compare.json").read_text(encoding="utf-8"))
@@ -110,8 +115,9 @@ def next_command(found: Comparison, plan: Path, output: Path) -> str:
     """What to type after a comparison."""
     if found.recommended is None and found.pilot < 1:
         return f"to know more, without --pilot: forgetless compare {plan}"
-    model = "the model" if found.recommended else "plain training's model"
-    return f"to have {model}: forgetless run {output / 'recommended.yaml'}"
+    if found.recommended is None:
+        return "nothing is recommended, so there is no recommended.yaml"
+    return f"to have the model: forgetless run {output / 'recommended.yaml'}"
 
 
 def _place(on: str) -> On:

@@ -43,7 +43,7 @@ def init(
 
     if output.exists():
         raise UsageError(f"{output}: is there already", fix="name another file with  -o")
-    text = write_plan(model, data, test_only or [], output.parent, read_fields(fields))
+    text, warnings = write_plan(model, data, test_only or [], output.parent, read_fields(fields))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
@@ -56,7 +56,10 @@ def init(
 
         from forgetless.plan import load_plan
 
-        found = {"path": str(output), "plan": load_plan(output).resolved()}
+        plan = load_plan(output).resolved()
+        found = {"path": str(output), "plan": plan, "warnings": warnings}
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")
     typer.echo(f"wrote {output}\ncheck it:  forgetless run {output} --dry-run")

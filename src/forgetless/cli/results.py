@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from forgetless.layout import PLAN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +37,21 @@ def show_runs(runs: Sequence[RunResult], to: Path, *, as_json: bool = False) -> 
     console = open_console()
     console.print(TerminalReport(files.report, files.verdict))
     console.print(f"report: {files.html}", markup=False, soft_wrap=True)
+    (arm, *others_beside) = files.report.arms
+    if not others_beside and not arm.run.is_joint:
+        console.print(beside(first.path, arm.run.is_sequential), markup=False, soft_wrap=True)
     return files.report
+
+
+def beside(folder: Path, sequential: bool) -> str:
+    """The command for a run that shows what protection does, beside one that stands alone."""
+    name = "protected" if sequential else "plain"
+    changes = ["methods=auto"] if sequential else ["methods=[]", "budget=null"]
+    changes.append(f"output={folder.with_name(f'{folder.name}-{name}')}")
+    words = ["forgetless", "run", str(folder / PLAN)]
+    words += [word for change in changes for word in ("--set", change)]
+    told = shlex.join([*words, "--share-with", str(folder)])
+    return f"to see what protection does: {told}"
 
 
 def show_answers(runs: Sequence[RunResult], console: Console) -> None:

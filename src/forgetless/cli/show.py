@@ -123,7 +123,9 @@ def _comparison(folder: Path, as_json: bool) -> None:
     console = _console()
     console.print(TerminalComparison(found))
     if (plan := folder / "recommended.yaml").is_file():
-        console.print(f"\nto have the model: forgetless run {plan}", markup=False, soft_wrap=True)
+        # earlier versions wrote plain training's plan where nothing is recommended
+        model = "the model" if found.recommended else "plain training's model"
+        console.print(f"\nto have {model}: forgetless run {plan}", markup=False, soft_wrap=True)
 
 
 def _unfinished_comparison(folder: Path, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from forgetless.comparing.arms import ADAPTERS, SEQUENTIAL, Arm
+from forgetless.comparing.arms import ADAPTERS, Arm
 from forgetless.comparing.cluster import RayCluster
 from forgetless.comparing.conclusion import conclude
 from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds
@@ -22,11 +22,12 @@ from forgetless.comparing.settings import Setting, Withheld
 from forgetless.comparing.trials import TrialRunner, plan_of
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFolderError, UsageError
+from forgetless.forewarning import drawing, draws_nothing, few_items
 from forgetless.layout import MANIFEST
 from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
 from forgetless.plan import Plan, make_plan
-from forgetless.preparation import prepare
+from forgetless.preparation import Experiment, prepare
 from forgetless.progress import Progress
 from forgetless.storage import disk_faults_explained, make_folder
 from forgetless.tasks.halves import groups_to_divide, halves
@@ -91,7 +92,9 @@ def compare(
     progress = progress or Progress()
     arms = chosen_arms(plan, methods, rates_alone=rates_alone or pilot)
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
-    tasks = _checked(plan, setting, arms)
+    tasks, warnings = _checked(plan, setting, arms)
+    for warning in warnings:
+        progress.note(f"warning: {warning}")
     if plan.budget is not None:
         setting = replace(setting, withheld=certifying(tasks))
     root = Path(plan.output).resolve() / "runs"
@@ -159,14 +162,14 @@ def setting_of(
 
 
 def recommended_plan(plan: Plan, comparison: Comparison) -> Plan:
-    """The plan with the recommended methods, or plain training, at the rate that was best.
+    """The plan with the recommended methods, at the rate that was best.
 
     Raises:
-        UsageError: if nothing could be measured.
+        UsageError: if nothing is recommended.
     """
-    arm = comparison.arm(comparison.recommended or SEQUENTIAL)
-    if arm.rate is None:
-        raise UsageError("no run could be measured, so there is nothing to recommend")
+    if comparison.recommended is None:
+        raise UsageError(f"no protection is recommended: {comparison.reasons[0]}")
+    arm = comparison.arm(comparison.recommended)
     settings = plan.resolved()
     settings["methods"] = [dict(method) for method in arm.methods]
     settings["training"] |= {"learning_rate": arm.rate, "equal_tokens": True}
@@ -207,8 +210,8 @@ def certifying(tasks: Sequence[Task]) -> Withheld:
     return found
 
 
-def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> Sequence[Task]:
-    """Refuse what cannot be run, before anything is; the tasks of what can."""
+def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> tuple[Sequence[Task], list[str]]:
+    """Refuse what cannot be run, before anything is; of what can, the tasks and what to know."""
     if plan.model.quantization is not None:
         raise UsageError(
             "compare trains the model itself as lower and upper bound, which needs its weights in "
@@ -217,13 +220,36 @@ def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> Sequence[Task
         )
     settings = setting.prepare(plan.training.seed)
     tasks: Sequence[Task] = ()  # the same under every arm
+    warnings: dict[str, None] = {}
     for arm in arms:
         point = next(arm.candidates(setting.rates))
         trial = plan_of(Trial(arm, point, plan.training.seed), setting, settings)
-        tasks = prepare(make_plan({**trial, "output": plan.output}, arm.name)).tasks
+        experiment = prepare(make_plan({**trial, "output": plan.output}, arm.name))
+        _refuse_idle(arm, experiment)
+        tasks = experiment.tasks
         for task in tasks:
             groups_to_divide(task)
-    return tasks
+        warnings |= dict.fromkeys(experiment.warnings)
+    giving = 0.5 if plan.budget is None else 0.25
+    for task in tasks:
+        if few_items(task) is None and (few := few_items(task, giving)):
+            warnings[f"task {task.name!r}: {few}"] = None
+    return tasks, list(warnings)
+
+
+def _refuse_idle(arm: Arm, experiment: Experiment) -> None:
+    """Say of an arm that it would train as without its rehearsal.
+
+    Raises:
+        UsageError: if all rows that it could rehearse are test items.
+    """
+    if draws_nothing(experiment.stages, experiment.methods):
+        names = drawing(experiment.stages, experiment.methods)
+        raise UsageError(
+            f"arm {arm.name}: {names} may draw no row of an earlier task, for all are test items; "
+            f"it would train as without {names}",
+            fix="memory: true  for a task that is asked what it taught, or ask it in other words",
+        )
 
 
 def _with_seed(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:

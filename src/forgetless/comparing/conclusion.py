@@ -86,20 +86,27 @@ def conclude(
         for outcome in outcomes
     ]
     accepted = in_words(setting.budget) if setting.budget else ""
-    recommended, reasons = recommend(arms, seeds=len(setting.seeds), budget=accepted)
+    any_matrix = next(iter(matrices.values()), None)
+    items = {} if any_matrix is None else _items(any_matrix)
+    trained = tuple(task.name for task in plan.sequence)
+    recommended, reasons = recommend(
+        arms,
+        seeds=len(setting.seeds),
+        budget=accepted,
+        items=sum(items.get(name, 0) for name in trained),
+    )
     if share < 1:
         reasons.append(
             f"It is a pilot of {share:.0%} of the training: what needs many steps looks worse in "
             "it than it is, forgetting looks smaller, and longer training may want another rate."
         )
-    any_matrix = next(iter(matrices.values()), None)
     return Comparison(
         model=plan.model.name,
-        tasks=tuple(task.name for task in plan.sequence),
+        tasks=trained,
         arms=tuple(arms),
         recommended=recommended,
         reasons=tuple(reasons),
-        items={} if any_matrix is None else _items(any_matrix),
+        items=items,
         level=LEVEL,
         pilot=share,
         seeds=setting.seeds,

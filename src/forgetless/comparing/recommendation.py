@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from forgetless.comparing.arms import JOINT, SEQUENTIAL
 from forgetless.comparing.result import ArmResult, within_budget
-from forgetless.metrics import Figure
+from forgetless.metrics import Figure, items_needed
 
 ABOUT_AS_CHEAP = 1.02
 """Arms that cost up to so many times as much as the cheapest cost the same: timing has noise."""
 
 
 def recommend(
-    arms: Sequence[ArmResult], *, seeds: int = 1, budget: str = ""
+    arms: Sequence[ArmResult], *, seeds: int = 1, budget: str = "", items: int = 0
 ) -> tuple[str | None, list[str]]:
     """Choose among the arms; with a budget, among those within it, if there are any.
 
@@ -26,6 +26,7 @@ def recommend(
         arms: All arms, the bounds among them.
         seeds: Training seeds that the figures rest on.
         budget: The loss that is accepted, in words; empty without a budget.
+        items: Items of all trained tasks that the figures rest on; 0 if that is not known.
 
     Returns:
         Name of the arm, and why.
@@ -49,7 +50,7 @@ def recommend(
     plain = next((arm for arm in arms if arm.name == SEQUENTIAL), None)
     keeps = bool(within) and plain is not None and not within_budget(plain.over_budget)
     better = _above(chosen.gain) or keeps
-    why = [_better(chosen, keeps=keeps), *_kept(chosen, within, budget)]
+    why = [_better(chosen, items, keeps=keeps), *_kept(chosen, within, budget)]
     if chosen is not best:
         why.append(
             f"{best.name} ended at {best.accuracy.value:.2f} against {chosen.accuracy.value:.2f}, "
@@ -113,7 +114,7 @@ def _rests_on(arm: ArmResult, seeds: int) -> str:
     )
 
 
-def _better(arm: ArmResult, *, keeps: bool) -> str:
+def _better(arm: ArmResult, items: int, *, keeps: bool) -> str:
     gain, closed = arm.gain, arm.gap_closed
     if not _above(gain) and keeps:
         beside = "" if gain.value is None else f", and ends {_signed(gain)} beside it on average"
@@ -124,7 +125,7 @@ def _better(arm: ArmResult, *, keeps: bool) -> str:
         value = "" if gain.value is None else f" ({_signed(gain)})"
         return (
             f"No protection is better than plain training for certain; the nearest is {arm.name}"
-            f"{value}."
+            f"{value}{_would_decide(gain, items)}."
         )
     gap = "" if closed.value is None else f", {closed.value:.0%} of the way to joint training"
     cost = "" if arm.cost is None else f", at {arm.cost:.2f} times its cost"
@@ -132,6 +133,14 @@ def _better(arm: ArmResult, *, keeps: bool) -> str:
         f"Take {arm.name}{_rate(arm)}: it ends {_signed(gain)} above plain training on average"
         f"{gap}{cost}."
     )
+
+
+def _would_decide(gain: Figure, items: int) -> str:
+    """How many items would show a gain that is above 0 as it was found."""
+    if not items or gain.value is None or gain.value <= 0:
+        return ""
+    needed = items_needed(gain, 0.0, items)
+    return f"; about {needed:,} items would decide, these figures rest on {items:,}"
 
 
 def _rate(arm: ArmResult) -> str:

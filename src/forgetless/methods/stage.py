@@ -23,7 +23,8 @@ class Stage:
         name: Its folder: number and what it trains.
         tasks: What is trained.
         earlier: Tasks trained in earlier stages, oldest first.
-        held_back: Hashes (``exchange_hash``) of every task's test items; never to be rehearsed.
+        held_back: Hashes (``exchange_hash``) of test items, but those of a task that says it asks
+            what it taught; never to be rehearsed.
         seed: Seed of everything drawn in this stage.
         from_base: Start from the untouched model instead of the previous stage's.
     """

@@ -28,7 +28,7 @@ from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.pairing import Formula, restrict_to_common_items
-from forgetless.metrics.power import detectable_loss, items_needed
+from forgetless.metrics.power import detectable_loss, hidden_loss, items_needed
 from forgetless.metrics.retention import (
     average_forgetting,
     average_retention_change,
@@ -81,6 +81,7 @@ __all__ = [
     "forgetting",
     "forward_transfer",
     "gap_closed",
+    "hidden_loss",
     "holm",
     "interval",
     "intransigence",

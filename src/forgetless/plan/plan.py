@@ -173,8 +173,12 @@ class Plan(Config):
             "hosted": _FOR_THE_USER,
         }
         found = self.model_dump(mode="json", exclude=without)
-        if self.hosted is None:  # plans had the same fingerprint before providers were known
+        # plans had the same fingerprint before these were known
+        if self.hosted is None:
             del found["hosted"]
+        for task in (*found["sequence"], *found["test_only"]):
+            if not task["memory"]:
+                del task["memory"]
         return found
 
     def fingerprint(self) -> str:

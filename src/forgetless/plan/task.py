@@ -38,7 +38,13 @@ class TaskConfig(Config):
         default=0.1,
         gt=0,
         lt=1,
-        description="share of the training rows held out when there is no test",
+        description="share of the training rows held out when there is no test; they are never "
+        "taught, so that they can test a skill but no separate facts",
+    )
+    memory: bool = Field(
+        default=False,
+        description="the test asks rows that are taught, in the same words, and rehearsal may draw "
+        "them; without a test, all training rows are asked",
     )
     split: str = Field(
         default="train", description="split of a hub dataset that holds the training rows"

@@ -153,7 +153,10 @@ def _reading(run: RunResults) -> str:
 
 
 def _warnings(run: RunResults) -> Iterator[str]:
-    found = [*run.warnings, *(text for task in run.tasks for text in task.warnings)]
+    found = [
+        *run.warnings,
+        *(f"task '{task.name}': {text}" for task in run.tasks for text in task.warnings),
+    ]
     if found:
         lines = [f"- {plain(text)}" for text in dict.fromkeys(found)]
         yield "\n".join(["Before trusting these numbers:", "", *lines])

@@ -59,8 +59,11 @@ def _proof(outcome: TaskOutcome, level: float) -> str:
 
 
 def lesson(outcome: TaskOutcome, level: float) -> str:
-    """What the training of a task taught, with its interval."""
-    return f"{told_before_and_after(outcome)} (gain {estimate_in_words(outcome.gain, level)})"
+    """What the training of a task taught, with its interval and what that rests on."""
+    items = outcome.summary.items
+    rest_on = f", {count(items, 'item')}" if items else ""
+    gain = estimate_in_words(outcome.gain, level)
+    return f"{told_before_and_after(outcome)} (gain {gain}{rest_on})"
 
 
 def told_before_and_after(outcome: TaskOutcome) -> str:

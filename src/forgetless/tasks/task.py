@@ -119,7 +119,8 @@ def load_tasks(plan: Plan) -> tuple[Task, ...]:
     """Read every task of a plan, the trained ones first, and look for test rows seen in training.
 
     Raises:
-        DataError: for a source that cannot be used; nothing is downloaded or loaded but data.
+        DataError: for a source that cannot be used, or a ``memory`` of what is not taught; nothing
+            is downloaded or loaded but data.
     """
     tasks = [
         _load(config, plan.training.split_seed, number)
@@ -153,6 +154,8 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     if test_source is not None:
         split = "test" if test_source.startswith(BUNDLED) else config.test_split
         test = read_source(test_source, fields=config.fields, split=split)
+    elif config.memory:
+        test = train[: config.train_limit]
     else:
         train, test = _hold_out(config, train, seed)
     if trained_in is None:
@@ -306,8 +309,24 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
     return config.score
 
 
+def held_back(tasks: Sequence[Task]) -> frozenset[bytes]:
+    """Hashes of what no stage may rehearse: all test items, but those that a task says it taught.
+
+    A row that another task tests without teaching it stays held back.
+    """
+    found: set[bytes] = set()
+    for task in tasks:
+        taught = {exchange_hash(row) for row in task.train} if task.config.memory else set()
+        found.update({exchange_hash(row) for row in task.test} - taught)
+    return frozenset(found)
+
+
 def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
-    """Count test items that also occur among the training rows of any task."""
+    """Count test items that also occur among the training rows of any task.
+
+    Raises:
+        DataError: if none does of a task that says so.
+    """
     asked = {exchange_hash(row) for task in tasks for row in task.test}
     taught: set[bytes] = set()
     for task in tasks:  # reads every row, so a malformed one is found before any training
@@ -316,9 +335,18 @@ def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
     for task in tasks:
         shared = sum(exchange_hash(row) in taught for row in task.test)
         warning = (
-            f"{shared} of {len(task.test)} test items of {task.name!r} also occur in training: "
-            "its score shows memory, not skill"
+            f"{shared} of {len(task.test)} test items also occur in training: its score shows "
+            "memory, not skill"
         )
+        if task.config.memory:
+            own = {exchange_hash(row) for row in task.train}
+            if own.isdisjoint(map(exchange_hash, task.test)):
+                raise DataError(
+                    f"task {task.name!r}: memory says that its test asks taught rows, but none of "
+                    f"its {len(task.test)} test items is among its training rows",
+                    fix="leave memory out: a question in other words may be rehearsed without it",
+                )
+            warning += ", and rehearsal may draw them, as  memory  allows"
         checked.append(replace(task, warnings=(*task.warnings, warning)) if shared else task)
     return checked
 
