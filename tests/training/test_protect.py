@@ -864,7 +864,11 @@ def test_previous_is_a_folder(tiny_model: Path, tmp_path: Path) -> None:
 def test_what_other_methods_remembered_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     protection = Protection(Compose([Replay(), KL()]))
     protection.save(tmp_path / "saved")
-    for methods, label in (([Replay()], "replay"), ([Replay(), KL(), Calm()], "replay [+] kl")):
+    others: list[tuple[list[Method[Any]], str]] = [
+        ([Replay()], "replay"),
+        ([Replay(), KL(), Calm()], "replay [+] kl"),
+    ]
+    for methods, label in others:
         trainer = made("transformers", tiny_model, tmp_path / "next")
         with pytest.raises(UsageError, match=f"kl [+] replay remembered, .* given {label}") as told:
             protect(trainer, methods, previous=tmp_path / "saved")
