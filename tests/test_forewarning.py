@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
+from forgetless import forewarning
 from forgetless.estimate import estimate
-from forgetless.forewarning import few_items
+from forgetless.forewarning import few_items, hard_to_rehearse
+from forgetless.methods import Replay
+from forgetless.methods.compose import Compose
+from forgetless.methods.stage import Stage
 from forgetless.plan import TaskConfig, make_plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 from tests.tiny import write_rows
+from tests.training.build import exchange, make_task
 
 Prepare = Callable[..., Experiment]
 
@@ -96,6 +101,18 @@ def test_memory_changes_what_a_stage_that_rehearses_comes_to_and_no_other(
     one, other = (prepared(["replay"], memory=memory).fingerprints() for memory in (False, True))
     assert one[:2] == other[:2]
     assert one[2] != other[2]
+
+
+@pytest.mark.parametrize("rows", [200, 201])
+def test_a_task_of_far_more_rows_than_test_items_is_not_read(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(forewarning, "untested", lambda found, _: read.append(len(found)) or found)
+    old = make_task("old", [exchange(n, f"What is {n}?", str(n)) for n in range(rows)])
+    stage = Stage(2, "2-new", (), (old,), held_back=frozenset({b"one", b"other"}))
+    assert hard_to_rehearse([stage], Compose([Replay()])) == {}
+    assert read == ([200] if rows == 200 else [])
 
 
 def test_the_warnings_of_a_task_stand_in_the_manifest(prepared: Prepare) -> None:
