@@ -16,6 +16,7 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Stage
 from forgetless.plan import TaskConfig, make_plan
 from forgetless.preparation import Experiment, prepare
+from forgetless.tasks.examples import TaskRows
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 from tests.tiny import write_rows
@@ -108,7 +109,12 @@ def test_a_task_of_far_more_rows_than_test_items_is_not_read(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(forewarning, "untested", lambda found, _: read.append(len(found)) or found)
+
+    def untested(found: TaskRows, _: Stage) -> TaskRows:
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(forewarning, "untested", untested)
     old = make_task("old", [exchange(n, f"What is {n}?", str(n)) for n in range(rows)])
     stage = Stage(2, "2-new", (), (old,), held_back=frozenset({b"one", b"other"}))
     assert hard_to_rehearse([stage], Compose([Replay()])) == {}
