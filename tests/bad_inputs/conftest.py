@@ -78,6 +78,6 @@ def folder(
     (inside / "model").symlink_to(tiny_model)
     (inside / "adapter").symlink_to(adapter)
     for number, name in enumerate("ab"):
-        write_rows(inside / f"{name}.jsonl", colours(number, 20))
+        write_rows(inside / f"{name}.jsonl", colours(number, 130))
     (inside / "plan.yaml").write_text(PLAN)
     return inside

@@ -17,6 +17,8 @@ def near_path(path: Path, fits: Callable[[Path], bool] = Path.exists) -> Path | 
         path: The path.
         fits: Whether what stands there would do.
     """
+    if path.is_symlink():  # its name is right: what it leads to is missing
+        return None
     try:
         beside = [other for other in islice(path.parent.iterdir(), MOST_NAMES) if fits(other)]
     except OSError:
@@ -29,6 +31,8 @@ def meant(path: Path, fits: Callable[[Path], bool] = Path.exists) -> str:
     """What to do about a path that leads nowhere: the near one, or where it was looked for."""
     if near := near_path(path, fits):
         return f"did you mean {near}?"
+    if path.is_symlink():
+        return f"check the path that the link leads to, {path.readlink()}"
     folder = path.absolute().parent
     if folder.is_dir():
         return f"check the path; {folder} holds nothing of a name like it"
