@@ -74,7 +74,7 @@ SLOW_STARTS = (
 SLOW_PAGES = ("docs/index.md", "docs/budget.md", "docs/from_your_script.md")
 CODES = dict.fromkeys(("audit", "repair"), VERDICTS) | {"run": {0, 3}}
 # Lines of other programs: not ours to test.
-OTHERS = re.compile(r"make |git clone|pip install|python -m benchmarks|if \[|exit ")
+OTHERS = re.compile(r"make |git clone|source |pip install|python -m benchmarks|if \[|exit ")
 
 
 def stood_in(text: str) -> str:
