@@ -23,12 +23,12 @@ from forgetless.metrics.figures import (
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops
 from forgetless.metrics.judging import judge
-from forgetless.metrics.limits import IntervalMethod
+from forgetless.metrics.limits import IntervalMethod, hidden_loss
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.pairing import Formula, restrict_to_common_items
-from forgetless.metrics.power import detectable_loss, hidden_loss, items_needed
+from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.retention import (
     average_forgetting,
     average_retention_change,

@@ -99,6 +99,26 @@ def limit_lines(
     return Lines(lows, middles, highs, "bootstrap with an unseen item")
 
 
+def hidden_loss(items: int, *, level: float = 0.95) -> float:
+    """The largest true loss that cannot be ruled out where no item's answer changed.
+
+    ``1 - ((1 - level) / 2)^(1 / n)``, an upper quantile of Beta(1, n): the upper end of the
+    interval of a change that was not seen in any of n items.
+
+    Args:
+        items: Number n of items, or of groups of items, at least 1.
+        level: Confidence level of the interval.
+
+    Returns:
+        As a share of the scale of scores from 0 to 1.
+
+    Example:
+        >>> round(hidden_loss(6), 2), round(hidden_loss(72), 2)
+        (0.46, 0.05)
+    """
+    return float(1 - ((1 - level) / 2) ** (1 / items))
+
+
 def _exact_lines(
     scores: FloatArray,
     where: IntArray,
@@ -116,7 +136,7 @@ def _exact_lines(
         highs[where] = limits.high if best[where] == 1 else limits.low
         return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "Clopper-Pearson")
     if (scores == scores[0]).all():
-        share = 1 - ((1 - level) / 2) ** (1 / n)  # upper quantile of Beta(1, n)
+        share = hidden_loss(n, level=level)
         lows, highs = point + share * (worst - point), point + share * (best - point)
         return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "exact")
     return None

@@ -57,26 +57,6 @@ def items_needed(
     return math.ceil(least / scale - 1e-9) * scale
 
 
-def hidden_loss(items: int, *, level: float = 0.95) -> float:
-    """The largest true loss that cannot be ruled out where no item's answer changed.
-
-    ``1 - ((1 - level) / 2)^(1 / n)``: the upper end of the interval of a change that was not seen
-    in any of n items.
-
-    Args:
-        items: Number n of items, or of groups of items, at least 1.
-        level: Confidence level of the interval.
-
-    Returns:
-        As a share of the scale of scores from 0 to 1.
-
-    Example:
-        >>> round(hidden_loss(6), 2), round(hidden_loss(72), 2)
-        (0.46, 0.05)
-    """
-    return float(1 - ((1 - level) / 2) ** (1 / items))
-
-
 def detectable_loss(
     items: int,
     spread: float,
