@@ -16,7 +16,7 @@ from forgetless.errors import ModelError
 from forgetless.models.load import load_model, load_tokenizer, model_skeleton, pick_device
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
-from tests.tiny import build_model
+from tests.tiny import build_model, build_tokenizer
 from tests.training.build import differing, load, weights
 
 IDS = torch.tensor([list(b"colour 0-3?")])
@@ -280,6 +280,33 @@ def test_where_the_hub_does_not_answer_it_is_asked_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", from_pretrained)
     with pytest.raises(ModelError, match="is not in the cache"):
         load_model(ModelConfig(name="no/such-model"))
+    assert len(asked) == 1
+
+
+def test_the_hub_is_asked_once_for_tokenizer_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+
+    asked: list[str] = []
+    kept: list[bool] = []
+
+    class Session:
+        def head(self, address: str, timeout: float) -> None:
+            asked.append(address)
+
+    def tokenizer(*_: object, local_files_only: bool, **__: object) -> object:
+        kept.append(local_files_only)
+        return build_tokenizer()
+
+    def weights(*_: object, local_files_only: bool, **__: object) -> None:
+        kept.append(local_files_only)
+        raise OSError("no weights")
+
+    monkeypatch.setattr("huggingface_hub.get_session", Session)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", tokenizer)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", weights)
+    with pytest.raises(ModelError, match="no weights"):
+        load_model(ModelConfig(name="no/such-model"))
+    assert kept == [False, False]
     assert len(asked) == 1
 
 

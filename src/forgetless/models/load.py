@@ -72,7 +72,8 @@ def load_tokenizer(config: ModelConfig) -> Any:
     Raises:
         ModelError: if there is none or it cannot be read.
     """
-    return _tokenizer(find_model(config), config)
+    source = find_model(config)
+    return _tokenizer(source, config, kept=_kept_alone(source))
 
 
 def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = None) -> LoadedModel:
@@ -92,15 +93,16 @@ def load_model(config: ModelConfig, device: str = "cpu", stage: Path | None = No
     """
     source = find_model(config)
     refuse_quantization(config, source)
-    tokenizer = _tokenizer(source, config)
+    kept = _kept_alone(source)
+    tokenizer = _tokenizer(source, config, kept=kept)
     with quiet():
         if stage is not None and (stage / "adapter").is_dir():
             adapter = ModelSource("adapter", str(stage / "adapter"))
-            model = adapted(_base(source, config, device), adapter, trainable=True)
+            model = adapted(_base(source, config, device, kept=kept), adapter, trainable=True)
         elif stage is not None:
             model = _pretrained(ModelSource("folder", str(stage / "model")), config, device)
         else:
-            model = _base(source, config, device)
+            model = _base(source, config, device, kept=kept)
     return LoadedModel(model.to(device).eval(), tokenizer)
 
 
@@ -129,12 +131,13 @@ def model_skeleton(config: ModelConfig) -> Any:
         )
 
 
-def _base(source: ModelSource, config: ModelConfig, device: str) -> Any:
+def _base(source: ModelSource, config: ModelConfig, device: str, *, kept: bool) -> Any:
     """The untouched model of the plan; an adapter is merged into its base."""
     if source.kind != "adapter":
-        return _pretrained(source, config, device)
+        return _pretrained(source, config, device, kept=kept)
     assert source.base is not None
-    model = adapted(_pretrained(source.base, config, device), source).merge_and_unload()
+    base = _pretrained(source.base, config, device, kept=kept)
+    model = adapted(base, source).merge_and_unload()
     model.requires_grad_(True)  # peft froze what it adapted
     # An adapter trained on top must not name the base without what was merged into it.
     model.name_or_path = ""
@@ -166,7 +169,9 @@ def adapted(
         return peft.PeftModel.from_pretrained(model, source.location, name, is_trainable=trainable)
 
 
-def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:
+def _pretrained(
+    source: ModelSource, config: ModelConfig, device: str, *, kept: bool = False
+) -> Any:
     """A model with the weights of a source, not yet on the device that it is meant for."""
     from transformers import AutoModelForCausalLM
 
@@ -177,7 +182,7 @@ def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location,
             revision=config.revision or "main",
-            local_files_only=_kept_alone(source),
+            local_files_only=kept,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=config.trust_remote_code,
@@ -191,7 +196,7 @@ def _pretrained(source: ModelSource, config: ModelConfig, device: str) -> Any:
     return model
 
 
-def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
+def _tokenizer(source: ModelSource, config: ModelConfig, *, kept: bool) -> Any:
     from transformers import AutoTokenizer
 
     if source.kind == "gguf":
@@ -199,12 +204,12 @@ def _tokenizer(source: ModelSource, config: ModelConfig) -> Any:
     location = source.location
     if source.kind == "adapter" and not (Path(location) / "tokenizer_config.json").is_file():
         assert source.base is not None
-        return _tokenizer(source.base, config)
+        return _tokenizer(source.base, config, kept=kept)
     with _faults_explained(source, "tokenizer"), quiet():
         tokenizer = AutoTokenizer.from_pretrained(
             location,
             revision=config.revision or "main",
-            local_files_only=_kept_alone(source),
+            local_files_only=kept,
             padding_side="left",
             trust_remote_code=config.trust_remote_code,
         )
@@ -257,8 +262,8 @@ def converted_gguf(file: Path) -> Path:
 
 
 def _kept_alone(source: ModelSource) -> bool:
-    """Whether only what was downloaded before can be had."""
-    return source.kind == "hub" and not reachable()
+    """Whether of a model, or of an adapter's base, only what was downloaded before can be had."""
+    return (source.base or source).kind == "hub" and not reachable()
 
 
 @contextmanager
