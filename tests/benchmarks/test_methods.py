@@ -207,13 +207,19 @@ def test_kept_results_are_measured_again_at_the_point_that_was_chosen_and_nothin
 
 
 def test_average_comes_out_again_if_it_lies_in_the_interval_of_the_mean_of_then() -> None:
-    """Of .6 and .8 the mean is .7, its standard error .1, and t of one degree 12.706."""
+    """Of .6 and .8 the mean is .7, its standard error .1, and t of one degree 12.706.
+
+    Of .5, .6 and .7 it is .6, .0577 and 4.303: half of the interval is .248.
+    """
 
     def rows(*averages: float | None) -> list[dict[str, Any]]:
         return [{"arm": "some", "runs": [{"average_accuracy": value} for value in averages]}]
 
     then = rows(0.6, 0.8)
     assert again.compared(then, rows(0.0, 0.0)).rows == [["some", "0.70 ± 1.28", "0.00", "yes"]]
+    spread = rows(0.5, 0.6, 0.7)
+    assert again.compared(spread, rows(0.85)).rows == [["some", "0.60 ± 0.25", "0.85", "yes"]]
+    assert again.compared(spread, rows(0.34)).rows == [["some", "0.60 ± 0.25", "0.34", "no"]]
     sure = rows(0.7, 0.7, 0.7)
     assert again.compared(sure, rows(0.704, 0.704)).rows[0][2:] == ["0.70", "yes"]
     assert again.compared(sure, rows(0.71, 0.71)).rows[0][1:] == ["0.70 ± 0.01", "0.71", "no"]
