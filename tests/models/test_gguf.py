@@ -11,7 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from forgetless.errors import ModelError
-from forgetless.models.load import converted_gguf, load_tokenizer, model_skeleton
+from forgetless.models.gguf import converted_gguf
+from forgetless.models.load import load_tokenizer, model_skeleton
 from forgetless.plan import ModelConfig
 from tests.models.write_gguf import write_gguf
 from tests.training.build import differing, load, weights

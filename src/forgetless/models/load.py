@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import ForgetlessError, ModelError
+from forgetless.errors import ModelError
+from forgetless.models.faults import faults_explained
+from forgetless.models.gguf import readable
 from forgetless.models.hub import reachable
 from forgetless.models.quantized import quantized_loading, refuse_quantization
 from forgetless.models.quiet import quiet
-from forgetless.models.source import (
-    COPY_AGAIN,
-    ModelSource,
-    base_named,
-    cache_folder,
-    file_hash,
-    find_model,
-    near_model,
-)
+from forgetless.models.source import ModelSource, find_model
 from forgetless.plan import ModelConfig
-from forgetless.storage import replace_folder
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -116,10 +104,8 @@ def model_skeleton(config: ModelConfig) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     source = find_model(config)
-    source = source.base or source
-    if source.kind == "gguf":
-        source = ModelSource("folder", str(converted_gguf(Path(source.location))))
-    with _faults_explained(source, "configuration"), quiet(), torch.device("meta"):
+    source = readable(source.base or source)
+    with faults_explained(source, "configuration"), quiet(), torch.device("meta"):
         architecture = AutoConfig.from_pretrained(
             source.location,
             revision=config.revision or "main",
@@ -160,7 +146,7 @@ def adapted(
     """
     import peft
 
-    with _faults_explained(source, "adapter"), warnings.catch_warnings():
+    with faults_explained(source, "adapter"), warnings.catch_warnings():
         warnings.filterwarnings("error", "Found missing adapter keys")
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft's
         if isinstance(model, peft.PeftModel):
@@ -175,10 +161,9 @@ def _pretrained(
     """A model with the weights of a source, not yet on the device that it is meant for."""
     from transformers import AutoModelForCausalLM
 
-    if source.kind == "gguf":
-        source = ModelSource("folder", str(converted_gguf(Path(source.location))))
+    source = readable(source)
     dtype = "float32" if config.dtype == "auto" and device != "cuda" else config.dtype
-    with _faults_explained(source, "model"):
+    with faults_explained(source, "model"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.location,
             revision=config.revision or "main",
@@ -199,13 +184,12 @@ def _pretrained(
 def _tokenizer(source: ModelSource, config: ModelConfig, *, kept: bool) -> Any:
     from transformers import AutoTokenizer
 
-    if source.kind == "gguf":
-        source = ModelSource("folder", str(converted_gguf(Path(source.location))))
+    source = readable(source)
     location = source.location
     if source.kind == "adapter" and not (Path(location) / "tokenizer_config.json").is_file():
         assert source.base is not None
         return _tokenizer(source.base, config, kept=kept)
-    with _faults_explained(source, "tokenizer"), quiet():
+    with faults_explained(source, "tokenizer"), quiet():
         tokenizer = AutoTokenizer.from_pretrained(
             location,
             revision=config.revision or "main",
@@ -221,109 +205,6 @@ def _tokenizer(source: ModelSource, config: ModelConfig, *, kept: bool) -> Any:
     return tokenizer
 
 
-def converted_gguf(file: Path) -> Path:
-    """A GGUF model as a safetensors folder in the cache, converted on first use.
-
-    Reading GGUF takes long and its weights stay quantised unless asked otherwise, so the model is
-    dequantised to float32 once; the folder is named by the file's content.
-
-    Raises:
-        ModelError: if the ``gguf`` package is missing or the file is not a model.
-    """
-    folder = cache_folder() / "models" / f"{file.stem}-{file_hash(file)[:16]}"
-    if (folder / "config.json").is_file():
-        return folder
-    import torch
-    from filelock import FileLock
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    try:
-        import gguf  # noqa: F401 - transformers needs it
-    except ModuleNotFoundError:
-        raise ModelError(
-            f"{file}: reading GGUF needs the gguf package", fix="pip install 'forgetless[gguf]'"
-        ) from None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"), quiet():
-        if (folder / "config.json").is_file():
-            return folder
-        log.info("converting %s to safetensors, once", file.name)
-        place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-        with _faults_explained(ModelSource("gguf", str(file)), "model"):
-            tokenizer = AutoTokenizer.from_pretrained(**place)
-            model = AutoModelForCausalLM.from_pretrained(
-                **place, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
-            )
-        model.config._name_or_path = file.stem
-        with replace_folder(folder) as part:
-            model.save_pretrained(part)
-            tokenizer.save_pretrained(part)
-    return folder
-
-
 def _kept_alone(source: ModelSource) -> bool:
     """Whether of a model, or of an adapter's base, only what was downloaded before can be had."""
     return (source.base or source).kind == "hub" and not reachable()
-
-
-@contextmanager
-def _faults_explained(source: ModelSource, part: str) -> Iterator[None]:
-    """Turn whatever the libraries raise on a bad or absent file into a message."""
-    try:
-        yield
-    except ForgetlessError:
-        raise
-    except Exception as error:  # no list of them would be complete
-        reason = _reason(error)
-        if source.kind == "hub" and "custom code" not in reason:
-            raise ModelError(
-                f"{source.location}: no such folder or file here, and the {part} cannot be had "
-                f"from the hub: {reason}",
-                fix=near_model(Path(source.location))
-                or "check the path, or the name and the network",
-            ) from error
-        if source.kind == "adapter" and "size mismatch" in reason:
-            raise ModelError(
-                f"{source.location}: the adapter does not fit the model that its "
-                f"adapter_config.json names, {base_named(source.location)}: the shapes differ",
-                fix="set  base_model_name_or_path  there to the model that it was trained on",
-            ) from error
-        for sign, better, fix in _EXPLAINED:
-            if sign in reason:
-                raise ModelError(f"{source.location}: {better}", fix=fix) from error
-        raise ModelError(
-            f"{source.location}: the {part} cannot be read: {reason}", fix=COPY_AGAIN
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """What a library says, on one line; of a heading the first line below it as well."""
-    if isinstance(error, KeyError):
-        return f"{error} is not known, or not there"
-    heading, *lines = str(error).strip().splitlines() or [type(error).__name__]
-    below = f" {lines[0].strip()}" if lines and heading.endswith(":") else ""
-    return (heading + below)[:300]
-
-
-_EXPLAINED = (  # what libraries say, what it means here, what to do
-    (
-        "custom code",
-        "brings code of its own, which is not run",
-        "if you have read and trust it:  model: {name: ..., trust_remote_code: true}",
-    ),
-    (
-        "does not recognize this architecture",
-        "the installed transformers does not know this type of model",
-        "pip install --upgrade transformers",
-    ),
-    (
-        "attn_implementation=",
-        "this model cannot be computed with the attention that the plan names",
-        "leave  model.attention  out, or set it to  sdpa  or  eager",
-    ),
-    (
-        "instantiate the backend tokenizer",
-        "the tokenizer cannot be read: there is no tokenizer.json, or none that is whole",
-        "copy the tokenizer there as well:  tokenizer.save_pretrained(FOLDER)",
-    ),
-)
