@@ -51,9 +51,10 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),
         *("locking", "circumstances", "layout"),
     },
+    "sharing": {"storage", "runfolder", "layout"},
     "stagework": {
         *("errors", "storage", "processes", "progress", "methods", "training"),
-        *("metrics", "result", "report", "preparation", "runfolder", "layout"),
+        *("metrics", "result", "report", "preparation", "runfolder", "sharing", "layout"),
     },
     "localwork": {
         *("errors", "plan", "storage", "processes", "tasks", "models", "methods"),

@@ -7,8 +7,6 @@ atomically, after the files that it speaks of are safely written.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -17,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.circumstances import machine, threads, versions
 from forgetless.errors import RunFolderError
-from forgetless.layout import ASKED, MANIFEST, PLAN, WEIGHTS, stage_folder
+from forgetless.layout import MANIFEST, PLAN, stage_folder
 from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
 from forgetless.plan.differences import differences
 from forgetless.processes import first_does
-from forgetless.storage import make_folder, replace_folder, write_json, write_text
+from forgetless.storage import make_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from forgetless.models.load import LoadedModel
@@ -212,7 +210,7 @@ def _manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any
                 fix="name an empty or new folder:  --set output=runs/other",
             )
         return _new_manifest(path, plan, facts)
-    manifest = _read_manifest(file)
+    manifest = read_manifest(file)
     if not manifest["stages"]:
         return _new_manifest(path, plan, facts)
     if manifest["plan_sha256"] != plan.fingerprint():
@@ -250,7 +248,7 @@ def _new_manifest(path: Path, plan: Plan, facts: Mapping[str, Any]) -> dict[str,
     return manifest
 
 
-def _read_manifest(file: Path) -> dict[str, Any]:
+def read_manifest(file: Path) -> dict[str, Any]:
     """A manifest, whole enough to go on from.
 
     Raises:
@@ -282,57 +280,6 @@ def _difference(path: Path, plan: Plan) -> str:
         return "its settings differ"
     parts = [f"{key} is {there!r} there and {here!r} here" for key, there, here in found[:3]]
     return "; ".join(parts) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
-
-
-def trained_stage(path: Path, name: str, fingerprint: str) -> RunFolder | None:
-    """Another run, if it has trained a stage of this name and fingerprint.
-
-    Raises:
-        RunFolderError: if there is no run, or the files of that stage are not those it wrote.
-    """
-    folder = RunFolder(path, _read_manifest(path / MANIFEST))
-    entry = folder.entry(name)
-    if entry is None or entry["fingerprint"] != fingerprint:
-        return None
-    folder.verify(name, *WEIGHTS)
-    return folder
-
-
-def share_files(source: Path, target: Path, scores: Sequence[str]) -> None:
-    """Put the files of a trained stage here too, as hard links where the file system can.
-
-    Args:
-        source: Folder of the stage.
-        target: Where to put them.
-        scores: Those of its files :data:`ASKED` that may be taken.
-    """
-
-    def place(origin: str, copy: str) -> str:
-        try:
-            os.link(origin, copy)
-        except OSError:
-            shutil.copy2(origin, copy)
-        return copy
-
-    for part in WEIGHTS:
-        if (source / part).is_dir():
-            with replace_folder(target / part) as folder:
-                shutil.copytree(source / part, folder, copy_function=place, dirs_exist_ok=True)
-    _copy_texts(source, target, "train.jsonl")
-    share_scores(source, target, scores)
-
-
-def share_scores(source: Path, target: Path, scores: Sequence[str] = ASKED) -> None:
-    """Put scores and answers of a stage here too; others that are here are no more."""
-    for name in set(ASKED).difference(scores):
-        (target / name).unlink(missing_ok=True)
-    _copy_texts(source, target, *scores)
-
-
-def _copy_texts(source: Path, target: Path, *names: str) -> None:
-    for name in names:
-        if (source / name).is_file():
-            write_text(target / name, (source / name).read_text(encoding="utf-8"))
 
 
 def _now() -> str:

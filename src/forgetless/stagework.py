@@ -15,14 +15,8 @@ from forgetless.methods.stage import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
 from forgetless.progress import Progress
-from forgetless.runfolder import (
-    CARD,
-    RunFolder,
-    hash_files,
-    share_files,
-    share_scores,
-    trained_stage,
-)
+from forgetless.runfolder import CARD, RunFolder, hash_files
+from forgetless.sharing import share_files, share_scores, trained_stage
 from forgetless.storage import write_text
 
 if TYPE_CHECKING:
