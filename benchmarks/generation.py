@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.comparison.records import append_to_log, circumstances, command, in_a_line
-from forgetless.evaluation.grading import ItemResult
+from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig, TaskConfig

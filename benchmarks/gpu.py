@@ -128,7 +128,7 @@ def train_ours(m: Measuring, rows: Sequence[Row], config: TrainingConfig) -> tup
     schedule = build_schedule(bench, methods, config)
     with tempfile.TemporaryDirectory() as folder:
         started = m.clock()
-        train_stage(bench, schedule, methods, config, Path(folder), m.device, lambda *_: None, None)
+        train_stage(bench, schedule, methods, config, Path(folder), lambda *_: None)
         return m.clock() - started, schedule.tokens
 
 

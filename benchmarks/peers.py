@@ -166,7 +166,7 @@ def peft_osf(rate: float, share: float, ending: str) -> Arm:
                     use_cpu=True,
                     dataloader_pin_memory=False,
                 ),
-                train_dataset=rows,  # type: ignore[arg-type]
+                train_dataset=rows,
                 data_collator=_padded(loaded.tokenizer.pad_token_id),
             ).train()
             model = getattr(adapted, ending)()

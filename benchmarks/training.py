@@ -98,9 +98,7 @@ def train_as(who: str, model: str, kind: str, count: int, batch: int) -> dict[st
                 Compose(),
                 config,
                 Path(folder),
-                "cpu",
                 lambda _step, _steps, logs: losses.append(logs["loss"]),
-                None,
             )
         else:
             trainer = (_sft if who == "sft" else _plain)(loaded, examples, batch, folder)
@@ -147,7 +145,8 @@ def _arguments(batch: int, folder: str) -> dict[str, Any]:
 def _sft(loaded: Any, examples: Sequence[Any], batch: int, folder: str) -> Any:
     """TRL's trainer on the same tokens; recomputing activations, its default, is turned off."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     rows = [
         {"input_ids": list(example.ids), "completion_mask": [int(t) for t in example.learned]}
@@ -158,8 +157,7 @@ def _sft(loaded: Any, examples: Sequence[Any], batch: int, folder: str) -> Any:
         n for n in ("gradient_checkpointing", "activation_checkpointing") if n in names
     )
     arguments = SFTConfig(
-        **_arguments(batch, folder),
-        **{recompute: False},
+        **_arguments(batch, folder) | {recompute: False},
         max_length=None,
         completion_only_loss=True,
     )

@@ -115,7 +115,8 @@ def call(name: str, thing: Any) -> str:
 
 def _spelled(parameter: inspect.Parameter) -> str:
     """A parameter as the code writes it; annotations are text there."""
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    many = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}
+    stars = many[parameter.kind] if parameter.kind in many else ""
     default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
     return f"{stars}{parameter.name}: {parameter.annotation}{default}"
 

@@ -60,7 +60,6 @@ class LocalWork(StageWork):
                 self._methods,
                 self._config,
                 path / "checkpoints",
-                self._experiment.device,
                 stepped,
                 resumed,
                 sharding=self._experiment.sharding,

@@ -167,7 +167,7 @@ def train(
     methods.adapt(bench)
     schedule = build_schedule(bench, methods, config)
     report = train_stage(
-        bench, schedule, methods, config, folder, "cpu", stepped, resumed, sharding=sharding
+        bench, schedule, methods, config, folder, stepped, resumed, sharding=sharding
     )
     loaded.model = bench.model
     return Trained(loaded.model, schedule, report, losses)

@@ -87,6 +87,11 @@ class Workbench:
         return self.encoder.encode(TaskRows.of(self.stage.tasks))
 
     @property
+    def device(self) -> str:
+        """Where the model is: ``cpu``, ``cuda`` or ``mps``; ``meta`` in a dry run."""
+        return str(next(self.model.parameters()).device.type)
+
+    @property
     def dry(self) -> bool:
         """Whether the model has no weights: nothing can be computed with it."""
-        return bool(next(self.model.parameters()).is_meta)
+        return self.device == "meta"

@@ -39,9 +39,8 @@ def train_stage(
     methods: Compose,
     config: TrainingConfig,
     checkpoints: Path,
-    device: str,
     on_step: OnStep,
-    resumed: Checkpoint | None,
+    resumed: Checkpoint | None = None,
     *,
     sharding: Sharding | None = None,
 ) -> TrainingReport:
@@ -53,9 +52,8 @@ def train_stage(
         methods: The methods of the plan.
         config: Training settings.
         checkpoints: Folder for checkpoints.
-        device: ``cpu``, ``cuda`` or ``mps``.
         on_step: Called after every optimiser step with step, steps and what the Trainer logs of it.
-        resumed: What :func:`resume_point` gave.
+        resumed: What :func:`resume_point` gave; the stage goes on from there.
         sharding: What each of several processes is to hold a part of meanwhile.
 
     Raises:
@@ -76,6 +74,7 @@ def train_stage(
     use_cache = getattr(bench.model.config, "use_cache", True)
     if count() == 1:
         sharding = None
+    device = bench.device
     bfloat16 = config.in_bfloat16(device)
     with (
         engine_told_of(sharding),
