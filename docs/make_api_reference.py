@@ -115,8 +115,8 @@ def call(name: str, thing: Any) -> str:
 
 def _spelled(parameter: inspect.Parameter) -> str:
     """A parameter as the code writes it; annotations are text there."""
-    many = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}
-    stars = many[parameter.kind] if parameter.kind in many else ""
+    many: dict[Any, str] = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}
+    stars = many.get(parameter.kind, "")
     default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
     return f"{stars}{parameter.name}: {parameter.annotation}{default}"
 
@@ -214,6 +214,8 @@ def reference() -> str:
     text += "\n`forgetless.__version__` is the version, as text.\n"
     text += "\n## Methods for protect\n\n"
     text += "From `forgetless.methods`, each made with the options of its plan entry: `Replay(ratio=0.1)`.\n"
+    text += "Those that need a run say so: `Joint`, `LoRA` and `OLoRA` work in a plan alone,\n"
+    text += "`OnPolicyReplay` here with `accept='any'`. [All that is refused](own_trainer.md#what-is-refused).\n"
     text += table(
         ("class", "in a plan", "what it does"),
         (

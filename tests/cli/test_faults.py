@@ -57,7 +57,7 @@ def test_wrong_usage_is_refused_with_where_to_read(
         ("methods=[{replay: {rati: 1}}]", "methods: replay has no option 'rati'",
          "did you mean 'ratio'?"),
         ("methods=[joint, replay]", "methods: joint and replay cannot be combined",
-         "remove one of them from  methods: [joint, replay]"),
+         "leave joint or replay out"),
         ("sequence.0.train=none.jsonl", "none.jsonl: no such file",
          "check the path; "),
         ("sequence.0.fields={prompt: q}", "fields names the column 'q', which is not there",

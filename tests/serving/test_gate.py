@@ -53,7 +53,7 @@ def test_unknown_addresses_are_errors_in_the_form_of_the_api(served: Served) -> 
     ("settings", "message"),
     [
         ({"host": "0.0.0.0"}, "0.0.0.0 can be reached from other machines"),  # noqa: S104
-        ({"methods": (MethodSpec(name="joint"),)}, "joint trains several files at once"),
+        ({"methods": (MethodSpec(name="joint"),)}, "joint changes what is trained when"),
         ({"methods": (MethodSpec(name="auto"),)}, "auto depends on how many tasks"),
         ({"hold_out": 1.0}, "hold_out is 1"),
     ],

@@ -57,7 +57,11 @@ def audit(
     ] = None,
     fields: Fields = None,
     budget: Annotated[
-        str, typer.Option(help="Largest loss accepted on each task, e.g. 2% or 0.02.")
+        str,
+        typer.Option(
+            help="Largest loss accepted on each task, e.g. 2% or 0.02; of likelihoods: "
+            "--set nats_budget=0.02."
+        ),
     ] = "5%",
     output: Annotated[
         Path | None,

@@ -57,8 +57,8 @@ def show_estimate(plan: Plan, *, as_json: bool) -> None:
     if more:
         console.print(
             "written: tokens that the model writes to rehearse them; asked: tokens of guard items, "
-            "where no stage has to go back; both at most. Rows that it writes are not among the "
-            "rows and steps.",
+            "where no stage has to go back; both at most, if no row that it writes is left out. "
+            "Rows that it writes are not among the rows and steps.",
             markup=False,
         )
     console.print(

@@ -63,7 +63,7 @@ class Compose:
                 if other in names:
                     raise PlanError(
                         f"methods: {method.name} and {other} cannot be combined: {reason}",
-                        fix=f"remove one of them from  methods: [{', '.join(names)}]",
+                        fix=f"leave {method.name} or {other} out",
                     )
             for other, reason in method.requires.items():
                 if other not in names:

@@ -9,7 +9,7 @@ choice; or, by the model at the end of the stage that learned them, those of hig
 random ones (``surprising_first``), or those that together stand for the whole task (``herded``).
 
 Source: Ratcliff 1990; for language models Scialom et al. 2022 (arXiv 2205.12393); the choice by
-embedding Rebuffi et al. 2017 (arXiv 1611.10045).
+embedding Rebuffi et al. 2017 (arXiv 1611.07725).
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class SelfReplay(Method[SelfReplayConfig]):
         return super().identity(stage) | {"held_back": held_back_hash(stage)}
 
     def written_tokens(self, bench: Workbench) -> int:
-        """A question and an answer, or a text, of the greatest length for every row."""
+        """A question and an answer, or a text, of the greatest length for every row, all kept."""
         config = self.config
         if not self.acts_in(bench.stage):
             return 0

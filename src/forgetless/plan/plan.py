@@ -81,7 +81,10 @@ class Plan(Config):
         default=(),
         description="questions put to the model after every stage, answers kept as they are",
     )
-    output: str = Field(default="runs/run", description="run folder")
+    output: str = Field(
+        default="runs/run",
+        description="run folder; in a plan file, runs/ and the name of the file: runs/plan",
+    )
 
     @field_validator("output")
     @classmethod

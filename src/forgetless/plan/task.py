@@ -55,7 +55,12 @@ class TaskConfig(Config):
     fields: dict[str, str] = Field(
         default_factory=dict, description="our field name to yours, e.g. {prompt: question_text}"
     )
-    score: Scorer = Field(default="auto", description="how a test item is scored")
+    score: Scorer = Field(
+        default="auto",
+        description="how a test item is scored; auto: multiple_choice with choices, rules with "
+        "rules, nll for plain text, else exact_match where the median answer has at most five "
+        "words, and token_f1 where it has more",
+    )
     normalise: bool = Field(
         default=False,
         description="multiple choice: pick by log-likelihood per character instead of the sum",
@@ -67,7 +72,9 @@ class TaskConfig(Config):
     )
     render: Rendering = Field(
         default="auto",
-        description="chat template or plain text; auto: chat if the model has a template",
+        description="chat template or plain text; auto: chat if the model has a template. Plain: "
+        "a prompt that ends in '?' is put as 'Question: ...' and 'Answer:', and one space comes "
+        "before the answer unless there is white space",
     )
     system: str | None = Field(
         default=None,

@@ -67,7 +67,7 @@ class ServerConfig:
         for method in Compose.from_plan(self.methods).methods:
             if isinstance(method, PlansStages):
                 raise UsageError(
-                    f"methods: {method.name} trains several files at once, a job is one file",
+                    f"methods: {method.name} changes what is trained when, and a job is one file",
                     fix="--methods replay",
                 )
 

@@ -51,7 +51,7 @@ def herded(embeddings: Floats, count: int) -> list[int]:
     Returns:
         Their indices, best first.
 
-    Source: Rebuffi et al. 2017 (arXiv 1611.10045), algorithm 4.  Differs: no row is taken twice,
+    Source: Rebuffi et al. 2017 (arXiv 1611.07725), algorithm 4.  Differs: no row is taken twice,
     and means are not brought to unit length again.
 
     >>> herded(np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]), 2)
