@@ -149,6 +149,15 @@ def test_what_cannot_be_run_is_refused_before_anything_is(
     assert not (tmp_path / "never").exists()
 
 
+def test_a_plan_of_plain_texts_has_nothing_to_rank_by(plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811
+    texts = write_rows(tmp_path / "prose.jsonl", [{"text": f"Once {n}."} for n in range(40)])
+    with pytest.raises(UsageError, match="each of them is scored by likelihood: prose") as caught:
+        compare(plan("never", sequence=[str(texts)]), "replay")
+    assert caught.value.fix is not None
+    assert caught.value.fix.startswith("test: FILE")
+    assert not (tmp_path / "never").exists()
+
+
 def facts(data: Path, folder: Path, **settings: Any) -> dict[str, Any]:  # noqa: F811
     """Two tasks of twenty facts, each asked for what it teaches; settings of the first."""
     first, second = (

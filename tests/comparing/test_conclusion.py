@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from forgetless.comparing.conclusion import at_once, over_seeds
-from forgetless.metrics import ScoreMatrix, TaskColumn, average_accuracy
+from forgetless.comparing.conclusion import at_once, mean_forgetting, over_seeds
+from forgetless.metrics import ScoreMatrix, TaskColumn, average_accuracy, average_forgetting
 from tests.metrics.build import cell
 
 
@@ -28,6 +28,18 @@ def test_an_item_that_one_seed_could_not_score_is_left_out() -> None:
     assert found.cell(1, "law").scores == {"q0": 1.0, "q1": 0.5, "q3": 1.0}
     assert list(found.cell(1, "law").errors) == ["q2"]
     assert found.excluded_items("law") == 1
+
+
+def test_forgetting_is_found_seed_by_seed() -> None:
+    # The best score is 1 in both, after another stage each; of the means it would be 3/4.
+    def seed(*rows: str) -> ScoreMatrix:
+        cells = {(row, "law"): cell(text) for row, text in enumerate(rows)}
+        stages = ["base", "law", "art", "tax"]
+        return ScoreMatrix(stages, [TaskColumn("law", trained_in=1)], cells)
+
+    seeds = [seed("0000", "1111", "1100", "1100"), seed("0000", "1100", "1111", "1100")]
+    assert mean_forgetting(*seeds) == pytest.approx(0.5)
+    assert average_forgetting(over_seeds(seeds)) == pytest.approx(0.25)
 
 
 def test_one_seed_is_left_as_it_is() -> None:

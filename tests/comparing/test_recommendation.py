@@ -30,6 +30,7 @@ def arm(name: str, accuracy: float, **more: Any) -> ArmResult:
         "gap_closed": NONE,
         "elsewhere": NONE,
         "over_budget": NONE,
+        "nearer": NONE,
         "at_edge": False,
         "by_seed": {},
     }
@@ -136,16 +137,34 @@ def test_where_nothing_keeps_the_budget_the_best_is_told_with_what_it_lost_beyon
 
 
 def test_to_keep_a_budget_that_plain_training_breaks_is_reason_enough() -> None:
-    gain = {"gain": figure(-0.02, -0.1, 0.1), "over_budget": figure(-0.02, -0.1, 0.0)}
+    gain = {"gain": figure(-0.02, -0.1, 0.1), "over_budget": figure(-0.02, -0.1, 0.0),
+            "nearer": figure(0.52, 0.42, 0.62)}  # fmt: skip
     broken = replace(PLAIN, over_budget=figure(0.5, 0.4, 0.6))
     name, why = recommend([broken, JOINT, arm("kl", 0.28, **gain)], budget="2%")
     assert name == "kl"
     assert why[0] == (
-        "Take kl at learning rate 0.001: it kept the budget, as plain training did not, and ends "
-        "−0.02 (−0.10 to +0.10) beside it on average."
+        "Take kl at learning rate 0.001: it kept the budget on these items, as plain training did "
+        "not (+0.52 (+0.42 to +0.62) nearer to it), and ends −0.02 (−0.10 to +0.10) beside it on "
+        "average."
     )
     sound = replace(PLAIN, over_budget=figure(-0.02, -0.1, 0.0))
     assert recommend([sound, JOINT, arm("kl", 0.28, **gain)], budget="2%")[0] is None
+
+
+def test_to_keep_a_budget_by_luck_is_no_reason() -> None:
+    same = {"gain": figure(0.0, -0.07, 0.08), "over_budget": figure(-0.01, -0.05, 0.03),
+            "nearer": figure(0.02, -0.03, 0.07)}  # fmt: skip
+    broken = replace(PLAIN, over_budget=figure(0.01, -0.03, 0.05))
+    name, why = recommend([broken, JOINT, arm("kl", 0.3, **same)], budget="2%")
+    assert name is None
+    assert why[0].startswith("No protection is better than plain training for certain")
+    assert (
+        "That kl kept the budget on these items, and plain training did not, may be luck "
+        "(+0.02 (−0.03 to +0.07) nearer to it)." in why
+    )
+    unknown = replace(PLAIN, over_budget=NONE)  # nothing is known of plain training's
+    _, why = recommend([unknown, JOINT, arm("kl", 0.3, **same)], budget="2%")
+    assert not any("luck" in reason for reason in why)
 
 
 def test_where_nothing_keeps_the_budget_what_is_cheaper_is_not_taken_if_it_lost_more() -> None:

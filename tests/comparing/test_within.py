@@ -44,6 +44,23 @@ def test_where_no_task_has_to_be_kept_nothing_is_measured() -> None:
     )
     with pytest.raises(NotMeasured, match="no task has to be kept"):
         over_budget(alone, BudgetConfig(loss=0.1))
+    choice = choose({Candidate(1e-3): [Measured(alone, alone)]}, BudgetConfig(loss=0.1))
+    assert choice.over == {Candidate(1e-3): 0.0}
+
+
+def test_a_point_of_which_a_task_could_not_be_scored_is_out_and_says_why() -> None:
+    sound, half, broken = Candidate(1e-4), Candidate(1e-3), Candidate(1e-2)
+    runs = {
+        sound: [Measured(matrix("1000", "1000"))],
+        half: [Measured(matrix("1000", "1111", known="xxxx"))],  # a kept task
+        broken: [Measured(matrix("1111", "xxxx"))],  # a trained one
+    }
+    found = choose(runs, BudgetConfig(loss=0.1))
+    assert found.candidate == sound
+    assert list(found.over) == [sound]
+    for candidate, task in ((half, "known"), (broken, "art")):
+        assert task in str(found.values[candidate])
+    assert choose(runs).candidate == half  # without a budget nothing has to be kept
 
 
 def test_of_the_points_within_the_budget_the_best_is_chosen_else_the_nearest() -> None:

@@ -183,6 +183,18 @@ def test_nats_get_the_percentile_bootstrap() -> None:
     assert found.high == pytest.approx(np.mean(before - after) + 1.96 * spread, abs=0.01)
 
 
+def test_few_items_in_nats_are_as_uncertain_as_they_are_few() -> None:
+    # Whatever is drawn from five items lies within them, so drawing alone is far too sure.
+    rng = np.random.default_rng(6)
+    missed, samples = 0, 400
+    for _ in range(samples):
+        before = -rng.random(5)
+        rows = [list(before), list(before - 0.05 - 0.02 * rng.standard_normal(5))]
+        found = interval(law_forgetting, itemised({"law": rows}, unit="nats"), draws=500)
+        missed += not found.low <= 0.05 <= found.high
+    assert missed / samples < 0.08  # of 0.05; drawing alone misses 0.17
+
+
 def test_nats_that_all_agree_have_no_interval() -> None:
     matrix = itemised({"law": [[-1.0, -2.0], [-1.5, -2.5]]}, unit="nats")
     with pytest.raises(NotMeasured, match="log-likelihoods have no bound"):

@@ -45,3 +45,17 @@ def test_a_new_task_that_was_at_floor_is_certified_by_its_gain() -> None:
     still = Evidence("new", "accuracy", cell("0" * 16), cell("0" * 16), budget=0.02)
     assert [word_for(one) for one in certify([new])] == ["certified"]
     assert [word_for(one) for one in certify([still])] == ["inconclusive"]
+
+
+def test_a_task_at_floor_is_certified_by_its_bound_as_any_other() -> None:
+    # Guessed before and after: 400 items, none of which changed, leave room for 0.7 points.
+    guess = cell("1000" * 100)
+    same = Evidence("a", "accuracy", guess, guess, chance=0.25, budget=0.02)
+    few = Evidence("b", "accuracy", cell("1000" * 20), cell("1000" * 20), chance=0.25, budget=0.02)
+    found = certify([same, few])
+    assert [one.verdict for one in found] == ["at floor", "at floor"]
+    assert [word_for(one) for one in found] == ["certified", "inconclusive"]
+    all_lost = cell("1" * 30 + "0" * 2970), cell("0" * 3000)
+    (little,) = certify([Evidence("c", "accuracy", *all_lost, budget=0.02)])
+    assert little.verdict == "at floor"
+    assert word_for(little) == "certified"  # there was but one point to lose

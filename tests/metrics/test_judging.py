@@ -134,12 +134,36 @@ def test_a_loss_of_just_the_budget_is_not_more_than_the_budget() -> None:
 
 
 def test_missing_items_are_counted_and_never_wrong() -> None:
-    before, after = cell("1" * 300), cell("1" * 295 + "x" * 5)
+    before, after = cell("1" * 900), cell("1" * 895 + "x" * 5)
     found = verdict(Evidence("law", "accuracy", before, after))
-    assert (found.items, found.missing) == (295, 5)
+    assert (found.items, found.missing) == (895, 5)
     assert found.after.value == 1.0
     assert found.verdict == "at ceiling"
     assert "5 items without an answer left out" in found.reason
+
+
+@pytest.mark.parametrize(("lost", "answered"), [(0, 295), (0, 1995), (-40, 1900)])
+def test_items_without_an_answer_may_all_have_been_lost(lost: int, answered: int) -> None:
+    # of 300, of 2,000, and beside a sure gain: 5, 5 and 100 were not answered
+    missing = 100 if lost else 5
+    before = "1" * (answered + missing + lost) + "0" * -lost
+    after = "1" * answered + "x" * missing
+    items = Evidence("law", "accuracy", cell(before[::-1]), cell(after))
+    found = verdict(items, budget=0.02)
+    if answered == 1995:  # 0.2 points that were not seen, and 0.3 of no answer
+        assert found.verdict == "at ceiling"
+    else:
+        assert found.verdict == "inconclusive"
+        assert f"not for certain if {missing} items without an answer had been lost" in found.reason
+        assert found.items_needed is None
+
+
+def test_log_likelihoods_have_no_bound_and_those_not_found_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    before = -rng.random(100)
+    after = list(before[:96] - 0.01 + 0.001 * rng.standard_normal(96))  # four have none
+    found = verdict(nats(before, after))
+    assert (found.verdict, found.missing) == ("kept", 4)
 
 
 def test_too_many_missing_items_fail_the_task_and_are_no_test() -> None:
@@ -160,12 +184,26 @@ def test_a_task_that_nobody_answered_has_failed() -> None:
     assert verdict(Evidence("law", "accuracy", Cell({}), Cell({}))).reason == "no item was asked"
 
 
-def test_a_fall_from_guessing_to_nothing_is_at_floor_and_says_so() -> None:
+def test_a_fall_from_guessing_to_nothing_is_no_floor_but_may_be_no_loss_of_knowledge() -> None:
     found = verdict(task(lost=80, wrong=220, chance=0.25))
-    assert found.verdict == "at floor"
-    assert "worse than guessing" in found.reason
+    assert found.verdict == "inconclusive"
+    assert "to be sure that anything was known, but fell from 0.267 to 0.00, a loss" in found.reason
+    assert found.items_needed is None  # what is not known before, more items after do not tell
     assert found.p_adjusted is not None
     assert found.p_adjusted < 0.001
+    within = verdict(task(lost=80, wrong=220, chance=0.25), budget=0.3)
+    assert within.verdict == "at floor"
+    assert within.reason.endswith("0.00 after is worse than guessing: see its answers")
+
+
+def test_a_certain_fall_to_guessing_does_not_pass_for_a_floor() -> None:
+    found = verdict(task(both=65, lost=37, gained=10, wrong=188, chance=0.25))  # 0.34 to 0.25
+    assert found.verdict == "inconclusive"
+    assert found.p_value == mcnemar(37, 10)
+    assert "worse than guessing" not in found.reason
+    mild = verdict(task(both=90, lost=12, gained=10, wrong=188, chance=0.25))
+    assert mild.verdict == "at floor"
+    assert mild.reason.endswith("so no loss can be seen")
 
 
 def test_a_task_that_rose_from_the_floor_is_said_to_have_gained() -> None:

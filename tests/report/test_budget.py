@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from forgetless.errors import RunFolderError
-from forgetless.metrics import Cell, Evidence, judge, word_for
+from forgetless.metrics import Cell, Evidence, ScoreMatrix, TaskColumn, judge, word_for
 from forgetless.report.budget import (
     BudgetOutcome,
     Choice,
     StageBudget,
+    _stage,
+    budget_outcome,
     choice_lines,
     headline,
     shortfall,
@@ -19,6 +22,9 @@ from forgetless.report.budget import (
     task_rows,
     told,
 )
+from forgetless.report.data import StageInfo
+from forgetless.report.record import Record
+from tests.metrics.build import cell
 
 
 def choice(alpha: float, learned: float, lost: float, origin: str = "start") -> Choice:
@@ -106,11 +112,31 @@ def test_only_what_is_certified_of_every_task_is_claimed_of_all_at_once() -> Non
     assert headline(BudgetOutcome((), (kept, unsure))) == "1 certified, 1 inconclusive"
 
 
-def test_a_damaged_record_is_refused_with_its_place() -> None:
-    from forgetless.report.budget import _stage
-    from forgetless.report.data import StageInfo
-    from forgetless.report.record import Record
+def test_a_kept_task_that_could_not_be_scored_at_the_end_is_not_certified() -> None:
+    texts = {"new": ("00", "11"), "old": ("1" * 400, "1" * 400), "lang": ("11", "xx")}
+    cells = {
+        (row, name): cell(text) for name, rows in texts.items() for row, text in enumerate(rows)
+    }
+    tasks = [TaskColumn("new", trained_in=1), TaskColumn("old"), TaskColumn("lang")]
+    record = {"status": "held", "checks": [], "asked": [], "given_up": {}, "gained": {"new": 1.0},
+              "left": {"from": "end", "alpha": 1.0, "learned": 1.0, "losses": {}},
+              "allowed": {"old": 0.02, "lang": 0.02}}  # fmt: skip
+    run: Any = SimpleNamespace(
+        stages=[StageInfo(1, "1-new", ("new",), "done", None, None, None, record)],
+        tasks=tasks,
+        matrix=ScoreMatrix(["base", "new"], tasks, cells),
+    )
+    outcome = budget_outcome(run)
+    assert outcome is not None
+    assert [(one.task, word_for(one)) for one in outcome.tasks] == [
+        ("old", "certified"),
+        ("lang", "not certified"),
+    ]
+    assert not outcome.kept
+    assert headline(outcome) == "1 certified, 1 not certified"
 
+
+def test_a_damaged_record_is_refused_with_its_place() -> None:
     info = StageInfo(2, "2-new", ("new",), "done", None, None, None, {})
     with pytest.raises(RunFolderError, match="checks"):
         _stage(info, Record({}, "manifest.json: 2-new"))

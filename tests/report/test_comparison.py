@@ -33,7 +33,7 @@ def arm(name: str, learned: float | None, forgot: float | None, end: float) -> A
         learned=NONE if learned is None else figure(learned),
         forgetting=NONE if forgot is None else figure(forgot),
         gap_closed=figure(0.5), gain=figure(0.2), elsewhere=figure(-0.25), to_best=NONE,
-        over_budget=NONE, cost=1.1, memory=None, replay_share=0.1,
+        over_budget=NONE, nearer=NONE, cost=1.1, memory=None, replay_share=0.1,
     )  # fmt: skip
 
 

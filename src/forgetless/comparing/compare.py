@@ -230,11 +230,26 @@ def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> tuple[Sequenc
         for task in tasks:
             groups_to_divide(task)
         warnings |= dict.fromkeys(experiment.warnings)
+    _refuse_likelihoods(tasks, [task.name for task in plan.sequence])
     giving = 0.5 if plan.budget is None else 0.25
     for task in tasks:
         if few_items(task) is None and (few := few_items(task, giving)):
             warnings[f"task {task.name!r}: {few}"] = None
     return tasks, list(warnings)
+
+
+def _refuse_likelihoods(tasks: Sequence[Task], trained: Sequence[str]) -> None:
+    """Say that there is nothing to rank by.
+
+    Raises:
+        UsageError: if no trained task has scores from 0 to 1.
+    """
+    if not any(task.unit == "accuracy" for task in tasks if task.name in trained):
+        raise UsageError(
+            "compare ranks by the average accuracy of the trained tasks, and the test of each of "
+            f"them is scored by likelihood: {', '.join(trained)}",
+            fix="test: FILE  with questions and answers, for one task at least",
+        )
 
 
 def _refuse_idle(arm: Arm, experiment: Experiment) -> None:

@@ -127,8 +127,8 @@ def at_once(intervals: int) -> float:
 def over_seeds(matrices: Sequence[ScoreMatrix]) -> ScoreMatrix:
     """One matrix of the mean scores that runs with several seeds gave to each item.
 
-    Figures that are linear in the scores are the means of those of the single runs; a mean of
-    maxima, as forgetting has it, is never smaller than what comes out here.
+    Figures that are linear in the scores are the means of those of the single runs.  Forgetting is
+    not, and is found run by run.
 
     Args:
         matrices: Of the same stages and tasks, at least one.  An item that one of them could not
@@ -186,11 +186,12 @@ def _result(
         accuracy=_figure(average_accuracy, own),
         by_seed=_by_seed(reported),
         learned=_figure(learning_accuracy, own),
-        forgetting=_figure(average_forgetting, own),
+        forgetting=_figure(mean_forgetting, *(reported.values() or [None])),
         gap_closed=BOUNDS.get(arm.name) or _figure(gap_closed, own, plain, joint),
         gain=_figure(_accuracy_gain, own, plain, level=level),
         elsewhere=_figure(_elsewhere, own),
         over_budget=_over(setting.budget, own),
+        nearer=_over(setting.budget, plain, own, level=level),
         to_best=_figure(_accuracy_gain, own, matrices.get(best) if best else None),
         cost=_ratio(outcome.runs, plain_runs, _time),
         memory=_ratio(outcome.runs, plain_runs, lambda run: run.peak_memory_mb),
@@ -226,10 +227,23 @@ def _figure(
     return estimate(formula, *present, draws=DRAWS, level=level, seed=0)
 
 
-def _over(budget: BudgetConfig | None, matrix: ScoreMatrix | None) -> Figure:
+def _over(
+    budget: BudgetConfig | None, *matrices: ScoreMatrix | None, level: float = LEVEL
+) -> Figure:
+    """By how much one matrix is over the budget, or the first of two more than the second."""
     if budget is None:
         return Figure(None, None, "the plan has no budget")
-    return _figure(partial(over_budget, budget=budget), matrix)
+    return _figure(partial(_excess, budget=budget), *matrices, level=level)
+
+
+def _excess(*scores: Any, budget: BudgetConfig) -> Any:
+    first, *others = (over_budget(one, budget) for one in scores)
+    return first - others[0] if others else first
+
+
+def mean_forgetting(*seeds: Any) -> Any:
+    """Average forgetting of runs of one arm, each by itself, as a mean."""
+    return mean([average_forgetting(scores) for scores in seeds])
 
 
 def _accuracy_gain(method: Any, other: Any) -> Any:

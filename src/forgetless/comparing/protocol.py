@@ -9,9 +9,9 @@ from statistics import fmean
 from forgetless.comparing.arms import JOINT, SEQUENTIAL, Arm, Candidate
 from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
-from forgetless.comparing.within import over_budget
+from forgetless.comparing.within import kept_tasks, over_budget
 from forgetless.errors import NotMeasured
-from forgetless.metrics import ScoreMatrix, average_accuracy
+from forgetless.metrics import average_accuracy
 from forgetless.metrics.scores import ROUNDING
 from forgetless.plan import BudgetConfig
 
@@ -34,8 +34,7 @@ class Choice:
 
     Attributes:
         candidate: The best point; None if none could be scored.
-        values: What was searched for at every point, see :func:`searched_value`, or the reason why
-            there is none.
+        values: Average accuracy at the end of every point, or the reason why there is none.
         over: By how much each scored point is over the budget; empty without one.
     """
 
@@ -107,45 +106,36 @@ def compare(setting: Setting, arms: Sequence[Arm], run: Run) -> list[Outcome]:
 def choose(
     found: Mapping[Candidate, Sequence[Measured]], budget: BudgetConfig | None = None
 ) -> Choice:
-    """The point of the highest value, the mean over seeds; of equals, the first.
+    """The point of the highest average accuracy, the mean over seeds; of equals, the first.
 
     With a budget, the highest of those within it, or else the one that is least beyond.  A point at
-    which a run failed is out: a crash is no score.
+    which a run failed, or a task could not be scored, is out: a crash is no score.
     """
-    values: dict[Candidate, float | str] = {}
-    for candidate, runs in found.items():
-        reasons = [run.failed for run in runs if run.failed is not None]
-        values[candidate] = (
-            reasons[0]
-            if reasons
-            else fmean(searched_value(run.search) for run in runs if run.search is not None)
-        )
-    scored = {c: value for c, value in values.items() if not isinstance(value, str)}
+    reasons: dict[Candidate, str] = {}
+    scored: dict[Candidate, float] = {}
     over: dict[Candidate, float] = {}
-    if budget is not None:
-        over = {candidate: _over(found[candidate], budget) for candidate in scored}
-    best = max(
-        scored, key=lambda candidate: (-over.get(candidate, 0.0), scored[candidate]), default=None
-    )
-    return Choice(best, values, over)
+    for candidate, runs in found.items():
+        try:
+            scored[candidate], over[candidate] = _worth(runs, budget)
+        except NotMeasured as absent:
+            reasons[candidate] = absent.message
+    best = max(scored, key=lambda candidate: (-over[candidate], scored[candidate]), default=None)
+    values = {c: scored[c] if c in scored else reasons[c] for c in found}
+    return Choice(best, values, over if budget is not None else {})
 
 
-def _over(runs: Sequence[Measured], budget: BudgetConfig) -> float:
-    """By how much runs are over a budget, the mean over seeds; 0 if they are within it."""
-    searched = [run.search for run in runs if run.search is not None]
-    try:
-        mean = fmean(float(over_budget(matrix, budget)) for matrix in searched)
-    except NotMeasured:
-        return 0.0
-    return mean if mean > ROUNDING else 0.0
+def _worth(runs: Sequence[Measured], budget: BudgetConfig | None) -> tuple[float, float]:
+    """Average accuracy at the end, and by how much the budget is exceeded; means over seeds.
 
-
-def searched_value(matrix: ScoreMatrix) -> float:
-    """What a search maximises: average accuracy at the end.
-
-    Where no trained task is scored as an accuracy, the mean log-likelihood of the trained tasks.
+    Raises:
+        NotMeasured: if a run failed, or has no score of a task that counts.
     """
-    try:
-        return float(average_accuracy(matrix))
-    except NotMeasured:
-        return fmean(matrix.score(matrix.last, task.name) for task in matrix.trained())
+    for run in runs:
+        if run.failed is not None:
+            raise NotMeasured(run.failed)
+    matrices = [run.search for run in runs if run.search is not None]
+    value = fmean(float(average_accuracy(matrix)) for matrix in matrices)
+    if budget is None or not kept_tasks(matrices[0]):
+        return value, 0.0
+    beyond = fmean(float(over_budget(matrix, budget)) for matrix in matrices)
+    return value, beyond if beyond > ROUNDING else 0.0

@@ -19,8 +19,8 @@ def recommend(
 
     Of those that are no worse than the best one for certain, the cheapest; of those that cost the
     same, the best.  None, if it is not better than plain training for certain.  To keep a budget
-    that plain training breaks is better.  Where none keeps it, none is taken that is further beyond
-    it than the best one.
+    that plain training breaks is better, if the difference is no luck.  Where none keeps it, none
+    is taken that is further beyond it than the best one.
 
     Args:
         arms: All arms, the bounds among them.
@@ -48,9 +48,15 @@ def recommend(
     if not _above(chosen.gain) and _above(best.gain):
         chosen = best  # cheap, and no better than nothing: that is no recommendation
     plain = next((arm for arm in arms if arm.name == SEQUENTIAL), None)
-    keeps = bool(within) and plain is not None and not within_budget(plain.over_budget)
+    alone = bool(within) and plain is not None and _breaks_budget(plain)
+    keeps = alone and _above(chosen.nearer)
     better = _above(chosen.gain) or keeps
     why = [_better(chosen, items, keeps=keeps), *_kept(chosen, within, budget)]
+    if alone and not better:
+        why.append(
+            f"That {chosen.name} kept the budget on these items, and plain training did not, may "
+            f"be luck ({_signed(chosen.nearer)} nearer to it)."
+        )
     if chosen is not best:
         why.append(
             f"{best.name} ended at {best.accuracy.value:.2f} against {chosen.accuracy.value:.2f}, "
@@ -119,7 +125,8 @@ def _better(arm: ArmResult, items: int, *, keeps: bool) -> str:
     if not _above(gain) and keeps:
         beside = "" if gain.value is None else f", and ends {_signed(gain)} beside it on average"
         return (
-            f"Take {arm.name}{_rate(arm)}: it kept the budget, as plain training did not{beside}."
+            f"Take {arm.name}{_rate(arm)}: it kept the budget on these items, as plain training "
+            f"did not ({_signed(arm.nearer)} nearer to it){beside}."
         )
     if not _above(gain):
         value = "" if gain.value is None else f" ({_signed(gain)})"
@@ -159,6 +166,10 @@ def _above(figure: Figure) -> bool:
 
 def _below(figure: Figure) -> bool:
     return figure.interval is not None and figure.interval.high < 0
+
+
+def _breaks_budget(arm: ArmResult) -> bool:
+    return arm.over_budget.value is not None and not within_budget(arm.over_budget)
 
 
 def _beyond(arm: ArmResult) -> float:

@@ -46,12 +46,14 @@ class ArmResult:
         accuracy: Average accuracy at the end.
         by_seed: The same with each training seed.
         learned: Learning accuracy: each task right after it was learned.
-        forgetting: Average forgetting; positive = lost.
+        forgetting: Average forgetting, the mean over seeds; positive = lost.
         gap_closed: 0 as plain, 1 as joint training.
         gain: Average accuracy less that of plain training, over the same items; its limits hold for
             all protections at once (Bonferroni), since one of many is recommended by them.
         elsewhere: Mean change on the tasks that are only tested; negative = lost.
         over_budget: Largest loss of a kept task beyond the budget; at most 0 within it.
+        nearer: By how much less it is over the budget than plain training, over the same items;
+            its limits hold for all protections at once, as those of ``gain``.
         to_best: Average accuracy less that of the best arm, over the same items; with a budget, the
             best of those within it.
         cost: Time of training relative to plain training.
@@ -75,6 +77,7 @@ class ArmResult:
     gain: Figure
     elsewhere: Figure
     over_budget: Figure
+    nearer: Figure
     to_best: Figure
     cost: float | None
     memory: float | None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from forgetless.errors import NotMeasured
+from forgetless.metrics import TaskColumn
 from forgetless.plan import BudgetConfig
 
 
@@ -28,15 +29,18 @@ def over_budget(scores: Any, budget: BudgetConfig) -> Any:
         NotMeasured: if there is no kept task, or a cell is missing.
     """
     excesses = []
-    for task in scores.tasks:
-        learned = task.trained_in or 0
-        if learned < scores.last:
-            before = scores.score(learned, task.name)
-            lost = before - scores.score(scores.last, task.name)
-            excesses.append(lost - budget.allowed(task.name, before))
+    for task in kept_tasks(scores):
+        before = scores.score(task.trained_in or 0, task.name)
+        lost = before - scores.score(scores.last, task.name)
+        excesses.append(lost - budget.allowed(task.name, before))
     if not excesses:
         raise NotMeasured("no task has to be kept")
     return reduce(np.maximum, excesses)
+
+
+def kept_tasks(scores: Any) -> list[TaskColumn]:
+    """The tasks that have something to keep at the end: older ones, and those only tested."""
+    return [task for task in scores.tasks if (task.trained_in or 0) < scores.last]
 
 
 def in_words(budget: BudgetConfig) -> str:

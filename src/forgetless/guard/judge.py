@@ -105,7 +105,7 @@ def judge(
 
 
 def nothing_to_lose(task: Task, before: Cell, budget: float) -> str | None:
-    """Why a task can never break its budget, in words: a model that guesses cannot forget.
+    """Why a task has next to nothing to lose, in words: a model that guesses cannot forget.
 
     Args:
         task: What is asked.

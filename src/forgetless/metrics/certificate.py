@@ -48,8 +48,11 @@ def certify(evidence: Sequence[Evidence]) -> tuple[TaskVerdict, ...]:
 def word_for(task: TaskVerdict) -> Word:
     """What the items say of a task's budget.
 
-    A task at floor is certified if it gained: a new task, which the model before could not do.
+    A task at floor is certified by the bound of its loss as any other: that its score did not fall
+    is true of a model that guesses as well, and that it had little to lose stands in the reason.
     """
-    if task.rose_from_floor or task.verdict in ("kept", "at ceiling"):
+    limits = task.change.interval
+    bounded = task.verdict == "at floor" and limits is not None and task.holds(limits.low)
+    if bounded or task.verdict in ("kept", "at ceiling"):
         return "certified"
     return "not certified" if task.verdict in ("lost", "failed") else "inconclusive"

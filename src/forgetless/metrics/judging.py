@@ -12,9 +12,11 @@ tasks are kept.  A real loss within the budget is kept, and the reason says that
 **Inconclusive** is the rest, with about how many items would decide.
 
 A task **at floor** cannot be lost, and does not count as kept: the model before guesses (see
-:mod:`forgetless.metrics.floor`).  One **at ceiling** is kept, with the reserve that both models
+:mod:`forgetless.metrics.floor`).  A real fall beyond the budget is inconclusive there: the score
+fell, but perhaps nothing was known.  One **at ceiling** is kept, with the reserve that both models
 answer nearly all of it right, so that a small loss of ability need not show.  A task with too many
-items without an answer has **failed**.
+items without an answer has **failed**; fewer are taken for lost before it is called kept, for a
+model that breaks down fails to answer what it can do no more.
 
 Changes are tested by McNemar's exact test where answers are right or wrong and items stand alone,
 else by swapping signs group by group (:mod:`forgetless.metrics.sign_flip`).
@@ -160,7 +162,7 @@ def _decide(
             nats_budget=accepted["nats"],
         )
         task = replace(task, nature=nature)
-    if verdict == "inconclusive":
+    if verdict == "inconclusive" and floor is None:
         task = replace(task, items_needed=_items_needed(evidence, task, how.level))
     return replace(task, reason=explain(task, floor=floor, level=how.level))
 
@@ -186,13 +188,15 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
         floor = find_floor(before, task.chance, evidence.number, budget=task.budget, level=level)
         if floor == "guessing" and evidence.parts:
             floor = floor_of_parts(evidence.scores_of_parts(), budget=task.budget)
-        if floor is not None and not (lost and floor == "little to lose"):
+        if floor is not None and not lost:
             return "at floor", floor
+        if floor is not None and floor != "little to lose":
+            return "inconclusive", floor
     if lost:
         return "lost", None
-    gained = value > 0 and task.p_value <= 1 - level
+    gained = value > 0 and task.p_value <= 1 - level and task.holds(value)
     unchanged = task.unit == "nats" and not np.any(evidence.changes)  # no interval, and no doubt
-    within = limits is not None and -limits.low <= task.budget + ROUNDING
+    within = limits is not None and task.holds(limits.low)
     if not (gained or unchanged or within):
         return "inconclusive", None
     both = [figure.value or 0.0 for figure in (task.before, task.after)]
@@ -206,6 +210,8 @@ def _items_needed(evidence: Evidence, task: TaskVerdict, level: float) -> int | 
     assert task.p_adjusted is not None
     loss = task.change.turned()
     assert loss.value is not None
+    if loss.interval is not None and loss.interval.high <= task.budget + ROUNDING:
+        return None  # of those that were answered enough is known
     strengthen = math.inf  # within the budget, only the upper limit can decide
     if loss.value > task.budget + ROUNDING:
         stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against

@@ -143,14 +143,15 @@ def _exact_lines(
 
 
 def _widening(drawn: Drawn, level: float) -> float:
-    """How much further limits lie where few groups are drawn, and nothing bounds an unseen one.
+    """How much further limits lie where little is drawn, and nothing bounds what was not seen.
 
     Student's t with n - 1 degrees of freedom against the normal quantile, times sqrt(n / (n - 1))
     for the spread that n draws from n understate (Hesterberg 2015, What Teachers Should Know about
-    the Bootstrap, section 4.3).  Items that stand alone are many, and are left as they are.
+    the Bootstrap, section 4.3).  n counts groups, or items that stand alone: 1.09 for 20, 1.02 for
+    100.
     """
     n = len(drawn.scores)
-    if drawn.sizes is None or n < 2:
+    if n < 2:
         return 1.0
     tail = (1 - level) / 2
     return float(stats.t.isf(tail, n - 1) / stats.norm.isf(tail) * np.sqrt(n / (n - 1)))

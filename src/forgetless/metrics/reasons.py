@@ -27,7 +27,7 @@ def explain(
     if task.verdict == "failed":
         return _failed(task, most_missing)
     if floor:
-        said = _floor(task, floor, level)
+        said = _floor(task, floor)
     elif task.verdict == "lost":
         said = _lost(task)
     elif task.verdict == "inconclusive":
@@ -54,10 +54,7 @@ def _failed(task: TaskVerdict, most_missing: float) -> str:
 
 
 def _lost(task: TaskVerdict) -> str:
-    said = (
-        f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)}, more than the budget of "
-        f"{_number(task.budget)}{_flips(task)}, {_p(task)}"
-    )
+    said = _fell(task)
     excess = task.excess_losses
     if excess is not None:
         said += f"; about {max(round(excess), 0):,} losses more than it has by itself"
@@ -66,6 +63,13 @@ def _lost(task: TaskVerdict) -> str:
     if task.nature == "knowledge":
         return f"{said}; not only the form of its answers was lost ({_readings(task)})"
     return said
+
+
+def _fell(task: TaskVerdict) -> str:
+    return (
+        f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)}, more than the budget of "
+        f"{_number(task.budget)}{_flips(task)}, {_p(task)}"
+    )
 
 
 def _kept(task: TaskVerdict, level: float) -> str:
@@ -98,6 +102,11 @@ def _inconclusive(task: TaskVerdict, level: float) -> str:
     if task.change.interval is None:
         return f"{_both(task)}, and how sure that is cannot be said: {task.change.reason}"
     upper = _number(-task.change.interval.low)
+    if -task.change.interval.low <= task.budget + ROUNDING:
+        return (
+            f"{_both(task)}{_limits(task)}, which is within the budget of {budget}{_flips(task)}; "
+            f"not for certain if {_items(task.missing)} without an answer had been lost"
+        )
     if task.change.value < 0 and task.p_adjusted <= 1 - level:
         return (
             f"fell {_from_to(task)}, which is real, but it may be within the budget of {budget} "
@@ -109,7 +118,7 @@ def _inconclusive(task: TaskVerdict, level: float) -> str:
     )
 
 
-def _floor(task: TaskVerdict, floor: Floor, level: float) -> str:
+def _floor(task: TaskVerdict, floor: Floor) -> str:
     before = _number(task.before.value)
     if task.rose_from_floor:
         return (
@@ -119,15 +128,19 @@ def _floor(task: TaskVerdict, floor: Floor, level: float) -> str:
     if floor == "guessing":
         said = (
             f"{before} before, where guessing scores {_number(task.chance)}: on "
-            f"{_items(task.items)} too near to it to be sure that anything was known, so no loss "
-            "can be seen"
+            f"{_items(task.items)} too near to it to be sure that anything was known"
         )
-        assert task.change.value is not None
-        assert task.p_value is not None
-        if task.change.value < 0 and task.p_value <= 1 - level:
-            said += f"; {_number(task.after.value)} after is worse than guessing: see its answers"
-        return said
+        if task.verdict == "inconclusive":
+            return f"{said}, but {_fell(task)}: see its answers"
+        after = task.after.interval
+        if after is not None and task.chance is not None and after.high < task.chance:
+            return (
+                f"{said}; {_number(task.after.value)} after is worse than guessing: see its answers"
+            )
+        return f"{said}, so no loss can be seen"
     if floor == "few right":
+        if task.verdict == "inconclusive":
+            return f"{_fell(task)}; but so few were right before that it may be luck"
         few = f"so few of {_items(task.items)} are right that no loss can be seen"
         return f"{before} before: {few}{_within(task)}"
     above = "" if not task.chance else f", where guessing scores {_number(task.chance)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from forgetless.metrics.flips import Flips
-from forgetless.metrics.scores import Unit
+from forgetless.metrics.scores import ROUNDING, Unit
 from forgetless.metrics.summary import Figure
 
 Verdict = Literal["kept", "lost", "inconclusive", "at floor", "at ceiling", "failed"]
@@ -105,6 +105,22 @@ class TaskVerdict:
     chance: float | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     nature: Nature | None = None
+
+    @property
+    def unanswered(self) -> float:
+        """Share of the items that one of the models did not answer, in [0, 1]."""
+        return self.missing / max(1, self.items + self.missing)
+
+    def holds(self, change: float) -> bool:
+        """Whether a change is within the budget, though all was lost that was not answered.
+
+        Of scores from 0 to 1; log-likelihoods have no bound, and theirs are left out.
+
+        Args:
+            change: After less before, over the answered items.
+        """
+        hidden = self.unanswered if self.unit == "accuracy" else 0.0
+        return hidden - (1 - hidden) * change <= self.budget + ROUNDING
 
     @property
     def rose_from_floor(self) -> bool:

@@ -40,7 +40,7 @@ class BudgetConfig(Config):
         default=1.645,
         ge=0,
         description="standard errors of the loss found that a merge stays below the budget; 1.645: "
-        "19 times in 20 the true loss is within it",
+        "19 times in 20 the true loss is within it, if enough guard items change to show the error",
     )
 
     def of(self, task: str) -> float:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from forgetless.errors import NotMeasured
-from forgetless.metrics import Evidence, TaskVerdict, Word, certify, word_for
+from forgetless.metrics import Cell, Evidence, TaskVerdict, Word, certify, word_for
 from forgetless.metrics.frontier import frontier
 from forgetless.report.data import RunResults, StageInfo
 from forgetless.report.record import Record
@@ -132,14 +131,12 @@ def budget_outcome(run: RunResults) -> BudgetOutcome | None:
         allowed = stages[-1].allowed.get(task.name)
         if allowed is None:
             continue
-        try:
-            before, after = (
-                run.matrix.cell(row, task.name) for row in (task.trained_in or 0, last)
-            )
-        except NotMeasured:
-            continue
-        groups = run.matrix.column(task.name).groups
-        found.append(Evidence(task.name, task.unit, before, after, groups, budget=allowed))
+        before, after = (
+            run.matrix.cells.get((row, task.name)) for row in (task.trained_in or 0, last)
+        )
+        if isinstance(before, Cell) and isinstance(after, Cell):  # of means nothing is certified
+            groups = run.matrix.column(task.name).groups
+            found.append(Evidence(task.name, task.unit, before, after, groups, budget=allowed))
     return BudgetOutcome(stages, certify(found))
 
 

@@ -34,9 +34,9 @@ Word = Verdict | Literal["gained"]
 """What is written for a verdict: of a task at floor whether it gained."""
 
 MEANINGS: Mapping[Word, str] = {
-    "lost": "More was lost than the budget allows, and chance does not explain it.",
+    "lost": "The loss found is larger than the budget, and chance does not explain a loss.",
     "failed": "Too many items have no answer for anything to be said.",
-    "inconclusive": "The items cannot decide between kept and lost; more of them would.",
+    "inconclusive": "These items cannot decide between kept and lost; the reason says what would.",
     "kept": "The limits rule out a loss larger than the budget, or the score rose for certain.",
     "gained": "The model before had nothing to lose, and the one after is better for certain.",
     "at floor": "The model before may have guessed: this task cannot show a loss.",
