@@ -11,15 +11,35 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from benchmarks.comparison.records import append_to_log, circumstances
-from forgetless.metrics import Cell, Evidence, Groups, TaskVerdict, Verdict, detectable_loss, judge
+from forgetless.comparing.arms import SEQUENTIAL
+from forgetless.comparing.conclusion import accuracy_gain, at_once
+from forgetless.comparing.recommendation import recommend
+from forgetless.comparing.result import ArmResult
+from forgetless.comparing.within import over_budget
+from forgetless.metrics import (
+    Cell,
+    Evidence,
+    Figure,
+    Groups,
+    ScoreMatrix,
+    TaskColumn,
+    TaskVerdict,
+    Verdict,
+    average_accuracy,
+    detectable_loss,
+    estimate,
+    judge,
+)
+from forgetless.plan import BudgetConfig
 
 BUDGET = 0.02
 AUDIT = 10
@@ -211,7 +231,7 @@ def at_floor(rng: np.random.Generator) -> Iterator[Line]:
         items = int(rng.choice(SIZES))
         before = rng.random(items) < 0.25
         words[one(evidence("x", before, np.zeros(items), 1, 0.25)).verdict] += 1
-    yield _all("floor: guesses before, all wrong after", words, "at floor")
+    yield _all("floor: guesses before, all wrong after", words, "inconclusive")
     words = Counter()
     for _ in range(200):
         items = int(rng.choice(SIZES))
@@ -278,6 +298,100 @@ def coverage(rng: np.random.Generator) -> Iterator[Line]:
         yield Line(f"coverage of the 95% interval: {label}", share(covered), ">= 92%", held)
 
 
+def few_texts(rng: np.random.Generator) -> Iterator[Line]:
+    """Log-likelihoods of few texts, with a loss of just the budget."""
+    for items in (2, 5, 8, 16):
+        found = []
+        for _ in range(500):
+            before = rng.normal(-3, 0.5, items)
+            after = before - 0.05 + rng.normal(0, 0.1, items)
+            ids = [f"q{i}" for i in range(items)]
+            cells = [Cell(dict(zip(ids, map(float, row), strict=True))) for row in (before, after)]
+            found.append(one(Evidence("x", "nats", cells[0], cells[1])).verdict == "kept")
+        label = f'{items} texts, a loss of just the budget: said "kept"'
+        yield Line(label, share(found), "<= 5%", np.mean(found) <= 0.05)
+
+
+def without_answer(rng: np.random.Generator) -> Iterator[Line]:
+    """What was lost has no answer, so that nothing that has one was lost."""
+    words: Counter[Verdict] = Counter()
+    for _ in range(200):
+        items = int(rng.choice((500, 1000, 2000)))
+        lost = rng.random(items) < rng.uniform(0.025, 0.045)
+        ids = [f"q{i:05}" for i in range(items)]
+        before = Cell(dict.fromkeys(ids, 1.0))
+        kept = {item: 1.0 for item, gone in zip(ids, lost, strict=True) if not gone}
+        errors = {item: "timeout" for item in ids if item not in kept}
+        words[one(Evidence("x", "accuracy", before, Cell(kept, errors))).verdict] += 1
+    yield Line(
+        "3% to 4% lost, and without an answer: not kept",
+        ", ".join(f"{word} {count:,}" for word, count in words.most_common()),
+        "none kept",
+        not {"kept", "at ceiling"} & set(words),
+    )
+
+
+def useless_arms(rng: np.random.Generator) -> Iterator[Line]:
+    """Comparisons of six arms that do nothing, with a budget that plain training breaks."""
+    tasks = (TaskColumn("old", trained_in=1), TaskColumn("new", trained_in=2))
+    for loss, items in ((0.02, 50), (0.04, 50), (0.03, 200)):
+        found = []
+        for _ in range(100):
+            learned = {task.name: rng.random(items) < 0.9 for task in tasks}
+            runs = {name: _run(rng, tasks, learned, loss) for name in (SEQUENTIAL, *"abcdef")}
+            found.append(recommend(_arms(runs), budget="2%")[0] is not None)
+        label = (
+            f"six useless arms, all lose {100 * loss:.0f} points, {items} items: one recommended"
+        )
+        yield Line(label, share(found), "<= 5%", np.mean(found) <= 0.05)
+
+
+def _run(
+    rng: np.random.Generator,
+    tasks: Sequence[TaskColumn],
+    learned: Mapping[str, np.ndarray],
+    loss: float,
+) -> ScoreMatrix:
+    """Items as they were learned; of the old task so much is lost, and a tenth of all flips."""
+    cells = {}
+    for task in tasks:
+        lost = loss if task.name == "old" else 0.0
+        known = learned[task.name]
+        noise = rng.random(len(known))
+        end = np.where(known, noise >= 0.05 + lost / 0.9, noise < 0.45)
+        for row, scores in ((1, known), (2, end)):
+            cells[row, task.name] = Cell({f"q{i}": float(s) for i, s in enumerate(scores)})
+    return ScoreMatrix(["base", "old", "new"], tasks, cells)
+
+
+def _arms(runs: Mapping[str, ScoreMatrix]) -> list[ArmResult]:
+    """Every run as an arm, with the figures that a recommendation rests on."""
+    plain, budget = runs[SEQUENTIAL], BudgetConfig(loss=BUDGET)
+    over = partial(over_budget, budget=budget)
+
+    def figure(formula: Callable[..., Any], *matrices: ScoreMatrix, level: float = 0.95) -> Figure:
+        return estimate(formula, *matrices, draws=500, level=level, seed=0)
+
+    ends = {name: float(average_accuracy(matrix)) for name, matrix in runs.items()}
+    within = [name for name in runs if name != SEQUENTIAL and over(runs[name]) <= 0]
+    best = max(within or [name for name in runs if name != SEQUENTIAL], key=lambda n: ends[n])
+    level = at_once(len(runs) - 1)
+    none = Figure(None, None, "not asked")
+    return [
+        ArmResult(
+            name=name, methods=(), rate=None, options={}, tried=(), at_edge=False, run="",
+            failed=None, by_seed={}, cost=1.0, memory=None, replay_share=0.0,
+            learned=none, forgetting=none, gap_closed=none, elsewhere=none,
+            accuracy=figure(average_accuracy, matrix),
+            gain=figure(accuracy_gain, matrix, plain, level=level),
+            over_budget=figure(over, matrix),
+            nearer=figure(lambda a, b: over(a) - over(b), plain, matrix, level=level),
+            to_best=figure(accuracy_gain, matrix, runs[best]),
+        )
+        for name, matrix in runs.items()
+    ]  # fmt: skip
+
+
 def speed(rng: np.random.Generator) -> Iterator[Line]:
     """Ten tasks of 500 items, with the draws that an audit takes."""
     tasks = [
@@ -313,7 +427,17 @@ def main(
     start = time.process_time()
     lines: list[Line] = []
     for number, part in enumerate(
-        (against_itself, known_loss, at_floor, collapse, coverage, speed)
+        (
+            against_itself,
+            known_loss,
+            at_floor,
+            collapse,
+            coverage,
+            speed,
+            few_texts,
+            without_answer,
+            useless_arms,
+        )
     ):
         lines += part(np.random.default_rng([seed, number]))
     spent = time.process_time() - start

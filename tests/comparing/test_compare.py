@@ -207,6 +207,7 @@ def test_a_task_of_one_passage_is_refused_before_anything_runs(plan: MakePlan, d
     assert not Path(made.output).exists()
 
 
+@pytest.mark.slow
 def test_seeds_that_are_reported_chose_nothing_and_ask_the_same_items(plan: MakePlan) -> None:  # noqa: F811
     files = [task["train"] for task in plan().resolved()["sequence"]]
     tasks = [{"train": file, "hold_out": 0.5} for file in files]

@@ -56,7 +56,12 @@ def killed(parent: int) -> None:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="asks /proc whether a process is alive")
 @pytest.mark.parametrize(
-    ("end", "code"), [(killed, -signal.SIGKILL), (to_parent, 130), (to_all, 130)]
+    ("end", "code"),
+    [
+        (killed, -signal.SIGKILL),
+        pytest.param(to_parent, 130, marks=pytest.mark.slow),
+        (to_all, 130),
+    ],
 )
 def test_a_run_ends_with_the_comparison_and_leaves_neither_traceback_nor_semaphore(
     tmp_path: Path, end: Callable[[int], None], code: int

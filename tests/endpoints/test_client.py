@@ -149,12 +149,18 @@ def test_wait_doubles_and_stays_below_the_longest(
 
 
 def test_no_more_requests_are_under_way_than_wanted(serve: Serve, opened: Opened) -> None:
-    def slowly(asked: str) -> str:
-        time.sleep(0.02)
+    deadline = time.monotonic() + 10
+
+    def when_three_asked(asked: str) -> str:
+        while server.most_at_once < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
         return "A"
 
-    server = serve(say=slowly)
+    server = serve(say=lambda _: "A")
     subject = opened(server, concurrency=3)
+    answers(subject, questions(1))  # what is proven of a server comes one by one
+    assert isinstance(server.respond, Scripted)
+    server.respond.say = when_three_asked
     answers(subject, questions(20))
     assert server.most_at_once == 3
 

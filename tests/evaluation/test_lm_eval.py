@@ -74,6 +74,7 @@ def test_tokens_are_cut_where_words_are_merged_over_the_boundary(loaded: LoadedM
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("lm_eval") is None,
     reason="lm_eval is not installed; frozen answers are used",

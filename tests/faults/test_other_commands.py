@@ -25,7 +25,9 @@ from tests.training.build import fresh
 KILLED = -signal.SIGKILL
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    "share", [0.6, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.3, 0.9))]
+)
 def test_an_audit_killed_while_asking_asks_only_the_rest_and_finds_the_same(
     share: float, tiny_model: Path, small_data: Path, tmp_path: Path
 ) -> None:

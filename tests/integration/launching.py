@@ -86,7 +86,7 @@ def carried_out(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return {name: RunResult(Path(plan["output"])) for name, plan in mine.items()}

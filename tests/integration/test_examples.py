@@ -50,7 +50,9 @@ def test_the_script_for_sfttrainer_says_what_to_install_where_trl_is_not() -> No
     assert done.stderr == "this example needs trl:  pip install -c constraints.txt trl\n"
 
 
-@pytest.mark.parametrize("script", ["plain_trainer", "sft_trainer"])
+@pytest.mark.parametrize(
+    "script", ["plain_trainer", pytest.param("sft_trainer", marks=pytest.mark.slow)]
+)
 def test_own_trainer_forgets_unless_it_is_protected(script: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(ROOT / "examples" / "own_trainer" / f"{script}.py")],
@@ -76,6 +78,7 @@ def test_own_trainer_forgets_unless_it_is_protected(script: str) -> None:
     assert new > 0.9
 
 
+@pytest.mark.slow
 def test_a_guard_stops_the_forgetting_and_goes_back() -> None:
     script = ROOT / "examples" / "own_trainer" / "guarded_trainer.py"
     done = subprocess.run(

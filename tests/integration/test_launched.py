@@ -44,6 +44,7 @@ ARMS: dict[str, list[Any]] = {
     "olora": ["olora", {"on_policy_replay": {"ratio": 0.2, "max_new_tokens": 8}}],
     "joint": ["joint"],
 }
+OFTEN = ("plain", "replay", "lora", "budget")  # the other arms in the slow tests
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +61,31 @@ def plans(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
 
 @pytest.fixture(scope="module")
 def together(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
-    """Every plan carried out by two processes."""
-    return carried_out(plans, tmp_path_factory.mktemp("together"), dict.fromkeys(PARTS, FSDP2))
+    """Plans carried out by two processes."""
+    mine = {name: plans[name] for name in (*OFTEN, *PARTS)}
+    return carried_out(mine, tmp_path_factory.mktemp("together"), dict.fromkeys(PARTS, FSDP2))
 
 
-@pytest.mark.parametrize("arm", [*ARMS, "budget"])
+@pytest.fixture(scope="module")
+def others(plans: Plans, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunResult]:
+    """The other plans carried out by two processes."""
+    rest = {name: plan for name, plan in plans.items() if name not in (*OFTEN, *PARTS)}
+    return carried_out(rest, tmp_path_factory.mktemp("others"))
+
+
+@pytest.mark.parametrize("arm", OFTEN)
 def test_two_processes_come_to_what_one_comes_to(
     arm: str, plans: Plans, together: Mapping[str, RunResult]
 ) -> None:
     assert_same(forgetless.run(**plans[arm]), together[arm])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in OFTEN])
+def test_two_processes_come_to_what_one_comes_to_under_every_method(
+    arm: str, plans: Plans, others: Mapping[str, RunResult]
+) -> None:
+    assert_same(forgetless.run(**plans[arm]), others[arm])
 
 
 @pytest.mark.parametrize("arm", PARTS)

@@ -46,8 +46,12 @@ def chain_of(count: int) -> list[FineTuneJob]:
 
 @pytest.mark.parametrize(
     "method",
-    [MethodSpec(name="replay"), MethodSpec(name="l2sp", options={"anchor": "base"})],
-    ids=lambda spec: spec.name,
+    [
+        pytest.param(MethodSpec(name="replay"), id="replay"),
+        pytest.param(
+            MethodSpec(name="l2sp", options={"anchor": "base"}), id="l2sp", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_each_item_is_asked_once_of_each_model_of_a_chain(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: MethodSpec

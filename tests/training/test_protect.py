@@ -43,6 +43,7 @@ from tests.training.trainers import StopAt, losses, made, state_of, texts, token
 
 both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 
+BY_TRL = ("replay", "ewc", "kl")  # rows, weights and logits; the other methods in the slow tests
 
 # AdamW turns the rounding of tiny gradients into steps; so for comparisons:
 PLAIN_STEPS: dict[str, Any] = {"optim": "sgd", "learning_rate": 0.05}
@@ -474,8 +475,13 @@ def test_evaluation_is_the_trainers_own(kind: str, tiny_model: Path, tmp_path: P
 IN_RUNS_ALONE = {"joint", "lora", "olora"}
 
 
-@both
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, "transformers") for name in METHODS),
+        *(pytest.param(n, "trl", marks=() if n in BY_TRL else pytest.mark.slow) for n in METHODS),
+    ],
+)
 def test_every_method_works_over_two_stages_or_says_that_it_is_for_runs(
     name: str, kind: str, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -188,11 +188,11 @@ def _result(
         learned=_figure(learning_accuracy, own),
         forgetting=_figure(mean_forgetting, *(reported.values() or [None])),
         gap_closed=BOUNDS.get(arm.name) or _figure(gap_closed, own, plain, joint),
-        gain=_figure(_accuracy_gain, own, plain, level=level),
+        gain=_figure(accuracy_gain, own, plain, level=level),
         elsewhere=_figure(_elsewhere, own),
         over_budget=_over(setting.budget, own),
         nearer=_over(setting.budget, plain, own, level=level),
-        to_best=_figure(_accuracy_gain, own, matrices.get(best) if best else None),
+        to_best=_figure(accuracy_gain, own, matrices.get(best) if best else None),
         cost=_ratio(outcome.runs, plain_runs, _time),
         memory=_ratio(outcome.runs, plain_runs, lambda run: run.peak_memory_mb),
         replay_share=max(
@@ -246,7 +246,8 @@ def mean_forgetting(*seeds: Any) -> Any:
     return mean([average_forgetting(scores) for scores in seeds])
 
 
-def _accuracy_gain(method: Any, other: Any) -> Any:
+def accuracy_gain(method: Any, other: Any) -> Any:
+    """Average accuracy of one run less that of another."""
     return average_accuracy(method) - average_accuracy(other)
 
 
