@@ -1,9 +1,9 @@
 """From two models' answers to a verdict on every task.
 
 **Lost** takes both: a fall that is real, and one larger than the budget.  Real is what Holm's
-adjustment of the tests of no change leaves significant, so that an audit in which nothing was lost
-says "lost" of any of its tasks at most as often as ``1 - level``.  Larger than the budget is meant
-of the loss as measured.
+adjustment of the tests of no change leaves significant, so that a comparison of two models in which
+nothing was lost says "lost" of any of its tasks at most as often as ``1 - level``.  Larger than the
+budget is meant of the loss as measured.
 
 **Kept** takes the upper limit of the loss within the budget, or a significant gain.  Each is wrong
 at most ``(1 - level) / 2`` of the time; it is not adjusted, since an audit passes only if all its
@@ -190,7 +190,7 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
             floor = floor_of_parts(evidence.scores_of_parts(), budget=task.budget)
         if floor is not None and not lost:
             return "at floor", floor
-        if floor is not None and floor != "little to lose":
+        if floor == "guessing":
             return "inconclusive", floor
     if lost:
         return "lost", None

@@ -139,8 +139,6 @@ def _floor(task: TaskVerdict, floor: Floor) -> str:
             )
         return f"{said}, so no loss can be seen"
     if floor == "few right":
-        if task.verdict == "inconclusive":
-            return f"{_fell(task)}; but so few were right before that it may be luck"
         few = f"so few of {_items(task.items)} are right that no loss can be seen"
         return f"{before} before: {few}{_within(task)}"
     above = "" if not task.chance else f", where guessing scores {_number(task.chance)}"
