@@ -1,6 +1,6 @@
 """How often the audit's verdicts are right, where the truth is known because it is simulated.
 
-python -m benchmarks.honesty          (about a minute; --log appends the result to LOG.md)
+python -m benchmarks.honesty          (some minutes; --log appends the result to LOG.md)
 
 Run from the root of the repository.  Each bar is a share of simulated tasks or audits; the script
 ends with 1 if one of them is broken.
@@ -219,13 +219,13 @@ def at_floor(rng: np.random.Generator) -> Iterator[Line]:
             )  # fmt: skip
             words[one(task).verdict] += 1
         label = "" if size == 1 else f", groups of {size}"
-        yield _all(f"floor: guesses before and after{label}", words, "at floor")
+        yield _guessed(f"floor: guesses before and after{label}", words)
     words = Counter()
     for _ in range(500):
         task = simulate(rng, "x", items=320, accuracy=0.25, flips=0.2, size=1, chance=0.25)
         levels = {item: f"level{number % 5}" for number, item in enumerate(task.ids)}
         words[one(replace(task, parts=levels)).verdict] += 1
-    yield _all("floor: guesses before and after, 320 items in 5 levels", words, "at floor")
+    yield _guessed("floor: guesses before and after, 320 items in 5 levels", words)
     words = Counter()
     for _ in range(200):
         items = int(rng.choice(SIZES))
@@ -408,6 +408,15 @@ def _all(case: str, words: Counter[Verdict], wanted: Verdict) -> Line:
     total = sum(words.values())
     told = ", ".join(f"{word} {count:,}" for word, count in words.most_common())
     return Line(case, f"{told} (of {total:,})", f"all {wanted}", words[wanted] == total)
+
+
+def _guessed(case: str, words: Counter[Verdict]) -> Line:
+    """A fall that chance makes seldom leaves a guess open, and none is a loss."""
+    line = _all(case, words, "at floor")
+    held = set(words) <= {"at floor", "inconclusive"} and words["inconclusive"] <= 0.05 * sum(
+        words.values()
+    )
+    return replace(line, wanted="at floor, <= 5% inconclusive", held=held)
 
 
 def table(lines: Sequence[Line]) -> str:

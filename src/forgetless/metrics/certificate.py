@@ -51,8 +51,7 @@ def word_for(task: TaskVerdict) -> Word:
     A task at floor is certified by the bound of its loss as any other: that its score did not fall
     is true of a model that guesses as well, and that it had little to lose stands in the reason.
     """
-    limits = task.change.interval
-    bounded = task.verdict == "at floor" and limits is not None and task.holds(limits.low)
+    bounded = task.verdict == "at floor" and task.within_budget
     if bounded or task.verdict in ("kept", "at ceiling"):
         return "certified"
     return "not certified" if task.verdict in ("lost", "failed") else "inconclusive"

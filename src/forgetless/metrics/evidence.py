@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,9 +62,20 @@ class Evidence:
     @cached_property
     def missing(self) -> int:
         """Items that at least one of them did not; they count neither as right nor as wrong."""
+        return len(self._asked) - len(self.ids)
+
+    def at_worst(self) -> Evidence:
+        """The same, with all lost that was not answered: scores from 0 to 1 alone."""
+        return replace(
+            self,
+            before=Cell({item: self.before.scores.get(item, 1.0) for item in self._asked}),
+            after=Cell({item: self.after.scores.get(item, 0.0) for item in self._asked}),
+        )
+
+    @cached_property
+    def _asked(self) -> tuple[str, ...]:
         cells = (self.before, self.after)
-        seen = {item for cell in cells for item in (*cell.scores, *cell.errors)}
-        return len(seen) - len(self.ids)
+        return tuple(dict.fromkeys(i for cell in cells for i in (*cell.scores, *cell.errors)))
 
     @cached_property
     def number(self) -> IntArray | None:

@@ -109,6 +109,7 @@ def judge(
 def _measure(evidence: Evidence, budget: float, how: Draws) -> TaskVerdict:
     """All that can be said of a task on its own; the verdict is open."""
     before, after, change = figures(evidence, how)
+    hidden = evidence.unit == "accuracy" and evidence.missing > 0 and len(evidence.ids) > 0
     flips = None
     if evidence.ids and evidence.right_or_wrong:
         flips = find_flips(evidence.before, evidence.after, evidence.groups)
@@ -123,6 +124,7 @@ def _measure(evidence: Evidence, budget: float, how: Draws) -> TaskVerdict:
         before=before,
         after=after,
         change=change,
+        worst=figures(evidence.at_worst(), how)[2] if hidden else None,
         flips=flips,
         null=count_null_flips(evidence.before, evidence.null, evidence.how),
         chance=evidence.mean_chance,
@@ -178,7 +180,7 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
     Returns:
         The verdict, and why the task is at floor if it is.
     """
-    value, limits = task.change.value, task.change.interval
+    value = task.change.value
     assert value is not None
     assert task.p_value is not None
     assert task.p_adjusted is not None
@@ -194,10 +196,9 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
             return "inconclusive", floor
     if lost:
         return "lost", None
-    gained = value > 0 and task.p_value <= 1 - level and task.holds(value)
+    gained = value > 0 and task.p_value <= 1 - level and task.worst is None
     unchanged = task.unit == "nats" and not np.any(evidence.changes)  # no interval, and no doubt
-    within = limits is not None and task.holds(limits.low)
-    if not (gained or unchanged or within):
+    if not (gained or unchanged or task.within_budget):
         return "inconclusive", None
     both = [figure.value or 0.0 for figure in (task.before, task.after)]
     easy = task.unit == "accuracy" and min(both) >= CEILING

@@ -73,6 +73,8 @@ class TaskVerdict:
         before: Mean score before.
         after: Mean score after.
         change: ``after - before``; negative = lost.
+        worst: The same if every item without an answer was lost; None where none is missing, and of
+            log-likelihoods, which have no bound.
         flips: Items lost and gained, where scores are right or wrong.
         p_value: Of no change: exact McNemar, or the bootstrap's where scores are graded or items
             come in groups; None where there is nothing to test.
@@ -96,6 +98,7 @@ class TaskVerdict:
     before: Figure
     after: Figure
     change: Figure
+    worst: Figure | None = None
     flips: Flips | None = None
     p_value: float | None = None
     p_adjusted: float | None = None
@@ -107,20 +110,10 @@ class TaskVerdict:
     nature: Nature | None = None
 
     @property
-    def unanswered(self) -> float:
-        """Share of the items that one of the models did not answer, in [0, 1]."""
-        return self.missing / max(1, self.items + self.missing)
-
-    def holds(self, change: float) -> bool:
-        """Whether a change is within the budget, though all was lost that was not answered.
-
-        Of scores from 0 to 1; log-likelihoods have no bound, and theirs are left out.
-
-        Args:
-            change: After less before, over the answered items.
-        """
-        hidden = self.unanswered if self.unit == "accuracy" else 0.0
-        return hidden - (1 - hidden) * change <= self.budget + ROUNDING
+    def within_budget(self) -> bool:
+        """Whether no loss beyond it is within the limits, with all unanswered items lost."""
+        limits = (self.worst or self.change).interval
+        return limits is not None and -limits.low <= self.budget + ROUNDING
 
     @property
     def rose_from_floor(self) -> bool:
