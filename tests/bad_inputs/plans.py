@@ -124,7 +124,11 @@ SETTINGS = (
     setting("sequence.0.score=multiple_choice", "its items have no choices", "choose exact_match"),
     setting("methods=[nope]", "there is no method 'nope'", "there are sequential"),
     setting("methods=[replay, replay]", "replay is named twice", "name it once"),
-    setting("methods=[joint, replay]", "joint and replay cannot be combined", "remove one"),
+    setting(
+        "methods=[joint, replay]",
+        "joint and replay cannot be combined",
+        "leave joint or replay out",
+    ),
     setting("methods=[[replay]]", "methods.0: found list \"['replay']\": needed a mapping"),
     setting("methods=[{replay: {ratio: .nan}}]", "replay.ratio: found nan: input should be"),
     setting("methods=[{lora: {rank: 99999999999}}]", "lora.rank: found 99999999999: input should"),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from forgetless.cli.compare import next_command
 from forgetless.comparing.result import Comparison
+from forgetless.plan import load_plan
 from tests.cli.conftest import Forgetless
 from tests.integration.conftest import data, settings  # noqa: F401
+from tests.report.fake_runs import write_arms
+from tests.report.test_comparison import arm
 
 
 @pytest.fixture
@@ -21,6 +26,7 @@ def plan_file(data: Path, tmp_path: Path) -> Path:  # noqa: F811
     return file
 
 
+@pytest.mark.slow  # every run has a process of its own
 def test_a_comparison_writes_its_files_and_says_what_to_type_next(
     forgetless: Forgetless, plan_file: Path, tmp_path: Path
 ) -> None:
@@ -38,12 +44,84 @@ def test_a_comparison_writes_its_files_and_says_what_to_type_next(
     assert [arm["name"] for arm in found["arms"]] == ["sequential", "joint", "replay"]
 
 
+@pytest.fixture
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comparison:
+    """What every comparison of this test comes to: replay is to be taken."""
+    plain, replay, ewc, joint = (
+        f"runs/{run.name}" for run in write_arms(tmp_path / "out" / "runs")
+    )
+    arms = [arm("sequential", 0.9, 0.8, 0.3), arm("joint", None, None, 0.95),
+            arm("replay", 0.92, 0.3, 0.6), arm("ewc", 0.8, 0.1, 0.7)]  # fmt: skip
+    methods: dict[str, Any] = {"replay": ({"replay": {"ratio": 0.3}},)}
+    result = Comparison(
+        model="m",
+        tasks=("medical", "legal"),
+        arms=tuple(
+            replace(one, run=run, methods=methods.get(one.name, ()))
+            for one, run in zip(arms, (plain, joint, replay, ewc), strict=True)
+        ),
+        recommended="replay",
+        reasons=("Take replay.",),
+        items={"medical": 20, "legal": 20},
+        level=0.95,
+        pilot=1.0,
+        seeds=(0,),
+        budget="",
+        created="2026-01-01T00:00:00+00:00",
+    )
+    monkeypatch.setattr("forgetless.comparing.compare.compare", lambda *_, **__: result)
+    return result
+
+
+def test_what_is_recommended_is_a_plan_to_run(
+    forgetless: Forgetless, plan_file: Path, tmp_path: Path, found: Comparison
+) -> None:
+    code, out, err = forgetless("compare", plan_file, "-q")
+    assert (code, err) == (0, "")
+    names = {file.name for file in (tmp_path / "out").iterdir() if file.is_file()}
+    assert names >= {"compare.json", "compare.md", "compare.html", "report.html"}
+    recommended = tmp_path / "out" / "recommended.yaml"
+    assert out.endswith(f"to have the model: forgetless run {recommended}\n")
+    plan = load_plan(recommended)
+    assert [(spec.name, dict(spec.options)) for spec in plan.methods] == [
+        ("replay", {"ratio": 0.3})
+    ]
+    assert (plan.training.learning_rate, plan.training.equal_tokens) == (1e-3, True)
+    assert Path(plan.output) == tmp_path / "out" / "recommended"
+
+
+def test_a_plan_recommended_before_is_gone_where_nothing_is_recommended(
+    forgetless: Forgetless,
+    plan_file: Path,
+    tmp_path: Path,
+    found: Comparison,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forgetless("compare", plan_file, "-q")
+    none = replace(found, recommended=None, reasons=("Nothing helps.",))
+    monkeypatch.setattr("forgetless.comparing.compare.compare", lambda *_, **__: none)
+    code, out, _ = forgetless("compare", plan_file, "-q")
+    assert code == 0
+    assert out.endswith("nothing is recommended, so there is no recommended.yaml\n")
+    assert not (tmp_path / "out" / "recommended.yaml").exists()
+
+
+def test_json_is_all_that_is_printed(
+    forgetless: Forgetless, plan_file: Path, tmp_path: Path, found: Comparison
+) -> None:
+    code, out, _ = forgetless("compare", plan_file, "-q", "--json")
+    assert code == 0
+    assert out == (tmp_path / "out" / "compare.json").read_text() + "\n"
+    assert json.loads(out)["recommended"] == "replay"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--methods", "nonsense"], "there is no method 'nonsense'"),
         (["--rates", "fast"], "needed numbers between 0 and 1"),
         (["--rates", "2"], "needed numbers between 0 and 1"),
+        (["--on", "there"], "--on there: needed ray, or nothing"),
         (["--set", "sequence=[]"], "sequence is empty"),
     ],
 )

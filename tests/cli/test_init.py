@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_the_plan_written_is_accepted_by_a_dry_run(
     assert (code, err) == (0, "")
     assert "1-first" in out
     assert "2-second" in out
+
+
+def test_json_holds_the_plan_as_it_is_understood(forgetless: Forgetless, data: Path) -> None:
+    code, out, err = forgetless("init", "first.jsonl", "--model", "org/name", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["path"] == "plan.yaml"
+    assert found["plan"] == load_plan(data / "plan.yaml").resolved()
+    assert [warning[:38] for warning in found["warnings"]] == [
+        "task 'first': few test items: figures "
+    ]
 
 
 def test_test_only_data_and_the_model_find_their_place(forgetless: Forgetless, data: Path) -> None:

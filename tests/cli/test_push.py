@@ -54,6 +54,19 @@ def test_the_last_stage_is_pushed_whole_into_a_private_repository(
     assert "README.md" in hub.files
 
 
+def test_a_model_that_broke_its_budget_is_not_pushed(
+    forgetless: Forgetless, plan: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "the budget of first was not kept"
+    monkeypatch.setattr("forgetless.report.budget.shortfall", lambda _: why)
+    more = [word for n in (0, 1) for word in ("--set", f"sequence.{n}.memory=true")]
+    pushed = ("--push-to-hub", "me/taught")
+    code, out, err = forgetless("run", plan, "-q", "--set", "budget=0.9", *more, *pushed)
+    assert (code, err) == (3, "")
+    assert out.endswith(f"exit code 3: {why}\nnot put on the hub: the budget was not kept\n")
+    assert not hub.files
+
+
 def test_a_hub_that_refuses_leaves_the_model_where_it_is(
     forgetless: Forgetless, plan: Path, hub: Hub
 ) -> None:

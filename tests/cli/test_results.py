@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from forgetless.cli.results import beside
+from forgetless.cli.results import _one_line, beside, show_answers
 from forgetless.plan import load_plan, make_plan
+from forgetless.result import RunResult
 from tests.cli.conftest import Forgetless
-from tests.report.fake_runs import FakeTask, write_arms, write_run
+from tests.report.fake_runs import DIABETES, FakeTask, write_arms, write_run
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,35 @@ def test_the_run_to_stand_beside_another_is_the_same_plan_with_or_without_protec
     changed = load_plan(Path(file), [word for word in rest[:-2] if word != "--set"])
     assert [spec.name for spec in changed.methods] == methods
     assert Path(changed.output) == tmp_path / output
+
+
+def test_json_is_all_that_is_printed_of_a_report(forgetless: Forgetless, tmp_path: Path) -> None:
+    plain, replay, *_ = write_arms(tmp_path)
+    code, out, err = forgetless("report", plain, replay, "--to", tmp_path / "page", "--json")
+    assert (code, err) == (0, "")
+    assert out == (tmp_path / "page" / "report.json").read_text() + "\n"
+    assert [arm["run"]["name"] for arm in json.loads(out)["arms"]] == ["plain", "replay"]
+
+
+def test_answers_to_open_questions_stand_side_by_side_on_lines_of_their_own(
+    tmp_path: Path,
+) -> None:
+    console = Console(file=StringIO(), width=100)
+    runs = [RunResult(run) for run in write_arms(tmp_path)[:2]]
+    show_answers(runs, console)
+    assert isinstance(console.file, StringIO)
+    question, *said = console.file.getvalue().strip().splitlines()
+    assert question == DIABETES
+    assert [line.strip() for line in said] == [
+        "untouched: Too much sugar stays in the blood.",
+        "plain: Consideration is a thing of value.",
+        "replay: Thirst, tiredness, blurred vision.",
+    ]
+
+
+def test_an_answer_is_shown_on_one_line_without_what_drives_a_terminal() -> None:
+    assert _one_line("two\n lines \x1b[31mred") == "two lines [31mred"
+    assert _one_line("a" * 300) == "a" * 239 + "…"
 
 
 def test_a_run_that_stands_alone_is_told_what_to_type_and_two_are_not(

@@ -196,6 +196,16 @@ def test_a_fall_from_guessing_to_nothing_is_no_floor_but_may_be_no_loss_of_knowl
     assert within.reason.endswith("0.00 after is worse than guessing: see its answers")
 
 
+def test_a_task_whose_easy_part_is_known_is_no_guess() -> None:
+    # Of five levels the first is known, and all else guessed at 1/4: 0.40 of 100 in all.
+    known, guessed = "1" * 20, "1000" * 20
+    parts = {f"q{n}": f"level{n // 20}" for n in range(100)}
+    graded = Evidence("law", "accuracy", cell(known + guessed), cell("0" * 20 + guessed),
+                      chance=0.25, parts=parts)  # fmt: skip
+    assert verdict(graded).verdict == "lost"
+    assert verdict(replace(graded, parts={})).verdict == "inconclusive"
+
+
 def test_a_certain_fall_to_guessing_does_not_pass_for_a_floor() -> None:
     found = verdict(task(both=65, lost=37, gained=10, wrong=188, chance=0.25))  # 0.34 to 0.25
     assert found.verdict == "inconclusive"
