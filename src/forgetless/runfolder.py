@@ -257,7 +257,11 @@ def read_manifest(file: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
-            raise RunFolderError(f"{file}: format {manifest['format']!r}, needed {FORMAT}")
+            raise RunFolderError(
+                f"{file}: format {manifest['format']!r}, needed {FORMAT}",
+                fix="name another folder:  --set output=runs/other, or go on with the forgetless "
+                "that wrote this one",
+            )
         for key in ("plan_sha256", "stages", "tasks", "model"):
             manifest[key]
     except FileNotFoundError:

@@ -91,6 +91,7 @@ RUN_FOLDERS = (
     report("stages a file", with_other("stages", "x"), "scores.jsonl: missing", "forgetless run"),
     into("another plan's", run, "bad: holds results of another plan", "--set output=runs/other"),
     into("a broken run", with_other("manifest.json", "no"), "bad/manifest.json: damaged", "restore"),
+    into("another format", told(format=9), "bad/manifest.json: format 9, needed 1", "runs/other"),
     into("a nested manifest", with_other("manifest.json", "[" * 90_000), "json: damaged", "restore"),
     into("a folder with a locked folder", with_other(".lock", Path.mkdir), ".lock: cannot be opened",
          "delete it"),
