@@ -150,7 +150,7 @@ class Jobs:
             "data": dict(data or {}),
         }
         with self._events(job).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+            file.write("\n" + json.dumps(event))  # first, as a kill may have torn the line before
 
     def events(self, job: str) -> list[dict[str, Any]]:
         """Events of a job, oldest first."""
@@ -160,7 +160,7 @@ class Jobs:
         for line in lines:
             try:
                 found.append(json.loads(line))
-            except ValueError:  # torn by a kill
+            except ValueError:  # torn by a kill, or the empty first line
                 continue
         return found
 
