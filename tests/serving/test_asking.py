@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 import torch
 from openai.types.fine_tuning import FineTuningJob
+from starlette.testclient import TestClient
 
 from forgetless.endpoints import EndpointSubject
 from forgetless.evaluation.scorer import score_task
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.plan import ModelConfig
 from forgetless.result import RunResult
+from forgetless.serving.app import application
+from forgetless.serving.config import ServerConfig
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
 from tests.endpoints.build import answers, open_endpoint
 from tests.serving.build import Served
+from tests.tiny import CHAT_TEMPLATE, build_model
 from tests.training.build import exchange, make_task
 
 Chain = tuple[FineTuningJob, FineTuningJob]
@@ -152,3 +157,36 @@ def test_what_cannot_be_answered_is_refused(
     request = {"model": "tiny", "messages": [{"role": "user", "content": "a"}]} | wrong
     with pytest.raises(openai.BadRequestError, match=message):
         served.client.chat.completions.create(**request)  # type: ignore[call-overload]
+
+
+def test_completions_are_not_streamed(served: Served) -> None:
+    with pytest.raises(openai.BadRequestError, match="only chat is streamed here") as caught:
+        served.client.completions.create(model="tiny", prompt="a", stream=True)
+    assert caught.value.param == "stream"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "tiny has no chat template: ask /completions"),
+        (
+            "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}"
+            f"{{% endif %}}{CHAT_TEMPLATE}",
+            "no system turn",
+        ),
+    ],
+)
+def test_what_a_model_s_chat_template_does_not_take_is_refused(
+    tmp_path: Path, template: str | None, message: str, *, stream: bool
+) -> None:
+    model = build_model(tmp_path / "model", chat=template is not None)
+    if template is not None:
+        (model / "chat_template.jinja").write_text(template)
+    config = ServerConfig(str(model), tmp_path / "served", "tiny")
+    client = TestClient(application(config), "http://localhost")
+    turns = [{"role": "system", "content": "Be."}, {"role": "user", "content": "a"}]
+    body = {"model": "tiny", "messages": turns, "stream": stream}
+    said = client.post("/v1/chat/completions", json=body)
+    assert said.status_code == 400
+    assert message in said.json()["error"]["message"]

@@ -44,6 +44,11 @@ def test_without_a_token_web_pages_and_foreign_names_are_kept_out(served: Served
     assert httpx2.get(url, headers={"Host": "example.org"}).status_code == 400
 
 
+def test_a_server_says_that_it_is_well(served: Served) -> None:
+    said = httpx2.get(served.url.removesuffix("/v1") + "/health")
+    assert (said.status_code, said.json()) == (200, {"status": "ok"})
+
+
 def test_unknown_addresses_are_errors_in_the_form_of_the_api(served: Served) -> None:
     with pytest.raises(openai.NotFoundError, match=r"GET /v1/vector_stores: Not Found"):
         served.client.vector_stores.list()
@@ -56,6 +61,7 @@ def test_unknown_addresses_are_errors_in_the_form_of_the_api(served: Served) -> 
         ({"methods": (MethodSpec(name="joint"),)}, "joint changes what is trained when"),
         ({"methods": (MethodSpec(name="auto"),)}, "auto depends on how many tasks"),
         ({"hold_out": 1.0}, "hold_out is 1"),
+        ({"name": "my:model"}, "the name 'my:model' holds a colon"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(

@@ -10,11 +10,15 @@ from typing import Any
 import openai
 import pytest
 from openai.types.fine_tuning import FineTuningJob
+from starlette.testclient import TestClient
 
+from forgetless.errors import RunFolderError
 from forgetless.plan import make_plan
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
+from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
+from forgetless.serving.files import StoredFile, stored_files
 from forgetless.serving.jobs import FineTuneJob, Jobs
 from forgetless.serving.worker import Worker
 from tests.serving.build import ENDED, Served, serving
@@ -22,11 +26,44 @@ from tests.serving.conftest import TRAINING
 from tests.tiny import colours
 
 Chain = tuple[FineTuningJob, FineTuningJob]
+JOBS = "/v1/fine_tuning/jobs"
 
 
 def weights(config: ServerConfig, job: str, stage: int = -1) -> bytes:
     run = RunResult(config.folder / "jobs" / job / "run")
     return (run.model_path(stage) / "model.safetensors").read_bytes()
+
+
+def added(jobs: Jobs, **fields: Any) -> str:
+    """Take a job in as it is said to be; its id."""
+    name = jobs.records.new_id()
+    usual: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(FineTuneJob))
+    jobs.add(FineTuneJob(**usual | {"id": name, "created_at": 1, "deleted": False} | fields))
+    return name
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> TestClient:
+    """A server that works no job off, with the model ``ft:tiny`` and the file it has learned."""
+    files = stored_files(tmp_path / "files")
+    file = files.new_id()
+    files.put(file, StoredFile(file, 0, 1, "rows.jsonl", "fine-tune"))
+    added(
+        Jobs.kept_in(tmp_path / "jobs"),
+        status="succeeded",
+        fine_tuned_model="ft:tiny",
+        training_file=file,
+        hyperparameters={"n_epochs": 3},
+        seed=7,
+        task="one",
+    )
+    return TestClient(application(ServerConfig("model", tmp_path, "tiny")), "http://localhost")
+
+
+def only_file(client: TestClient) -> str:
+    """The id of the one file of a server."""
+    (file,) = client.get("/v1/files").json()["data"]
+    return str(file["id"])
 
 
 def test_a_file_comes_back_as_it_was_sent_until_it_is_deleted(
@@ -211,9 +248,7 @@ def test_what_a_kill_left_of_a_run_is_removed_if_nothing_needs_it(
     tmp_path: Path, fields: dict[str, Any], *, stays: bool
 ) -> None:
     jobs = Jobs.kept_in(tmp_path)
-    name = jobs.records.new_id()
-    usual: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(FineTuneJob))
-    jobs.add(FineTuneJob(**usual | {"id": name, "created_at": 1, "deleted": False} | fields))
+    name = added(jobs, **fields)
     jobs.tell(name, "told")
     (jobs.run_folder(name) / "stages").mkdir(parents=True)
     jobs.tidy()
@@ -225,9 +260,7 @@ def test_what_a_kill_left_of_a_run_is_removed_if_nothing_needs_it(
 
 def test_a_job_that_is_cancelled_as_it_ends_announces_no_model(tmp_path: Path) -> None:
     jobs = Jobs.kept_in(tmp_path)
-    name = jobs.records.new_id()
-    usual: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(FineTuneJob))
-    jobs.add(FineTuneJob(**usual | {"id": name, "created_at": 1, "status": "cancelled"}))
+    name = added(jobs, status="cancelled")
     files: Any = None  # of no use here
     Worker(ServerConfig("model", tmp_path, "tiny"), files, jobs)._succeed(name, tokens=5)
     assert jobs.records.get(name).fine_tuned_model is None
@@ -240,3 +273,115 @@ def test_folders_of_records_that_never_were_are_removed_and_others_let_be(tmp_pa
     (tmp_path / "ftjob-mine").mkdir()
     Jobs.kept_in(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ftjob-mine"]
+
+
+def test_a_damaged_record_is_named_with_what_to_delete(tmp_path: Path) -> None:
+    record = tmp_path / added(Jobs.kept_in(tmp_path), status="queued") / "record.json"
+    record.write_text(record.read_text()[:-3])
+    with pytest.raises(RunFolderError) as caught:
+        Jobs.kept_in(tmp_path)
+    assert caught.value.message == f"{record}: damaged"
+    assert caught.value.fix == f"delete {record.parent}"
+
+
+def test_an_event_torn_by_a_kill_costs_no_other_event(tmp_path: Path) -> None:
+    jobs = Jobs.kept_in(tmp_path)
+    name = added(jobs, status="queued")
+    jobs.tell(name, "before")
+    with (tmp_path / name / "events.jsonl").open("a") as file:
+        file.write('\n{"id": "ftevent-')
+    jobs.tell(name, "after")
+    assert [event["message"] for event in jobs.events(name)] == ["before", "after"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "purpose", "message", "param"),
+    [
+        ({"data": {"file": "rows"}}, "fine-tune", "file: needed a file", "file"),
+        ({"files": {"file": b"{}"}}, "batch", "purpose is 'batch', needed fine-tune", "purpose"),
+    ],
+)
+def test_what_is_no_training_file_is_not_kept(
+    idle: TestClient, sent: dict[str, Any], purpose: str, message: str, param: str
+) -> None:
+    form = sent.get("data", {}) | {"purpose": purpose}
+    said = idle.post("/v1/files", data=form, files=sent.get("files", {"other": b""}))
+    error = said.json()["error"]
+    assert (said.status_code, error["message"], error["param"]) == (400, message, param)
+    assert only_file(idle)
+
+
+@pytest.mark.parametrize(
+    ("query", "message", "param"),
+    [
+        ("limit=0", "limit is '0', needed a whole number above 0", "limit"),
+        ("limit=few", "limit is 'few', needed a whole number above 0", "limit"),
+        ("after=ftjob-x", "after: there is no 'ftjob-x'", "after"),
+    ],
+)
+def test_a_page_that_cannot_be_is_refused(
+    idle: TestClient, query: str, message: str, param: str
+) -> None:
+    said = idle.get(f"{JOBS}?{query}")
+    error = said.json()["error"]
+    assert (said.status_code, error["message"], error["param"]) == (400, message, param)
+
+
+def test_a_page_begins_after_the_entry_that_is_named(idle: TestClient) -> None:
+    make = {"model": "tiny", "training_file": only_file(idle)}
+    newer = [idle.post(JOBS, json=make).json()["id"] for _ in range(2)]
+    page = idle.get(f"{JOBS}?after={newer[1]}&limit=1").json()
+    assert ([job["id"] for job in page["data"]], page["has_more"]) == ([newer[0]], True)
+
+
+def test_what_an_unfinished_job_needs_is_not_deleted(idle: TestClient) -> None:
+    file = only_file(idle)
+    job = idle.post(JOBS, json={"model": "ft:tiny", "training_file": file}).json()["id"]
+    for address, message, code in (
+        (f"files/{file}", f"{file} is needed by job {job}", "file_in_use"),
+        ("models/ft:tiny", f"job {job} builds on ft:tiny", "model_in_use"),
+    ):
+        said = idle.delete(f"/v1/{address}")
+        error = said.json()["error"]
+        assert (said.status_code, error["message"], error["code"]) == (409, message, code)
+    idle.post(f"{JOBS}/{job}/cancel")
+    assert idle.delete("/v1/models/ft:tiny").json()["deleted"]
+    assert idle.delete(f"/v1/files/{file}").json()["deleted"]
+
+
+def test_the_base_model_is_not_deleted(idle: TestClient) -> None:
+    said = idle.delete("/v1/models/tiny")
+    assert (said.status_code, said.json()["error"]["message"]) == (403, "tiny is the base model")
+
+
+def test_a_job_does_not_go_on_from_a_model_whose_rows_are_gone(idle: TestClient) -> None:
+    gone = only_file(idle)
+    idle.delete(f"/v1/files/{gone}")
+    new = idle.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": b"{}"}).json()["id"]
+    said = idle.post(JOBS, json={"model": "ft:tiny", "training_file": new})
+    assert said.status_code == 400
+    assert said.json()["error"]["message"] == (
+        f"ft:tiny has learned {gone}, which was deleted, so none of its rows could be rehearsed"
+    )
+
+
+def test_a_chain_has_one_seed(idle: TestClient) -> None:
+    make = {"model": "ft:tiny", "training_file": only_file(idle)}
+    said = idle.post(JOBS, json=make | {"seed": 8})
+    assert said.status_code == 400
+    assert said.json()["error"]["message"] == "seed is 8, but ft:tiny was trained with 7"
+    assert idle.post(JOBS, json=make).json()["seed"] == 7
+
+
+def test_a_job_whose_file_is_gone_fails_and_names_it(tmp_path: Path) -> None:
+    jobs = Jobs.kept_in(tmp_path)
+    name = added(jobs, status="queued", training_file="file-gone")
+    worker = Worker(ServerConfig("model", tmp_path, "tiny"), stored_files(tmp_path / "files"), jobs)
+    worker._train(jobs.records.get(name))
+    failed = jobs.records.get(name)
+    assert failed.status == "failed"
+    assert failed.error == {
+        "code": "invalid_training_file",
+        "message": "No such file: file-gone",
+        "param": "training_file",
+    }
