@@ -108,10 +108,14 @@ class EndpointConfig:
             parts = urlsplit(self.base_url)
             host, credentials = parts.hostname, parts.username or parts.password
             parts.port  # noqa: B018 - raises for a port that is none
-        except ValueError as error:
-            raise UsageError(f"the endpoint's address cannot be read: {error}") from None
-        if credentials or parts.query or parts.fragment:
-            # not shown: what is in there may be a key
+        except ValueError:
+            # not shown, nor what is wrong with it: what is in there may be a key
+            raise UsageError(
+                "the endpoint's address cannot be read",
+                fix=f"give one such as  http://localhost:8000/v1  and the key in "
+                f"${self.key_variable}",
+            ) from None
+        if credentials or parts.query or parts.fragment or (not host and "@" in self.base_url):
             raise UsageError(
                 "the endpoint's address holds a user, a query or a fragment; it is shown in "
                 "reports, so no key may be in it",

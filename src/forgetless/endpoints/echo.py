@@ -105,7 +105,7 @@ def doubt(tokens: Tokens | None) -> str:
     for text, logprob, tops in zip(tokens.texts, tokens.logprobs, tokens.tops, strict=False):
         if logprob is None or logprob > TOLERANCE:
             return f"the log-probability of {text!r} is {logprob}"
-        if logprob < max(tops.values()) - TOLERANCE:
+        if logprob < max(tops.values(), default=logprob) - TOLERANCE:
             return f"{text!r} is not the likeliest token, though none is to be drawn"
     return ""
 
