@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+from typing import Any
 
 import pytest
 
@@ -64,11 +65,46 @@ def test_key_with_a_line_break_is_refused_unseen(monkeypatch: pytest.MonkeyPatch
     assert "sk-" not in str(raised.value)
 
 
-@pytest.mark.parametrize("address", ["http://u:sk-x@h/v1", "http://h/v1?key=sk-x"])
+@pytest.mark.parametrize(
+    "address", ["http://u:sk-x@h/v1", "http://h/v1?key=sk-x", "u:sk-x@h/v1", "sk-x@h/v1"]
+)
 def test_address_with_a_key_in_it_is_refused_unseen(address: str) -> None:
     with pytest.raises(UsageError, match="no key may be in it") as raised:
         EndpointConfig.named("openai:m", address)
     assert "sk-x" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h:99999/v1", "http://[h/v1", "http://u:sk-x/y@h/v1", "http://sk-x℀@h/v1"]
+)
+def test_an_address_that_cannot_be_read_is_not_shown_as_a_key_may_be_in_it(address: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        EndpointConfig.named("openai:m", address)
+    assert raised.value.message == "the endpoint's address cannot be read"
+    assert raised.value.fix == (
+        "give one such as  http://localhost:8000/v1  and the key in $OPENAI_API_KEY"
+    )
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "openai:"}, "openai: is followed by no model's name"),
+        ({"concurrency": 0}, "concurrency is 0, needed at least 1"),
+        ({"timeout": 0.0}, "timeout is 0.0, needed a number of seconds above 0"),
+        ({"timeout": float("inf")}, "timeout is inf, needed a number of seconds above 0"),
+        ({"retries": -1}, "retries is -1, needed at least 0"),
+        (
+            {"base_url": "localhost:8000/v1"},
+            "'localhost:8000/v1' is not the address of an endpoint",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        EndpointConfig.named(**{"name": "openai:m", **settings})
+    assert raised.value.message == message
 
 
 def test_a_model_may_bring_its_own_address() -> None:

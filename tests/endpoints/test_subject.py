@@ -1,20 +1,63 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from forgetless.endpoints import EndpointConfig, EndpointSubject
 from forgetless.errors import UsageError
+from forgetless.tasks.row import Row, Turn
 from tests.endpoints.build import Opened, answers, choices, open_endpoint, questions, texts
 from tests.endpoints.conftest import Serve
+from tests.endpoints.faults import Server
 from tests.endpoints.scripted import logprob
 from tests.training.build import exchange, make_task
 
 
 def mode(subject: EndpointSubject, task: Any) -> str:
     return subject.conditions(task).parts["mode"]
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def changing(server: Server, change: Change, *, echoes: bool) -> Server:
+    """The server with other replies of ``/completions``: to all requests, or for echoes alone."""
+    plain = server.respond
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
+        status, reply = plain(path, body, headers)
+        if path == "/completions" and (body.get("echo") or not echoes):
+            change(reply)
+        return status, reply
+
+    server.respond = respond
+    return server
+
+
+def told(reply: dict[str, Any]) -> dict[str, list[Any]]:
+    """The log-probabilities of a reply."""
+    found: dict[str, list[Any]] = reply["choices"][0]["logprobs"]
+    return found
+
+
+def joined(reply: dict[str, Any], place: int) -> None:
+    """Make one token of a token, counted from the end, and the one after it."""
+    for listed in told(reply).values():
+        after = listed.pop(len(listed) - place + 1)
+        if isinstance(after, str):
+            listed[-place + 1] += after
+
+
+def split(reply: dict[str, Any], place: int) -> None:
+    """Make two tokens of one, counted from the end."""
+    for listed in told(reply).values():
+        listed.insert(len(listed) - place, listed[-place])
+    texts = told(reply)["tokens"]
+    texts[-place - 1], texts[-place] = texts[-place][:2], texts[-place][2:]
 
 
 def test_likeliest_letter_is_the_choice(serve: Serve, opened: Opened) -> None:
@@ -91,6 +134,106 @@ def test_echo_that_is_wrong_is_found_out(
         opened(serve(echo=echo), choices="echo").conditions(choices())
 
 
+@pytest.mark.parametrize(
+    ("echoes", "change", "reason"),
+    [
+        (
+            False,
+            lambda reply: told(reply).update(token_logprobs=[0.5] * 4),
+            "the log-probability of ' is' is 0.5",
+        ),
+        (
+            False,
+            lambda reply: told(reply).update(token_logprobs=[None] * 4),
+            "the log-probability of ' is' is None",
+        ),
+        (
+            False,
+            lambda reply: told(reply).update(token_logprobs=[-5.0] * 4),
+            "' is' is not the likeliest token, though none is to be drawn",
+        ),
+        (
+            True,
+            lambda reply: reply["usage"].update(completion_tokens=5),
+            "it wrote 5 tokens where 1 was the most",
+        ),
+        (
+            True,
+            lambda reply: split(reply, 3),
+            "it cuts a text into other tokens when it is echoed",
+        ),
+        (
+            True,
+            lambda reply: joined(reply, 6),
+            "no token starts where the answer does",
+        ),
+        (
+            True,
+            lambda reply: told(reply)["tokens"].reverse(),
+            "the echoed tokens are not those of the text",
+        ),
+    ],
+)
+def test_log_probabilities_that_cannot_be_right_are_not_believed(
+    serve: Serve, opened: Opened, change: Change, reason: str, *, echoes: bool
+) -> None:
+    subject = opened(changing(serve(), change, echoes=echoes))
+    with pytest.raises(UsageError) as caught:
+        subject.conditions(texts("red of is"))
+    assert caught.value.message.endswith(f"are not proven right: {reason}")
+
+
+def test_a_later_token_without_likeliest_ones_is_no_reason_to_doubt_the_rest(
+    serve: Serve, opened: Opened
+) -> None:
+    def without(reply: dict[str, Any]) -> None:
+        told(reply)["top_logprobs"][1:] = [None] * (len(told(reply)["top_logprobs"]) - 1)
+
+    assert mode(opened(changing(serve(), without, echoes=False)), texts("red")) == "echo, plain"
+
+
+def test_a_character_that_is_cut_into_tokens_is_found_by_where_they_start(
+    serve: Serve, opened: Opened
+) -> None:
+    plain = answers(opened(serve()), texts("red of is"))["t0"]
+
+    def cut(reply: dict[str, Any]) -> None:
+        told(reply)["tokens"][0] = "�"
+
+    found = answers(opened(changing(serve(), cut, echoes=True)), texts("red of is"))["t0"]
+    assert found.score is not None
+    assert (found.score, found.readings) == (plain.score, plain.readings)
+
+
+def test_a_text_with_a_token_of_unknown_likelihood_is_an_error_of_its_item(
+    serve: Serve, opened: Opened
+) -> None:
+    server = serve()
+    subject = opened(server)
+    assert mode(subject, texts("red of is")) == "echo, plain"
+    changing(server, lambda reply: told(reply)["token_logprobs"].insert(1, None), echoes=True)
+    changing(server, lambda reply: told(reply)["token_logprobs"].pop(), echoes=True)
+    result = answers(subject, texts("red of is"))["t0"]
+    assert result.error == "a token of the answer has no log-probability"
+
+
+@pytest.mark.parametrize(
+    ("chat", "choice", "error"),
+    [
+        (True, {"text": "A"}, "a reply without a message"),
+        (False, {"message": {"content": "A"}}, "a reply without a text"),
+    ],
+)
+def test_a_reply_of_the_other_kind_is_an_error_of_its_item(
+    serve: Serve, opened: Opened, choice: dict[str, Any], error: str, *, chat: bool
+) -> None:
+    server = serve(chat=chat)
+    subject = opened(server, retries=0)
+    assert mode(subject, questions(1)).endswith("in chat") == chat
+    server.respond = lambda *_: (200, {"choices": [choice]})
+    assert answers(subject, questions(1))["q0"].error == error
+
+
 def test_no_request_asks_for_no_tokens(serve: Serve, opened: Opened) -> None:
     server = serve(endless=True)
     subject = opened(server)
@@ -140,6 +283,33 @@ def test_model_without_chat_is_asked_in_plain_text(serve: Serve, opened: Opened)
     assert mode(subject, questions()) == "generation, plain"
     with pytest.raises(UsageError, match="the endpoint has none"):
         subject.conditions(questions(render="chat"))
+
+
+def test_a_conversation_is_not_asked_of_a_model_without_chat(serve: Serve, opened: Opened) -> None:
+    turns = (Turn("user", "Red?"), Turn("assistant", "No."), Turn("user", "Blue?"))
+    with pytest.raises(UsageError, match="task 'm' has conversations, but the endpoint") as caught:
+        opened(serve(chat=False)).conditions(make_task("m", (), [Row("c", turns, "Yes.")]))
+    assert caught.value.fix == "set  render: plain  for the task, or name a chat model"
+
+
+def test_likelihoods_are_not_to_be_had_in_chat(serve: Serve, opened: Opened) -> None:
+    subject = opened(serve(), choices="echo")
+    for task, what in (
+        (choices(render="chat"), "log-likelihoods of choices"),
+        (texts("red", render="chat"), "log-likelihoods"),
+    ):
+        with pytest.raises(UsageError, match=f"{what} of an endpoint can be had for") as caught:
+            subject.conditions(task)
+        assert caught.value.fix == "set  render: plain  for the task"
+
+
+def test_a_key_that_travels_unencrypted_is_told(serve: Serve, opened: Opened) -> None:
+    note = "the key travels unencrypted; use an https address"
+    subject = opened(serve(key="sk-of-this-test"), key="sk-of-this-test")
+    assert note not in subject.notes()
+    for address, is_told in (("http://example.org/v1", True), ("https://example.org/v1", False)):
+        subject.config = replace(subject.config, base_url=address)
+        assert (note in subject.notes()) == is_told
 
 
 def test_messages_hold_system_turn_and_worked_examples(serve: Serve, opened: Opened) -> None:
@@ -237,6 +407,14 @@ def test_endpoint_that_refuses_is_one_clear_message(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         open_endpoint(serve(**settings).url, **asked)
+
+
+def test_an_exhausted_account_is_told_when_an_endpoint_is_opened(serve: Serve) -> None:
+    server = serve()
+    server.respond = lambda *_: (429, {"error": {"message": "pay", "code": "insufficient_quota"}})
+    with pytest.raises(UsageError, match=r"refused \(HTTP 429\): pay") as caught:
+        open_endpoint(server.url)
+    assert caught.value.fix == "check the account that the key belongs to"
 
 
 def test_address_where_nobody_answers_is_told() -> None:
