@@ -142,7 +142,7 @@ class MarkedCollator:
             keys = keys_of(batch)
             if len(keys) != len(rows):
                 raise UsageError(
-                    f"the collator makes {len(keys)} rows of {len(rows)}; methods that look at "
+                    f"the collator makes {len(rows)} rows into {len(keys)}; methods that look at "
                     "each row's loss need one each",
                     fix="padding_free=False, and packing=False or packing_strategy='wrapped'",
                 )
