@@ -18,7 +18,7 @@ from forgetless import run
 from forgetless.budgeting.budget import Budget
 from forgetless.budgeting.going_back import Point, status_of
 from forgetless.cli import app
-from forgetless.errors import DataError, PlanError
+from forgetless.errors import DataError, PlanError, RunFailed
 from forgetless.plan import BudgetConfig, make_plan
 from forgetless.preparation import prepare
 from forgetless.report import TerminalReport
@@ -199,6 +199,16 @@ def test_too_few_test_items_for_two_halves_are_refused(data: Path, tmp_path: Pat
     given["sequence"][0]["limit"] = 9
     with pytest.raises(DataError, match="half choose and half certify"):
         prepare(make_plan(given))
+
+
+def test_guard_items_of_which_none_can_be_scored_end_a_run(data: Path, tmp_path: Path) -> None:
+    long = [row | {"prompt": row["prompt"] * 50} for row in colours(0, ITEMS)]
+    given = settings(data, tmp_path / "run", budget="2%", training={"epochs": 1})
+    given["sequence"][0]["test"] = str(write_rows(tmp_path / "long.jsonl", long))
+    with pytest.raises(RunFailed) as caught:
+        run(**given)
+    assert caught.value.message.startswith("budget: no guard item of task 'first' can be scored: ")
+    assert "more than the model's context" in caught.value.message
 
 
 def test_a_budget_is_given_out_in_equal_parts_over_the_stages_to_come(

@@ -67,4 +67,6 @@ def test_the_margin_keeps_a_merge_away_from_the_edge() -> None:
 def test_items_without_an_answer_are_no_way_to_keep_a_budget() -> None:
     budget = BudgetConfig(loss=0.9)
     assert not loss_of(BEFORE, {"a": 1.0, "c": 0.0}, budget, "law").within(0.0, anyway=0.0)
-    assert not loss_of(BEFORE, {}, budget, "law").within(0.0, anyway=0.0)
+    lost = loss_of(BEFORE, {}, budget, "law")
+    assert not lost.within(0.0, anyway=0.0)
+    assert lost.excess == 1.0, "as good as over budget"

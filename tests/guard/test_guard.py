@@ -11,7 +11,7 @@ import numpy as np
 import peft
 import pytest
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import AutoModelForSequenceClassification, Trainer, TrainerCallback
 from transformers.trainer_utils import IntervalStrategy
 
 import forgetless
@@ -46,6 +46,12 @@ def exchanges(*answers: str) -> list[Any]:
 
 def kept_files(folder: Path) -> list[str]:
     return sorted(str(f.relative_to(folder)) for f in folder.rglob("weights.safetensors"))
+
+
+def test_a_guard_that_asked_nothing_yet_says_so(tiny_model: Path) -> None:
+    guard = RetentionGuard([known_task(tiny_model)])
+    assert guard.summary() == "retention: nothing was asked yet"
+    assert guard.broken == ()
 
 
 def test_guard_is_public() -> None:
@@ -438,6 +444,15 @@ class TestRefusals:
         guard = RetentionGuard([known_task(tiny_model)])
         with pytest.raises(UsageError, match="sharded"):
             made("transformers", tiny_model, tmp_path, callbacks=[guard])
+
+    def test_a_model_that_writes_no_text_is_refused(self, tiny_model: Path, tmp_path: Path) -> None:
+        classes = AutoModelForSequenceClassification.from_pretrained(tiny_model)
+        guard = RetentionGuard([known_task(tiny_model)])
+        with pytest.raises(UsageError) as caught:
+            made("transformers", tiny_model, tmp_path, model=classes, callbacks=[guard])
+        assert caught.value.message == (
+            "RetentionGuard asks causal language models, found LlamaForSequenceClassification"
+        )
 
     def test_events_without_a_trainer_are_refused(self, tiny_model: Path) -> None:
         guard = RetentionGuard([known_task(tiny_model)])

@@ -131,12 +131,23 @@ def test_a_job_that_ends_badly_is_explained_and_the_next_try_is_a_new_one(
         assert carried_out(server, tmp_path).id == "ftjob-1"
 
 
-def test_a_refusal_is_told_once_and_not_repeated(tmp_path: Path) -> None:
-    with serving(lambda *_: (403, {"error": {"message": "no access"}})) as server:
-        with pytest.raises(RunFailed, match=r"refused the training file \(HTTP 403\)") as caught:
+@pytest.mark.parametrize(
+    ("status", "fix"),
+    [
+        (403, "check that the key in $OPENAI_API_KEY is right, and may fine-tune there"),
+        (404, "check the address and the model; not every provider has fine-tuning jobs"),
+        (413, None),
+    ],
+)
+def test_a_refusal_is_told_once_and_not_repeated(
+    status: int, fix: str | None, tmp_path: Path
+) -> None:
+    with serving(lambda *_: (status, {"error": {"message": "no"}})) as server:
+        with pytest.raises(RunFailed) as caught:
             carried_out(server, tmp_path)
         assert len(server.seen) == 1
-    assert "OPENAI_API_KEY" in str(caught.value.fix)
+    assert caught.value.message == f"{server.url} refused the training file (HTTP {status}): no"
+    assert caught.value.fix == fix
 
 
 def test_the_key_is_sent_and_written_nowhere(tmp_path: Path) -> None:

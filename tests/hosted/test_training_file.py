@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +103,12 @@ def test_tokens_are_counted_by_a_tokenizer_as_it_renders_them() -> None:
     # a byte is a token; <|user|> a <|end|> newline, <|assistant|> b <|end|> newline
     assert counter.count(GOOD) == 8
     assert TokenCounter(build_tokenizer(chat=False)).count(GOOD) == 2 + 2 * 4
+
+
+def test_the_tokenizer_that_is_named_counts_and_without_a_name_none_does(tiny_model: Path) -> None:
+    counter = TokenCounter.named(str(tiny_model))
+    assert (counter.exact, counter.count(GOOD)) == (True, 8)
+    assert not TokenCounter.named(None).exact
 
 
 def test_without_a_tokenizer_four_bytes_are_a_token() -> None:

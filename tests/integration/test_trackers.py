@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers.integrations import integration_utils
 
-from forgetless.errors import PlanError
-from forgetless.plan import Plan, make_plan
+from forgetless.errors import PlanError, UsageError
+from forgetless.plan import Plan, TrainingConfig, make_plan
 from forgetless.progress import Progress
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
+from forgetless.training.trackers import Trackers
 from tests.integration.conftest import MakePlan, settings
 
 accumulation = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -123,3 +125,16 @@ def test_a_tracker_that_is_unknown_or_not_installed_is_refused_before_anything_s
         run_sequence(made)
     assert refused.value.fix == "pip install dvclive"
     assert not Path(made.output).exists()
+
+
+def test_a_tracker_that_does_not_open_is_named_with_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("tensorboard is too old")
+
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "tensorboard", broken)
+    with pytest.raises(UsageError) as refused:
+        Trackers(["tensorboard"], tmp_path, TrainingConfig(), "cpu")
+    assert refused.value.message == "training.report_to: tensorboard is too old"
+    assert refused.value.fix == "pip install tensorboard"

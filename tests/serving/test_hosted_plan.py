@@ -235,6 +235,11 @@ def test_a_dry_run_prices_what_would_be_sent(plan: MakePlan) -> None:
     assert found.price == pytest.approx((found.training_price or 0) + (found.scoring_price or 0))
 
 
+def test_without_a_price_list_no_price_is_told(plan: MakePlan) -> None:
+    told = estimate_hosted(plan("http://127.0.0.1:9/v1")).to_json()
+    assert (told["training_price"], told["scoring_price"], told["price"]) == (None, None, None)
+
+
 def test_a_dry_run_on_the_command_line_sends_nothing(
     plan: MakePlan,
     tmp_path: Path,

@@ -606,6 +606,27 @@ def test_half_precision_without_clipping_is_refused_where_weights_are_pulled(
     protect(trainer, [Anchor()])
 
 
+def test_half_precision_is_refused_where_gradients_are_changed(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.args.fp16 = True
+    message = "project cannot act in this trainer: fp16 scales the gradient; use bf16"
+    with pytest.raises(PlanError, match=message):
+        protect(trainer, [Project()])
+
+
+def test_several_devices_of_one_process_are_refused_where_logits_are_looked_at(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer.args._n_gpu = 2
+    message = "calm cannot act in this trainer: it needs each row's logits, which DataParallel"
+    with pytest.raises(PlanError, match=message):
+        protect(trainer, [Calm()])
+    protect(trainer, [Replay()])
+
+
 def test_methods_that_look_at_the_model_are_refused_where_weights_are_sharded(
     tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -707,6 +728,58 @@ def test_rows_with_one_label_each_are_refused_where_rows_are_looked_at(
     with pytest.raises(UsageError, match=r"labels of shape \(1,\) for input_ids of shape \(1, "):
         protect(trainer, [Replay()])
     protect(trainer, [Freeze(first=1)])
+
+
+def test_batches_without_labels_are_refused_where_rows_are_looked_at(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    trainer = made("transformers", tiny_model, tmp_path)
+    trainer = collating(trainer, lambda batch: batch.pop("labels"))
+    with pytest.raises(UsageError) as caught:
+        protect(trainer, [Replay()])
+    assert caught.value.message == (
+        "the collator gives input_ids, attention_mask; needed input_ids and labels"
+    )
+    assert caught.value.fix == (
+        "use a collator for language models, such as DataCollatorForLanguageModeling("
+        "tokenizer, mlm=False)"
+    )
+
+
+def test_batches_of_fewer_rows_are_refused_where_each_row_s_loss_is_looked_at(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    def packed(batch: dict[str, Any]) -> None:
+        batch.update({name: values[:1] for name, values in batch.items()})
+
+    trainer = collating(made("transformers", tiny_model, tmp_path), packed)
+    with pytest.raises(UsageError) as caught:
+        protect(trainer, [Calm()]).train()
+    assert caught.value.message == (
+        "the collator makes 4 rows into 1; methods that look at each row's loss need one each"
+    )
+    assert caught.value.fix == (
+        "padding_free=False, and packing=False or packing_strategy='wrapped'"
+    )
+
+
+def test_answers_are_rehearsed_as_answers_among_plain_texts(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """TRL's collator takes labels from the rows that bring them."""
+    first = protect(made("trl", tiny_model, tmp_path), [Replay(ratio=0.5)])
+    first.train()
+    first.protection.end_stage()
+    second = made("trl", tiny_model, tmp_path, model=first.model)
+    plain = fresh_tokenizer()(["a text of its own"] * 12)["input_ids"]
+    second.train_dataset = datasets.Dataset.from_dict({"input_ids": plain})
+    protect(second, first.protection).train()
+    rows = second.protection.rows
+    rehearsed = [row["item"] for row in map(rows.__getitem__, range(len(rows))) if row["replayed"]]
+    assert rehearsed
+    for item in rehearsed:
+        learned = [token for token in item["labels"] if token != -100]
+        assert 0 < len(learned) < len(item["input_ids"])
 
 
 def test_rows_longer_than_the_context_are_learned_as_the_trainer_does(
