@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -275,9 +276,13 @@ def test_folders_of_records_that_never_were_are_removed_and_others_let_be(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["ftjob-mine"]
 
 
-def test_a_damaged_record_is_named_with_what_to_delete(tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", [None, "yesterday", [1]])
+def test_a_damaged_record_is_named_with_what_to_delete(tmp_path: Path, found: Any) -> None:
     record = tmp_path / added(Jobs.kept_in(tmp_path), status="queued") / "record.json"
-    record.write_text(record.read_text()[:-3])
+    added(Jobs.kept_in(tmp_path), status="queued")  # beside it a sound one
+    text = record.read_text()
+    values = json.loads(text) | {"created_at": found}
+    record.write_text(json.dumps(values) if found else text[:-3])
     with pytest.raises(RunFolderError) as caught:
         Jobs.kept_in(tmp_path)
     assert caught.value.message == f"{record}: damaged"
@@ -316,6 +321,7 @@ def test_what_is_no_training_file_is_not_kept(
     [
         ("limit=0", "limit is '0', needed a whole number above 0", "limit"),
         ("limit=few", "limit is 'few', needed a whole number above 0", "limit"),
+        (f"limit={'9' * 5000}", f"limit is '{'9' * 20}', needed a whole number above 0", "limit"),
         ("after=ftjob-x", "after: there is no 'ftjob-x'", "after"),
     ],
 )

@@ -52,7 +52,7 @@ class Records(Generic[R]):
         for path in folder.glob("*/record.json"):
             try:
                 values = json.loads(path.read_text(encoding="utf-8"))
-                found.append((values["created_at"], path.parent.name, read(values)))
+                found.append((float(values["created_at"]), path.parent.name, read(values)))
             except (ValueError, KeyError, TypeError):
                 raise RunFolderError(f"{path}: damaged", fix=f"delete {path.parent}") from None
         for _, name, record in sorted(found, key=lambda entry: entry[:2]):
@@ -105,8 +105,8 @@ def page(entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, A
     """
     newest = entries[::-1]
     text = query.get("limit", "20")
-    if not text.isdecimal() or int(text) < 1:
-        raise ApiError(400, f"limit is {text!r}, needed a whole number above 0", param="limit")
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise ApiError(400, f"limit is {text[:20]!r}, needed a whole number above 0", param="limit")
     start = 0
     if after := query.get("after"):
         ids = [entry["id"] for entry in newest]
