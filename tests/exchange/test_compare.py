@@ -11,7 +11,15 @@ import pytest
 from forgetless.errors import DataError
 from forgetless.exchange.compare import compare_conditions
 from forgetless.exchange.reading import read_results
-from tests.exchange.build import DATA, change_json, change_lines, genuine, only
+from tests.exchange.build import (
+    DATA,
+    change_json,
+    change_lines,
+    choice_sample,
+    genuine,
+    only,
+    write_run,
+)
 
 LM_EVAL, INSPECT = DATA / "lm_eval", DATA / "inspect"
 
@@ -121,3 +129,13 @@ def test_the_model_path_in_the_metadata_is_no_difference(tmp_path: Path) -> None
         lambda found: found["configs"]["toy_words"]["metadata"].update(pretrained="somewhere"),
     )
     assert len(compare(LM_EVAL / "before", folder)) == 2
+
+
+def test_results_without_a_common_task_are_refused_naming_the_tasks_of_each(tmp_path: Path) -> None:
+    for name in ("spring", "autumn"):
+        write_run(tmp_path / name, [choice_sample(1, [-1, -2], 0)], task=name)
+    with pytest.raises(
+        DataError, match="no task in common; before: spring; after: autumn"
+    ) as refused:
+        compare(tmp_path / "spring", tmp_path / "autumn")
+    assert refused.value.fix == "evaluate both models on the same tasks"

@@ -182,3 +182,93 @@ def test_samples_that_are_missing_are_noticed(tmp_path: Path) -> None:
     change_json(log, lambda found: found["samples"].pop())
     with pytest.raises(DataError, match="3 samples, but its header speaks of 4"):
         read_inspect(log)
+
+
+def test_a_run_that_was_cut_short_before_its_header_is_called_started(tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive(tmp_path / "whole.eval")) as opened:
+        header = json.loads(opened.read("header.json"))
+    start = {name: header[name] for name in ("version", "eval", "plan")}
+    with zipfile.ZipFile(tmp_path / "cut.eval", "w") as opened:
+        opened.writestr("_journal/start.json", json.dumps(start))
+    with pytest.raises(DataError, match=r"cut\.eval: its status is 'started'") as refused:
+        read_inspect(tmp_path / "cut.eval")
+    assert "inspect eval-retry" in str(refused.value.fix)
+
+
+def test_a_folder_that_is_named_like_a_log_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.eval").mkdir()
+    with pytest.raises(DataError, match=r"folder\.eval: not a file, needed a log of inspect"):
+        read_inspect(tmp_path)
+
+
+def test_a_sample_said_to_be_beyond_the_end_of_the_file_is_refused(tmp_path: Path) -> None:
+    content = bytearray((LOGS / "before.eval").read_bytes())
+    entry = content.rindex(b"samples/fr_epoch_1.json") - 46  # its place in the directory
+    content[entry + 42 : entry + 46] = (len(content) - 7).to_bytes(4, "little")
+    (tmp_path / "bad.eval").write_bytes(content)
+    with pytest.raises(DataError, match=r"fr_epoch_1\.json: cannot be unpacked: the file ends too"):
+        read_inspect(tmp_path / "bad.eval")
+
+
+@pytest.mark.parametrize("name", ["once.json", "before.eval"])
+def test_a_log_without_samples_says_how_to_get_them(tmp_path: Path, name: str) -> None:
+    log = tmp_path / name
+    if log.suffix == ".json":
+        shutil.copy(LOGS / name, log)
+        change_json(log, lambda found: found.pop("samples"))
+    else:
+        with zipfile.ZipFile(log, "w") as opened:
+            opened.writestr("header.json", json.dumps(read_header(LOGS / name)))
+    with pytest.raises(DataError, match=f"{name}: no samples") as refused:
+        read_inspect(log)
+    assert refused.value.fix == "run inspect without  --no-log-samples"
+
+
+@pytest.mark.parametrize("field", ["id", "input"])
+def test_a_sample_that_cannot_be_told_from_others_is_refused(tmp_path: Path, field: str) -> None:
+    log = Path(shutil.copy(LOGS / "once.json", tmp_path / "log.json"))
+    change_json(log, lambda found: found["samples"][1].pop(field))
+    with pytest.raises(DataError, match=r"log\.json: sample 2: no id or no input, needed both"):
+        read_inspect(log)
+
+
+def test_a_sample_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    twice = {"samples/it_epoch_2.json": {"id": "fr"}}
+    with pytest.raises(DataError, match=r"sample 'fr \(epoch 2\)' stands there twice"):
+        read_inspect(archive(tmp_path / "a.eval", twice))
+
+
+@pytest.mark.parametrize(
+    ("scores", "why"),
+    [
+        ({}, "there is none"),
+        ({"judge": {"value": "good"}}, 'judge: found the value "good", needed one in [0, 1]'),
+    ],
+)
+def test_a_log_without_a_usable_scorer_is_refused_with_the_reason(
+    tmp_path: Path, scores: dict[str, Any], why: str
+) -> None:
+    log = Path(shutil.copy(LOGS / "once.json", tmp_path / "log.json"))
+    change_json(log, lambda found: [one.update(scores=scores) for one in found["samples"]])
+    with pytest.raises(DataError) as refused:
+        read_inspect(log)
+    assert f"capitals: no scorer can be compared item by item ({why})" in refused.value.message
+
+
+def test_a_scorer_for_a_task_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DataError, match="no task 'capitols'; there are capitals"):
+        read_inspect(LOGS / "once.json", {"capitols": "match"})
+
+
+def test_messages_are_told_by_role_and_equal_whatever_ids_a_run_drew(tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        messages = [
+            {"id": f"{name}-{role}", "role": role, "content": content}
+            for role, content in (("system", "Be brief."), ("user", "The capital of Gaul?"))
+        ]
+        change = {"samples/fr_epoch_1.json": {"input": messages}}
+        runs.append(read_inspect(archive(tmp_path / f"{name}.eval", change)))
+    first = next(item for item in runs[0].task("capitals").items if item.item == "fr")
+    assert first.prompt == "system: Be brief.\nuser: The capital of Gaul?"
+    assert len(compare_conditions(*runs)[0].items) == 8

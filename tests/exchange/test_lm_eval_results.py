@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,3 +231,114 @@ def test_addresses_of_functions_are_no_difference(tmp_path: Path) -> None:
         change_json(file, lambda found, to=setting: found["configs"]["toy_words"].update(to))  # type: ignore[misc]
     one, two = (read_lm_eval(run).task("toy_words").conditions for run in runs)
     assert one.differences(two) == []
+
+
+def test_a_file_that_the_disk_does_not_give_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path, [choice_sample(1, [-1, -2], 0)])
+
+    def broken(self: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(DataError, match=r"\.json: cannot be read: Input/output error"):
+        read_lm_eval(run)
+
+
+def test_a_metric_for_a_task_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path, [choice_sample(1, [-1, -2], 0)])
+    with pytest.raises(DataError, match="no task 'toi'; there are toy"):
+        read_lm_eval(run, {"toi": "acc"})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [("f1", "not there; there are acc, wer"), ("wer", "lower is better")],
+)
+def test_a_metric_that_cannot_count_is_refused_with_the_reason(
+    tmp_path: Path, wanted: str, why: str
+) -> None:
+    sample = choice_sample(1, [-1, -2], 0, metrics=["acc", "wer"], wer=0.5)
+    run = write_run(tmp_path, [sample], higher_is_better={"toy": {"wer": False}})
+    with pytest.raises(DataError, match=f"the metric {wanted}: {why}"):
+        read_lm_eval(run, {"toy": wanted})
+
+
+def test_a_folder_without_results_is_refused_saying_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no results_\*\.json") as refused:
+        read_lm_eval(tmp_path)
+    assert refused.value.fix == "name an output folder of lm_eval"
+
+
+def test_results_of_two_models_in_one_folder_are_refused_by_name(tmp_path: Path) -> None:
+    for day, model in (("01", "base"), ("02", "tuned")):
+        write_run(
+            tmp_path, [choice_sample(1, [-1, -2], 0)],
+            task=f"toy{day}", date=f"2026-01-{day}T00-00-00", model_name=model,
+        )  # fmt: skip
+    told = r"base \(results_2026-01-01T.*\), tuned \(results_2026-01-02T.*\); needed those of one"
+    with pytest.raises(DataError, match=told) as refused:
+        read_lm_eval(tmp_path)
+    assert refused.value.fix == "move the files of each model to a folder of its own"
+
+
+def test_tasks_of_several_runs_are_taken_together_and_said_so(tmp_path: Path) -> None:
+    for day in ("01", "02"):
+        write_run(
+            tmp_path, [choice_sample(1, [-1, -2], 0)],
+            task=f"toy{day}", date=f"2026-01-{day}T00-00-00",
+        )  # fmt: skip
+    found = read_lm_eval(tmp_path)
+    assert [task.name for task in found.tasks] == ["toy01", "toy02"]
+    assert found.notes == (
+        "the tasks come from 2 runs, from 2026-01-01T00-00-00 to 2026-01-02T00-00-00",
+    )
+
+
+def test_an_item_that_one_filter_lacks_is_refused(tmp_path: Path) -> None:
+    samples = [choice_sample(n, [-1, -2], 0, filter=f) for n, f in ((1, "a"), (2, "a"), (1, "b"))]
+    uncounted: dict[str, Any] = {"n-samples": {}}
+    run = write_run(tmp_path, samples, **uncounted)
+    with pytest.raises(DataError, match=r"jsonl:2: the item is missing under the filter 'b'"):
+        read_lm_eval(run)
+
+
+def test_the_loose_reading_of_instructions_is_the_lenient_one(tmp_path: Path) -> None:
+    strict, loose = "prompt_level_strict_acc", "prompt_level_loose_acc"
+    sample = choice_sample(1, [-1, -2], 0, metrics=[strict, loose], **{strict: 0.0, loose: 1.0})
+    item = read_lm_eval(write_run(tmp_path, [sample])).tasks[0].items[0]
+    assert (item.score, item.readings["lenient"]) == (0.0, 1.0)
+
+
+def test_two_generated_texts_are_no_likelihoods(tmp_path: Path) -> None:
+    sample = choice_sample(1, [-1], "Rome", filtered_resps=[["Rome", "Roma"]], resps=[["Rome"]])
+    item = read_lm_eval(write_run(tmp_path, [sample])).tasks[0].items[0]
+    assert (item.output, item.answer) == ("Rome", "Rome")
+    assert "nll" not in item.readings
+
+
+def test_choices_that_are_also_asked_without_the_question_are_offered_once(tmp_path: Path) -> None:
+    sample = choice_sample(1, [-3.0, -1.0], 1, acc_mutual_info=0.0)
+    for number in (0, 1):
+        word = sample["arguments"][f"gen_args_{number}"]["arg_1"]
+        sample["arguments"][f"gen_args_{number + 2}"] = {"arg_0": "", "arg_1": word}
+        sample["filtered_resps"].append(["-0.5", "False"])
+    item = read_lm_eval(write_run(tmp_path, [sample])).tasks[0].items[0]
+    assert (item.choices, item.gold, item.output) == (("one", "three"), "three", "three")
+    assert item.readings["nll"] == 1.0
+
+
+def test_a_metric_that_is_not_a_number_is_an_error_and_no_score(tmp_path: Path) -> None:
+    samples = [choice_sample(1, [-1, -2], 0), choice_sample(2, [-1, -2], 0, acc=float("nan"))]
+    good, bad = read_lm_eval(write_run(tmp_path, samples)).tasks[0].items
+    assert (good.score, good.error) == (1.0, None)
+    assert (bad.score, bad.error) == (None, "acc is not a number")
+
+
+def test_the_likelihood_of_a_word_to_guess_is_a_reading(tmp_path: Path) -> None:
+    sample = choice_sample(1, [-2.5], "one", acc=1.0)
+    run = write_run(tmp_path, [sample], config={"output_type": "loglikelihood"})
+    item = read_lm_eval(run).tasks[0].items[0]
+    assert (item.choices, item.gold, item.output) == (None, "one", None)
+    assert item.readings == {"acc": 1.0, "nll": 2.5}

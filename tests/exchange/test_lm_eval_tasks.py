@@ -172,6 +172,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(include: Path) -> None:
         ({"output_type": "loglikelihood_rolling"}, "has no right answers"),
         ({"unsafe_code": True}, "runs programs that the model writes"),
         ({"repeats": 3}, "wants 3 answers"),
+        ({"doc_to_image": "picture"}, "it shows pictures"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_reason(
@@ -183,13 +184,8 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(
 
 
 def test_answers_drawn_at_random_are_refused(base: LoadedModel, include: Path) -> None:
-    import yaml
-
-    config = yaml.safe_load((include / "toy_words.yaml").read_text())
-    config["task"], config["generation_kwargs"] = "drawn", {"do_sample": True, "temperature": 1.0}
-    folder = include.parent / "drawn"
-    folder.mkdir()
-    (folder / "drawn.yaml").write_text(yaml.safe_dump(config))
+    drawn = {"do_sample": True, "temperature": 1.0}
+    folder = words_task(include, "drawn", generation_kwargs=drawn)
     with pytest.raises(DataError, match="'drawn' draws its answers at random"):
         answer_lm_eval_task(base, "drawn", include_path=folder)
 
@@ -227,3 +223,67 @@ def test_nothing_is_printed(
 ) -> None:
     answer_lm_eval_task(base, "toy", 2, include_path=include)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_task_that_names_a_number_of_examples_is_given_the_one_wanted(include: Path) -> None:
+    folder = more_task(include, "shown", num_fewshot=1)
+    for wanted, given in ((None, 1), (2, 2)):
+        (task,) = load_lm_eval_tasks("shown", folder, wanted).tasks["tasks"].values()
+        assert task.get_config("num_fewshot") == given
+
+
+def test_a_metric_that_a_task_does_not_have_is_refused_by_name(
+    base: LoadedModel, include: Path
+) -> None:
+    with pytest.raises(
+        DataError,
+        match="lm_eval task 'toy_colours': the metric f1: not there; there are acc, acc_norm",
+    ):
+        answer_lm_eval_task(
+            base, "toy_colours", 2, metrics={"toy_colours": "f1"}, include_path=include
+        )
+
+
+def test_an_answer_without_a_token_is_an_error_and_no_score(
+    base: LoadedModel, include: Path
+) -> None:
+    offered = "{{['' if 'grass' in question else 'blue', 'red']}}"
+    folder = more_task(
+        include, "empty", doc_to_choice=offered, doc_to_target=1, target_delimiter=""
+    )
+    (task,) = answer_lm_eval_task(base, "empty", 3, include_path=folder)
+    assert [item.error for item in task.items] == [None, "an answer has no token to score", None]
+    assert task.items[1].score is None
+
+
+def words_task(include: Path, name: str, **changes: Any) -> Path:
+    """The words task changed, in a folder of its own."""
+    import yaml
+
+    folder = include.parent / f"{name}-tasks"
+    folder.mkdir()
+    config = yaml.safe_load((include / "toy_words.yaml").read_text())
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(config | {"task": name, **changes}))
+    return folder
+
+
+def test_a_question_that_leaves_no_room_for_its_answer_is_an_error_and_no_score(
+    base: LoadedModel, include: Path
+) -> None:
+    asked = "{{question * (90 if 'grass' in question else 1)}}"
+    folder = words_task(include, "long", doc_to_text=asked)
+    (task,) = answer_lm_eval_task(base, "long", 3, include_path=folder)
+    assert [item.score is None for item in task.items] == [False, True, False]
+    assert "more than the model's context of 256" in str(task.items[1].error)
+
+
+def test_an_answer_of_a_broken_model_is_an_error_and_no_score(models: Path, include: Path) -> None:
+    import torch
+
+    broken = load(models / "base")
+    with torch.no_grad():
+        next(broken.model.parameters()).fill_(float("nan"))
+    (task,) = answer_lm_eval_task(broken, "toy_words", 2, include_path=include)
+    assert [(item.score, item.error) for item in task.items] == [
+        (None, "the model's likelihood is not a number")
+    ] * 2

@@ -57,6 +57,8 @@ def read_samples(file: Path, header: Mapping[str, Any]) -> Iterator[tuple[str, M
         DataError: naming the file and the sample that cannot be read.
     """
     if file.suffix != ".eval":
+        if header.get("samples") is None:  # as  --no-log-samples  leaves it
+            return
         for number, one in enumerate(part(header, "samples", list, str(file)), start=1):
             place = f"{file}: sample {number}"
             if not isinstance(one, dict):

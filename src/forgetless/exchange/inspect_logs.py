@@ -90,6 +90,9 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
             fix="name a single log, or move the logs of each model to a folder of its own",
         )
     tasks, left_out = [], {}
+    unknown = sorted(set(scorers or {}) - set(newest))
+    if unknown:
+        raise DataError(f"{path}: no task {unknown[0]!r}; there are {', '.join(sorted(newest))}")
     for name, log in sorted(newest.items()):
         try:
             tasks.append(_task(log, (scorers or {}).get(name)))
