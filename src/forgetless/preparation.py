@@ -215,8 +215,6 @@ def prepare(plan: Plan) -> Experiment:
         budget = Budget(plan.budget, named, methods.methods)
         methods = Compose([*methods.methods, budget])
     stages = methods.stages(_one_stage_a_task(tasks, never_rehearsed, plan.training.seed))
-    if not stages:
-        raise PlanError("the plan has no stage to train")
     # imports torch, so it comes last
     device = pick_device(plan.training.device) if plan.hosted is None else ""
     return Experiment(plan, tasks, tuple(stages), methods, source, device, budget, sharding)

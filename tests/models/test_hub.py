@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from huggingface_hub import constants
@@ -67,6 +68,20 @@ def test_a_commit_that_the_hub_named_is_known_without_a_network(hub: Hub, tmp_pa
     commit_of("org/m", None)
     hub.commits = {}
     assert commit_of("org/m", None) == TWO
+
+
+def test_a_revision_that_leads_out_of_the_cache_is_noted_nowhere(hub: Hub, tmp_path: Path) -> None:
+    outside = "../../outside"
+    hub.commits = {f"org/m@{quote(outside, safe='')}": ONE}
+    (tmp_path / "models--org--m" / "refs").mkdir(parents=True)
+    assert commit_of("org/m", outside) == ONE
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_cache_that_takes_no_note_is_no_reason_to_fail(hub: Hub, tmp_path: Path) -> None:
+    hub.commits = {"org/m": ONE}
+    (tmp_path / "models--org--m").write_text("no folder")
+    assert commit_of("org/m", None) == ONE
 
 
 def test_a_model_that_a_provider_keeps_has_no_commit_and_no_licence_at_hand() -> None:

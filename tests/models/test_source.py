@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.errors import ModelError
+from forgetless.models import source
 from forgetless.models.source import ModelSource, cache_folder, file_hash, find_model, weights_hash
 from forgetless.plan import ModelConfig
 
@@ -94,6 +96,21 @@ def test_folder_of_a_run_or_a_stage_offers_the_model_in_it(tmp_path: Path, named
         (
             lambda p: folder(p / "m", config__json="{}"),
             "found no *.safetensors file with the weights",
+            "copy the weights there",
+        ),
+        (
+            lambda p: folder(
+                p / "m",
+                config__json="{}",
+                model__safetensors="x",
+                model__safetensors__index__json='{"weight_map": ["x"]}',
+            ),
+            "model.safetensors.index.json: no object 'weight_map', needed the file of each weight",
+            "copy or download it again",
+        ),
+        (
+            lambda p: folder(p / "a", adapter_config__json="{}"),
+            "a: an adapter without adapter_model.safetensors",
             "copy the weights there",
         ),
         (
@@ -207,6 +224,20 @@ def test_hash_of_a_gguf_file_changes_with_its_content(tmp_path: Path) -> None:
     before = weights_hash(find(file))
     file.write_text("y")
     assert weights_hash(find(file)) != before
+
+
+def test_weights_that_the_disk_does_not_give_are_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(tmp_path / "m", config__json="{}", model__safetensors="x")
+
+    def broken(file: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error", str(file))
+
+    monkeypatch.setattr(source, "file_hash", broken)
+    with pytest.raises(ModelError, match=r"config\.json: cannot be read: Input/output") as caught:
+        weights_hash(find(path))
+    assert caught.value.fix == source.COPY_AGAIN
 
 
 def test_file_hash_is_sha256(tmp_path: Path) -> None:

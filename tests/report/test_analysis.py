@@ -54,6 +54,24 @@ def test_gap_closed_is_that_of_metrics_over_the_same_items(report: Report) -> No
     assert report.arms[0].gap_closed.reason == "it is one of the two bounds"
 
 
+def test_no_gap_is_closed_by_a_run_that_trains_other_tasks(tmp_path: Path) -> None:
+    tested = dataclasses.replace(TAX, trained_in=None)
+    both = [dataclasses.replace(task, trained_in=1, scores=[0.1, 0.9]) for task in (LAW, TAX)]
+    folders = [
+        write_run(tmp_path / "plain", [LAW, TAX]),
+        write_run(tmp_path / "other", [LAW, tested], label="replay"),
+        write_run(tmp_path / "joint", both, label="joint", stages=["base", "joint"]),
+    ]
+    other = next(
+        arm for arm in analyse([read_run(f) for f in folders], draws=10).arms
+        if arm.title == "replay"
+    )  # fmt: skip
+    assert other.gap_closed.value is None
+    assert other.gap_closed.reason == (
+        "the sequential run trains law, tax, the method law; needed the same tasks"
+    )
+
+
 def test_an_arm_is_set_against_sequential_item_by_item(report: Report) -> None:
     against = report.arms[1].against["medical"]
     assert against.final.value == pytest.approx(0.75)

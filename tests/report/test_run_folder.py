@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,7 @@ def test_a_torn_last_line_is_named_with_what_to_do(folder: Path) -> None:
         ({"score": "1"}, "'score' is the string '1', needed a number"),
         ({"score": True}, "'score' is true, needed a number"),
         ({"gold": None}, "'gold' is null, needed a string"),
+        ({"output": 3}, "'output' is the number 3, needed a string"),
         ({"correct": 1}, "'correct' is the number 1, needed true or false"),
         ({"choices": ["a", 2]}, "'choices' is a list, needed a list of strings"),
         ({"readings": {"acc": "x"}}, "readings: 'acc' is the string 'x', needed a number"),
@@ -143,6 +145,17 @@ def test_a_line_that_is_not_utf8_is_named(folder: Path) -> None:
     lines[2] = b'{"task": "\xff"}'
     path.write_bytes(b"\n".join(lines))
     with pytest.raises(RunFolderError, match=r"scores\.jsonl:3: not UTF-8 text"):
+        read_run(folder)
+
+
+def test_a_file_that_the_disk_does_not_give_is_named_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(RunFolderError, match=r"json: cannot be read \(Input/output error\)"):
         read_run(folder)
 
 

@@ -180,6 +180,16 @@ CASES = [
         ["With replay it ended there at 0.80 against 0.70, a difference within the noise."],
     ),
     Case(
+        "too few items to tell a loss, but enough to tell that a method is better",
+        {
+            "sequential": [law(0, 0.8, 0.7, items=20), tax(0, 0, 1)],
+            "replay": [law(0, 0.8, 1.0, items=20), tax(0, 0, 1)],
+        },
+        "inconclusive",
+        [],
+        ["still scored 1.00 there at the end against 0.70, more than the noise explains"],
+    ),
+    Case(
         "the same number of right answers, but others",
         {"sequential": [law(0, 0.5, 0.5, swaps=20), tax(0, 0, 1)]},
         "inconclusive",
@@ -254,6 +264,14 @@ CASES = [
         ["What was lost cannot be told: task 'law'", "CUDA out of memory"],
         ["What was learned so far"],
         silent=["forgot nothing"],
+    ),
+    Case(
+        "everything crashed at the end, beside another run",
+        {"sequential": [law(0.0, 1.0, 0.5, errors={2: 100}), tax(0, 0, 1)],
+         "replay": [law(0.0, 1.0, 1.0), tax(0, 0, 1)]},
+        "unknown",
+        ["What was lost cannot be told"],
+        ["Nor can replay be compared with it."],
     ),
     Case(
         "one task was not measured at the end",

@@ -12,9 +12,10 @@ import pytest
 from openai.types.fine_tuning import FineTuningJob
 
 from forgetless.cli import main
-from forgetless.errors import DataError, PlanError, RunFailed
+from forgetless.errors import DataError, PlanError, RunFailed, UsageError
 from forgetless.hosted.estimate import estimate_hosted
 from forgetless.plan import Plan, make_plan
+from forgetless.preparation import prepare
 from forgetless.progress import Progress
 from forgetless.report import write_report
 from forgetless.sequence import run_sequence
@@ -169,6 +170,10 @@ def test_a_failed_job_is_told_and_the_same_command_starts_a_new_one(
     )
     assert len(script.jobs) == 3, "the same stages are taken from the run that has them"
     assert again.matrix.values == run_sequence(made).matrix.values
+    with pytest.raises(
+        UsageError, match=r"stages/2-second: the model is not here; a provider keep"
+    ):
+        again.model_path()
 
 
 def test_a_model_that_is_asked_otherwise_than_before_is_not_compared(
@@ -208,6 +213,15 @@ def test_what_a_provider_cannot_do_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(error, match=message):  # nothing listens at this address
         run_sequence(plan("http://127.0.0.1:9/v1", **changes))
+
+
+def test_a_launcher_of_several_processes_has_no_use_for_a_provider(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PlanError, match=r"openai:tiny.*: a provider trains it, 2 proc") as refused:
+        prepare(plan("http://localhost:9/v1"))
+    assert refused.value.fix == "start it without a launcher"
 
 
 def test_auto_is_the_protection_that_needs_no_weights(plan: MakePlan) -> None:

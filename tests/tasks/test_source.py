@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forgetless.errors import DataError
+from forgetless.tasks import files
 from forgetless.tasks.files import quiet_datasets
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.source import Selected, read_source
@@ -364,6 +365,29 @@ def test_a_hub_dataset_is_taken_at_the_revision_named(monkeypatch: pytest.Monkey
     assert (row.prompt[0].content, row.answer) == ("org/name", "v2")
 
 
+def test_a_hub_dataset_without_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def give(name: str, split: str) -> Any:
+        return datasets.Dataset.from_dict({"prompt": [], "completion": []})
+
+    monkeypatch.setattr(datasets, "load_dataset", give)
+    assert refusal("hub:org/name").message == "hub:org/name: no rows, needed at least one"
+
+
+def test_a_folder_of_too_many_files_is_refused_before_all_are_looked_at(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.jsonl", "b.txt", "c.txt"):
+        write(f"d/{name}", ROW)
+    monkeypatch.setattr(files, "MOST_FILES", 3)
+    assert len(rows(str(tmp_path / "d"))) == 1
+    monkeypatch.setattr(files, "MOST_FILES", 2)
+    error = refusal(str(tmp_path / "d"))
+    assert error.message == f"{tmp_path / 'd'}: the folder holds more than 2 files"
+    assert error.fix == "name the folder, or the file, that holds the rows alone"
+
+
 def test_a_folder_without_data_is_refused(write: Write, tmp_path: Path) -> None:
     write("d/README.md", "x")
     assert refusal(str(tmp_path / "d")).message == (
@@ -486,6 +510,20 @@ def test_a_cache_that_cannot_be_written_is_named(
     source = write("a.jsonl", ROW)
     error = refusal(source)
     assert error.message.startswith(f"{source}: cannot be kept in {blocked}: ")
+    assert error.fix == "set HF_DATASETS_CACHE to a folder with room that can be written"
+
+
+def test_a_cache_that_cannot_take_a_parquet_file_is_named(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    blocked = Path(write("blocked", "a file, not a folder"))
+    file = tmp_path / "a.parquet"
+    write_parquet(file, [{"prompt": "a", "completion": "b"}])
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", blocked)
+    error = refusal(str(file))
+    assert error.message.startswith(f"{file}: cannot be kept in {blocked}: ")
     assert error.fix == "set HF_DATASETS_CACHE to a folder with room that can be written"
 
 

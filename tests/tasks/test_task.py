@@ -280,6 +280,12 @@ def test_multiple_choice_without_choices_is_refused(write: Write) -> None:
     assert error.fix == "choose exact_match, contains, token_f1 or nll"
 
 
+def test_rules_for_items_that_have_none_are_refused(write: Write) -> None:
+    error = refusal({"train": write("a.jsonl", lines(range(20))), "score": "rules"})
+    assert error.message == "task 'a': score is rules, but it has items that no rule checks"
+    assert error.fix == "choose exact_match, contains, token_f1 or nll"
+
+
 def test_plain_text_can_only_be_scored_by_likelihood(write: Write) -> None:
     text = write("a.jsonl", "".join(f'{{"text": "t {n}"}}\n' for n in range(20)))
     error = refusal({"train": text, "score": "contains"})

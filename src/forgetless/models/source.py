@@ -193,7 +193,9 @@ def _check_shards(path: Path) -> None:
     index = path / "model.safetensors.index.json"
     shards = _read_object(index).get("weight_map") if index.is_file() else {}
     if not isinstance(shards, dict):
-        raise ModelError(f"{index}: no object 'weight_map', needed the file of each weight")
+        raise ModelError(
+            f"{index}: no object 'weight_map', needed the file of each weight", fix=COPY_AGAIN
+        )
     for shard in shards.values():
         if not isinstance(shard, str) or Path(shard).name != shard:
             raise ModelError(

@@ -107,6 +107,14 @@ def test_a_failure_tells_figures_and_lost_items() -> None:
     assert "4 more items lost; audit.json has all" in text
 
 
+def test_a_figure_without_limits_is_told_alone() -> None:
+    found = all_kept()
+    bare = verdict("arithmetic", "lost", 1.0, 0.5, half=0.0, lost=ids("arithmetic", 0, 1))
+    comparison = replace(found.comparisons[0], verdicts=(bare,), gate="broken")
+    (told,) = cases(replace(found, comparisons=(comparison,)))["arithmetic"]
+    assert "before: 1.00\nafter: 0.50\nchange: −0.50\n" in (told.text or "")
+
+
 def test_the_time_of_a_model_is_shared_out_over_its_items() -> None:
     found = audit()
     tasks = (replace(found.tasks[0], items=280), *found.tasks[1:])

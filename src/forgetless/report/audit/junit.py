@@ -148,8 +148,6 @@ def _told(verdict: TaskVerdict, label: str, lost: Sequence[ChangedItem]) -> Iter
 
 
 def _said(item: ItemScore) -> str:
-    if item.error is not None:
-        return f"not scored: {clipped(item.error, 300)}"
     return clipped(item.output or ("" if item.score is None else number(item.score)), 300)
 
 
