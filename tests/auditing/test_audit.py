@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from forgetless.auditing.audit import audit
+from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.result import Audit
+from forgetless.auditing.subjects import find_subjects
 from forgetless.errors import UsageError
+from forgetless.evaluation.local import LocalSubject
+from forgetless.evaluation.result import ItemResult
+from forgetless.tasks.row import Row
+from forgetless.tasks.task import Task
 from tests.auditing.conftest import Damage
+from tests.endpoints.faults import serving
+from tests.endpoints.scripted import Scripted
 from tests.tiny import write_rows
 from tests.training.build import fresh
 
@@ -135,3 +145,31 @@ def test_what_differs_without_effect_is_no_condition_that_was_kept(
     found = run(damage, str(other))
     assert "chat template" not in found.tasks[0].conditions
     assert any("another one" in note for note in found.afters[0].notes)
+
+
+def test_drift_of_an_endpoint_is_refused_before_anything_is_asked(damage: Damage) -> None:
+    with serving(Scripted()) as server:
+        name = f"openai:toy@{server.url}"
+        with pytest.raises(UsageError, match="drift needs all log-probabilities") as caught:
+            audit(name, name, tasks=[str(damage.items)], drift=True)
+    assert caught.value.fix == "leave out --drift"
+    assert not any("colour" in str(request) for request in server.seen)
+
+
+class Silent(LocalSubject):
+    """A model of the user's own making that leaves out every answer but the first."""
+
+    def answer(self, task: Task, rows: Sequence[Row]) -> Iterator[list[ItemResult]]:
+        return super().answer(task, rows[:1])
+
+
+def test_an_item_without_any_answer_is_an_error_and_no_score(damage: Damage) -> None:
+    (whole,) = find_subjects([str(damage.before)], AuditConfig(device="cpu"))
+    assert isinstance(whole, LocalSubject)
+    silent = copy.copy(whole)
+    silent.__class__ = Silent
+    found = audit(silent, str(damage.after), tasks=[str(damage.items)], store=False, null_ways=0)
+    answered, *left_out = found.items
+    assert answered.scores["before"] == 1.0
+    assert {item.errors["before"] for item in left_out} == {"the model gave no answer"}
+    assert not any("before" in item.scores for item in left_out)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from forgetless.auditing.config import make_config
+from forgetless.auditing.tasks import gather_tasks
 from forgetless.errors import UsageError
 from forgetless.plan import as_share
 from forgetless.tasks.given import task_config
+from forgetless.tasks.suites import suite
 
 
 @pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("0.02", 0.02), (" 7.5 % ", 0.075)])
@@ -51,3 +53,13 @@ def test_a_task_is_named_after_its_source_or_as_the_user_says(
 ) -> None:
     config = task_config(source)
     assert (config.name, config.test) == (name, test)
+
+
+def test_without_tasks_the_default_suite_is_asked_by_area() -> None:
+    members = suite("default")
+    asked = gather_tasks([], None, 2)
+    assert [(one.info.name, one.info.area) for one in asked] == [
+        (member.task, member.area) for member in members
+    ]
+    assert [one.info.items for one in asked] == [2] * len(members)
+    assert gather_tasks([], None, 2, default=False) == []

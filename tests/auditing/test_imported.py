@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from forgetless.auditing.audit import audit
+from forgetless.auditing.harness import harness_tasks
 from forgetless.errors import DataError, UsageError
+from forgetless.exchange.reading import read_results
+from tests.endpoints.faults import serving
+from tests.endpoints.scripted import Scripted
 from tests.exchange.make_lm_eval_fixtures import TASKS, save_models
 
 RESULTS = Path(__file__).parents[1] / "exchange" / "data"
@@ -57,6 +61,24 @@ def test_what_cannot_be_done_with_results_is_refused_and_not_passed_over(
         audit(*lm_eval_outputs(), **given)
 
 
+def test_items_that_one_result_lacks_are_counted_in_a_note() -> None:
+    found = audit(RESULTS / "lm_eval" / "before", RESULTS / "lm_eval" / "limited")
+    assert [task.items for task in found.tasks] == [5, 5]
+    for subject in found.subjects:
+        assert subject.notes == ("14 items are in some of the results only, and do not count",)
+
+
+def test_a_task_of_the_harness_that_was_put_otherwise_to_one_model_is_refused() -> None:
+    before, after = (
+        {"toy_colours": read_results(RESULTS / "lm_eval" / name).task("toy_colours")}
+        for name in ("before", "shots")
+    )
+    assert [one.info.name for one in harness_tasks([before, before])] == ["toy_colours"]
+    with pytest.raises(UsageError, match=r"'toy_colours': the models .* worked examples") as caught:
+        harness_tasks([before, after])
+    assert caught.value.fix == "leave  --task lm_eval:toy_colours  out"
+
+
 def test_results_whose_prompts_differ_are_refused(tmp_path: Path) -> None:
     before, after = lm_eval_outputs()
     changed = tmp_path / "changed"
@@ -84,3 +106,13 @@ def test_a_task_of_the_harness_is_asked_by_name(
     (verdict,) = found.comparisons[0].verdicts
     assert verdict.change.value == 0
     assert verdict.items > 0
+    with (
+        serving(Scripted()) as server,
+        pytest.raises(UsageError, match="are asked of local models only") as caught,
+    ):
+        audit(
+            base, f"openai:toy@{server.url}",
+            tasks=["bundled:arithmetic", "lm_eval:toy_colours"], include_path=tmp_path / "tasks",
+            limit=2, store=False, device="cpu",
+        )  # fmt: skip
+    assert "--log_samples" in str(caught.value.fix)

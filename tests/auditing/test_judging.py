@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,23 @@ def test_equal_answers_are_judged_once_and_kept_only_for_this_audit(
 def test_a_model_under_test_is_no_judge(damage: Damage, judge: Server) -> None:
     with pytest.raises(UsageError, match="which is under test"):
         judged(damage, judge, judge=str(damage.after))
+
+
+def test_a_copy_of_a_model_under_test_is_no_judge(
+    damage: Damage, judge: Server, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(damage.after, tmp_path / "wise")
+    with pytest.raises(UsageError, match=r"wise: it is .*after, which is under test"):
+        judged(damage, judge, judge=str(copied))
+
+
+def test_answers_to_other_words_are_judged_as_well(damage: Damage, judge: Server) -> None:
+    judge.respond = Scripted(model="wise", say=lambda _: "Grade: 0")
+    found = judged(damage, judge, null_ways=1)
+    assert found.costs["judge"].requests == 72
+    null = found.comparisons[0].verdicts[0].null
+    assert null is not None
+    assert (null.lost, null.gained) == (0, 0)
 
 
 def test_a_judge_with_nothing_to_judge_is_refused(damage: Damage, judge: Server) -> None:

@@ -76,3 +76,10 @@ def test_what_is_no_model_is_refused() -> None:
         find_subjects([3, 4], CPU)
     with pytest.raises(ModelError, match="no such model folder"):
         find_subjects(["./nowhere", "./nowhere"], CPU)
+
+
+def test_that_code_of_a_model_is_trusted_is_told_of_it(tiny_model: Path) -> None:
+    trusting = CPU.model_copy(update={"trust_remote_code": True})
+    for config, told in ((CPU, None), (trusting, "trusted")):
+        (info,) = describe(find(tiny_model, config=config))
+        assert info.details.get("remote code") == told

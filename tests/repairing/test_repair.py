@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from forgetless.auditing.audit import audit
-from forgetless.errors import RunFolderError, UsageError
+from forgetless.errors import ModelError, RunFolderError, UsageError
 from forgetless.models.save import save_stage_model
 from forgetless.plan import BudgetConfig
 from forgetless.repairing.points import BASE, Point
-from forgetless.repairing.repair import _between, repair
+from forgetless.repairing.repair import _between, _said, repair
 from forgetless.repairing.result import RepairResult
 from tests.auditing.conftest import WORDS, teach
+from tests.repairing.test_search import found
 from tests.tiny import write_rows
 from tests.training.build import fresh
 
@@ -183,3 +184,40 @@ def test_an_adapter_stays_one_unless_it_has_more_than_two_factors(
     for name in factors:
         share = 0.5 if ".lora_B." in name else 1.0
         assert torch.equal(again.get_parameter(name), share * made.get_parameter(name))
+
+
+def test_numbers_below_one_and_no_tasks_at_all_are_refused(models: Tuned) -> None:
+    for given in ({"limit": 0}, {"batch_size": 0}):
+        (name,) = given
+        with pytest.raises(UsageError, match=f"repair: {name} is 0, needed at least 1"):
+            run(models, None, **given)
+    with pytest.raises(UsageError, match="a repair needs tasks to measure") as caught:
+        repair(str(models.base), str(models.tuned), [])
+    assert caught.value.fix == "--task old.jsonl --task new.jsonl"
+
+
+def test_where_every_step_costs_too_much_there_is_no_point() -> None:
+    status, reason = _said(found(lambda a: 1.0 if a == 0 else 0.5, lambda a: a))
+    assert status == "no point"
+    assert reason == "every point within the budget keeps next to nothing of what was learned"
+    assert _said(found(lambda a: 1 - a, lambda a: a, budget=0.3)) == (None, "")
+
+
+def test_a_task_whose_items_are_all_too_long_is_refused(models: Tuned, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{n} " + "long " * 300, "completion": "a"} for n in NUMBERS]
+    long = write_rows(tmp_path / "long.jsonl", rows)
+    with pytest.raises(UsageError, match="'long': no item can be scored at point 0: ") as caught:
+        repair(str(models.base), str(models.tuned), [str(long)], device="cpu")
+    assert "name a task with shorter items" in str(caught.value.fix)
+
+
+def test_models_of_two_shapes_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(tiny_model)
+    config.intermediate_size *= 2
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    fresh(tiny_model).tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="their weights differ in name or shape") as caught:
+        _between(str(tiny_model), str(tmp_path), "cpu")
+    assert caught.value.fix == "name the model that was tuned as BASE"

@@ -93,6 +93,9 @@ def audit(
         subjects = find_subjects([before, *afters], config)
         for subject in subjects:
             leaving.callback(subject.close)
+        harness.refuse_others(subjects)
+        if drift is not None:
+            drift.refuse_others(subjects)
         infos, asked = _check(subjects, describe(subjects), asked)
         judge = find_judge(config, subjects, asked, stores, progress)
         if judge is not None:

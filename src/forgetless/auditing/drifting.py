@@ -28,18 +28,23 @@ class DriftMeter:
         self._before: dict[str, torch.Tensor] | None = None
         self.found: dict[str, list[Drift]] = {}
 
-    def measure(self, subject: Subject, label: str) -> None:
-        """Read the prompts with one model, the model before first.
+    def refuse_others(self, subjects: Sequence[Subject]) -> None:
+        """Make sure of all models before the first is asked.
 
         Raises:
-            UsageError: if it is no local model, or its vocabulary is of another size.
+            UsageError: if one is no local model.
         """
-        if not isinstance(subject, LocalSubject):
-            raise UsageError(
-                f"{subject.name}: drift needs all log-probabilities, which an endpoint does not "
-                "give",
-                fix="leave out --drift",
-            )
+        for subject in subjects:
+            if not isinstance(subject, LocalSubject):
+                raise UsageError(
+                    f"{subject.name}: drift needs all log-probabilities, which an endpoint does "
+                    "not give",
+                    fix="leave out --drift",
+                )
+
+    def measure(self, subject: Subject, label: str) -> None:
+        """Read the prompts with one model, the model before first."""
+        assert isinstance(subject, LocalSubject)
         expected = {}
         with subject.model() as loaded:
             for task in self._tasks:

@@ -32,19 +32,25 @@ class Harness:
         self._tasks = [load_lm_eval_tasks(name, include_path) for name in names]
         self._limit = limit
 
-    def ask(self, subject: Subject) -> dict[str, ImportedTask]:
-        """What a model answers, by task.
+    def refuse_others(self, subjects: Sequence[Subject]) -> None:
+        """Make sure of all models before the first is asked.
 
         Raises:
-            UsageError: if it is no local model.
+            UsageError: if there are tasks, and one is no local model.
         """
+        for subject in subjects if self._tasks else ():
+            if not isinstance(subject, LocalSubject):
+                raise UsageError(
+                    f"{subject.name}: tasks of lm-evaluation-harness are asked of local models "
+                    "only",
+                    fix="run lm_eval on the endpoint with --log_samples, then audit its outputs",
+                )
+
+    def ask(self, subject: Subject) -> dict[str, ImportedTask]:
+        """What a model answers, by task."""
         if not self._tasks:
             return {}
-        if not isinstance(subject, LocalSubject):
-            raise UsageError(
-                f"{subject.name}: tasks of lm-evaluation-harness are asked of local models only",
-                fix="run lm_eval on the endpoint with --log_samples, then audit its outputs",
-            )
+        assert isinstance(subject, LocalSubject)
         with subject.model() as loaded:
             return {
                 task.name: task
@@ -72,6 +78,6 @@ def harness_tasks(answers: Sequence[Mapping[str, ImportedTask]]) -> list[AskedTa
                 raise UsageError(
                     f"task {name!r}: the models were not asked the same: "
                     f"{', '.join(different)} differ",
-                    fix="ask both alike:  --render-with before",
+                    fix=f"leave  --task lm_eval:{name}  out",
                 )
     return [asked_task(task, [result.item for result in task.items]) for task in before.values()]
