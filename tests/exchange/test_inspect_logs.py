@@ -272,3 +272,11 @@ def test_messages_are_told_by_role_and_equal_whatever_ids_a_run_drew(tmp_path: P
     first = next(item for item in runs[0].task("capitals").items if item.item == "fr")
     assert first.prompt == "system: Be brief.\nuser: The capital of Gaul?"
     assert len(compare_conditions(*runs)[0].items) == 8
+
+
+def test_a_message_of_parts_is_told_by_their_texts_and_kinds(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "Whose flag?"}, {"type": "image", "image": "data:..."}, "So?"]
+    change = {"samples/fr_epoch_1.json": {"input": [{"role": "user", "content": parts}]}}
+    found = read_inspect(archive(tmp_path / "one.eval", change)).task("capitals").items
+    told = next(item for item in found if item.item == "fr").prompt
+    assert told == "user: Whose flag?\n[image]\nSo?"

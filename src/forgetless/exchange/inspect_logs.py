@@ -240,7 +240,15 @@ def _prompt(given: Any) -> str:
     """The input as text; messages one below the other."""
     if isinstance(given, str):
         return given
-    return "\n".join(f"{message.get('role')}: {message.get('content')}" for message in given)
+    return "\n".join(f"{message.get('role')}: {_text(message.get('content'))}" for message in given)
+
+
+def _text(content: Any) -> str:
+    """What a message says; of parts that are no text their kind, such as ``[image]``."""
+    if not isinstance(content, list):
+        return str(content)
+    parts = (part if isinstance(part, Mapping) else {"text": part} for part in content)
+    return "\n".join(str(part.get("text", f"[{part.get('type')}]")) for part in parts)
 
 
 def _hashed(given: Any) -> str:
