@@ -35,7 +35,13 @@ from scipy.stats import norm
 from forgetless.metrics.evidence import Evidence, count_null_flips
 from forgetless.metrics.flips import Flips, find_flips
 from forgetless.metrics.floor import Floor, find_floor, floor_of_parts
-from forgetless.metrics.lenient import Draws, compare_readings, figures, nature_of_loss
+from forgetless.metrics.lenient import (
+    Draws,
+    change_of,
+    compare_readings,
+    figures,
+    nature_of_loss,
+)
 from forgetless.metrics.multiplicity import holm
 from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.reasons import explain
@@ -124,7 +130,7 @@ def _measure(evidence: Evidence, budget: float, how: Draws) -> TaskVerdict:
         before=before,
         after=after,
         change=change,
-        worst=figures(evidence.at_worst(), how)[2] if hidden else None,
+        worst=change_of(evidence.at_worst(), how) if hidden else None,
         flips=flips,
         null=count_null_flips(evidence.before, evidence.null, evidence.how),
         chance=evidence.mean_chance,

@@ -47,8 +47,13 @@ def figures(evidence: Evidence, how: Draws) -> tuple[Figure, Figure, Figure]:
     return (
         estimate(partial(score, row=0), matrix, **options),
         estimate(partial(score, row=1), matrix, **options),
-        estimate(partial(_change, task=evidence.task), matrix, **options),
+        change_of(evidence, how),
     )
+
+
+def change_of(evidence: Evidence, how: Draws) -> Figure:
+    """After less before, with its interval."""
+    return estimate(partial(_change, task=evidence.task), evidence.matrix(), **how._asdict())
 
 
 def compare_readings(evidence: Evidence, how: Draws) -> dict[str, Reading]:
