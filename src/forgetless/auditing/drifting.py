@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from forgetless.auditing.result import Drift
+from forgetless.auditing.subjects import refuse_endpoints
 from forgetless.auditing.tasks import AskedTask
-from forgetless.errors import UsageError
 from forgetless.evaluation.drift import mean_kl, prompt_log_probabilities
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
@@ -34,13 +34,11 @@ class DriftMeter:
         Raises:
             UsageError: if one is no local model.
         """
-        for subject in subjects:
-            if not isinstance(subject, LocalSubject):
-                raise UsageError(
-                    f"{subject.name}: drift needs all log-probabilities, which an endpoint does "
-                    "not give",
-                    fix="leave out --drift",
-                )
+        refuse_endpoints(
+            subjects,
+            "drift needs all log-probabilities, which an endpoint does not give",
+            fix="leave out --drift",
+        )
 
     def measure(self, subject: Subject, label: str) -> None:
         """Read the prompts with one model, the model before first."""

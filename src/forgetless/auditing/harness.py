@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forgetless.auditing.columns import Column
 from forgetless.auditing.imported import asked_task
+from forgetless.auditing.subjects import refuse_endpoints
 from forgetless.auditing.tasks import AskedTask
 from forgetless.errors import UsageError
 from forgetless.evaluation.local import LocalSubject
@@ -38,13 +39,11 @@ class Harness:
         Raises:
             UsageError: if there are tasks, and one is no local model.
         """
-        for subject in subjects if self._tasks else ():
-            if not isinstance(subject, LocalSubject):
-                raise UsageError(
-                    f"{subject.name}: tasks of lm-evaluation-harness are asked of local models "
-                    "only",
-                    fix="run lm_eval on the endpoint with --log_samples, then audit its outputs",
-                )
+        refuse_endpoints(
+            subjects if self._tasks else (),
+            "tasks of lm-evaluation-harness are asked of local models only",
+            fix="run lm_eval on the endpoint with --log_samples, then audit its outputs",
+        )
 
     def ask(self, subject: Subject) -> dict[str, ImportedTask]:
         """What a model answers, by task."""

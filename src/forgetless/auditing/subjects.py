@@ -10,7 +10,7 @@ from typing import Any
 from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.result import SubjectInfo
 from forgetless.endpoints import PREFIX, EndpointConfig, EndpointSubject
-from forgetless.errors import ModelError
+from forgetless.errors import ModelError, UsageError
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
 from forgetless.models.identity import model_identity, object_identity
@@ -172,3 +172,14 @@ def _opening(named: Named, racks: dict[str, AdapterRack], device: str) -> Openin
     if source.kind != "hub" and racks and (rack := racks.get(weights_hash(source))):
         return rack.wearing(None)
     return OneModel(named.config, device)
+
+
+def refuse_endpoints(subjects: Sequence[Subject], why: str, fix: str) -> None:
+    """Make sure that all models are local.
+
+    Raises:
+        UsageError: naming the first that is not, and why it cannot be asked.
+    """
+    for subject in subjects:
+        if not isinstance(subject, LocalSubject):
+            raise UsageError(f"{subject.name}: {why}", fix=fix)
