@@ -30,15 +30,19 @@ ALLOWED: dict[str, set[str]] = {
         *("auditing.result", "comparing.result", "repairing.result"),
         "layout",
     },
-    "tasks": {"errors", "plan"},
-    "models": {"errors", "plan", "storage", "processes", "layout"},
+    "tasks": {"errors", "plan", "models.reach"},
+    "models": {"errors", "plan", "storage", "processes", "layout", "models.reach"},
+    "models.reach": set(),
     "methods": {
         *("errors", "plan", "storage", "processes", "launching", "tasks", "models", "layout"),
     },
     "training": {
         *("errors", "plan", "storage", "processes", "launching", "tasks", "models", "methods"),
+        "models.reach",
     },
-    "evaluation": {"errors", "plan", "storage", "processes", "tasks", "models", "layout"},
+    "evaluation": {
+        *("errors", "plan", "storage", "processes", "tasks", "models", "models.reach", "layout"),
+    },
     "result": {"errors", "layout", "metrics", "report"},
     "budgeting": {"errors", "plan", "metrics", "tasks", "models", "methods", "guard"},
     "pinning": {"plan", "models"},
@@ -57,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         *("metrics", "result", "report", "preparation", "runfolder", "sharing", "layout"),
     },
     "localwork": {
-        *("errors", "plan", "storage", "processes", "tasks", "models", "methods"),
+        *("errors", "plan", "storage", "processes", "tasks", "models", "models.reach", "methods"),
         *("training", "evaluation", "stagework", "layout"),
     },
     "endpoints": {"errors", "plan", "tasks", "evaluation"},
@@ -66,7 +70,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "plan", "progress", "tasks", "models", "evaluation", "metrics"),
     },
     "auditing.result": {"metrics"},
-    "exchange": {"errors", "storage", "tasks", "models", "evaluation", "metrics"},
+    "exchange": {
+        *("errors", "storage", "tasks", "models", "models.reach", "evaluation", "metrics"),
+    },
     "guard": {
         *("errors", "plan", "storage", "tasks", "models", "methods", "evaluation", "metrics"),
         "processes",
@@ -77,7 +83,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "serving": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
-        *("training", "evaluation"),
+        *("training", "evaluation", "models.reach"),
         *("sequence", "result", "locking"),
     },
     "sequence": {
@@ -105,7 +111,10 @@ ALLOWED: dict[str, set[str]] = {
         *("repairing.result", "layout"),
     },
     "repairing.result": {"metrics"},
-    "estimate": {"plan", "methods", "tasks", "models", "training", "evaluation", "preparation"},
+    "estimate": {
+        *("plan", "methods", "tasks", "models.reach", "models", "training", "evaluation"),
+        "preparation",
+    },
     "plan_writer": {"plan", "tasks", "forewarning"},
     "cli": {
         *("errors", "plan", "storage", "progress", "result", "report", "sequence", "estimate"),

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from forgetless.evaluation.scorer import asked_tokens, unscorable
 from forgetless.methods.base import MixesData
 from forgetless.methods.stage import Workbench
-from forgetless.models.forward import context_length
 from forgetless.models.load import load_tokenizer, model_skeleton
 from forgetless.models.quantized import weight_bytes
+from forgetless.models.reach import Reach
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
 from forgetless.tasks.examples import Encoder
@@ -112,14 +112,14 @@ def estimate(plan: Plan) -> Estimate:
     skeleton = model_skeleton(experiment.plan.model)
     methods, config = experiment.methods, experiment.plan.training
     parameters = sum(parameter.numel() for parameter in skeleton.parameters())
-    context = context_length(skeleton)
+    reach = Reach.of(skeleton)
     device = experiment.device
     speed = _flops_per_second(device, config.in_bfloat16(device)) * EFFICIENCY
     weights = weight_bytes(skeleton, experiment.plan.model)
     stages = []
     trainable = parameters
     for stage in experiment.stages:
-        bench = Workbench(stage, skeleton, tokenizer, Encoder(tokenizer, config, context))
+        bench = Workbench(stage, skeleton, tokenizer, Encoder(tokenizer, config, reach))
         methods.adapt(bench)
         skeleton = bench.model
         schedule = build_schedule(bench, methods, config)
@@ -127,7 +127,7 @@ def estimate(plan: Plan) -> Estimate:
         written = sum(method.written_tokens(bench) for method in methods.methods)
         own = _own_tokens(experiment, bench, schedule) if written else 0
         asked = sum(
-            times * asked_tokens(task, tokenizer, context)
+            times * asked_tokens(task, tokenizer, reach)
             for task, times in (experiment.budget.questions(stage) if experiment.budget else ())
         )
         operations = (4 * parameters + 2 * trainable) * (schedule.tokens + own)
@@ -163,7 +163,7 @@ def estimate(plan: Plan) -> Estimate:
         ),
         stages=tuple(stages),
         memory_gb=(weights + 12 * trainable) / 1e9,
-        warnings=(*experiment.warnings, *_unscorable(experiment, tokenizer, context)),
+        warnings=(*experiment.warnings, *_unscorable(experiment, tokenizer, reach)),
     )
 
 
@@ -178,11 +178,11 @@ def _own_tokens(experiment: Experiment, bench: Workbench, schedule: Schedule) ->
     return max(0, round(whole) - schedule.tokens)
 
 
-def _unscorable(experiment: Experiment, tokenizer: Any, context: int) -> list[str]:
+def _unscorable(experiment: Experiment, tokenizer: Any, reach: Reach) -> list[str]:
     """One warning for each task that has items which could not be scored."""
     warnings = []
     for task in experiment.tasks:
-        failed = unscorable(task, tokenizer, context)
+        failed = unscorable(task, tokenizer, reach)
         if failed:
             warnings.append(
                 f"{len(failed)} of {len(task.test)} test items of {task.name!r} cannot be scored; "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from forgetless.errors import RunFailed
 from forgetless.layout import SCORES, WEIGHTS
 from forgetless.methods.stage import Stage, Workbench
+from forgetless.models.reach import Reach
 from forgetless.plan import TrainingConfig
 from forgetless.processes import first_does
 from forgetless.stagework import StageWork
@@ -131,10 +132,8 @@ class LocalWork(StageWork):
 
     def _bench_of(self, stage: Stage, loaded: LoadedModel) -> Workbench:
         """A stage's model and rows, as methods see them."""
-        from forgetless.models.forward import context_length
-
         scratch = self._folder.stage_path(stage.name)
-        encoder = Encoder(loaded.tokenizer, self._config, context_length(loaded.model), scratch)
+        encoder = Encoder(loaded.tokenizer, self._config, Reach.of(loaded.model), scratch)
         return Workbench(stage, loaded.model, loaded.tokenizer, encoder)
 
 

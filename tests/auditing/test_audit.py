@@ -23,7 +23,7 @@ from tests.auditing.conftest import Damage
 from tests.endpoints.faults import serving
 from tests.endpoints.scripted import Scripted
 from tests.tiny import write_rows
-from tests.training.build import fresh
+from tests.training.build import fresh, with_added_token
 
 
 def run(damage: Damage, *afters: Any, **settings: Any) -> Audit:
@@ -114,6 +114,29 @@ def test_models_with_other_templates_are_refused_until_asked_alike(
         run(damage, str(tuned))
     found = run(damage, str(tuned), render_with="before")
     assert found.comparisons[0].verdicts[0].change.value == -1
+
+
+@pytest.mark.parametrize("whose", ["before", "after"])
+def test_a_model_that_lacks_tokens_of_the_other_does_not_answer_and_is_not_read(
+    whose: str, damage: Damage, tmp_path: Path
+) -> None:
+    """The larger of two vocabularies asks; two of three items hold a token that was added."""
+    loaded = with_added_token(damage.before, "zebra")
+    loaded.model.resize_token_embeddings(len(loaded.tokenizer))
+    larger = str(tmp_path / "larger")
+    loaded.model.save_pretrained(larger)
+    loaded.tokenizer.save_pretrained(larger)
+    rows = [{"prompt": f"{asked}?", "completion": "x"} for asked in ("zebra", "a zebra", "cat")]
+    items = write_rows(tmp_path / "animals.jsonl", rows)
+    pair = [larger, str(damage.after)] if whose == "before" else [str(damage.after), larger]
+    found = audit(
+        *pair, tasks=[str(items)], device="cpu", store=False, drift=True, render_with=whose
+    )
+    lacking = "after" if whose == "before" else "before"
+    assert [list(item.errors) for item in found.items] == [[lacking], [lacking], []]
+    (drift,) = found.comparisons[0].drift
+    assert 0 < drift.tokens < 12  # of the one item that both read
+    assert drift.kl > 0.1
 
 
 def test_an_audit_without_a_model_after_is_refused(damage: Damage) -> None:

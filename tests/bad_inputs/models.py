@@ -87,6 +87,16 @@ def config(**values: Any) -> Build:
     return edited("model", "config", **values)
 
 
+def with_more_tokens(path: Path) -> None:
+    """A tokenizer that was added to, beside weights that were not."""
+    from transformers import AutoTokenizer
+
+    shutil.copytree(path.parent / "model", path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.add_tokens(["colour"])
+    tokenizer.save_pretrained(path)
+
+
 def adapter(**values: Any) -> Build:
     return edited("adapter", "adapter_config", **values)
 
@@ -138,6 +148,8 @@ MODELS = (
     model("a billion layers", config(num_hidden_layers=10**9), "num_hidden_layers is 1000000000",
           "copy the model again"),
     model("a smaller vocabulary", config(vocab_size=10), "the model cannot be read", command=RUN),
+    model("a tokenizer that knows more", with_more_tokens, "'0' of task 'a' cannot be read: the "
+          "tokenizer's token 'colour' has number 261", "model.resize_token_embeddings(len("),
     model("code of its own", with_code, "bad: brings code of its own, which is not run", TRUST),
     model("code of its own, run", with_code, "brings code of its own, which is", TRUST, RUN),
     model("code of its own, audit", with_code, "brings code of its own, which is", TRUST, AUDIT),

@@ -24,7 +24,7 @@ from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task
 from forgetless.tasks.text_rules import LowerCase
 from tests.evaluation.build import COLOURS, choices, scored, texts
-from tests.training.build import exchange, load, make_task
+from tests.training.build import exchange, load, make_task, with_added_token
 
 
 @pytest.fixture
@@ -116,6 +116,24 @@ def test_most_taught_answers_are_right(taught: LoadedModel) -> None:
     results = scored(taught, task)
     assert sum(result.correct is True for result in results.values()) >= 6
     assert len({r.output for r in results.values() if r.correct}) >= 3
+
+
+@pytest.mark.parametrize("score", ["exact_match", "multiple_choice", "nll"])
+def test_an_item_with_a_token_that_the_model_has_no_weights_for_is_an_error(
+    score: str, tiny_model: Path
+) -> None:
+    loaded = with_added_token(tiny_model, "zebra")
+    number = len(loaded.tokenizer) - 1
+    items = [
+        exchange(name, f"{name}?", "red", choices=("red", "blue")) for name in ("cat", "zebra")
+    ]
+    results = scored(loaded, make_task("animals", (), items, score=score))
+    assert results["cat"].error is None
+    assert results["zebra"].score is None
+    assert results["zebra"].error == (
+        f"the tokenizer's token 'zebra' has number {number}, and the model has weights for those "
+        f"below {number}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import torch
 import transformers
 
 from forgetless.models import tree
-from forgetless.models.forward import ENDLESS, logits_at
+from forgetless.models.forward import logits_at
+from forgetless.models.reach import ENDLESS
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
 from tests.training.build import fresh
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from forgetless.tasks.row import Row, Turn
 from tests.endpoints.build import answers, open_endpoint
 from tests.serving.build import Served
 from tests.tiny import CHAT_TEMPLATE, build_model
-from tests.training.build import exchange, make_task
+from tests.training.build import exchange, make_task, with_added_token
 
 Chain = tuple[FineTuningJob, FineTuningJob]
 
@@ -190,3 +191,22 @@ def test_what_a_model_s_chat_template_does_not_take_is_refused(
     said = client.post("/v1/chat/completions", json=body)
     assert said.status_code == 400
     assert message in said.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", {"messages": [{"role": "user", "content": "a zebra"}]}),
+        ("completions", {"prompt": "a zebra", "max_tokens": 1}),
+    ],
+)
+def test_a_token_that_the_model_has_no_weights_for_is_refused(
+    tmp_path: Path, tiny_model: Path, path: str, body: dict[str, Any]
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    with_added_token(tiny_model, "zebra").tokenizer.save_pretrained(tmp_path / "model")
+    config = ServerConfig(str(tmp_path / "model"), tmp_path / "served", "tiny")
+    client = TestClient(application(config), "http://localhost")
+    said = client.post(f"/v1/{path}", json={"model": "tiny", **body})
+    assert said.status_code == 400
+    assert "token 'zebra' has number 261" in said.json()["error"]["message"]

@@ -16,8 +16,9 @@ from forgetless.launching import Sharding
 from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel, load_model
+from forgetless.models.reach import ENDLESS, Reach
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
-from forgetless.tasks.examples import ENDLESS, Encoder
+from forgetless.tasks.examples import Encoder
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
 from forgetless.training.report import TrainingReport
@@ -87,6 +88,14 @@ def fresh(folder: Path, dtype: str = "float32") -> LoadedModel:
     return LoadedModel(copy.deepcopy(original.model), original.tokenizer)
 
 
+def with_added_token(folder: Path, token: str) -> LoadedModel:
+    """Another copy, whose tokenizer knows a token that the model has no weights for."""
+    loaded = fresh(folder)
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.add_tokens([token])
+    return LoadedModel(loaded.model, tokenizer)
+
+
 def with_learned_positions(tokenizer: Any) -> LoadedModel:
     """A tiny model that knows each token's absolute position; rotary models know distances only."""
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -128,7 +137,7 @@ def stage_schedule(
     stage: Stage, methods: Compose, tokenizer: Any, config: TrainingConfig, context: int = ENDLESS
 ) -> Schedule:
     """The rows of a stage in order, where no method needs the model."""
-    encoder = Encoder(tokenizer, config, context)
+    encoder = Encoder(tokenizer, config, Reach(context))
     return build_schedule(Workbench(stage, None, tokenizer, encoder), methods, config)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from forgetless.auditing.result import Drift
 from forgetless.auditing.subjects import refuse_endpoints
 from forgetless.auditing.tasks import AskedTask
-from forgetless.evaluation.drift import mean_kl, prompt_log_probabilities
+from forgetless.evaluation.drift import kl_per_position, prompt_log_probabilities
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
 
@@ -25,7 +25,7 @@ class DriftMeter:
 
     def __init__(self, tasks: Sequence[AskedTask]) -> None:
         self._tasks = [one.task for one in tasks if one.task is not None]
-        self._before: dict[str, torch.Tensor] | None = None
+        self._before: dict[str, dict[str, torch.Tensor]] | None = None
         self.found: dict[str, list[Drift]] = {}
 
     def refuse_others(self, subjects: Sequence[Subject]) -> None:
@@ -42,20 +42,18 @@ class DriftMeter:
 
     def measure(self, subject: Subject, label: str) -> None:
         """Read the prompts with one model, the model before first."""
+        import torch
+
         assert isinstance(subject, LocalSubject)
-        expected = {}
         with subject.model() as loaded:
-            for task in self._tasks:
-                found = prompt_log_probabilities(loaded, task)
-                if found is not None:
-                    expected[task.name] = found
+            expected = {task.name: prompt_log_probabilities(loaded, task) for task in self._tasks}
         if self._before is None:
             self._before = expected
             return
         self.found[label] = []
         for name, before in self._before.items():
             after = expected[name]
-            width = min(before.shape[1], after.shape[1])  # a padded embedding has more rows
-            self.found[label].append(
-                Drift(name, len(before), mean_kl(before[:, :width], after[:, :width]))
-            )
+            moved = [kl_per_position(before[item], after[item]) for item in before if item in after]
+            if moved:
+                each = torch.cat(moved)
+                self.found[label].append(Drift(name, len(each), float(each.mean())))

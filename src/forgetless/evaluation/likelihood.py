@@ -12,6 +12,7 @@ from forgetless.evaluation.packing import Limits, Request, Tree, grow, packs
 from forgetless.models.forest import beginning
 from forgetless.models.forward import last_logits
 from forgetless.models.load import LoadedModel
+from forgetless.models.reach import Reach
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = [
     "batches",
     "log_likelihoods",
     "put_together",
-    "vocabulary_size",
 ]
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def put_together(loaded: LoadedModel, groups: Sequence[Sequence[Request]], size:
         size: Most requests in a padded batch; packs are measured in tokens, in proportion to it.
             A group that is larger alone has a pass of its own.
     """
-    vocabulary = vocabulary_size(loaded.model)
+    vocabulary = Reach.of(loaded.model).vocabulary
     every = range(len(groups))
     reach = 0 if obstacle(loaded.model) else span(loaded.model)
     fits = [index for index in every if reach and len(grow(groups[index]).ids) <= reach]
@@ -195,8 +195,3 @@ def _padded(loaded: LoadedModel, requests: Sequence[Request]) -> list[Likelihood
         own = chosen[row, chosen.shape[1] - request.scored :]
         results.append(Likelihood(float(own.double().sum()), request.scored))
     return results
-
-
-def vocabulary_size(model: Any) -> int:
-    """Number of logits per position."""
-    return int(model.config.get_text_config().vocab_size)

@@ -16,10 +16,10 @@ from forgetless.evaluation.likelihood import Request, log_likelihoods
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.evaluation.subject import Conditions, Usage
-from forgetless.models.forward import context_length
 from forgetless.models.identity import template_hash, tokenizer_hash
 from forgetless.models.load import LoadedModel
 from forgetless.models.opening import Opening
+from forgetless.models.reach import Reach
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
@@ -141,14 +141,14 @@ def _with_gold_likelihood(
     results: Sequence[ItemResult],
 ) -> list[ItemResult]:
     """Add how likely the gold answer is, in nats per token: it outlives a lost format."""
-    room = context_length(loaded.model)
+    reach = Reach.of(loaded.model)
     requests: dict[str, Request] = {}
     for result in results:
         row = rows[result.item]
         if result.error is not None or row.rules or not row.answer:  # with rules nothing is gold
             continue
         request = Request(renderer.prompt_ids(row), renderer.continuation_ids(row, row.answer))
-        if request.continuation and len(request) <= room:
+        if request.continuation and not reach.obstacle(request.ids, loaded.tokenizer):
             requests[result.item] = request
     if not requests:
         return list(results)

@@ -32,9 +32,14 @@ class Request:
         return len(self.context) + len(self.continuation)
 
     @property
+    def ids(self) -> list[int]:
+        """All its token ids."""
+        return [*self.context, *self.continuation]
+
+    @property
     def path(self) -> list[int]:
         """Token ids that go through the model: all but the last."""
-        return [*self.context, *self.continuation][:-1]
+        return self.ids[:-1]
 
     @property
     def scored(self) -> int:

@@ -23,17 +23,12 @@ from forgetless.evaluation.grading import (
     score_generated,
     score_text,
 )
-from forgetless.evaluation.likelihood import (
-    batches,
-    log_likelihoods,
-    put_together,
-    vocabulary_size,
-)
+from forgetless.evaluation.likelihood import batches, log_likelihoods, put_together
 from forgetless.evaluation.packing import Request
 from forgetless.evaluation.result import ItemResult
 from forgetless.models.blocks import weights_in_blocks
-from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
+from forgetless.models.reach import Reach
 from forgetless.models.tree import Trunk
 from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row, Turn
@@ -80,7 +75,7 @@ def score_task(
         The results of one batch at a time.
     """
     renderer = task.renderer(loaded.tokenizer)
-    prepared, failed = _prepare_all(task, renderer, context_length(loaded.model))
+    prepared, failed = _prepare_all(task, renderer, Reach.of(loaded.model))
     turns = turns or repeat(True)
     if next(turns) and any(result.item not in done for result in failed):
         yield failed
@@ -97,14 +92,14 @@ def score_task(
                 yield _score_batch(loaded, task, renderer, batch, trunk, batch_size)
 
 
-def unscorable(task: Task, tokenizer: Any, context: int) -> list[ItemResult]:
-    """Items that could not be scored with a context of this many tokens, each with the reason."""
-    return _prepare_all(task, task.renderer(tokenizer), context)[1]
+def unscorable(task: Task, tokenizer: Any, reach: Reach) -> list[ItemResult]:
+    """Items that a model which reads no more than this could not answer, each with the reason."""
+    return _prepare_all(task, task.renderer(tokenizer), reach)[1]
 
 
-def asked_tokens(task: Task, tokenizer: Any, context: int) -> int:
+def asked_tokens(task: Task, tokenizer: Any, reach: Reach) -> int:
     """Tokens that a model reads and, at most, writes to answer every item of a task once."""
-    prepared, _ = _prepare_all(task, task.renderer(tokenizer), context)
+    prepared, _ = _prepare_all(task, task.renderer(tokenizer), reach)
     longest = task.config.max_new_tokens if task.config.score in GENERATED else 0
     return sum(
         len(item.requests[0].context)
@@ -127,7 +122,7 @@ def ask(loaded: LoadedModel, questions: Sequence[str]) -> list[str]:
 
 
 def _prepare_all(
-    task: Task, renderer: Renderer, context: int
+    task: Task, renderer: Renderer, reach: Reach
 ) -> tuple[list[_Prepared], list[ItemResult]]:
     """Items with their tokens, and the failures of those that cannot be asked."""
     reserve = task.config.max_new_tokens if task.config.score in GENERATED else 0
@@ -139,9 +134,11 @@ def _prepare_all(
         except DataError as error:
             failed.append(failure(task, row, "", error.message))
             continue
-        length = max(map(len, item.requests)) + reserve
-        if length > context:
-            reason = f"{length} tokens are more than the model's context of {context}"
+        longest_first = sorted(item.requests, key=len, reverse=True)
+        obstacles = (
+            reach.obstacle(request.ids, renderer.tokenizer, reserve) for request in longest_first
+        )
+        if reason := next(filter(None, obstacles), None):
             failed.append(failure(task, row, item.prompt, reason))
         else:
             prepared.append(item)
@@ -168,7 +165,7 @@ def _generation_batches(
     """Indices of items whose prompts are continued together, ``size`` of them at a time."""
     prompts = [item.requests[0] for item in prepared]
     together = size * TURNS_TOGETHER
-    return tuple(map(tuple, batches(prompts, together, vocabulary_size(loaded.model))))
+    return tuple(map(tuple, batches(prompts, together, Reach.of(loaded.model).vocabulary)))
 
 
 def _score_batch(

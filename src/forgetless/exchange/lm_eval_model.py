@@ -24,11 +24,12 @@ from lm_eval.models.utils import (
 from lm_eval.models.utils_hf import stop_sequences_criteria
 
 from forgetless.errors import DataError
-from forgetless.evaluation.likelihood import Request, batches, log_likelihoods, vocabulary_size
+from forgetless.evaluation.likelihood import Request, batches, log_likelihoods
 from forgetless.models.blocks import weights_in_blocks
-from forgetless.models.forward import context_length, last_logits
+from forgetless.models.forward import last_logits
 from forgetless.models.generation import NotNumbers, continuations
 from forgetless.models.load import LoadedModel
+from forgetless.models.reach import Reach
 
 LONGEST_ANSWER = 256  # tokens, where a task names no limit; as HFLM
 
@@ -55,7 +56,7 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
         self._loaded = loaded
         self._batch_size = batch_size
         self._greedy = greedy
-        self._context = context_length(loaded.model)
+        self._reach = Reach.of(loaded.model)
         self._instances: Sequence[Any] = ()
 
     @property
@@ -112,11 +113,10 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
         answers = [(float("nan"), False)] * len(requests)
         items: dict[tuple[int, ...], list[int]] = {}  # requests that share their context
         for number, (_, context, continuation) in enumerate(requests):
-            length = len(context) + len(continuation)
             if not continuation:
                 self._fail(number, "an answer has no token to score")
-            elif length > self._context:
-                self._fail(number, _too_long(length, self._context))
+            elif obstacle := self._reach.obstacle([*context, *continuation], self.tokenizer):
+                self._fail(number, obstacle)
             else:
                 items.setdefault(tuple(context), []).append(number)
         with weights_in_blocks(self._loaded.model):
@@ -146,7 +146,7 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
             )
             for numbers in together
         ]
-        vocabulary = vocabulary_size(self._loaded.model)
+        vocabulary = self._reach.vocabulary
         size = max(1, self._batch_size // widest)
         for batch in batches(longest, size, vocabulary * widest):
             yield [number for index in batch for number in together[index]]
@@ -165,9 +165,8 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
             context, settings = request.args
             limit = self._settings(settings, request.task_name)[1]
             prompts.append(self.tok_encode(context))
-            length = len(prompts[-1]) + limit
-            if length > self._context:
-                self._fail(number, _too_long(length, self._context))
+            if obstacle := self._reach.obstacle(prompts[-1], self.tokenizer, limit):
+                self._fail(number, obstacle)
             else:
                 alike.setdefault(json.dumps(settings, sort_keys=True), []).append(number)
         for numbers in alike.values():
@@ -230,10 +229,6 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
     def _fail(self, number: int, reason: str) -> None:
         instance = self._instances[number]
         self.failed.setdefault((instance.task_name, instance.doc_id), reason)
-
-
-def _too_long(length: int, context: int) -> str:
-    return f"{length} tokens are more than the model's context of {context}"
 
 
 def _is_greedy(loaded: LoadedModel, requests: Sequence[Request]) -> list[bool]:

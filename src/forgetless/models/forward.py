@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 
-ENDLESS = 1 << 30
-"""Tokens that a model reaches which names no limit."""
-
-
 @dataclass(frozen=True)
 class Padded:
     """Sequences of different lengths as one tensor.
@@ -145,11 +141,6 @@ def evaluation_mode(model: Any) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def context_length(model: Any) -> int:
-    """Most tokens that the model's positions reach; practically endless where it names no limit."""
-    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or ENDLESS)
 
 
 def accepts(model: Any) -> set[str]:

@@ -12,14 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from forgetless.models.forward import (
-    ENDLESS,
-    accepts,
-    context_length,
-    evaluation_mode,
-    innermost,
-    logits_at,
-)
+from forgetless.models.forward import accepts, evaluation_mode, innermost, logits_at
+from forgetless.models.reach import ENDLESS, Reach
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +128,7 @@ def span(model: Any) -> int:
     scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
     for rope in [scaling, *scaling.values()] if isinstance(scaling, dict) else []:
         if isinstance(rope, dict) and rope.get("rope_type") in {"dynamic", "longrope"}:
-            limits.append(rope.get("original_max_position_embeddings") or context_length(model))
+            limits.append(rope.get("original_max_position_embeddings") or Reach.of(model).context)
     return min(limits, default=ENDLESS)
 
 

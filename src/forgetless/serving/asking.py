@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from forgetless.errors import ForgetlessError
-from forgetless.models.forward import context_length
 from forgetless.models.load import LoadedModel
+from forgetless.models.reach import Reach
 from forgetless.serving.callers import Caller
 from forgetless.serving.echoing import echoed
 from forgetless.serving.faults import ApiError, parsed
@@ -129,17 +129,20 @@ def _request(
     """What to write.
 
     Raises:
-        ApiError: if the context has no room for it.
+        ApiError: if the context has no room for it, or the model no weights for one of its tokens.
     """
-    context = context_length(loaded.model)
-    room = context - len(prompt)
+    reach = Reach.of(loaded.model)
+    param = "messages" if isinstance(form, ChatForm) else "prompt"
+    if unknown := reach.unknown(prompt, loaded.tokenizer):
+        raise ApiError(400, unknown, param=param)
+    room = reach.context - len(prompt)
     wanted = next(iter(form.lengths.values()), None)
     if room < (1 if wanted is None else wanted):
         raise ApiError(
             400,
-            f"This model's context is {context} tokens; the prompt has {len(prompt)}, and "
+            f"This model's context is {reach.context} tokens; the prompt has {len(prompt)}, and "
             f"{wanted or 1} are asked for",
-            param="messages" if isinstance(form, ChatForm) else "prompt",
+            param=param,
             code="context_length_exceeded",
         )
     tops = form.top_logprobs if isinstance(form, ChatForm) else form.logprobs or 0

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from forgetless.errors import DataError
+from forgetless.models.reach import RESIZE, Reach
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.packing import Growing
 from forgetless.tasks.render import Encoded, Renderer
@@ -21,7 +22,6 @@ from forgetless.tasks.task import Task
 
 Ints = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
-ENDLESS = 1 << 30  # the context of a model that names no limit
 AT_ONCE = 1 << 20  # entries copied at a time
 
 
@@ -223,7 +223,7 @@ class Encoder:
     Args:
         tokenizer: The model's tokenizer.
         config: Training settings; says how long a row may be and what happens to longer ones.
-        context: The model's context, in tokens; rows longer than it are too long, too.
+        reach: What the model reads; rows longer than its context are too long, too.
         scratch: Folder for tokens that are too many for memory; they are gone with the process.
     """
 
@@ -231,13 +231,13 @@ class Encoder:
         self,
         tokenizer: Any,
         config: TrainingConfig,
-        context: int = ENDLESS,
+        reach: Reach = Reach(),  # noqa: B008  (a constant)
         scratch: Path | None = None,
     ) -> None:
         self.scratch = scratch
         self._tokenizer = tokenizer
         self._config = config
-        self._context = context
+        self._reach = reach
         self._renderers: dict[str, Renderer] = {}
         self.dropped = 0
         self.truncated = 0
@@ -245,20 +245,21 @@ class Encoder:
     @property
     def longest(self) -> int:
         """Most tokens of an example."""
-        return min(self._config.max_length, self._context)
+        return min(self._config.max_length, self._reach.context)
 
     @property
     def limit(self) -> str:
         """What a row must not be longer than, in words."""
-        if self._context < self._config.max_length:
-            return f"the model's context of {self._context}"
+        if self._reach.context < self._config.max_length:
+            return f"the model's context of {self._reach.context}"
         return f"training.max_length = {self._config.max_length}"
 
     def encode(self, rows: Sequence[tuple[Task, Row]], *, rehearsal: bool = False) -> Examples:
         """Tokenise rows; those of rehearsal are not counted as dropped or truncated.
 
         Raises:
-            DataError: for a row that is too long, unless such rows are dropped or truncated.
+            DataError: for a row that is too long, unless such rows are dropped or truncated; and
+                for one with a token that the model has no weights for.
         """
         packed = _Packed(self.scratch)
         places = Growing(np.int32, self.scratch)
@@ -270,6 +271,11 @@ class Encoder:
                 if fitted is None or not any(fitted.learned[1:]):
                     self.dropped += not rehearsal
                     continue
+                if unknown := self._reach.unknown(fitted.ids, self._tokenizer):
+                    raise DataError(
+                        f"row {row.id!r} of task {task.name!r} cannot be read: {unknown}",
+                        fix=RESIZE,
+                    )
                 packed.add(fitted)
                 places.add([place])
         return packed.done(Origins(rows, places.done()))
@@ -279,7 +285,7 @@ class Encoder:
             return example
         if self._config.too_long == "error":
             where = "rehearsed" if rehearsal else f"{task.config.train}:"
-            fits = len(example) <= self._context
+            fits = len(example) <= self._reach.context
             longer = f"--set training.max_length={len(example)}, or  " if fits else ""
             raise DataError(
                 f"{where} row {row.id!r} of task {task.name!r} has {len(example)} "

@@ -10,7 +10,8 @@ from forgetless.errors import UsageError
 from forgetless.methods.base import LooksAhead
 from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Stage, Workbench
-from forgetless.models.forward import context_length, evaluation_mode
+from forgetless.models.forward import evaluation_mode
+from forgetless.models.reach import Reach
 from forgetless.models.sharded import trains_in_parts
 from forgetless.plan import TrainingConfig
 from forgetless.storage import replace_folder
@@ -206,9 +207,9 @@ class Protection:
             earlier=tuple(self._earlier),
             seed=trainer.args.seed,
         )
-        context = context_length(model)
+        reach = Reach.of(model)
         tokenizer = trainer.processing_class
-        encoder = TokenEncoder(tokenizer, TrainingConfig(max_length=context), context)
+        encoder = TokenEncoder(tokenizer, TrainingConfig(max_length=reach.context), reach)
         return Workbench(stage, model, tokenizer, encoder)
 
 
