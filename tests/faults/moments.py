@@ -12,11 +12,14 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from forgetless.progress import Progress
 
@@ -99,8 +102,9 @@ def in_child(work: Callable[[], None], seconds: float | None = None) -> int:
         child = os.fork()
     if child == 0:
         code = 1
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf to it in the background
         try:
+            _share_no_lock()
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf to it in the background
             work()
             code = 0
         except SystemExit as ended:
@@ -113,6 +117,13 @@ def in_child(work: Callable[[], None], seconds: float | None = None) -> int:
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _share_no_lock(bars: Any = tqdm) -> None:
+    """Of progress bars: processes share one, and what is killed while it draws never lets go."""
+    bars.set_lock(threading.RLock())
+    for kind in bars.__subclasses__():
+        _share_no_lock(kind)
 
 
 def hit_at(
