@@ -241,7 +241,7 @@ def test_chance_may_differ_by_item() -> None:
     assert found.verdict == "at floor"
 
 
-def test_log_likelihoods_have_a_budget_of_their_own() -> None:
+def test_log_likelihoods_have_the_budget_in_nats_or_one_of_their_own() -> None:
     rng = np.random.default_rng(0)
     before = -2 - rng.random(300)
     noise = 0.1 * rng.standard_normal(300)
@@ -250,7 +250,7 @@ def test_log_likelihoods_have_a_budget_of_their_own() -> None:
     assert verdict(nats(before, before + noise)).verdict == "kept"
     few = verdict(nats(before[:10], before[:10] - 0.04 + noise[:10]))
     assert few.verdict == "inconclusive"
-    assert few.budget == 0.05
+    assert few.budget == 0.02  # as the scores
     assert few.flips is None
 
 

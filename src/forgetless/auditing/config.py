@@ -18,8 +18,11 @@ class AuditConfig(Config):
     budget: Share = Field(
         default=0.05, gt=0, lt=1, description="largest loss accepted on each task, as a share"
     )
-    nats_budget: float = Field(
-        default=0.05, gt=0, description="the same for tasks scored by likelihood, in nats per token"
+    nats_budget: float | None = Field(
+        default=None,
+        gt=0,
+        description="the same for tasks scored by likelihood, in nats per token; the budget's own "
+        "number if none: 2% is 0.02 nats",
     )
     level: float = Field(
         default=0.95, gt=0.5, lt=1, description="confidence level of each interval"

@@ -59,8 +59,8 @@ def audit(
     budget: Annotated[
         str,
         typer.Option(
-            help="Largest loss accepted on each task, e.g. 2% or 0.02; of likelihoods: "
-            "--set nats_budget=0.02."
+            help="Largest loss accepted on each task, e.g. 2% or 0.02, which is 0.02 nats of a "
+            "likelihood; those alone: --set nats_budget=0.02."
         ),
     ] = "5%",
     output: Annotated[

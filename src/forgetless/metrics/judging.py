@@ -61,7 +61,7 @@ def judge(
     evidence: Sequence[Evidence],
     *,
     budget: float,
-    nats_budget: float = 0.05,
+    nats_budget: float | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
@@ -73,7 +73,8 @@ def judge(
         evidence: One per task.
         budget: Largest loss accepted of an accuracy, e.g. 0.02 for two points, where the task's
             evidence has no budget of its own.
-        nats_budget: The same of a log-likelihood, nats per token.
+        nats_budget: The same of a log-likelihood, nats per token; if none, as many hundredths of a
+            nat as the budget has points.
         level: Confidence level of each interval and, over all tasks, of the word "lost".
         draws: Bootstrap draws.
         seed: The same seed gives the same verdicts.
@@ -86,6 +87,7 @@ def judge(
         ValueError: if a number is out of range, a task is there twice, or a score is outside the
             range of its unit.
     """
+    nats_budget = budget if nats_budget is None else nats_budget
     _check(evidence, budget, nats_budget, level, draws, most_missing)
     how = Draws(draws, level, seed)
     common: Mapping[Unit, float] = {"accuracy": budget, "nats": nats_budget}
