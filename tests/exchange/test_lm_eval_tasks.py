@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import random
 import warnings
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,18 @@ def test_a_prompt_longer_than_the_context_is_an_error_and_no_score(
     assert "more than the model's context of 256" in str(bad[0].error)
 
 
-def test_an_unknown_name_is_refused_with_the_nearest(include: Path) -> None:
+@pytest.mark.parametrize(
+    "among_all", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["own", "all"]
+)
+def test_an_unknown_name_is_refused_with_the_nearest(
+    include: Path, monkeypatch: pytest.MonkeyPatch, *, among_all: bool
+) -> None:
+    """The 13,000 that come with lm_eval take it half a minute to read."""
+    if not among_all:
+        from lm_eval.tasks import TaskManager
+
+        own = partialmethod(TaskManager.__init__, include_defaults=False)
+        monkeypatch.setattr(TaskManager, "__init__", own)
     with pytest.raises(DataError, match="no task 'toy_colors'; the nearest are toy_colours"):
         load_lm_eval_tasks("lm_eval:toy_colors", include)
 

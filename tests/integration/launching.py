@@ -54,7 +54,7 @@ def plans_of(
     choices = [{"question": f"pick {i}", "choices": ["a", "b"], "answer": i % 2} for i in range(9)]
     write_rows(folder / "tests.jsonl", choices)
     write_rows(folder / "odd.jsonl", colours(0, count=11))
-    training = {"epochs": 8, "batch_size": 2, "accumulation": 2, "learning_rate": learning_rate}
+    training = {"epochs": 4, "batch_size": 2, "accumulation": 2, "learning_rate": learning_rate}
     made = {
         name: settings(data, folder / name, methods=methods, training=dict(training))
         for name, methods in arms.items()

@@ -44,7 +44,7 @@ ARMS: dict[str, list[Any]] = {
     "olora": ["olora", {"on_policy_replay": {"ratio": 0.2, "max_new_tokens": 8}}],
     "joint": ["joint"],
 }
-OFTEN = ("plain", "replay", "lora", "budget")  # the other arms in the slow tests
+OFTEN = ("plain", "replay", "lora")  # the other arms in the slow tests
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_two_processes_come_to_what_one_comes_to(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in OFTEN])
+@pytest.mark.parametrize("arm", [*(arm for arm in ARMS if arm not in OFTEN), "budget"])
 def test_two_processes_come_to_what_one_comes_to_under_every_method(
     arm: str, plans: Plans, others: Mapping[str, RunResult]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ class Recorder(Progress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+nightly = partial(pytest.param, marks=pytest.mark.slow)
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -155,12 +159,12 @@ def test_a_protected_run_takes_the_stages_that_are_the_same_from_the_plain_one(
         ([{"ewc": {"strength": 10}}], ["0-base", "1-first"]),
         ([{"ewc": {"strength": 10}}, "lora"], ["0-base", "1-first"]),
         # a finished stage does not show what it trained
-        ([{"ewc": {"strength": 10}}, {"freeze": {"last": 1}}], ["0-base"]),
-        ([{"ewc": {"strength": 10}}, "osf"], ["0-base"]),
-        ([{"ewc": {"strength": 10}}, "ogd"], ["0-base"]),
+        nightly([{"ewc": {"strength": 10}}, {"freeze": {"last": 1}}], ["0-base"]),
+        nightly([{"ewc": {"strength": 10}}, "osf"], ["0-base"]),
+        nightly([{"ewc": {"strength": 10}}, "ogd"], ["0-base"]),
         ([{"si": {"strength": 10}}], ["0-base"]),  # learns while it trains
         # the untouched model is seen in the first stage only
-        ([{"l2sp": {"anchor": "base"}}], ["0-base"]),
+        nightly([{"l2sp": {"anchor": "base"}}], ["0-base"]),
         ([{"kl": {"reference": "base"}}, {"lora": {"init": "orthogonal"}}], ["0-base"]),
         ([{"merge": {"how": "ties"}}], ["0-base"]),
     ],

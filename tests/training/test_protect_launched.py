@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.training.build import differing, distance, fresh, weights
+from tests.training.launched import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +43,7 @@ def launch(
 def test_two_processes_learn_what_one_learns_with_the_same_global_batch(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    launch(tiny_model, tmp_path, processes=1, rows=4, which="all")
+    main(tiny_model, tmp_path, rows=4, which="all")
     launch(tiny_model, tmp_path, processes=2, rows=2, which="all")
     assert_same(tiny_model, tmp_path, within=0.01)
 
