@@ -196,13 +196,12 @@ def die_at(step: int | None) -> Callable[[int], None]:
 def forward_passes(model: Any) -> Iterator[list[int]]:
     """Rows of each pass through the model meanwhile."""
     counted: list[int] = []
-    # not the model itself: peft 0.20 calls its forward, past all hooks
-    inner = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
 
-    def count(*called: Any) -> None:
-        counted.append(len(called[-1]["input_ids"]))
+    def count(_: Any, called: tuple[Any, ...]) -> None:
+        counted.append(len(called[0]))
 
-    hook = inner.register_forward_pre_hook(count, with_kwargs=True)
+    # Where tokens come in: some versions of peft call the model past its own hooks.
+    hook = model.get_input_embeddings().register_forward_pre_hook(count)
     yield counted
     hook.remove()
 
