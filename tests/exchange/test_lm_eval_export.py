@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -116,7 +117,8 @@ def test_lm_eval_draws_its_table_from_the_file_and_knows_its_name(tmp_path: Path
     file = export_lm_eval(tmp_path, "model", tasks(), DATE)
     table = utils.make_table(json.loads(file.read_text()))
     assert "|colours|" in table.replace(" ", "")
-    assert "0.66" in table  # of how many digits depends on the version of what draws it
+    # two right of three, in three digits or four: that depends on the version of what draws it
+    assert re.search(r"\b0\.66(7|67)\b", table)
     name = only(tmp_path, "samples_words_*").name
     assert utils.get_file_task_name(name) == "words"
     assert utils.get_file_datetime(name) == "2026-01-02T03-04-05.678901"
