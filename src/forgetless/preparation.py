@@ -116,6 +116,7 @@ class Experiment:
                     "shots": task.config.shots,
                     "warnings": self._warnings[task.name],
                     "licence": licence_of_rows(task.config),
+                    "graded": bool(task.levels),
                 }
                 for task in self.tasks
             ],

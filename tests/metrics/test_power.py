@@ -12,6 +12,7 @@ from forgetless.metrics import (
     Interval,
     IntervalMethod,
     detectable_loss,
+    hidden_loss,
     items_needed,
     mcnemar,
 )
@@ -41,10 +42,28 @@ def test_no_number_of_items_is_guessed_without_an_interval() -> None:
     assert items_needed(Figure(0.1, None, "no items"), 0.05, 100) is None
 
 
-def test_items_on_which_nothing_changed_are_needed_until_their_limit_is_exact() -> None:
+@pytest.mark.parametrize(
+    ("items", "groups", "needed"),
+    [
+        (40, 40, 72),
+        (1, 1, 72),
+        (40, 20, 150),  # 144: each two of them say no more than one
+    ],
+)
+def test_items_on_which_nothing_changed_are_needed_until_their_limit_is_within_the_margin(
+    items: int, groups: int, needed: int
+) -> None:
     # 1 - 0.025^(1/n) <= 0.05 from n = 72 on.
-    assert items_needed(figure(0.0, -0.09, 0.09, "exact"), 0.05, 40) == 72
     assert 1 - 0.025 ** (1 / 72) <= 0.05 < 1 - 0.025 ** (1 / 71)
+    limit = hidden_loss(groups)
+    exact = figure(0.0, -limit, limit, "exact")
+    assert items_needed(exact, 0.05, items) == needed
+    drawn = figure(0.0, -limit, limit, "bootstrap with an unseen item")
+    assert items_needed(drawn, 0.05, items, unchanged=True) == needed
+
+
+def test_what_is_lost_all_but_for_certain_is_a_limit_like_another() -> None:
+    assert items_needed(figure(0.0, -1.0, 1.0, "exact"), 0.05, 1) == 410  # log 1e-9 / log 0.95
 
 
 def test_a_test_that_must_be_twice_as_strong_takes_four_times_the_items() -> None:

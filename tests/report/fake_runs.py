@@ -27,6 +27,8 @@ class FakeTask:
         errors: Stage to the number of items that crash there.
         swaps: Of the right items, how many are others than before, from stage to stage.
         question: Text of every question, with ``{i}`` for its number.
+        levels: Of how many levels its items are, one after the other; their ids begin with it.
+        choices: Of how many answers one is picked; 0: it is written.
     """
 
     name: str
@@ -41,6 +43,8 @@ class FakeTask:
     )
     output: str = "Consideration is the thing of value that each side gives ({i})."
     extra: Mapping[str, Any] = field(default_factory=dict)
+    levels: int = 0
+    choices: int = 0
 
 
 def write_run(
@@ -110,17 +114,19 @@ def write_run(
 
 def _task_entry(task: FakeTask) -> dict[str, Any]:
     nats = task.unit == "nats"
+    written = "multiple_choice" if task.choices else "exact_match"
     return {
         "name": task.name,
         "description": f"What is known of {task.name}.",
         "unit": task.unit,
-        "scorer": "nll" if nats else "exact_match",
-        "reading": "nll" if nats else "exact_match",
+        "scorer": "nll" if nats else written,
+        "reading": "nll" if nats else written,
         "trained_in": task.trained_in,
         "train_rows": 400 if task.trained_in else 0,
         "test_items": task.items,
         "rendering": "chat, 3 worked examples",
         "warnings": [],
+        "graded": task.levels > 0,
         **task.extra,
     }
 
@@ -171,10 +177,14 @@ def _line(task: FakeTask, row: int, i: int, score: float) -> dict[str, Any]:
     gold = f"{drug} {dose}mg po bid"
     line: dict[str, Any] = {
         "task": task.name,
-        "item": f"{task.name}-{i:04d}",
+        "item": f"level{i * task.levels // task.items + 1}/{i:04d}"
+        if task.levels
+        else f"{task.name}-{i:04d}",
         "prompt": task.question.format(i=i, drug=drug, dose=dose, route=route),
         "gold": gold,
-        "choices": None,
+        "choices": [gold, *(f"{gold} {n}" for n in range(1, task.choices))]
+        if task.choices
+        else None,
         "output": None,
         "answer": None,
         "score": None,

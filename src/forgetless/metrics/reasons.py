@@ -66,9 +66,11 @@ def _lost(task: TaskVerdict) -> str:
 
 
 def _fell(task: TaskVerdict) -> str:
+    beyond = -(task.change.value or 0.0) > task.budget + ROUNDING
+    more = f", more than the budget of {_number(task.budget)}" if beyond else ""
     return (
-        f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)}, more than the budget of "
-        f"{_number(task.budget)}{_flips(task)}, {_p(task)}"
+        f"fell {_from_to(task)}, a loss of {_loss(task)}{_limits(task)}{more}{_flips(task)}, "
+        f"{_p(task)}"
     )
 
 

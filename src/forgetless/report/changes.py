@@ -165,16 +165,12 @@ def _arm_changes(title: str, run: RunResults, name: str) -> Iterator[ArmChange]:
     rows = None if task is None else rows_compared(run, task)
     if rows is None:
         return
-    before, after = (_by_id(run.scores[row], name) for row in rows)
+    before, after = (run.items(row, name) for row in rows)
     falls = _falls(run, name, rows)
     for item, old in before.items():
         new = after.get(item)
         if new is not None:
             yield ArmChange(title, kind_of(old, new, falls), old, new)
-
-
-def _by_id(items: Sequence[ItemScore] | None, task: str) -> Mapping[str, ItemScore]:
-    return {item.item: item for item in items or () if item.task == task}
 
 
 def _falls(run: RunResults, task: str, rows: tuple[int, int]) -> frozenset[str]:

@@ -61,6 +61,7 @@ class TaskInfo:
         train_sha256: Hash of the rows to learn from; ``None`` in runs that did not note it.
         test_sha256: Hash of the items to be asked, and of the worked examples before them.
         licence: Licence of the rows to learn from, where it is known.
+        graded: Whether its items are of several levels, with which their ids begin.
     """
 
     name: str
@@ -76,6 +77,7 @@ class TaskInfo:
     train_sha256: str | None = None
     test_sha256: str | None = None
     licence: str | None = None
+    graded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,10 @@ class RunResults:
     answers: tuple[tuple[FreeAnswer, ...], ...]
     warnings: tuple[str, ...]
     matrix: ScoreMatrix
+
+    def items(self, row: int, task: str) -> dict[str, ItemScore]:
+        """The items of one task after one stage, by id; none where the stage is not done."""
+        return {item.item: item for item in self.scores[row] or () if item.task == task}
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ Format 1::
       matrix         stages, tasks, scores, intervals, n, errors (each T+1 by T'), excluded, missing
       figures        average_accuracy ... gap_closed: value, interval, reason
       tasks          by name: base, learned, best_earlier, final, forgetting, change, intransigence,
-                     before, gain, start, loss (figures); learning, fate, items_needed; flips (lost
-                     and gained ids, items, excluded, p_value) or flips_reason; p_adjusted
+                     before, gain, start, loss (figures); learning, fate; judged: what the fate
+                     rests on, as a task of an audit's JSON; null if the fate is absent
       against_sequential  by task: final and learned, this arm less the sequential one (figures)
       answers        per stage: question, answer
     changes          every item that some arm lost or gained: task, item, question, gold, choices,

@@ -31,8 +31,8 @@ def render_markdown(report: Report, verdict: Verdict) -> str:
         f"**{plain(verdict.sentences[0])}** {plain(verdict.sentences[1])}",
         *_warnings(report),
         table(*_tasks(report)),
-        f"Right after learning → at the end; tasks only tested: untouched → at the end. "
-        f"**Bold**: the {report.level:.0%} interval of the loss excludes 0.",
+        "Right after learning → at the end; tasks only tested: untouched → at the end. "
+        "**Bold**: more than chance explains, by tests adjusted for the number of tasks.",
         *_budgets(report),
         table(*_figures(report)),
         *(folded(f"Score matrix: {plain(arm.title)}", table(*_matrix(arm))) for arm in report.arms),

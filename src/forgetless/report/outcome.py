@@ -1,27 +1,27 @@
-"""What became of one task in one run: learned or not, lost or kept, or too close to call."""
+"""What became of one task in one run: learned or not, lost or kept, or too close to call.
+
+A report describes: it was given no budget to hold a run against.  So every real fall is *lost*, and
+*kept* is what has certainly lost at most five points, or 0.05 nats per token; what is real is
+decided by the tests of an audit (:mod:`forgetless.metrics.judging`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import (
-    Figure,
-    Flips,
-    Summary,
-    TaskSummary,
-    Unit,
-    find_flips,
-    holm,
-    items_needed,
-)
+from forgetless.metrics import Evidence, Figure, Summary, TaskSummary, TaskVerdict, Unit, judge
 from forgetless.report.changes import rows_compared
 from forgetless.report.data import RunResults, TaskInfo
+from forgetless.report.evidence import evidence_between
 
-Fate = Literal["lost", "kept", "improved", "inconclusive", "absent"]
+Fate = Literal["lost", "kept", "improved", "inconclusive", "at floor", "at ceiling", "absent"]
+"""The words of :data:`forgetless.metrics.Verdict`; ``improved`` after a real gain, ``absent`` where
+nothing came after the task was learned, or it was not measured."""
+
 Learning = Literal["learned", "known", "not learned", "only tested", "absent"]
 
 MARGIN: Mapping[Unit, float] = {"accuracy": 0.05, "nats": 0.05}
@@ -45,11 +45,9 @@ class TaskOutcome:
         loss: ``start - final``; positive = lost.  Unlike forgetting it does not pick the best of
             several rows, which noise alone lifts, so judgements rest on it.
         learning: Whether its stage taught it.
-        fate: Whether it was lost afterwards, as far as the interval of ``loss`` decides.
-        items_needed: About how many items would decide, where the fate is inconclusive.
-        flips: The items lost and gained since ``start``, where scores are right or wrong.
-        flips_reason: Why there are no flips.
-        p_adjusted: McNemar's p-value, Holm-adjusted over the tasks of the run.
+        fate: What became of it afterwards.
+        judged: What that rests on: flips, the test, the items that would decide; ``None`` where
+            the fate is absent.
     """
 
     task: TaskInfo
@@ -60,92 +58,88 @@ class TaskOutcome:
     loss: Figure
     learning: Learning
     fate: Fate
-    items_needed: int | None
-    flips: Flips | None
-    flips_reason: str | None
-    p_adjusted: float | None
+    judged: TaskVerdict | None
 
 
 def judge_tasks(
-    run: RunResults, summary: Summary, find: Callable[..., Figure]
+    run: RunResults,
+    summary: Summary,
+    find: Callable[..., Figure],
+    *,
+    level: float,
+    **how: int,
 ) -> tuple[TaskOutcome, ...]:
-    """Judge every task of a run.
+    """Judge every task of a run; together, for each is tested as one of many.
 
     Args:
         run: The run.
         summary: Its figures.
         find: Puts an interval on a formula over the run's matrix.
+        level: Confidence level of the intervals and, over all tasks, of the word "lost".
+        how: ``draws`` and ``seed`` of the intervals.
 
     Returns:
         In the order of the columns.
     """
-    flips = [_flips(run, task) for task in run.tasks]
-    known = [found.p_value for found, _ in flips if found is not None]
-    adjusted = iter(holm(known))
-    return tuple(
-        _judge(run, task, summary.task(task.name), find, found, reason, adjusted)
-        for task, (found, reason) in zip(run.tasks, flips, strict=True)
+    found: dict[str, Evidence] = {}
+    absent: dict[str, str | None] = {}
+    for task in run.tasks:
+        rows = rows_compared(run, task)
+        if rows is None:
+            absent[task.name] = summary.task(task.name).forgetting.reason
+            continue
+        try:
+            found[task.name] = evidence_between(run, task, *rows)
+        except NotMeasured as why:
+            absent[task.name] = why.message
+    verdicts = judge(
+        tuple(found.values()),
+        budget=MARGIN["accuracy"],
+        nats_budget=MARGIN["nats"],
+        most_missing=1.0,  # what was answered is described, and what was not is warned of
+        any_loss=True,
+        level=level,
+        **how,
     )
-
-
-def judge_loss(loss: Figure, unit: Unit) -> Fate:
-    """Decide by the interval alone.
-
-    Lost if all of it is above 0, improved if all is below, kept if it leaves room for no loss above
-    the margin, else inconclusive.
-    """
-    if loss.value is None:
-        return "absent"
-    if loss.interval is None:
-        return "inconclusive"
-    if loss.interval.low > 0:
-        return "lost"
-    if loss.interval.high < 0:
-        return "improved"
-    return "kept" if loss.interval.high <= MARGIN[unit] else "inconclusive"
-
-
-def _judge(
-    run: RunResults,
-    task: TaskInfo,
-    summary: TaskSummary,
-    find: Callable[..., Figure],
-    flips: Flips | None,
-    flips_reason: str | None,
-    adjusted: Any,
-) -> TaskOutcome:
-    only_tested = Figure(None, None, f"task '{task.name}' is only tested")
-    before = gain = only_tested
-    column = run.matrix.of_task(task.name)
-    if task.trained_in is not None:
-        before = find(partial(_score, row=task.trained_in - 1, task=task.name), column)
-        gain = find(
-            partial(_change, old=task.trained_in - 1, new=task.trained_in, task=task.name),
-            column,
+    judged = {verdict.task: verdict for verdict in verdicts}
+    outcomes = []
+    for task in run.tasks:
+        own, verdict = summary.task(task.name), judged.get(task.name)
+        before, gain = _taught(run, task, find)
+        outcomes.append(
+            TaskOutcome(
+                task=task,
+                summary=own,
+                before=before,
+                gain=gain,
+                start=own.base if task.trained_in is None else own.learned,
+                loss=verdict.change.turned() if verdict else Figure(None, None, absent[task.name]),
+                learning=_learning(task, before, gain),
+                fate=fate_of(verdict, level) if verdict else "absent",
+                judged=verdict,
+            )
         )
-    rows = rows_compared(run, task)
-    if rows is None:
-        loss = Figure(None, None, summary.forgetting.reason)
-    else:
-        loss = find(partial(_change, old=rows[1], new=rows[0], task=task.name), column)
-    fate = judge_loss(loss, task.unit)
-    needed = None
-    if fate == "inconclusive" and summary.items:
-        needed = items_needed(loss, MARGIN[task.unit], summary.items)
-    return TaskOutcome(
-        task=task,
-        summary=summary,
-        before=before,
-        gain=gain,
-        start=summary.base if task.trained_in is None else summary.learned,
-        loss=loss,
-        learning=_learning(task, before, gain),
-        fate=fate,
-        items_needed=needed,
-        flips=flips,
-        flips_reason=flips_reason,
-        p_adjusted=None if flips is None else next(adjusted),
+    return tuple(outcomes)
+
+
+def _taught(run: RunResults, task: TaskInfo, find: Callable[..., Figure]) -> tuple[Figure, Figure]:
+    """A task's score right before its stage, and what the stage added."""
+    if task.trained_in is None:
+        only_tested = Figure(None, None, f"task '{task.name}' is only tested")
+        return only_tested, only_tested
+    column = run.matrix.of_task(task.name)
+    before, gain = (
+        partial(formula, row=task.trained_in, task=task.name) for formula in (_before, _gain)
     )
+    return find(before, column), find(gain, column)
+
+
+def fate_of(judged: TaskVerdict, level: float) -> Fate:
+    """The word for a verdict; a real gain has one of its own."""
+    risen = (judged.change.value or 0.0) > 0
+    if risen and judged.p_adjusted is not None and judged.p_adjusted <= 1 - level:
+        return "improved"
+    return cast("Fate", judged.verdict)  # no share of missing items makes it fail here
 
 
 def _learning(task: TaskInfo, before: Figure, gain: Figure) -> Learning:
@@ -160,20 +154,9 @@ def _learning(task: TaskInfo, before: Figure, gain: Figure) -> Learning:
     return "not learned"
 
 
-def _flips(run: RunResults, task: TaskInfo) -> tuple[Flips | None, str | None]:
-    rows = rows_compared(run, task)
-    if rows is None:
-        return None, "nothing came after it was learned"
-    try:
-        before, after = (run.matrix.cell(row, task.name) for row in rows)
-        return find_flips(before, after, run.matrix.column(task.name).groups), None
-    except NotMeasured as absent:
-        return None, absent.message
+def _before(scores: Any, row: int, task: str) -> Any:
+    return scores.score(row - 1, task)
 
 
-def _score(scores: Any, row: int, task: str) -> Any:
-    return scores.score(row, task)
-
-
-def _change(scores: Any, old: int, new: int, task: str) -> Any:
-    return scores.score(new, task) - scores.score(old, task)
+def _gain(scores: Any, row: int, task: str) -> Any:
+    return scores.score(row, task) - scores.score(row - 1, task)

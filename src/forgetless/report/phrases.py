@@ -82,6 +82,13 @@ def estimate_in_words(figure: Figure, level: float) -> str:
     return f"{number(value_of(figure))}, {level:.0%} interval {ends}"
 
 
+def why_not_told(outcome: TaskOutcome) -> str | None:
+    """Why nothing can be said of a task's loss; ``None`` where something can."""
+    if outcome.fate == "at floor" and outcome.judged:
+        return f"{outcome.task.name}: {outcome.judged.reason}"
+    return outcome.loss.reason
+
+
 def loss_in_brackets(outcome: TaskOutcome) -> str:
     """A task and what was lost of it."""
     return f"{outcome.task.name} ({score(value_of(outcome.loss), outcome.task.unit)})"

@@ -146,6 +146,7 @@ def _task(part: Record) -> TaskInfo:
         train_sha256=part.optional_text("train_sha256"),
         test_sha256=part.optional_text("test_sha256"),
         licence=part.optional_text("licence"),
+        graded=part.optional_flag("graded") or False,
     )
 
 

@@ -55,7 +55,7 @@ class TerminalReport:
                 yield text(heading, "bold")
                 tables = [_matrix(arm, tasks, text) for arm in self.report.arms]
                 yield Columns([Padding(table, (0, 0, 1, 0)) for table in tables], padding=(0, 3))
-        yield text("[ ] trained in this stage   * the interval of the loss excludes 0", "dim")
+        yield text("[ ] trained in this stage   * lost or gained more than chance explains", "dim")
         for arm in self.report.arms:
             if arm.budget is not None:
                 yield Text()

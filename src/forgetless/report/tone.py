@@ -11,6 +11,10 @@ from forgetless.report.phrases import value_of
 Tone = Literal["lost", "kept", "improved", "inconclusive", "not learned", "unknown"]
 
 
+_SAYS_NOTHING = ("absent", "at floor")
+"""Fates of tasks that could not be seen to be lost or kept."""
+
+
 def tone_of(arm: Arm) -> Tone:
     """What became of an arm's tasks, the gravest first."""
     judged = _judged(arm)
@@ -23,7 +27,7 @@ def tone_of(arm: Arm) -> Tone:
         return "inconclusive"
     if "improved" in fates:
         return "improved"
-    return "kept" if "kept" in fates else "unknown"
+    return "kept" if fates else "unknown"
 
 
 def _judged(arm: Arm) -> list[TaskOutcome]:
@@ -32,7 +36,7 @@ def _judged(arm: Arm) -> list[TaskOutcome]:
         outcome
         for outcome in arm.outcomes
         if outcome.fate == "lost"
-        or (outcome.fate != "absent" and outcome.learning != "not learned")
+        or (outcome.fate not in _SAYS_NOTHING and outcome.learning != "not learned")
     ]
 
 
@@ -41,10 +45,10 @@ def failed_tasks(arm: Arm) -> list[TaskOutcome]:
     return [outcome for outcome in arm.outcomes if outcome.learning == "not learned"]
 
 
-def tasks_with_fate(arm: Arm, fate: Fate) -> list[TaskOutcome]:
-    """The judged tasks of one fate: greatest loss first, accuracies before nats.
+def tasks_with_fate(arm: Arm, *fates: Fate) -> list[TaskOutcome]:
+    """The judged tasks of these fates: greatest loss first, accuracies before nats.
 
     The two have no common scale, so they are not ranked against each other.
     """
-    found = [outcome for outcome in _judged(arm) if outcome.fate == fate]
+    found = [outcome for outcome in _judged(arm) if outcome.fate in fates]
     return sorted(found, key=lambda o: (o.task.unit == "nats", -value_of(o.loss)))

@@ -20,6 +20,7 @@ from forgetless.report.phrases import (
     told_before_and_after,
     value_of,
     who,
+    why_not_told,
 )
 from forgetless.report.tone import Tone, failed_tasks, tasks_with_fate, tone_of
 from forgetless.report.wording import listing, number, score
@@ -58,7 +59,7 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
         least = min(failed_tasks(arm), key=lambda outcome: value_of(outcome.gain))
         return f"Training taught nothing measurable: {lesson(least, level)}."
     if tone == "unknown":
-        reasons = [o.loss.reason for o in arm.outcomes if o.loss.reason]
+        reasons = [reason for reason in map(why_not_told, arm.outcomes) if reason]
         return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
     if tone == "lost":
         worst, *rest = tasks_with_fate(arm, "lost")
@@ -72,8 +73,8 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
             f"{subject} shows no certain loss, but the test is too small to rule one out on "
             f"{doubt.task.name}: {course(doubt, level)}"
         )
-        if doubt.items_needed:
-            told += f"; about {doubt.items_needed:,} items would decide"
+        if doubt.judged and doubt.judged.items_needed:
+            told += f"; about {doubt.judged.items_needed:,} items would decide"
     elif tone == "improved":
         best = max(
             tasks_with_fate(arm, "improved"),
@@ -82,20 +83,22 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
         told = f"{subject} forgot nothing measurable and improved on {best.task.name}: "
         told += course(best, level)
     else:
-        nearest = tasks_with_fate(arm, "kept")[0]
+        nearest = tasks_with_fate(arm, "kept", "at ceiling")[0]
         told = f"{subject} forgot nothing measurable; the most on {nearest.task.name}: "
         told += course(nearest, level)
     return f"{told}{_unmeasured(arm)}."
 
 
 def _unmeasured(arm: Arm) -> str:
-    """Tasks that could have been lost but were not measured where it matters."""
-    names = [
+    """Tasks that could have been lost but were not measured where it matters, or cannot show it."""
+    lacking = [
         outcome.task.name
         for outcome in arm.outcomes
         if outcome.fate == "absent" and outcome.task.trained_in != arm.run.matrix.last
     ]
-    return f"; what became of {listing(names, most=3)} was not measured" if names else ""
+    low = [outcome.task.name for outcome in arm.outcomes if outcome.fate == "at floor"]
+    told = f"; what became of {listing(lacking, most=3)} was not measured" if lacking else ""
+    return told + (f"; {listing(low, most=3)} had too little to lose to show it" if low else "")
 
 
 def _second(report: Report, lead: Arm, tone: Tone) -> str:

@@ -29,7 +29,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """What became of one task in one arm."""
+    """What became of one task in one arm; ``reason`` says why nothing could be seen of it."""
 
     title: str
     style: ArmStyle
@@ -41,6 +41,7 @@ class OutcomeRow:
     gained: str
     chance: str
     judgement: str
+    reason: str
     class_: str
 
 
@@ -83,7 +84,9 @@ def figure_rows(report: Report) -> list[FigureRow]:
 def _outcome_row(arm: Arm, outcome: TaskOutcome, styles: dict[str, ArmStyle]) -> OutcomeRow:
     tested = outcome.task.trained_in is None
     dash = Shown(ABSENT, "", "")
-    flips = outcome.flips
+    judged = outcome.judged
+    flips = judged.flips if judged else None
+    p_value = judged.p_adjusted if judged else None
     return OutcomeRow(
         title=arm.title,
         style=styles[arm.title],
@@ -93,8 +96,9 @@ def _outcome_row(arm: Arm, outcome: TaskOutcome, styles: dict[str, ArmStyle]) ->
         forgetting=shown(outcome.summary.forgetting, signed=True),
         lost=ABSENT if flips is None else str(len(flips.lost)),
         gained=ABSENT if flips is None else str(len(flips.gained)),
-        chance=ABSENT if outcome.p_adjusted is None else chance(outcome.p_adjusted),
+        chance=ABSENT if p_value is None else chance(p_value),
         judgement=judgement(outcome, last=arm.run.matrix.last),
+        reason=judged.reason if judged and outcome.fate == "at floor" else "",
         class_={"lost": "lost", "improved": "gained"}.get(outcome.fate, "same"),
     )
 
@@ -104,10 +108,12 @@ def judgement(outcome: TaskOutcome, *, last: int) -> str:
     if outcome.learning == "not learned" and outcome.fate != "lost":
         return "not measurably learned"
     if outcome.fate == "inconclusive":
-        needed = outcome.items_needed
+        needed = outcome.judged.items_needed if outcome.judged else None
         return f"inconclusive, needs about {needed:,} items" if needed else "inconclusive"
     if outcome.fate == "absent":
         return "learned last" if outcome.task.trained_in == last else "not measured"
+    if outcome.judged and outcome.judged.nature == "format":
+        return "lost, in form alone"
     return outcome.fate
 
 

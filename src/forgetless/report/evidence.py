@@ -1,0 +1,65 @@
+"""Two rows of one task as evidence, so that a report judges by the tests of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from forgetless.metrics import Cell, Evidence
+from forgetless.report.data import ItemScore, RunResults, TaskInfo
+
+
+def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -> Evidence:
+    """What became of a task between two rows, over the items that its figures rest on.
+
+    An item that another row could not score is left out, as it is of every figure; one that these
+    two could not score stays, as an error.
+
+    Args:
+        run: The run.
+        task: The task.
+        before: A row of its matrix.
+        after: A later one.
+
+    Raises:
+        NotMeasured: if one of the two was not measured.
+    """
+    counted = frozenset(run.matrix.paired(task.name).ids)
+    old, new = (run.matrix.cell(row, task.name) for row in (before, after))
+    first, last = (
+        {name: item for name, item in run.items(row, task.name).items() if name in counted}
+        for row in (before, after)
+    )
+    return Evidence(
+        task=task.name,
+        unit=task.unit,
+        before=_only(old, counted),
+        after=_only(new, counted),
+        groups=run.matrix.column(task.name).groups,
+        chance=_chance(first) if task.scorer == "multiple_choice" else None,
+        readings_before=_readings(first),
+        readings_after=_readings(last),
+        parts={name: name.split("/")[0] for name in first} if task.graded else {},
+    )
+
+
+def _only(cell: Cell, counted: frozenset[str]) -> Cell:
+    scores = {item: score for item, score in cell.scores.items() if item in counted}
+    return Cell(scores, cell.errors)
+
+
+def _chance(items: Mapping[str, ItemScore]) -> dict[str, float] | None:
+    """Item to the score of guessing; None if the choices of one are not known."""
+    choices = {name: len(item.choices or ()) for name, item in items.items()}
+    if min(choices.values()) < 2:
+        return None
+    return {name: 1 / number for name, number in choices.items()}
+
+
+def _readings(items: Mapping[str, ItemScore]) -> dict[str, dict[str, float]]:
+    """Reading to item to value; items without it are absent."""
+    found: dict[str, dict[str, float]] = {}
+    for name, item in items.items():
+        for reading, value in item.readings.items():
+            if value is not None:
+                found.setdefault(reading, {})[name] = value
+    return found
