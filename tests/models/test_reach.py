@@ -33,6 +33,15 @@ def test_what_is_refused_is_what_the_model_fails_on() -> None:
         assert (reach.obstacle(ids, tokenizer) is None) == read
 
 
+def test_weights_that_the_configuration_does_not_tell_of_are_counted() -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=70, n_embd=4, n_layer=1, n_head=1))
+    model.resize_token_embeddings(80)
+    model.config.vocab_size = 70
+    assert Reach.of(model).vocabulary == 80
+    model.set_output_embeddings(torch.nn.Linear(4, 75, bias=False))  # read, and never likely
+    assert Reach.of(model).vocabulary == 75
+
+
 def test_the_reason_tells_what_is_too_much() -> None:
     reach, tokenizer = Reach(8, 70), build_tokenizer()
     assert reach.obstacle([1] * 5, tokenizer, more=3) is None
@@ -42,5 +51,8 @@ def test_the_reason_tells_what_is_too_much() -> None:
     assert reach.obstacle([1, 256, 3], tokenizer) == (
         "the tokenizer's token '<|end|>' has number 256, and the model has weights for those below "
         "70"
+    )
+    assert reach.obstacle([1, 256, 3], None) == (
+        "a token has number 256, and the model has weights for those below 70"
     )
     assert reach.obstacle([], tokenizer) is None

@@ -108,6 +108,8 @@ class Blind(torch.nn.Module):
         super().__init__()
         self.inner = inner
         self.config, self.dtype = inner.config, inner.dtype
+        self.get_input_embeddings = inner.get_input_embeddings
+        self.get_output_embeddings = inner.get_output_embeddings
 
     def forward(
         self,

@@ -27,10 +27,17 @@ class Reach(NamedTuple):
 
     @classmethod
     def of(cls, model: Any) -> Reach:
-        """The limits that a transformers model's configuration names."""
+        """The limits of a transformers model.
+
+        Tokens are counted by its layers, where those tell: the configuration of a model with
+        tokens for pictures, or with padded weights, may name fewer.
+        """
         config = model.config.get_text_config()
         context = getattr(config, "max_position_embeddings", 0) or ENDLESS
-        return cls(int(context), int(config.vocab_size))
+        read = getattr(model.get_input_embeddings(), "num_embeddings", None)
+        written = getattr(model.get_output_embeddings(), "out_features", None)
+        vocabulary = min(read, written) if read and written else config.vocab_size
+        return cls(int(context), int(vocabulary))
 
     def obstacle(self, ids: Sequence[int], tokenizer: Any, more: int = 0) -> str | None:
         """Why the model cannot read these tokens and as many more; None if it can."""
@@ -46,8 +53,10 @@ class Reach(NamedTuple):
         """
         if not ids or (largest := max(ids)) < self.vocabulary:
             return None
-        token = tokenizer.convert_ids_to_tokens(largest)
+        named = "a token"
+        if tokenizer is not None:  # a trainer may have been given ready tokens alone
+            named = f"the tokenizer's token {tokenizer.convert_ids_to_tokens(largest)!r}"
         return (
-            f"the tokenizer's token {token!r} has number {largest}, and the model has weights for "
-            f"those below {self.vocabulary}"
+            f"{named} has number {largest}, and the model has weights for those below "
+            f"{self.vocabulary}"
         )
