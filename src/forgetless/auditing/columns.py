@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from forgetless.auditing.asking import Answers
 from forgetless.auditing.result import Cost, SubjectInfo
 from forgetless.evaluation.result import ItemResult
-from forgetless.metrics import Cell
+from forgetless.metrics import Cell, by_reading
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,7 @@ class Column:
 
     def readings(self, task: str) -> dict[str, dict[str, float]]:
         """Reading to item to value; items without it are absent."""
-        found: dict[str, dict[str, float]] = {}
-        for item, result in self.answers[task].items():
-            for name, value in result.readings.items():
-                found.setdefault(name, {})[item] = value
-        return found
+        return by_reading({item: r.readings for item, r in self.answers[task].items()})
 
 
 def as_cell(results: Mapping[str, ItemResult]) -> Cell:

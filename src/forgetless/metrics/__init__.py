@@ -13,7 +13,7 @@ from forgetless.metrics.bootstrap import Interval, cell_intervals, interval
 from forgetless.metrics.cells import Cell, CellMean, PairedItems
 from forgetless.metrics.certificate import Word, certify, word_for
 from forgetless.metrics.comparisons import average_intransigence, gap_closed, intransigence
-from forgetless.metrics.evidence import Evidence, count_null_flips
+from forgetless.metrics.evidence import Evidence, by_reading, count_null_flips
 from forgetless.metrics.figures import (
     average_accuracy,
     backward_transfer,
@@ -72,6 +72,7 @@ __all__ = [
     "average_retention_change",
     "backward_transfer",
     "best_earlier",
+    "by_reading",
     "cell_intervals",
     "certify",
     "count_null_flips",

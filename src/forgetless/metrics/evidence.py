@@ -146,6 +146,27 @@ class Evidence:
         )
 
 
+def by_reading(items: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    """Turn the readings of single items round; an item without a reading is absent from it.
+
+    Args:
+        items: Item to its readings by name.
+
+    Returns:
+        Name of a reading to item to value.
+
+    Example:
+        >>> by_reading({"a": {"contains": 1.0, "nll": None}, "b": {"contains": 0.0}})
+        {'contains': {'a': 1.0, 'b': 0.0}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    for item, readings in items.items():
+        for name, value in readings.items():
+            if value is not None:
+                found.setdefault(name, {})[item] = value
+    return found
+
+
 def count_null_flips(before: Cell, others: Sequence[Cell], how: str) -> NullFlips | None:
     """How many right-or-wrong answers of one model flip when it is asked otherwise.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from forgetless.metrics import Cell, Evidence
+from forgetless.metrics import Cell, Evidence, by_reading
 from forgetless.report.data import ItemScore, RunResults, TaskInfo
 
 
@@ -36,8 +36,8 @@ def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -
         after=_only(new, counted),
         groups=run.matrix.column(task.name).groups,
         chance=_chance(first) if task.scorer == "multiple_choice" else None,
-        readings_before=_readings(first),
-        readings_after=_readings(last),
+        readings_before=by_reading({name: item.readings for name, item in first.items()}),
+        readings_after=by_reading({name: item.readings for name, item in last.items()}),
         parts={name: name.split("/")[0] for name in first} if task.graded else {},
     )
 
@@ -53,13 +53,3 @@ def _chance(items: Mapping[str, ItemScore]) -> dict[str, float] | None:
     if min(choices.values()) < 2:
         return None
     return {name: 1 / number for name, number in choices.items()}
-
-
-def _readings(items: Mapping[str, ItemScore]) -> dict[str, dict[str, float]]:
-    """Reading to item to value; items without it are absent."""
-    found: dict[str, dict[str, float]] = {}
-    for name, item in items.items():
-        for reading, value in item.readings.items():
-            if value is not None:
-                found.setdefault(reading, {})[name] = value
-    return found
