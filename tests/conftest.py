@@ -1,10 +1,10 @@
-"""For all tests: one thread, no network, and a tiny model built once."""
+"""For all tests: one thread, no network, no waiting for disks, and a tiny model built once."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,16 +17,25 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tests.tiny import build_model
 
+os.fsync = lambda _: None  # what survives a kill was written; flushing would only take time
+NO_SEARCH = SimpleNamespace(collect=lambda: 0)
+
+
+@pytest.fixture(autouse=True)
+def _no_search_for_garbage() -> None:
+    """After a training accelerate searches all objects of all libraries, for longer than it took.
+
+    It is not imported for this: most tests train nothing.
+    """
+    memory = sys.modules.get("accelerate.utils.memory")
+    if memory is not None:
+        vars(memory)["gc"] = NO_SEARCH
+
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny chat model that knows nothing; do not write into it."""
     import torch
-    from accelerate.utils import memory
 
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        # After every training accelerate searches all objects of all libraries for garbage, which
-        # takes longer than the training.
-        patch.setattr(memory, "gc", SimpleNamespace(collect=lambda: 0))
-        yield build_model(tmp_path_factory.mktemp("tiny") / "model")
+    return build_model(tmp_path_factory.mktemp("tiny") / "model")
