@@ -17,7 +17,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tests.tiny import build_model
 
-os.fsync = lambda fd: None  # what survives a kill was written; flushing would only take time
+os.fsync = lambda fd: None  # noqa: ARG005  (what survives a kill was written; flushing takes time)
 NO_SEARCH = SimpleNamespace(collect=lambda: 0)
 
 
