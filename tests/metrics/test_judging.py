@@ -120,6 +120,49 @@ def test_holm_counts_every_task_of_the_comparison() -> None:
     assert among.items_needed > 100
 
 
+@pytest.mark.parametrize("wrong", [2, 45, 84])
+@pytest.mark.parametrize("flips", [(4, 0), (5, 0), (7, 1), (9, 2), (11, 3), (12, 4)])
+def test_what_these_items_did_not_decide_takes_more_of_them(
+    flips: tuple[int, int], wrong: int
+) -> None:
+    """Few flips, which an exact test takes for less than the normal curve does."""
+    lost, gained = flips
+    found = verdict(task(lost=lost, gained=gained, wrong=wrong), budget=0.001, describe=True)
+    assert found.items_needed is None or found.items_needed > found.items
+
+
+DESCRIBED = [
+    (task(both=3940, lost=60, gained=20, wrong=980), "lost"),  # real, and a point at most
+    (task(both=397, lost=2, gained=1, wrong=100), "kept"),
+    (task(both=60, gained=12, wrong=28), "kept"),
+    (task(both=110, lost=20, gained=20, wrong=350, chance=0.25), "at floor"),
+    (task(both=2, lost=3, wrong=195), "at floor"),
+    (task(both=40, wrong=1960), "kept"),  # two points above nothing can be lost, and were not
+    (task(both=20, lost=20, wrong=1960), "lost"),
+    (task(lost=5), "inconclusive"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "word"), DESCRIBED)
+def test_the_word_for_a_task_that_is_described(evidence: Evidence, word: str) -> None:
+    assert verdict(evidence, budget=0.05, describe=True).verdict == word
+
+
+def test_a_gain_is_described_as_one_only_if_it_is_real_among_all_tasks() -> None:
+    """Twelve groups of five, half of them right before, of which six more gain an item each."""
+    ids = [f"{group}/{item}" for group in "abcdefghijkl" for item in range(5)]
+    before = {name: float(name[0] < "g") for name in ids}
+    after = {name: float(before[name] or name.endswith("0")) for name in ids}
+    groups = {name: name[0] for name in ids}
+    grouped = Evidence("law", "accuracy", Cell(before), Cell(after), groups=groups)
+    other = task("other", both=500, wrong=100)
+    held = judge([grouped, other], budget=0.05)[0]
+    told = judge([grouped, other], budget=0.05, describe=True)[0]
+    assert held.p_value == 2 * 0.5**6
+    assert held.p_adjusted == 4 * 0.5**6
+    assert (held.verdict, told.verdict) == ("kept", "inconclusive")
+
+
 def test_a_loss_must_be_larger_than_the_budget_as_measured() -> None:
     evidence = task(both=330, lost=70, gained=12, wrong=88)  # 11.6 points
     assert verdict(evidence, budget=0.115).verdict == "lost"

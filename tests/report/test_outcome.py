@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,4 +175,107 @@ def test_what_is_too_little_to_tell_says_how_many_items_would(tmp_path: Path) ->
     needed = few.judged.items_needed
     assert needed is not None
     assert 72 <= needed < 80  # 72 by the exact limit, a little more or less by the drawn one
-    assert judgement(few, last=2) == f"inconclusive, needs about {needed} items"
+    assert judgement(few, last=2) == f"inconclusive: needs about {needed} items"
+
+
+def rewritten(folder: Path, change: Callable[[str, dict[str, Any]], dict[str, Any] | None]) -> Path:
+    """The run with its score lines changed, or left out."""
+    for scores in sorted(folder.glob("stages/*/scores.jsonl")):
+        lines = [json.loads(line) for line in scores.read_text().splitlines()]
+        kept = [found for line in lines if (found := change(scores.parent.name[0], line))]
+        scores.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+    return folder
+
+
+def test_a_small_loss_is_one_of_form_only_if_the_answers_lost_less(tmp_path: Path) -> None:
+    # 60 of 2,000: as many answers no longer contain what was asked for.
+    task = FakeTask("law", [0.0, 0.7, 0.67], 1, items=2000)
+
+    def contains(stage: str, line: dict[str, Any]) -> dict[str, Any]:
+        held = float(line["score"] or line["item"].endswith("1999"))
+        return line | {"readings": {"contains": held}}
+
+    folder = rewritten(write_run(tmp_path / "run", [task]), contains)
+    (found,) = analyse([read_run(folder)]).arms[0].outcomes
+    assert judgement(found, last=2) == "lost"
+
+
+@pytest.mark.parametrize(("right_before", "fate"), [(True, "inconclusive"), (False, "kept")])
+def test_what_was_wrong_before_cannot_have_been_lost_when_no_answer_came(
+    tmp_path: Path, right_before: bool, fate: str
+) -> None:
+    task = FakeTask("law", [0.0, 0.9, 0.9], 1, items=1000)  # the last hundred are wrong
+    silent = range(60) if right_before else range(940, 1000)
+
+    def fail(stage: str, line: dict[str, Any]) -> dict[str, Any]:
+        if stage == "2" and int(line["item"][-4:]) in silent:
+            return line | {"score": None, "error": "timed out", "readings": {}}
+        return line
+
+    folder = rewritten(write_run(tmp_path / "run", [task]), fail)
+    (found,) = analyse([read_run(folder)]).arms[0].outcomes
+    assert found.fate == fate
+    if right_before:
+        assert judgement(found, last=2) == (
+            "inconclusive: 60 items without an answer could hide a loss"
+        )
+
+
+def test_items_that_a_row_does_not_name_at_all_were_not_answered(tmp_path: Path) -> None:
+    task = FakeTask("law", [0.0, 0.8, 0.8], 1, items=1000)
+
+    def lack(stage: str, line: dict[str, Any]) -> dict[str, Any] | None:
+        return None if stage == "2" and line["item"].endswith("7") else line
+
+    folder = rewritten(write_run(tmp_path / "run", [task]), lack)
+    (found,) = analyse([read_run(folder)]).arms[0].outcomes
+    assert found.judged is not None
+    assert found.judged.missing == 100
+    assert found.fate == "inconclusive"
+
+
+@pytest.mark.parametrize(("silent", "fate"), [(0, "improved"), (60, "inconclusive")])
+def test_no_gain_is_told_where_the_items_without_an_answer_could_outweigh_it(
+    tmp_path: Path, silent: int, fate: str
+) -> None:
+    task = FakeTask("law", [0.0, 0.5, 0.575], 1, items=200)  # 15 gained
+
+    def fail(stage: str, line: dict[str, Any]) -> dict[str, Any]:
+        if stage == "2" and int(line["item"][-4:]) < silent:  # that were right
+            return line | {"score": None, "error": "CUDA out of memory", "readings": {}}
+        return line
+
+    folder = rewritten(write_run(tmp_path / "run", [task]), fail)
+    assert analyse([read_run(folder)]).arms[0].outcomes[0].fate == fate
+
+
+def in_groups_of_five(stage: str, line: dict[str, Any]) -> dict[str, Any]:
+    return line | {"group": f"passage {int(line['item'][-4:]) % 12}"}
+
+
+@pytest.mark.parametrize("end", [0.5, 0.8])
+def test_the_word_never_contradicts_the_interval_beside_it(tmp_path: Path, end: float) -> None:
+    """Of few groups the test says more than their interval does, which leaves room for another."""
+    start = 1.3 - end
+    folder = write_run(tmp_path / "run", [FakeTask("law", [0.0, start, end], 1, items=60)])
+    (found,) = analyse([read_run(rewritten(folder, in_groups_of_five))]).arms[0].outcomes
+    assert found.judged is not None
+    assert found.judged.p_adjusted is not None
+    assert found.judged.p_adjusted < 0.05
+    limits = found.loss.interval
+    assert limits is not None
+    across = limits.low <= 0 <= limits.high
+    assert across == (found.fate not in ("lost", "improved"))
+
+
+def test_next_to_nothing_that_was_known_can_be_lost_all_the_same(tmp_path: Path) -> None:
+    still = outcome(tmp_path / "still", FakeTask("law", [0.0, 0.04, 0.04], 1, items=2000))
+    fallen = outcome(tmp_path / "fallen", FakeTask("law", [0.0, 0.04, 0.03], 1, items=2000))
+    assert (still.fate, fallen.fate) == ("kept", "lost")
+
+
+def test_a_guessed_task_that_fell_for_certain_is_said_to_have_fallen(tmp_path: Path) -> None:
+    task = FakeTask("quiz", [0.35, 0.35, 0.1], choices=4)
+    found = outcome(tmp_path, task, FakeTask("law", [0.0, 0.8, 0.8], 1))
+    assert (found.fate, found.doubt) == ("inconclusive", "guessed")
+    assert judgement(found, last=2) == "inconclusive: fell, but may have been guessed before"

@@ -3,8 +3,7 @@
 **Lost** takes both: a fall that is real, and one larger than the budget.  Real is what Holm's
 adjustment of the tests of no change leaves significant, so that a comparison of two models in which
 nothing was lost says "lost" of any of its tasks at most as often as ``1 - level``.  Larger than the
-budget is meant of the loss as measured.  Who describes a run, and was given no budget to hold it
-against, calls every real fall lost (``any_loss``).
+budget is meant of the loss as measured.
 
 **Kept** takes the upper limit of the loss within the budget, or a significant gain.  Each is wrong
 at most ``(1 - level) / 2`` of the time; it is not adjusted, since an audit passes only if all its
@@ -21,6 +20,10 @@ model that breaks down fails to answer what it can do no more.
 
 Changes are tested by McNemar's exact test where answers are right or wrong and items stand alone,
 else by swapping signs group by group (:mod:`forgetless.metrics.sign_flip`).
+
+Who **describes** a run was given no budget to hold it against.  Then every real fall is lost, and
+``budget`` only says what room "kept" may leave.  A description prints the interval beside the word,
+and names losses and gains of all tasks; so both must show in the interval and in the adjusted test.
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ def judge(
     draws: int = 2000,
     seed: int = 0,
     most_missing: float = 0.05,
-    any_loss: bool = False,
+    describe: bool = False,
 ) -> tuple[TaskVerdict, ...]:
     """Judge all tasks of one comparison; together, for each is tested as one of many.
 
@@ -81,7 +84,7 @@ def judge(
         draws: Bootstrap draws.
         seed: The same seed gives the same verdicts.
         most_missing: Share of items without an answer above which a task has failed.
-        any_loss: Whether a real fall within the budget is lost too.
+        describe: Whether the tasks are described, and not held against the budget.
 
     Returns:
         In the order given.
@@ -113,7 +116,7 @@ def judge(
             verdicts.append(replace(task, verdict="failed", reason=reason))
         else:
             tests = replace(task, p_value=p, p_adjusted=next(adjusted))
-            verdicts.append(_decide(e, tests, sum(tested), how, common, any_loss=any_loss))
+            verdicts.append(_decide(e, tests, sum(tested), how, common, describe=describe))
     return tuple(verdicts)
 
 
@@ -156,10 +159,10 @@ def _decide(
     how: Draws,
     common: Mapping[Unit, float],
     *,
-    any_loss: bool,
+    describe: bool,
 ) -> TaskVerdict:
-    tolerated = 0.0 if any_loss else task.budget
-    verdict, floor = decide(evidence, task, how.level, tolerated)
+    tolerated = 0.0 if describe else task.budget
+    verdict, floor = decide(evidence, task, how.level, describe=describe)
     task = replace(
         task,
         verdict=verdict,
@@ -178,17 +181,17 @@ def _decide(
         nature = nature_of_loss(
             evidence,
             task.readings,
-            budget=accepted["accuracy"],
-            nats_budget=accepted["nats"],
+            budget=0.0 if describe else accepted["accuracy"],
+            nats_budget=0.0 if describe else accepted["nats"],
         )
         task = replace(task, nature=nature)
     if verdict == "inconclusive" and floor is None:
         task = replace(task, items_needed=_items_needed(evidence, task, how.level, tolerated))
-    return replace(task, reason=explain(task, floor=floor, level=how.level))
+    return replace(task, reason=explain(task, floor=floor, level=how.level, describe=describe))
 
 
 def decide(
-    evidence: Evidence, task: TaskVerdict, level: float, tolerated: float
+    evidence: Evidence, task: TaskVerdict, level: float, *, describe: bool = False
 ) -> tuple[Verdict, Floor | None]:
     """The verdict on a task that did not fail, by the rules of this module.
 
@@ -196,28 +199,32 @@ def decide(
         evidence: Its scores.
         task: What was measured, with both p-values.
         level: Confidence level.
-        tolerated: A real fall is lost if, as measured, it is larger than this.
+        describe: Whether the task is described, and not held against its budget.
 
     Returns:
         The verdict, and why the task is at floor if it is.
     """
-    value = task.change.value
+    value, limits = task.change.value, task.change.interval
     assert value is not None
     assert task.p_value is not None
     assert task.p_adjusted is not None
+    tolerated = 0.0 if describe else task.budget
     lost = value < 0 and task.p_adjusted <= 1 - level and -value > tolerated + ROUNDING
+    gained = value > 0 and task.p_value <= 1 - level and task.worst is None
+    if describe:
+        lost = lost and (limits is None or limits.high < 0)
+        gained = gained and task.p_adjusted <= 1 - level and (limits is None or limits.low > 0)
     if task.unit == "accuracy":
         before, _ = evidence.scores
-        floor = find_floor(before, task.chance, evidence.number, budget=task.budget, level=level)
+        floor = find_floor(before, task.chance, evidence.number, budget=tolerated, level=level)
         if floor == "guessing" and evidence.parts:
-            floor = floor_of_parts(evidence.scores_of_parts(), budget=task.budget)
+            floor = floor_of_parts(evidence.scores_of_parts(), budget=tolerated)
         if floor is not None and not lost:
             return "at floor", floor
         if floor == "guessing":
             return "inconclusive", floor
     if lost:
         return "lost", None
-    gained = value > 0 and task.p_value <= 1 - level and task.worst is None
     unchanged = task.unit == "nats" and not np.any(evidence.changes)  # no interval, and no doubt
     if not (gained or unchanged or task.within_budget):
         return "inconclusive", None
@@ -241,7 +248,9 @@ def _items_needed(
         stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against
         wanted = float(norm.isf((1 - level) / 2 * stricter))
         noise = math.sqrt(float((evidence.changes**2).sum()))
-        strengthen = wanted * noise / abs(float(evidence.changes.sum()))
+        # Few flips tell less in an exact test than the normal curve has it.
+        shown = [abs(float(evidence.changes.sum())) / noise, float(norm.isf(task.p_value / 2))]
+        strengthen = wanted / min(strength for strength in shown if strength > 0)
     return items_needed(
         loss,
         task.budget,

@@ -15,6 +15,7 @@ def explain(
     floor: Floor | None = None,
     level: float = 0.95,
     most_missing: float = 0.0,
+    describe: bool = False,
 ) -> str:
     """The reason of a verdict, in small letters and without a full stop.
 
@@ -23,6 +24,7 @@ def explain(
         floor: Why it is at floor, if it is.
         level: Confidence level of the interval and the tests.
         most_missing: Share of items without an answer that was accepted.
+        describe: Whether the task is described, and not held against its budget.
     """
     if task.verdict == "failed":
         return _failed(task, most_missing)
@@ -33,7 +35,7 @@ def explain(
     elif task.verdict == "inconclusive":
         said = _inconclusive(task, level)
     else:
-        said = _kept(task, level)
+        said = _kept(task, level, describe=describe)
         if task.verdict == "at ceiling":
             said += "; too easy for both models to show a small loss"
     if task.missing:
@@ -74,17 +76,18 @@ def _fell(task: TaskVerdict) -> str:
     )
 
 
-def _kept(task: TaskVerdict, level: float) -> str:
+def _kept(task: TaskVerdict, level: float, *, describe: bool) -> str:
     assert task.change.value is not None
-    assert task.p_value is not None
-    if task.change.value > 0 and task.p_value <= 1 - level:
+    p = task.p_adjusted if describe else task.p_value
+    assert p is not None
+    if task.change.value > 0 and p <= 1 - level:
         return f"improved {_from_to(task)}{_limits(task)}{_flips(task)}"
     if task.change.interval is None:
         return f"{_number(task.before.value)} before and after, and not one item changed"
     upper = -task.change.interval.low
     within = f"at most {_number(max(upper, 0.0))} lost{_limits(task)}, within the budget of "
     within += _number(task.budget)
-    if task.change.value < 0 and task.p_value <= 1 - level:
+    if task.change.value < 0 and p <= 1 - level:
         return f"fell {_from_to(task)}, which is real but small: {within}{_flips(task)}"
     return f"{_both(task)}: {within}{_flips(task)}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from forgetless.metrics import Cell, Evidence, by_reading
 from forgetless.report.data import ItemScore, RunResults, TaskInfo
@@ -11,8 +11,8 @@ from forgetless.report.data import ItemScore, RunResults, TaskInfo
 def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -> Evidence:
     """What became of a task between two rows, over the items that its figures rest on.
 
-    An item that another row could not score is left out, as it is of every figure; one that these
-    two could not score stays, as an error.
+    An item that another row could not score is left out, as it is of every figure; one that only
+    one of these two scored stays, as one that may have been lost.
 
     Args:
         run: The run.
@@ -25,6 +25,7 @@ def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -
     """
     counted = frozenset(run.matrix.paired(task.name).ids)
     old, new = (run.matrix.cell(row, task.name) for row in (before, after))
+    elsewhere = (old.scores.keys() & new.scores.keys()) - counted
     first, last = (
         {name: item for name, item in run.items(row, task.name).items() if name in counted}
         for row in (before, after)
@@ -32,8 +33,8 @@ def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -
     return Evidence(
         task=task.name,
         unit=task.unit,
-        before=_only(old, counted),
-        after=_only(new, counted),
+        before=_without(old, elsewhere),
+        after=_without(new, elsewhere),
         groups=run.matrix.column(task.name).groups,
         chance=_chance(first) if task.scorer == "multiple_choice" else None,
         readings_before=by_reading({name: item.readings for name, item in first.items()}),
@@ -42,8 +43,8 @@ def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -
     )
 
 
-def _only(cell: Cell, counted: frozenset[str]) -> Cell:
-    scores = {item: score for item, score in cell.scores.items() if item in counted}
+def _without(cell: Cell, left_out: Set[str]) -> Cell:
+    scores = {item: score for item, score in cell.scores.items() if item not in left_out}
     return Cell(scores, cell.errors)
 
 

@@ -12,6 +12,7 @@ from forgetless.report.data import ItemScore
 from forgetless.report.figures import FIGURES
 from forgetless.report.markup import code, folded, plain, table
 from forgetless.report.outcome import TaskOutcome
+from forgetless.report.phrases import why_unclear
 from forgetless.report.verdict import Verdict
 from forgetless.report.wording import ABSENT, count, interval, number
 
@@ -72,6 +73,8 @@ def _course(outcome: TaskOutcome) -> str:
         return ends
     fate = {"lost": "**lost**", "improved": "**improved**", "inconclusive": "unclear"}
     told = fate.get(outcome.fate, outcome.fate)
+    if outcome.doubt == "guessed":
+        told = f"**{why_unclear(outcome)}**"
     return f"{ABSENT if start is None else number(start)} → {ends} {told}"
 
 

@@ -22,6 +22,10 @@ Fate = Literal["lost", "kept", "improved", "inconclusive", "at floor", "at ceili
 """The words of :data:`forgetless.metrics.Verdict`; ``improved`` after a real gain, ``absent`` where
 nothing came after the task was learned, or it was not measured."""
 
+Doubt = Literal["guessed", "unanswered", "few items"]
+"""Why a fate is inconclusive: it fell for certain, but may have been guessed before; items without
+an answer could hide a loss; or there are too few."""
+
 Learning = Literal["learned", "known", "not learned", "only tested", "absent"]
 
 MARGIN: Mapping[Unit, float] = {"accuracy": 0.05, "nats": 0.05}
@@ -46,6 +50,7 @@ class TaskOutcome:
             several rows, which noise alone lifts, so judgements rest on it.
         learning: Whether its stage taught it.
         fate: What became of it afterwards.
+        doubt: Why the fate is inconclusive, if it is.
         judged: What that rests on: flips, the test, the items that would decide; ``None`` where
             the fate is absent.
     """
@@ -58,6 +63,7 @@ class TaskOutcome:
     loss: Figure
     learning: Learning
     fate: Fate
+    doubt: Doubt | None
     judged: TaskVerdict | None
 
 
@@ -97,7 +103,7 @@ def judge_tasks(
         budget=MARGIN["accuracy"],
         nats_budget=MARGIN["nats"],
         most_missing=1.0,  # what was answered is described, and what was not is warned of
-        any_loss=True,
+        describe=True,
         level=level,
         **how,
     )
@@ -116,6 +122,7 @@ def judge_tasks(
                 loss=verdict.change.turned() if verdict else Figure(None, None, absent[task.name]),
                 learning=_learning(task, before, gain),
                 fate=fate_of(verdict, level) if verdict else "absent",
+                doubt=_doubt(verdict, level) if verdict else None,
                 judged=verdict,
             )
         )
@@ -136,10 +143,27 @@ def _taught(run: RunResults, task: TaskInfo, find: Callable[..., Figure]) -> tup
 
 def fate_of(judged: TaskVerdict, level: float) -> Fate:
     """The word for a verdict; a real gain has one of its own."""
-    risen = (judged.change.value or 0.0) > 0
-    if risen and judged.p_adjusted is not None and judged.p_adjusted <= 1 - level:
+    risen = (judged.change.value or 0.0) > 0 and _significant(judged, level)
+    limits = judged.change.interval
+    clear = limits is None or limits.low > 0
+    kept = judged.verdict in ("kept", "at ceiling")
+    if risen and clear and (kept or (judged.verdict == "at floor" and judged.worst is None)):
         return "improved"
     return cast("Fate", judged.verdict)  # no share of missing items makes it fail here
+
+
+def _doubt(judged: TaskVerdict, level: float) -> Doubt | None:
+    limits = judged.change.interval
+    if judged.verdict != "inconclusive" or limits is None:
+        return None
+    if limits.high < 0 and _significant(judged, level):
+        return "guessed"  # else it would be lost
+    return "unanswered" if -limits.low <= judged.budget else "few items"
+
+
+def _significant(judged: TaskVerdict, level: float) -> bool:
+    """Whether its change is more than chance explains, among those of all tasks."""
+    return judged.p_adjusted is not None and judged.p_adjusted <= 1 - level
 
 
 def _learning(task: TaskInfo, before: Figure, gain: Figure) -> Learning:

@@ -89,6 +89,41 @@ def why_not_told(outcome: TaskOutcome) -> str | None:
     return outcome.loss.reason
 
 
+def why_unclear(outcome: TaskOutcome) -> str:
+    """Why a task is inconclusive, in a few words."""
+    judged = outcome.judged
+    if outcome.doubt == "guessed":
+        return "fell, but may have been guessed before"
+    if outcome.doubt == "unanswered" and judged:
+        return f"{count(judged.missing, 'item')} without an answer could hide a loss"
+    if judged and judged.items_needed:
+        return f"needs about {judged.items_needed:,} items"
+    return "too few items to tell"
+
+
+def told_of_doubt(outcome: TaskOutcome, subject: str, level: float) -> str:
+    """That a task shows no certain loss, and why none can be ruled out."""
+    name, told = outcome.task.name, course(outcome, level)
+    if outcome.doubt == "guessed":
+        return (
+            f"{subject} lost nothing for certain that it had known, but {name}, which may have "
+            f"been guessed before, fell by more than chance explains: {told}"
+        )
+    if outcome.doubt == "unanswered" and outcome.judged:
+        unanswered = count(outcome.judged.missing, "item")
+        return (
+            f"{subject} shows no loss, but {unanswered} of {name} without an answer could hide "
+            f"one: {told}"
+        )
+    told = (
+        f"{subject} shows no certain loss, but the test is too small to rule one out on {name}: "
+        f"{told}"
+    )
+    if outcome.judged and outcome.judged.items_needed:
+        told += f"; about {outcome.judged.items_needed:,} items would decide"
+    return told
+
+
 def loss_in_brackets(outcome: TaskOutcome) -> str:
     """A task and what was lost of it."""
     return f"{outcome.task.name} ({score(value_of(outcome.loss), outcome.task.unit)})"

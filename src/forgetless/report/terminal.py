@@ -148,7 +148,7 @@ def _forgetting(outcome: TaskOutcome, text: Write) -> Text:
     figure = outcome.summary.forgetting
     if figure.value is None:
         return text(f"{ABSENT} ", "dim")
-    sure = outcome.fate in {"lost", "improved"}
+    sure = outcome.fate in {"lost", "improved"} or outcome.doubt == "guessed"
     style = {"lost": "bold red", "improved": "bold green"}.get(outcome.fate, "")
     return text(f"{number(figure.value, signed=True)}{'*' if sure else ' '}", style)
 

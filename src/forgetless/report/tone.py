@@ -21,7 +21,8 @@ def tone_of(arm: Arm) -> Tone:
     fates = {outcome.fate for outcome in judged}
     if "lost" in fates:
         return "lost"
-    if not judged and failed_tasks(arm):
+    taught = any(outcome.learning in ("learned", "known") for outcome in arm.outcomes)
+    if not judged and not taught and failed_tasks(arm):
         return "not learned"
     if "inconclusive" in fates:
         return "inconclusive"

@@ -18,6 +18,7 @@ from forgetless.report.phrases import (
     lesson,
     loss_in_brackets,
     told_before_and_after,
+    told_of_doubt,
     value_of,
     who,
     why_not_told,
@@ -59,7 +60,8 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
         least = min(failed_tasks(arm), key=lambda outcome: value_of(outcome.gain))
         return f"Training taught nothing measurable: {lesson(least, level)}."
     if tone == "unknown":
-        reasons = [reason for reason in map(why_not_told, arm.outcomes) if reason]
+        ordered = sorted(arm.outcomes, key=lambda outcome: outcome.fate != "at floor")
+        reasons = [reason for reason in map(why_not_told, ordered) if reason]
         return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
     if tone == "lost":
         worst, *rest = tasks_with_fate(arm, "lost")
@@ -68,13 +70,7 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
         if others:
             told += f"; it also lost from {listing(others, most=3, noun='other tasks')}"
     elif tone == "inconclusive":
-        doubt = tasks_with_fate(arm, "inconclusive")[0]
-        told = (
-            f"{subject} shows no certain loss, but the test is too small to rule one out on "
-            f"{doubt.task.name}: {course(doubt, level)}"
-        )
-        if doubt.judged and doubt.judged.items_needed:
-            told += f"; about {doubt.judged.items_needed:,} items would decide"
+        told = told_of_doubt(tasks_with_fate(arm, "inconclusive")[0], subject, level)
     elif tone == "improved":
         best = max(
             tasks_with_fate(arm, "improved"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from forgetless.metrics import Figure, Interval, Unit
+from forgetless.metrics import Interval, Unit
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.charts.axis import score_range
 from forgetless.report.charts.colour import level
 from forgetless.report.charts.marks import ArmStyle
 from forgetless.report.data import StageInfo, TaskInfo
-from forgetless.report.outcome import Fate
+from forgetless.report.outcome import TaskOutcome
+from forgetless.report.phrases import why_unclear
 from forgetless.report.wording import ABSENT, count, interval, number, score
 
 
@@ -125,20 +126,19 @@ def _heat_map(arm: Arm, unit: Unit, low: float, high: float, style: ArmStyle) ->
             for stage in arm.run.stages
         ),
         forgetting=tuple(
-            _forgetting(outcome.task.name, outcome.summary.forgetting, outcome.fate)
-            for outcome in arm.outcomes
-            if outcome.task.unit == unit
+            _forgetting(outcome) for outcome in arm.outcomes if outcome.task.unit == unit
         ),
     )
 
 
-def _forgetting(task: str, figure: Figure, fate: Fate) -> HeatCell:
+def _forgetting(outcome: TaskOutcome) -> HeatCell:
+    task, figure = outcome.task.name, outcome.summary.forgetting
     if figure.value is None:
         return HeatCell(ABSENT, f"{task}: {figure.reason}", "")
     lines = [f"forgetting of {task}: {number(figure.value)}", *certainty(figure.interval)]
-    class_ = {"lost": "lost", "improved": "gained"}.get(fate, "")
-    if fate == "inconclusive":
-        lines.append("too few items to tell")
+    class_ = {"lost": "lost", "improved": "gained"}.get(outcome.fate, "")
+    if outcome.fate == "inconclusive":
+        lines.append(why_unclear(outcome))
     return HeatCell(number(figure.value, signed=True), "\n".join(lines), class_)
 
 

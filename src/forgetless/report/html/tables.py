@@ -9,6 +9,7 @@ from forgetless.report.analysis import Arm, Report
 from forgetless.report.charts.marks import ArmStyle
 from forgetless.report.figures import FIGURES, FigureKind
 from forgetless.report.outcome import TaskOutcome
+from forgetless.report.phrases import why_unclear
 from forgetless.report.wording import ABSENT, interval, number
 
 
@@ -108,8 +109,7 @@ def judgement(outcome: TaskOutcome, *, last: int) -> str:
     if outcome.learning == "not learned" and outcome.fate != "lost":
         return "not measurably learned"
     if outcome.fate == "inconclusive":
-        needed = outcome.judged.items_needed if outcome.judged else None
-        return f"inconclusive, needs about {needed:,} items" if needed else "inconclusive"
+        return f"inconclusive: {why_unclear(outcome)}"
     if outcome.fate == "absent":
         return "learned last" if outcome.task.trained_in == last else "not measured"
     if outcome.judged and outcome.judged.nature == "format":
