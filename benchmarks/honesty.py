@@ -40,6 +40,7 @@ from forgetless.metrics import (
     judge,
 )
 from forgetless.plan import BudgetConfig
+from forgetless.report.outcome import MARGIN, fate_of
 
 BUDGET = 0.02
 AUDIT = 10
@@ -111,6 +112,11 @@ def one(task: Evidence, budget: float = BUDGET) -> TaskVerdict:
     return judge([task], budget=budget, draws=500)[0]
 
 
+def described(tasks: Sequence[Evidence]) -> tuple[TaskVerdict, ...]:
+    """The verdicts that a run's report rests on."""
+    return judge(tasks, budget=MARGIN["accuracy"], describe=True, draws=200)
+
+
 def share(found: Sequence[bool]) -> str:
     """Of how many, and as a percentage."""
     return f"{np.mean(found):.1%} of {len(found):,}"
@@ -158,6 +164,16 @@ def against_itself(rng: np.random.Generator) -> Iterator[Line]:
         "<= 5%",
         np.mean(wrong) <= 0.05,
     )
+    told = [
+        any(fate_of(verdict, 0.95) in ("lost", "improved") for verdict in described(audit))
+        for audit in audits
+    ]
+    yield Line(
+        f'A/A, reports on {AUDIT} tasks with any "lost" or "improved"',
+        share(told),
+        "<= 5%",
+        np.mean(told) <= 0.05,
+    )
 
 
 def known_loss(rng: np.random.Generator) -> Iterator[Line]:
@@ -204,6 +220,13 @@ def known_loss(rng: np.random.Generator) -> Iterator[Line]:
         share(found),
         "75% to 85%",
         bool(0.75 <= np.mean(found) <= 0.85),
+    )
+    found = [described([task(0.1)])[0].verdict == "lost" for _ in range(500)]
+    yield Line(
+        "5 points lost, 500 items, 10% flips: a report says so",
+        share(found),
+        ">= 90%",
+        np.mean(found) >= 0.9,
     )
 
 
