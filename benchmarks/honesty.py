@@ -40,6 +40,7 @@ from forgetless.metrics import (
     judge,
 )
 from forgetless.plan import BudgetConfig
+from forgetless.report.analysis import DRAWS
 from forgetless.report.outcome import MARGIN, fate_of
 
 BUDGET = 0.02
@@ -114,7 +115,7 @@ def one(task: Evidence, budget: float = BUDGET) -> TaskVerdict:
 
 def described(tasks: Sequence[Evidence]) -> tuple[TaskVerdict, ...]:
     """The verdicts that a run's report rests on."""
-    return judge(tasks, budget=MARGIN["accuracy"], describe=True, draws=200)
+    return judge(tasks, budget=MARGIN["accuracy"], describe=True, draws=DRAWS)
 
 
 def share(found: Sequence[bool]) -> str:
