@@ -123,6 +123,16 @@ def share(found: Sequence[bool]) -> str:
     return f"{np.mean(found):.1%} of {len(found):,}"
 
 
+def rarely(case: str, found: Sequence[bool]) -> Line:
+    """What may happen in one of twenty cases."""
+    return Line(case, share(found), "<= 5%", np.mean(found) <= 0.05)
+
+
+def mostly(case: str, found: Sequence[bool]) -> Line:
+    """What must happen in nine of ten."""
+    return Line(case, share(found), ">= 90%", np.mean(found) >= 0.9)
+
+
 def against_itself(rng: np.random.Generator) -> Iterator[Line]:
     """A model against itself under other noise: it lost nothing, whatever the verdict says."""
     tasks, settings = [], []
@@ -143,38 +153,28 @@ def against_itself(rng: np.random.Generator) -> Iterator[Line]:
     alone = [one(task, budget=0.0) for task in tasks]
     lost = [verdict.verdict == "lost" for verdict in alone]
     first = lost[:200]
-    yield Line("A/A, 200 tasks each alone, budget 0", share(first), "<= 5%", np.mean(first) <= 0.05)
-    yield Line("A/A, all tasks each alone, budget 0", share(lost), "<= 5%", np.mean(lost) <= 0.05)
+    yield rarely("A/A, 200 tasks each alone, budget 0", first)
+    yield rarely("A/A, all tasks each alone, budget 0", lost)
     for size in GROUPS:
         part = [word for word, (_, grouped) in zip(lost, settings, strict=True) if grouped == size]
         label = "items stand alone" if size == 1 else f"groups of {size}"
-        yield Line(f"- of these, {label}", share(part), "<= 5%", np.mean(part) <= 0.05)
+        yield rarely(f"- of these, {label}", part)
     beyond = [
         word and -(verdict.change.value or 0.0) > BUDGET
         for word, verdict in zip(lost, alone, strict=True)
     ]
-    yield Line(f"- the same, budget {BUDGET:g}", share(beyond), "<= 5%", np.mean(beyond) <= 0.05)
+    yield rarely(f"- the same, budget {BUDGET:g}", beyond)
     audits = [tasks[start : start + AUDIT] for start in range(0, len(tasks), AUDIT)]
     wrong = [
         any(verdict.verdict == "lost" for verdict in judge(audit, budget=0.0, draws=100))
         for audit in audits
     ]
-    yield Line(
-        f'A/A, audits of {AUDIT} tasks with any "lost"',
-        share(wrong),
-        "<= 5%",
-        np.mean(wrong) <= 0.05,
-    )
+    yield rarely(f'A/A, audits of {AUDIT} tasks with any "lost"', wrong)
     told = [
         any(fate_of(verdict, 0.95) in ("lost", "improved") for verdict in described(audit))
         for audit in audits
     ]
-    yield Line(
-        f'A/A, reports on {AUDIT} tasks with any "lost" or "improved"',
-        share(told),
-        "<= 5%",
-        np.mean(told) <= 0.05,
-    )
+    yield rarely(f'A/A, reports on {AUDIT} tasks with any "lost" or "improved"', told)
 
 
 def known_loss(rng: np.random.Generator) -> Iterator[Line]:
@@ -184,9 +184,7 @@ def known_loss(rng: np.random.Generator) -> Iterator[Line]:
         return simulate(rng, name, items=500, accuracy=0.8, flips=flips, loss=0.05, size=size)
 
     found = [one(task(0.1)).verdict == "lost" for _ in range(1000)]
-    yield Line(
-        "5 points lost, 500 items, 10% flips, alone", share(found), ">= 90%", np.mean(found) >= 0.9
-    )
+    yield mostly("5 points lost, 500 items, 10% flips, alone", found)
     found = [one(task(0.15)).verdict == "lost" for _ in range(500)]
     yield Line("- 10% flips by themselves, 15% with the loss", share(found), "no bar", None)
     found = [one(task(0.1, size=5)).verdict == "lost" for _ in range(500)]
@@ -204,12 +202,7 @@ def known_loss(rng: np.random.Generator) -> Iterator[Line]:
         in ("kept", "at ceiling")
         for _ in range(500)
     ]
-    yield Line(
-        'a loss of just the budget, 1,000 items: said "kept"',
-        share(wrong),
-        "<= 5%",
-        np.mean(wrong) <= 0.05,
-    )
+    yield rarely('a loss of just the budget, 1,000 items: said "kept"', wrong)
     loss = detectable_loss(500, 0.1, budget=BUDGET)
     assert loss is not None
     found = [
@@ -223,12 +216,7 @@ def known_loss(rng: np.random.Generator) -> Iterator[Line]:
         bool(0.75 <= np.mean(found) <= 0.85),
     )
     found = [described([task(0.1)])[0].verdict == "lost" for _ in range(500)]
-    yield Line(
-        "5 points lost, 500 items, 10% flips: a report says so",
-        share(found),
-        ">= 90%",
-        np.mean(found) >= 0.9,
-    )
+    yield mostly("5 points lost, 500 items, 10% flips: a report says so", found)
 
 
 def at_floor(rng: np.random.Generator) -> Iterator[Line]:
@@ -335,7 +323,7 @@ def few_texts(rng: np.random.Generator) -> Iterator[Line]:
             task = Evidence("x", "nats", cells[0], cells[1])
             found.append(one(task, loss).verdict == "kept")
         label = f'{items} texts, a loss of just the budget: said "kept"'
-        yield Line(label, share(found), "<= 5%", np.mean(found) <= 0.05)
+        yield rarely(label, found)
 
 
 def without_answer(rng: np.random.Generator) -> Iterator[Line]:
@@ -369,7 +357,7 @@ def useless_arms(rng: np.random.Generator) -> Iterator[Line]:
         label = (
             f"six useless arms, all lose {100 * loss:.0f} points, {items} items: one recommended"
         )
-        yield Line(label, share(found), "<= 5%", np.mean(found) <= 0.05)
+        yield rarely(label, found)
 
 
 def _run(

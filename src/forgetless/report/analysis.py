@@ -137,7 +137,7 @@ def analyse(
             summary=(summary := _summary(run, joint, draws=draws, level=level, seed=seed)),
             scores=_scores(run.matrix),
             intervals=cell_intervals(run.matrix, draws=draws, level=level, seed=seed),
-            outcomes=judge_tasks(run, summary, find, draws=draws, level=level, seed=seed),
+            outcomes=judge_tasks(run, summary, draws=draws, level=level, seed=seed),
             gap_closed=_gap_closed(run, sequential, joint, find),
             against=_against(run, sequential, find),
             budget=budget_outcome(run),

@@ -13,7 +13,16 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import Evidence, Figure, Summary, TaskSummary, TaskVerdict, Unit, judge
+from forgetless.metrics import (
+    Evidence,
+    Figure,
+    Summary,
+    TaskSummary,
+    TaskVerdict,
+    Unit,
+    estimate,
+    judge,
+)
 from forgetless.report.changes import rows_compared
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.evidence import evidence_between
@@ -70,19 +79,19 @@ class TaskOutcome:
 def judge_tasks(
     run: RunResults,
     summary: Summary,
-    find: Callable[..., Figure],
     *,
+    draws: int,
     level: float,
-    **how: int,
+    seed: int,
 ) -> tuple[TaskOutcome, ...]:
     """Judge every task of a run; together, for each is tested as one of many.
 
     Args:
         run: The run.
         summary: Its figures.
-        find: Puts an interval on a formula over the run's matrix.
+        draws: Resampled matrices behind each interval.
         level: Confidence level of the intervals and, over all tasks, of the word "lost".
-        how: ``draws`` and ``seed`` of the intervals.
+        seed: Of the intervals.
 
     Returns:
         In the order of the columns.
@@ -104,10 +113,12 @@ def judge_tasks(
         nats_budget=MARGIN["nats"],
         most_missing=1.0,  # what was answered is described, and what was not is warned of
         describe=True,
+        draws=draws,
         level=level,
-        **how,
+        seed=seed,
     )
     judged = {verdict.task: verdict for verdict in verdicts}
+    find = partial(estimate, draws=draws, level=level, seed=seed)
     outcomes = []
     for task in run.tasks:
         own, verdict = summary.task(task.name), judged.get(task.name)
