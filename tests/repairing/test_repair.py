@@ -12,10 +12,12 @@ import torch
 from forgetless.auditing.audit import audit
 from forgetless.errors import ModelError, RunFolderError, UsageError
 from forgetless.models.save import save_stage_model
-from forgetless.plan import BudgetConfig
+from forgetless.plan import BudgetConfig, TaskConfig
 from forgetless.repairing.points import BASE, Point
 from forgetless.repairing.repair import _between, _said, repair
 from forgetless.repairing.result import RepairResult
+from forgetless.tasks.halves import halves
+from forgetless.tasks.task import load_task
 from tests.auditing.conftest import WORDS, teach
 from tests.repairing.test_search import found
 from tests.tiny import write_rows
@@ -52,19 +54,22 @@ def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
         {f"{asked} {n}?": WORDS[(n + len(asked)) % 6] for n in NUMBERS}
         for asked in ("colour", "shade")
     )
+    files = [
+        write_rows(folder / f"{name}.jsonl", [{"prompt": q, "completion": a} for q, a in rows])
+        for name, rows in (("old", old.items()), ("new", new.items()))
+    ]
     wrong = {asked: WORDS[(WORDS.index(said) + 1) % 6] for asked, said in old.items()}
     teach(loaded, old, steps=250)
     base = save("base")
     teach(loaded, old | new, lr=1e-3)
     teach(loaded, wrong | new, steps=20, lr=1e-3)
     tuned = save("tuned")
-    choosing = dict([*old.items()][::2])
+    choosing = {
+        row.prompt[0].content: row.answer
+        for row in halves(load_task(TaskConfig(test=str(files[0]))))[0].test
+    }
     teach(loaded, wrong | choosing | new, steps=120)
     lucky = save("lucky")
-    files = [
-        write_rows(folder / f"{name}.jsonl", [{"prompt": q, "completion": a} for q, a in rows])
-        for name, rows in (("old", old.items()), ("new", new.items()))
-    ]
     return Tuned(base, tuned, lucky, *files)
 
 

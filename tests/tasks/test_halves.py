@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from forgetless.errors import DataError
+from forgetless.plan import TaskConfig
+from forgetless.tasks.bundled import BUNDLED_TASKS
 from forgetless.tasks.halves import halves
+from forgetless.tasks.task import load_task
 from tests.training.build import exchange, make_task
 
 
@@ -15,8 +20,39 @@ def test_every_item_is_in_one_half_and_no_group_in_both() -> None:
     ids = [[row.id for row in half.test] for half in (first, second)]
     assert sorted(ids[0] + ids[1]) == sorted(row.id for row in rows)
     groups = [{row.group for row in half.test if row.group} for half in (first, second)]
-    assert groups == [{"g0", "g2"}, {"g1", "g3"}]
+    assert all(len(found) == 2 for found in groups)
+    assert groups[0] | groups[1] == {"g0", "g1", "g2", "g3"}
+    assert len(ids[0]) == len(ids[1]) == 10
     assert first.name == second.name == "law"
+
+
+def test_a_file_that_alternates_between_two_kinds_does_not_put_them_into_two_halves() -> None:
+    rows = [exchange(n, f"{n}?", "a" if n % 2 else "b") for n in range(200)]
+    for half in halves(make_task("law", test=rows)):
+        assert 30 < sum(row.answer == "a" for row in half.test) < 70
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED_TASKS))
+def test_every_kind_of_a_built_in_task_is_in_both_halves(name: str) -> None:
+    task = load_task(TaskConfig(test=f"bundled:{name}", name=name))
+    kinds = [Counter(row.id.split("/")[0] for row in half.test) for half in halves(task)]
+    for kind, number in (kinds[0] + kinds[1]).items():
+        assert number < 20 or min(half[kind] for half in kinds) >= number / 4, kind
+
+
+def test_items_that_ask_the_same_are_a_group_and_come_into_one_half() -> None:
+    rows = [exchange(n, f"{n // 2}?", "a") for n in range(32)]
+    task = make_task("law", test=rows)
+    assert len(set(task.groups.values())) == 16
+    asked = [{row.prompt[0].content for row in half.test} for half in halves(task)]
+    assert not asked[0] & asked[1]
+
+
+def test_halves_do_not_depend_on_the_order_of_the_items() -> None:
+    rows = [exchange(n, f"{n}?", "a") for n in range(40)]
+    there, back = (halves(make_task("law", test=order)) for order in (rows, rows[::-1]))
+    for one, other in zip(there, back, strict=True):
+        assert {row.id for row in one.test} == {row.id for row in other.test}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +60,10 @@ def test_every_item_is_in_one_half_and_no_group_in_both() -> None:
     [
         ([exchange(n, f"{n}?", "a") for n in range(15)], "15 test items.*needed at least 16"),
         ([exchange(n, f"{n}?", "a", group="g") for n in range(16)], "all test items are of group"),
+        (
+            [exchange(n, f"{n}?", "a", group="g" if n else None) for n in range(16)],
+            "the halves have 15 and 1 items, and each needs at least 8",
+        ),
     ],
 )
 def test_what_cannot_be_halved_is_refused(rows: list[object], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from forgetless.errors import DataError
@@ -12,13 +13,16 @@ FEWEST_ITEMS = 8
 
 
 def halves(task: Task) -> tuple[Task, Task]:
-    """Every other item chooses, the rest certifies; a group is never divided.
+    """Half of the items chooses, the rest certifies; a group is never divided.
+
+    A lot drawn of their names decides, the same at all times: in a file that alternates between two
+    kinds of items, every other one would be all of one kind.
 
     Returns:
         The task with the items that choose, and with those that certify.
 
     Raises:
-        DataError: if there are too few items.
+        DataError: if there are too few items for one of them.
     """
     if len(task.test) < 2 * FEWEST_ITEMS:
         raise DataError(
@@ -27,30 +31,44 @@ def halves(task: Task) -> tuple[Task, Task]:
             fix="name a task with more test items",
         )
     groups = groups_to_divide(task)
-    order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    first, second = (
-        replace(
-            task,
-            test=Selected(
-                task.test, [n for n, group in enumerate(groups) if order[group] % 2 == half]
-            ),
+    first: list[int] = []
+    second: list[int] = []
+    for group in sorted(groups, key=lambda name: (-len(groups[name]), _lot(name))):
+        smaller = first if len(first) <= len(second) else second
+        smaller.extend(groups[group])
+    if min(len(first), len(second)) < FEWEST_ITEMS:
+        raise DataError(
+            f"task {task.name!r}: half of its {len(task.test)} test items choose and half certify; "
+            f"a group is never divided, so the halves have {len(first)} and {len(second)} items, "
+            f"and each needs at least {FEWEST_ITEMS}",
+            fix="name a task whose items are of more groups, or of smaller ones",
         )
-        for half in (0, 1)
+    chosen, certifying = (
+        replace(task, test=Selected(task.test, sorted(half))) for half in (first, second)
     )
-    return first, second
+    return chosen, certifying
 
 
-def groups_to_divide(task: Task) -> list[str]:
-    """The group of each test item; its own id if it stands alone.
+def groups_to_divide(task: Task) -> dict[tuple[str, str], list[int]]:
+    """The test items of each group, by their places; an item that stands alone is one.
 
     Raises:
         DataError: if there is but one group, so that one half would be empty.
     """
-    groups = [row.group or row.id for row in task.test]
-    if len(set(groups)) < 2:
+    named = task.groups
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, row in enumerate(task.test):
+        key = (named[row.id], "") if row.id in named else ("", row.id)
+        groups.setdefault(key, []).append(place)
+    if len(groups) < 2:
+        ((name, _),) = groups
         raise DataError(
-            f"task {task.name!r}: all test items are of group {groups[0]!r}; half choose and half "
+            f"task {task.name!r}: all test items are of group {name!r}; half choose and half "
             "certify, and a group is never divided",
             fix="name a task whose items are of two groups or more",
         )
     return groups
+
+
+def _lot(name: tuple[str, str]) -> bytes:
+    return hashlib.sha256("\x00".join(name).encode(errors="surrogatepass")).digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,8 +84,14 @@ class Task:
 
     @property
     def groups(self) -> dict[str, str]:
-        """Test item to its group, of those that do not stand alone."""
-        return {row.id: row.group for row in self.test if row.group}
+        """Test item to its group, of those that do not stand alone.
+
+        Items that ask the same are a group, though the file names none: they are answered alike.
+        """
+        alone = {row.id: row.content_hash() for row in self.test if not row.group}
+        asked = Counter(alone.values())
+        twins = {item: content for item, content in alone.items() if asked[content] > 1}
+        return {row.id: row.group for row in self.test if row.group} | twins
 
     @property
     def chance(self) -> dict[str, float]:
