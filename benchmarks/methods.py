@@ -111,7 +111,7 @@ def main(
         root.mkdir(parents=True, exist_ok=True)
         alone = setting in overhead.SETTINGS
         with LocalProcesses(
-            root, jobs=1 if alone else jobs, threads=threads, fresh=chosen_setting.fresh
+            jobs=1 if alone else jobs, threads=threads, fresh=chosen_setting.fresh
         ) as pool:
             workers = Workers(pool, root)
             if alone:

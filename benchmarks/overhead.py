@@ -185,7 +185,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="forgetless-overhead-") as temporary:
         root = (output or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
-        os.environ.update(environment(root, threads=1))  # before torch is loaded
+        os.environ.update(environment(threads=1))  # before torch is loaded
         begin(threads=1)
         found = grown(chosen, root)
         runs = chain(root)

@@ -122,6 +122,11 @@ class Experiment:
             ],
         }
 
+    def data_hash(self) -> str:
+        """Hash of the model's weights and of all rows and items, whatever is done with them."""
+        rows = [(task.train_hash(), task.test_hash()) for task in self.tasks]
+        return _digest({"weights": self.weights, "rows": rows})
+
     def fingerprints(self) -> list[str]:
         """For row 0 and every stage, a hash of all that decides its weights.
 

@@ -19,6 +19,7 @@ from forgetless.comparing.compare import (
     setting_of,
 )
 from forgetless.comparing.result import Comparison
+from forgetless.comparing.settings import Setting
 from forgetless.errors import DataError, RunFolderError, UsageError
 from forgetless.locking import locked
 from forgetless.plan import Plan
@@ -241,6 +242,27 @@ def test_no_process_is_started_to_read_what_the_runs_of_a_seed_share(
     with pytest.raises(KeyboardInterrupt):
         compare(plan(training={"seed": 7}), "replay", rates=[3e-3], seeds=2)
     assert sorted(known) == [7, 8, 9]
+
+
+def test_a_run_is_known_by_what_the_files_held(
+    plan: MakePlan,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[str] = []
+
+    def noted(setting: Setting, *given: Any) -> None:
+        held.append(setting.data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("forgetless.comparing.compare.TrialRunner", noted)
+    file = tmp_path / "rewritten.jsonl"
+    made = plan(test_only=[{"name": "rewritten", "test": str(file)}])
+    for offset in (5, 5, 6):
+        write_rows(file, colours(offset))
+        with pytest.raises(KeyboardInterrupt):
+            compare(made, "replay", rates=[3e-3])
+    assert held[0] == held[1] != held[2]
 
 
 def test_what_will_certify_a_budget_is_left_alone(plan: MakePlan, tmp_path: Path) -> None:  # noqa: F811

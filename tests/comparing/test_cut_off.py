@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,15 @@ def test_what_another_plan_left_is_not_gone_on_with(
     assert found is not None
     assert found.failed is None
     assert found.peak_memory_mb is not None
+
+
+def test_what_was_made_of_other_data_is_made_again(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewritten = replace(job, data="as the files are now")
+    cut_off(job, tmp_path, "2-second", monkeypatch)
+    execute(rewritten, tmp_path, fresh=True)
+    assert finished(job, tmp_path) is None
+    found = finished(rewritten, tmp_path)
+    assert found is not None
+    assert found.peak_memory_mb is not None  # nothing was gone on from

@@ -18,13 +18,12 @@ from forgetless.errors import RunFailed
 
 PARENT = """
 import sys, time
-from pathlib import Path
 from tqdm import tqdm
 from forgetless.comparing.pool import LocalProcesses
 
 if __name__ == "__main__":
     try:
-        with LocalProcesses(Path(sys.argv[1]), jobs=1, threads=1, fresh=False) as pool:
+        with LocalProcesses(jobs=1, threads=1, fresh=False) as pool:
             pool.submit(tqdm.get_lock).exception()  # as any progress bar does
             print(*pool._pool._processes, flush=True)
             pool.submit(time.sleep, 600).result()
@@ -69,7 +68,7 @@ def test_a_run_ends_with_the_comparison_and_leaves_neither_traceback_nor_semapho
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     with subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)],
+        [sys.executable, str(script)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as parent:  # fmt: skip
@@ -91,8 +90,24 @@ def test_a_run_ends_with_the_comparison_and_leaves_neither_traceback_nor_semapho
 def test_a_process_that_was_ended_from_outside_is_told_and_how_to_go_on(tmp_path: Path) -> None:
     with (
         pytest.raises(RunFailed, match="was killed, perhaps for want of memory") as told,
-        LocalProcesses(tmp_path, jobs=1, threads=1, fresh=False) as pool,
+        LocalProcesses(jobs=1, threads=1, fresh=False) as pool,
     ):
         Workers(pool, tmp_path).call(os._exit, [1])
     assert told.value.fix is not None
     assert "with fewer --jobs" in told.value.fix
+
+
+def test_processes_may_ask_the_hub_and_leave_the_environment_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_CACHE", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    before = dict(os.environ)
+    with LocalProcesses(jobs=1, threads=3, fresh=False):
+        given = dict(os.environ)
+    assert {name: given[name] for name in given if given[name] != before.get(name)} == {
+        "OMP_NUM_THREADS": "3",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    assert dict(os.environ) == before

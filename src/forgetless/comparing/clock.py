@@ -21,15 +21,15 @@ class CostClock(Progress):
 
     Args:
         file: Where that is kept, for a run that is cut off to go on from; nowhere if None.
-        plan_sha256: What tells the run from another one of its name; kept beside.
+        made_of: What tells the run from another one of its name; kept beside.
 
     Attributes:
         parts: CPU and wall seconds by stage and part.
     """
 
-    def __init__(self, file: Path | None = None, plan_sha256: str = "") -> None:
+    def __init__(self, file: Path | None = None, made_of: str = "") -> None:
         self._file = file
-        self._plan = plan_sha256
+        self._made_of = made_of
         self.parts: dict[str, dict[str, tuple[float, float]]] = {}
         if file is not None and file.is_file():
             before = json.loads(file.read_text(encoding="utf-8"))["parts"]
@@ -77,5 +77,5 @@ class CostClock(Progress):
         cpu, wall = parts.get(self._part, (0.0, 0.0))
         parts[self._part] = (cpu + now[0] - self._since[0], wall + now[1] - self._since[1])
         if part != self._part and self._file is not None and self._file.parent.is_dir():
-            write_json(self._file, {"plan_sha256": self._plan, "parts": self.parts})
+            write_json(self._file, {"made_of": self._made_of, "parts": self.parts})
         self._part, self._since = part, now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from forgetless.comparing.pool import begin, environment
@@ -22,11 +21,11 @@ class RayCluster:
     """Processes of a Ray cluster.
 
     It is the one at ``$RAY_ADDRESS``, else the one that runs on this machine, else one that is
-    started on this machine and stopped afterwards.  As many calls are made at a time as its CPUs,
-    and its GPUs where it has any, take.  A call whose process is lost is made again.
+    started on this machine and stopped afterwards.  Every machine must see the folder of all runs.
+    As many calls are made at a time as its CPUs, and its GPUs where it has any, take.  A call whose
+    process is lost is made again.
 
     Args:
-        root: Folder of all runs, which every machine must see.
         threads: CPUs of each call.
         fresh: A new process for every call.
 
@@ -35,7 +34,7 @@ class RayCluster:
             CPUs for a call.
     """
 
-    def __init__(self, root: Path, *, threads: int, fresh: bool) -> None:
+    def __init__(self, *, threads: int, fresh: bool) -> None:
         try:
             import ray
         except ModuleNotFoundError:
@@ -45,7 +44,7 @@ class RayCluster:
             ) from None
         try:
             ray.init(
-                runtime_env={"env_vars": dict(environment(root, threads))},
+                runtime_env={"env_vars": dict(environment(threads))},
                 log_to_driver=False,
                 logging_level="error",
             )

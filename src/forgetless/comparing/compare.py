@@ -92,11 +92,14 @@ def compare(
     progress = progress or Progress()
     arms = chosen_arms(plan, methods, rates_alone=rates_alone or pilot)
     setting = setting_of(plan, rates, pilot=pilot, seeds=seeds)
-    tasks, warnings = _checked(plan, setting, arms)
+    experiment, warnings = _checked(plan, setting, arms)
     for warning in warnings:
         progress.note(f"warning: {warning}")
-    if plan.budget is not None:
-        setting = replace(setting, withheld=certifying(tasks))
+    setting = replace(
+        setting,
+        data=experiment.data_hash(),
+        withheld={} if plan.budget is None else certifying(experiment.tasks),
+    )
     root = Path(plan.output).resolve() / "runs"
 
     runs = 0
@@ -115,7 +118,7 @@ def compare(
 
     with (
         _alone_in(Path(plan.output), root),
-        _pool(on, root, jobs=jobs, threads=threads, fresh=setting.fresh) as pool,
+        _pool(on, jobs=jobs, threads=threads, fresh=setting.fresh) as pool,
     ):
         seeds_of_all = {*setting.search_seeds, *setting.seeds}
         prepared = {seed: setting.prepare(seed) for seed in seeds_of_all}
@@ -124,10 +127,10 @@ def compare(
     return conclude(plan, setting, outcomes, root, share=PILOT if pilot else 1.0)
 
 
-def _pool(on: On, root: Path, *, jobs: int, threads: int, fresh: bool) -> Pool:
+def _pool(on: On, *, jobs: int, threads: int, fresh: bool) -> Pool:
     if on == "ray":
-        return RayCluster(root, threads=threads, fresh=fresh)
-    return LocalProcesses(root, jobs=jobs, threads=threads, fresh=fresh)
+        return RayCluster(threads=threads, fresh=fresh)
+    return LocalProcesses(jobs=jobs, threads=threads, fresh=fresh)
 
 
 def chosen_arms(plan: Plan, methods: str | None, *, rates_alone: bool) -> list[Arm]:
@@ -210,8 +213,8 @@ def certifying(tasks: Sequence[Task]) -> Withheld:
     return found
 
 
-def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> tuple[Sequence[Task], list[str]]:
-    """Refuse what cannot be run, before anything is; of what can, the tasks and what to know."""
+def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> tuple[Experiment, list[str]]:
+    """Refuse what cannot be run, before anything is; of what can, one of the arms, and warnings."""
     if plan.model.quantization is not None:
         raise UsageError(
             "compare trains the model itself as lower and upper bound, which needs its weights in "
@@ -219,23 +222,22 @@ def _checked(plan: Plan, setting: Setting, arms: Sequence[Arm]) -> tuple[Sequenc
             fix="--set model.quantization=null",
         )
     settings = setting.prepare(plan.training.seed)
-    tasks: Sequence[Task] = ()  # the same under every arm
     warnings: dict[str, None] = {}
     for arm in arms:
         point = next(arm.candidates(setting.rates))
         trial = plan_of(Trial(arm, point, plan.training.seed), setting, settings)
         experiment = prepare(make_plan({**trial, "output": plan.output}, arm.name))
         _refuse_idle(arm, experiment)
-        tasks = experiment.tasks
-        for task in tasks:
+        for task in experiment.tasks:
             groups_to_divide(task)
         warnings |= dict.fromkeys(experiment.warnings)
+    tasks = experiment.tasks  # the same under every arm
     _refuse_likelihoods(tasks, [task.name for task in plan.sequence])
     giving = 0.5 if plan.budget is None else 0.25
     for task in tasks:
         if few_items(task) is None and (few := few_items(task, giving)):
             warnings[f"task {task.name!r}: {few}"] = None
-    return tasks, list(warnings)
+    return experiment, list(warnings)
 
 
 def _refuse_likelihoods(tasks: Sequence[Task], trained: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ class LocalProcesses:
     """Processes of this machine.
 
     Args:
-        root: Folder of all runs.
         jobs: Calls at a time.
         threads: Threads of each.
         fresh: A new process for every call.
@@ -57,8 +55,10 @@ class LocalProcesses:
 
     lost: tuple[type[Exception], ...] = (BrokenProcessPool,)
 
-    def __init__(self, root: Path, *, jobs: int, threads: int, fresh: bool) -> None:
-        os.environ.update(environment(root, threads))  # read by the children before they load torch
+    def __init__(self, *, jobs: int, threads: int, fresh: bool) -> None:
+        ours = environment(threads)
+        self._environment = {name: os.environ.get(name) for name in ours}
+        os.environ.update(ours)  # read by the children before they load torch
         self.fresh = fresh
         self._others = multiprocessing.active_children()
         self._pool = ProcessPoolExecutor(
@@ -87,15 +87,15 @@ class LocalProcesses:
                 if worker not in self._others:
                     worker.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for name, before in self._environment.items():
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before
 
 
-def environment(root: Path, threads: int) -> Mapping[str, str]:
-    """Variables that libraries read as they are loaded; the user's own go before."""
-    ours = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "datasets")}
-    return {name: os.environ.get(name, value) for name, value in ours.items()} | {
-        "OMP_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
+def environment(threads: int) -> Mapping[str, str]:
+    """Variables that libraries read as they are loaded."""
+    return {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
 
 
 def begin(threads: int) -> None:

@@ -7,6 +7,7 @@ cost is that of one uninterrupted process.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from forgetless.errors import ForgetlessError
 from forgetless.layout import MANIFEST, WEIGHTS
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
 from forgetless.metrics.pairing import number_groups
-from forgetless.plan import make_plan
+from forgetless.plan import Plan, make_plan
 from forgetless.storage import write_json
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Job:
         donor: Whether others may take its stages; its weights are kept for them.
         split_items: Whether scores are split into two halves of the items.
         withheld: By task, items that are in neither half.
+        data: Hash of what the files that its plan names hold, if that is to be noticed.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Job:
     donor: bool = False
     split_items: bool = False
     withheld: Withheld = field(default_factory=dict, hash=False)
+    data: str = ""
 
     def split(self, matrix: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:
         """The scores that choose, and those that are reported."""
@@ -143,15 +146,14 @@ def execute(job: Job, root: Path, fresh: bool) -> None:
         fresh: Whether this process has done no other run, so that its peak memory is this one's.
             That of a run which was cut off is not known.
     """
-    folder = root / job.name
-    plan = make_plan({**job.plan, "output": str(folder)}, job.name)
     before = finished(job, root)
     if before is not None and before.failed is None:
         return
-    if before is not None:  # what failed has no weights any more to go on from
+    folder, plan = root / job.name, _plan(job, root)
+    if (folder / MEASURED).is_file():  # it failed, or was of other data: nothing to go on from
         shutil.rmtree(folder)
-    goes_on = _gone_back_to_a_whole_stage(folder, plan.fingerprint())
-    clock, idle = CostClock(folder / SPENT, plan.fingerprint()), resident_mb()
+    goes_on = _gone_back_to_a_whole_stage(folder, _made_of(job, plan))
+    clock, idle = CostClock(folder / SPENT, _made_of(job, plan)), resident_mb()
     try:
         from forgetless.sequence import run_sequence
 
@@ -166,7 +168,7 @@ def execute(job: Job, root: Path, fresh: bool) -> None:
     write_json(
         folder / MEASURED,
         {
-            "plan_sha256": plan.fingerprint(),
+            "made_of": _made_of(job, plan),
             "withheld": _plainly(job.withheld),
             "parts": clock.parts,
         }
@@ -176,17 +178,17 @@ def execute(job: Job, root: Path, fresh: bool) -> None:
         _drop_weights(folder)
 
 
-def _gone_back_to_a_whole_stage(folder: Path, fingerprint: str) -> bool:
+def _gone_back_to_a_whole_stage(folder: Path, made_of: str) -> bool:
     """Leave of a run that was cut off its finished stages, and what they took.
 
     Returns:
-        Whether there are any; a folder without, or of another plan, is emptied.
+        Whether there are any; a folder without, or of another plan or data, is emptied.
     """
     manifest, spent = folder / MANIFEST, folder / SPENT
     if manifest.is_file() and spent.is_file():
         done = {entry["name"] for entry in json.loads(manifest.read_text("utf-8"))["stages"]}
         before = json.loads(spent.read_text("utf-8"))
-        if done and before["plan_sha256"] == fingerprint:
+        if done and before["made_of"] == made_of:
             for stage in (folder / "stages").iterdir():
                 if stage.name not in done:
                     shutil.rmtree(stage)
@@ -198,13 +200,12 @@ def _gone_back_to_a_whole_stage(folder: Path, fingerprint: str) -> bool:
 
 
 def finished(job: Job, root: Path) -> Measured | None:
-    """What a job came to, if it is finished and was of this very plan."""
+    """What a job came to, if it is finished and was of this very plan and data."""
     file = root / job.name / MEASURED
     if not file.is_file():
         return None
     data = json.loads(file.read_text(encoding="utf-8"))
-    plan = make_plan({**job.plan, "output": str(root / job.name)}, job.name)
-    if data["plan_sha256"] != plan.fingerprint():
+    if data["made_of"] != _made_of(job, _plan(job, root)):
         return None
     measured = Measured.from_json(data)
     if measured.failed is None and data.get("withheld", {}) != _plainly(job.withheld):
@@ -213,6 +214,15 @@ def finished(job: Job, root: Path) -> Measured | None:
         search, report = job.split(RunResult(root / job.name).matrix)  # as it is divided now
         measured = replace(measured, search=search, report=report)
     return measured
+
+
+def _plan(job: Job, root: Path) -> Plan:
+    return make_plan({**job.plan, "output": str(root / job.name)}, job.name)
+
+
+def _made_of(job: Job, plan: Plan) -> str:
+    """What tells a run from another one of its name."""
+    return hashlib.sha256(f"{plan.fingerprint()} {job.data}".encode()).hexdigest()
 
 
 def _plainly(withheld: Withheld) -> dict[str, list[str]]:

@@ -29,6 +29,7 @@ class Setting:
         options: What methods need here wherever they occur.
         budget: The loss that is accepted: points of a grid within it are chosen before others.
         withheld: By task, items that neither choose nor are reported, for a certificate to rest on.
+        data: Hash of what the plan's files hold; a run that was made of other data is made again.
         fresh: Whether every run gets a process of its own, so that its peak memory is its own.
 
     Raises:
@@ -44,6 +45,7 @@ class Setting:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     budget: BudgetConfig | None = None
     withheld: Withheld = field(default_factory=dict)
+    data: str = ""
     fresh: bool = False
 
     def __post_init__(self) -> None:

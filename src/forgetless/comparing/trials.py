@@ -93,6 +93,7 @@ class TrialRunner:
             donor,
             self._setting.split_items,
             self._setting.withheld,
+            self._setting.data,
         )
 
     def _donors(self, trial: Trial) -> tuple[str, ...]:
