@@ -227,7 +227,7 @@ def test_closing_does_not_wait_for_a_server_that_hangs(serve: Serve, opened: Ope
     subject = opened(server, timeout=60.0)
     server.always = "hang"
     started = time.monotonic()
-    asking = subject._background.start(subject._client.get("/models", Attempts(0)))
+    asking = subject._background.start(subject._client.get("/models", Attempts(0), dict))
     time.sleep(0.1)
     subject.close()
     subject.close()  # twice is no harm

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from forgetless.errors import RunFailed
 from forgetless.hosted.provider import Job, Loss, Provider
 from forgetless.hosted.stage_job import StageJob
 from forgetless.progress import Progress
-from tests.endpoints.faults import Server, serving
+from tests.endpoints.faults import Answer, Respond, Server, serving
 from tests.hosted.scripted import ScriptedProvider
 
 REPLY_LOST = ("truncated", "half", "empty", "html", "error in 200", "slow")
@@ -29,8 +31,8 @@ class Killed(BaseException):
 
 
 @contextmanager
-def provider_of(server: Server) -> Iterator[tuple[Provider, EndpointConfig]]:
-    config = EndpointConfig("base", server.url, timeout=1.0, retries=3, first_wait=0.01)
+def provider_of(server: Server, timeout: float = 1.0) -> Iterator[tuple[Provider, EndpointConfig]]:
+    config = EndpointConfig("base", server.url, timeout=timeout, retries=3, first_wait=0.01)
     with Provider(config, Key("sk-secret-of-this-test")) as provider:
         yield provider, config
 
@@ -41,12 +43,27 @@ def file_in(folder: Path) -> Path:
     return file
 
 
-def carried_out(server: Server, folder: Path, progress: Progress | None = None) -> Job:
-    with provider_of(server) as (provider, config):
+def carried_out(
+    server: Server, folder: Path, progress: Progress | None = None, timeout: float = 1.0
+) -> Job:
+    with provider_of(server, timeout) as (provider, config):
         work = StageJob(provider, config, folder, "1-law")
         file = work.send(file_in(folder))
         work.start({"model": "base", "training_file": file})
         return work.settled(0.01, progress or Progress())
+
+
+Change = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+def changing(script: ScriptedProvider, change: Change) -> Respond:
+    """The provider with other replies, made of the path and of what it says."""
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        status, reply = script(path, body, headers)
+        return status, change(path, reply)
+
+    return respond
 
 
 @pytest.mark.parametrize("fault", [*NOT_DONE, *REPLY_LOST])
@@ -92,6 +109,106 @@ def test_a_kill_between_intent_and_reply_makes_nothing_twice(
     names = [file["filename"] for file in script.files]
     assert len([name for name in names if name.startswith("forgetless-1-law-")]) == 1
     assert len(script.jobs) == 3
+
+
+def test_a_job_that_starts_after_the_time_out_is_not_started_again(tmp_path: Path) -> None:
+    first = threading.Event()
+
+    class Slow(ScriptedProvider):
+        def _created(self, body: dict[str, Any]) -> dict[str, Any]:
+            if first.is_set():
+                return super()._created(body)
+            first.set()
+            time.sleep(0.7)
+            job = super()._created(body)
+            over.set()
+            return job
+
+    script, over = Slow(), threading.Event()
+    with serving(script) as server:
+        carried_out(server, tmp_path, timeout=0.5)
+        assert over.wait(5)
+    assert len(script.jobs) == 1
+
+
+def test_a_job_that_starts_a_while_after_a_kill_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = ScriptedProvider()
+    late: list[threading.Timer] = []
+
+    def create(provider: Provider, body: dict[str, Any]) -> str:
+        late.append(threading.Timer(0.4, script._created, [body]))
+        late[0].start()
+        raise Killed
+
+    with serving(script) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(Provider, "create", create)
+            with pytest.raises(Killed):
+                carried_out(server, tmp_path)
+        carried_out(server, tmp_path)
+        late[0].join()
+    assert len(script.jobs) == 1
+
+
+@pytest.mark.parametrize("address", ["/files", "/fine_tuning/jobs"])
+def test_a_reply_without_an_id_counts_as_lost(address: str, tmp_path: Path) -> None:
+    def wrapped(path: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {"data": reply} if path == address else reply  # a list has a query behind it
+
+    script = ScriptedProvider()
+    with serving(changing(script, wrapped)) as server:
+        done = carried_out(server, tmp_path)
+    assert (done.training_file, done.id) == ("file-0", "ftjob-0")
+    assert (len(script.files), len(script.jobs)) == (1, 1)
+
+
+def test_a_list_whose_pages_are_all_the_first_comes_to_an_end() -> None:
+    page = {"data": [{"id": "file-x", "filename": "x"}], "has_more": True}
+    with serving(lambda *_: (200, page)) as server, provider_of(server) as (provider, _):
+        assert provider.uploaded("y") is None
+    assert len(server.seen) == 2
+
+
+def test_a_model_whose_name_comes_after_the_success_is_waited_for(tmp_path: Path) -> None:
+    names: list[str] = []
+
+    def nameless_at_first(path: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if reply.get("fine_tuned_model"):
+            names.append(reply["fine_tuned_model"])
+            return reply if len(names) > 1 else {**reply, "fine_tuned_model": None}
+        return reply
+
+    script = ScriptedProvider()
+    with serving(changing(script, nameless_at_first)) as server:
+        assert carried_out(server, tmp_path).model == "ft:base:ftjob-0"
+    assert len(script.jobs) == 1
+
+
+def test_a_job_is_known_to_have_failed_though_its_reply_does_not_say_that_it_is_one(
+    tmp_path: Path,
+) -> None:
+    def bare(path: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in reply.items() if name != "object"}
+
+    script = ScriptedProvider(ends=[("failed", {"message": "line 3", "code": "bad"})])
+    with (
+        serving(changing(script, bare)) as server,
+        pytest.raises(RunFailed, match=r"failed: line 3 \(bad\)"),
+    ):
+        carried_out(server, tmp_path)
+
+
+def test_a_provider_that_does_not_answer_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with serving(ScriptedProvider()) as server, provider_of(server) as (provider, _):
+        server.always = "503"
+        with pytest.raises(RunFailed) as caught:
+            provider.job("ftjob-0")
+    assert caught.value.message == (
+        f"{server.url} does not answer when asked to tell of job ftjob-0: HTTP 503: busy (4 tries)"
+    )
+    assert caught.value.fix == "run the same command again when it answers; it goes on from here"
 
 
 def test_a_kill_while_waiting_goes_on_with_the_same_job(tmp_path: Path) -> None:
@@ -146,8 +263,20 @@ def test_a_refusal_is_told_once_and_not_repeated(
         with pytest.raises(RunFailed) as caught:
             carried_out(server, tmp_path)
         assert len(server.seen) == 1
-    assert caught.value.message == f"{server.url} refused the training file (HTTP {status}): no"
+    assert caught.value.message == (
+        f"{server.url} refused to take the training file (HTTP {status}): no"
+    )
     assert caught.value.fix == fix
+
+
+def test_after_a_refusal_nothing_is_looked_for(tmp_path: Path) -> None:
+    script = ScriptedProvider()
+    with serving(lambda *_: (403, {"error": {"message": "no"}})) as server:
+        with pytest.raises(RunFailed):
+            carried_out(server, tmp_path)
+        server.respond = script
+        assert carried_out(server, tmp_path).id == "ftjob-0"
+    assert [path for path, _ in server.seen[:3]] == ["/files", "/files", "/fine_tuning/jobs"]
 
 
 def test_the_key_is_sent_and_written_nowhere(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from forgetless.endpoints.faults import (
     Unanswered,
     check_reply,
     check_status,
+    id_in,
     message_in,
 )
 from forgetless.endpoints.key import Key
@@ -88,9 +89,9 @@ class Client:
         """
         return await self._request("POST", path, body, attempts, read)
 
-    async def get(self, path: str, attempts: Attempts) -> dict[str, Any]:
+    async def get(self, path: str, attempts: Attempts, read: Callable[[Mapping[str, Any]], T]) -> T:
         """Fetch, like :meth:`post`."""
-        return await self._request("GET", path, None, attempts, dict)
+        return await self._request("GET", path, None, attempts, read)
 
     async def upload(self, path: str, name: str, file: Path, fields: Mapping[str, str]) -> str:
         """Send a file, once: whoever sends it again must see whether it has come.
@@ -113,9 +114,9 @@ class Client:
             with file.open("rb") as opened:
                 sent = {"file": (name, opened, "application/jsonl")}
                 reply = await self._once("POST", path, patience, files=sent, data=dict(fields))
+            return id_in(reply)
         except Transient as fault:
             raise Unanswered(fault.message) from None
-        return str(reply.get("id"))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -12,7 +12,6 @@ from forgetless.errors import RunFailed
 
 REPEATED = {408, 409, 425, 429}
 WRONG_REQUEST = {400, 422}
-JOB = "fine_tuning.job"  # where it failed, it says why under ``error``
 SHOWN = 300  # characters of a server's message
 
 
@@ -79,12 +78,23 @@ def check_reply(reply: Any) -> None:
     if not isinstance(reply, dict):
         raise Transient(f"a reply that is JSON but no object: {str(reply)[:SHOWN]}")
     error = reply.get("error")
-    if error and reply.get("object") != JOB:
+    if error and "training_file" not in reply:  # a job that failed says why in the same place
         said = message_in(json.dumps(reply))
         code = error.get("code") if isinstance(error, dict) else None
         if isinstance(code, int) and 400 <= code < 500:
             check_status(code, json.dumps(reply), {})
         raise Transient(f"an error with HTTP 200: {said}")
+
+
+def id_in(reply: Mapping[str, Any]) -> str:
+    """The id of what a reply is about.
+
+    Raises:
+        Transient: if there is none.
+    """
+    if not reply.get("id"):
+        raise Transient("a reply without an id")
+    return str(reply["id"])
 
 
 def message_in(text: str) -> str:

@@ -21,7 +21,7 @@ async def listed_models(client: Client) -> dict[str, str]:
     A server may keep the list to itself and answer all the same, so no fault counts here.
     """
     try:
-        reply = await client.get("/models", Attempts(0))
+        reply = await client.get("/models", Attempts(0), dict)
     except RunFailed:
         return {}
     data = reply.get("data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from forgetless.endpoints.background import Background
 from forgetless.endpoints.client import Attempts, Client
 from forgetless.endpoints.config import EndpointConfig
-from forgetless.endpoints.faults import Refused
+from forgetless.endpoints.faults import Refused, Unanswered, id_in
 from forgetless.endpoints.key import Key
 from forgetless.errors import RunFailed
 from forgetless.evaluation.subject import Usage
@@ -20,8 +20,7 @@ T = TypeVar("T")
 
 PAGE = 100
 FILES, JOBS = "/files", "/fine_tuning/jobs"
-SUCCEEDED = "succeeded"
-ENDED = {SUCCEEDED, "failed", "cancelled"}
+LOST = {"failed", "cancelled"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Job:
         id: Its id.
         status: ``validating_files``, ``queued``, ``running``, ``succeeded``, ``failed``, ...
         training_file: Id of its training file.
-        model: Name of the fine-tuned model; empty until it has succeeded.
+        model: Name of the fine-tuned model; empty until the job has succeeded, or a little longer.
         error: Why it failed; empty if it did not.
         trained_tokens: Tokens that were trained on, those of every epoch counted; None if not told.
         batch_size: Rows in one optimiser step; None if not told.
@@ -52,16 +51,21 @@ class Job:
 
     @classmethod
     def read(cls, reply: Mapping[str, Any]) -> Job:
-        """A job from a provider's reply; settings are in one of two places."""
+        """A job from a provider's reply; settings are in one of two places.
+
+        Raises:
+            Transient: if it has no id.
+        """
         method = reply.get("method") or {}
         settings = reply.get("hyperparameters") or {}
         settings = settings | ((method.get(method.get("type")) or {}).get("hyperparameters") or {})
         error = reply.get("error") or {}
+        error = error if isinstance(error, Mapping) else {"message": error}
         told = [str(error[name]) for name in ("message", "code") if error.get(name)]
         begun, ended = _number(reply.get("created_at")), _number(reply.get("finished_at"))
         tokens, batch = _number(reply.get("trained_tokens")), _number(settings.get("batch_size"))
         return cls(
-            id=str(reply.get("id")),
+            id=id_in(reply),
             status=str(reply.get("status")),
             training_file=str(reply.get("training_file")),
             model=str(reply.get("fine_tuned_model") or ""),
@@ -71,6 +75,11 @@ class Job:
             learning_rate_multiplier=_number(settings.get("learning_rate_multiplier")),
             seconds=None if begun is None or ended is None else ended - begun,
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether its model can be used, or there will be none."""
+        return self.status in LOST or (self.status == "succeeded" and bool(self.model))
 
 
 @dataclass(frozen=True)
@@ -111,35 +120,29 @@ class Provider:
         """Send a training file, once; returns its id."""
         fields = {"purpose": "fine-tune"}
         sending = self._client.upload(FILES, name, file, fields)
-        return self._done(sending, "the training file")
+        return self._done(sending, "to take the training file")
 
     def uploaded(self, name: str) -> str | None:
         """Id of the file of this name, if it has come."""
-        for file in self._listed(f"{FILES}?purpose=fine-tune&", "to list files"):
-            if file.get("filename") == name:
-                return str(file.get("id"))
-        return None
+        return self._found(f"{FILES}?purpose=fine-tune&", "to list files", filename=name)
 
     def create(self, body: Mapping[str, Any]) -> str:
         """Start a job, once; returns its id."""
         sending = self._client.post(JOBS, body, Attempts(0), Job.read)
-        return self._done(sending, "the job").id
+        return self._done(sending, "to start the job").id
 
     def created(self, training_file: str) -> str | None:
         """Id of the job that learns this file, if it was started."""
-        for job in self._listed(f"{JOBS}?", "to list jobs"):
-            if job.get("training_file") == training_file:
-                return str(job.get("id"))
-        return None
+        return self._found(f"{JOBS}?", "to list jobs", training_file=training_file)
 
     def job(self, job: str) -> Job:
         """How a job is."""
-        return Job.read(self._get(f"{JOBS}/{job}", f"to tell of job {job}"))
+        return self._get(f"{JOBS}/{job}", f"to tell of job {job}", Job.read)
 
     def last_loss(self, job: str) -> Loss | None:
         """The newest loss that a job told, if it told any lately."""
         try:
-            page = self._get(f"{JOBS}/{job}/events?limit=10", "to list events")
+            page = self._get(f"{JOBS}/{job}/events?limit=10", "to list events", dict)
         except RunFailed:  # it is only shown
             return None
         return next(_losses(page.get("data")), None)
@@ -152,19 +155,31 @@ class Provider:
             return []
         return sorted(found, key=lambda loss: loss.step)
 
+    def _found(self, path: str, what: str, **wanted: str) -> str | None:
+        """Id of the newest entry of a list with such a property."""
+        for entry in self._listed(path, what):
+            if wanted.items() <= entry.items() and entry.get("id"):
+                return str(entry["id"])
+        return None
+
     def _listed(self, path: str, what: str) -> Iterator[Mapping[str, Any]]:
-        """All entries of a list that comes in pages, newest first."""
-        after = ""
+        """All entries of a list that comes in pages, newest first.
+
+        A server that knows nothing of pages sends the first one again and again.
+        """
+        after, seen = "", set[str]()
         while True:
-            page = self._get(f"{path}limit={PAGE}{after}", what)
-            entries = [entry for entry in page.get("data") or () if isinstance(entry, Mapping)]
+            page = self._get(f"{path}limit={PAGE}{after}", what, dict)
+            listed = [entry for entry in page.get("data") or () if isinstance(entry, Mapping)]
+            entries = [entry for entry in listed if str(entry.get("id")) not in seen]
             yield from entries
             if not (entries and page.get("has_more")):
                 return
+            seen.update(str(entry.get("id")) for entry in entries)
             after = f"&after={entries[-1].get('id')}"
 
-    def _get(self, path: str, what: str) -> dict[str, Any]:
-        return self._done(self._client.get(path, Attempts(self._config.retries)), what)
+    def _get(self, path: str, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+        return self._done(self._client.get(path, Attempts(self._config.retries), read), what)
 
     def _done(self, work: Coroutine[Any, Any, T], what: str) -> T:
         try:
@@ -173,6 +188,11 @@ class Provider:
             raise RunFailed(
                 f"{self._config.base_url} refused {what} (HTTP {fault.status}): {fault.said}",
                 fix=_remedy(fault.status, self._config.key_variable),
+            ) from None
+        except Unanswered as fault:
+            raise Unanswered(
+                f"{self._config.base_url} does not answer when asked {what}: {fault.message}",
+                fix="run the same command again when it answers; it goes on from here",
             ) from None
 
 

@@ -1,8 +1,8 @@
 """The job of one stage: made once, however often this process is killed.
 
 Before a file is sent or a job started, ``job.json`` says that it is about to be.  Whoever goes on
-from there looks first whether it has come: a file by its name, which no other has; a job by its
-training file.
+from there looks first whether it has come, for a while, as it may come late: a file by its name,
+which no other has; a job by its training file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 from forgetless.endpoints.config import EndpointConfig
 from forgetless.endpoints.faults import Unanswered
 from forgetless.errors import RunFailed
-from forgetless.hosted.provider import ENDED, SUCCEEDED, Job, Provider
+from forgetless.hosted.provider import LOST, Job, Provider
 from forgetless.progress import Progress
 from forgetless.storage import write_json
 
 RECORD = "job.json"
+LOOKS = 10  # for what may come late
 
 
 class StageJob:
@@ -74,15 +75,15 @@ class StageJob:
             RunFailed: if it failed or was cancelled; the same command starts a new one then.
         """
         job = self._provider.job(self._record["job"])
-        while job.status not in ENDED:
+        while not job.ended:
             told = self._provider.last_loss(job.id) if job.status == "running" else None
             if told is None:
-                progress.working(f"job {job.id} is {job.status.replace('_', ' ')}")
+                progress.working(f"job {job.id}: {job.status.replace('_', ' ')}")
             else:
                 progress.trained(told.step, told.steps, told.loss)
             time.sleep(poll_every)
             job = self._provider.job(job.id)
-        if job.status == SUCCEEDED and job.model:
+        if job.status not in LOST:
             return job
         self._path.unlink()  # the next try is a new job
         came = "was cancelled" if job.status == "cancelled" else "failed"
@@ -99,7 +100,7 @@ class StageJob:
         if self._record[what] is None:
             begun = self._record["about_to"] == what
             self._save(about_to=what)
-            found = find() if begun else None
+            found = self._come(find, self._config.timeout) if begun else None
             self._save(**{what: found or self._made(make, find)})
         made: str = self._record[what]
         return made
@@ -108,16 +109,28 @@ class StageJob:
         """Make it; a lost reply does not mean that nothing was made, so look before each try."""
         config = self._config
         for tried in range(config.retries + 1):
+            begun = time.monotonic()
             try:
                 return make()
             except Unanswered:
                 if tried == config.retries:
                     raise
-                time.sleep(min(config.longest_wait, config.first_wait * 2**tried))
-                if (found := find()) is not None:
-                    return found
+            except RunFailed:  # refused: there is nothing to look for
+                self._save(about_to=None)
+                raise
+            waited = time.monotonic() - begun
+            time.sleep(min(config.longest_wait, config.first_wait * 2**tried))
+            if (found := self._come(find, waited)) is not None:
+                return found
         raise AssertionError("the last try returns or raises")
 
-    def _save(self, **changes: str) -> None:
+    def _come(self, find: Callable[[], str | None], seconds: float) -> str | None:
+        """Look whether it has come, for so long."""
+        end = time.monotonic() + seconds
+        while (found := find()) is None and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, seconds / LOOKS))
+        return found
+
+    def _save(self, **changes: str | None) -> None:
         self._record |= changes
         write_json(self._path, self._record)
