@@ -143,15 +143,21 @@ class Experiment:
                     {
                         "start": chain[0] if stage.from_base else chain[-1],
                         "number": stage.number,
-                        "tasks": [_settings(task, "name", "render", "system")
-                                  | {"rows": task.train_hash()} for task in stage.tasks],
+                        "tasks": [self._learned(task) for task in stage.tasks],
                         "methods": [[method.name, method.identity(stage)] for method in acting],
                         "training": training,
                     }
                     | ({"hosted": hosted} if hosted else {})
                 )
-            )  # fmt: skip
+            )
         return chain
+
+    def _learned(self, task: Task) -> dict[str, Any]:
+        """All of a task that decides what is learned of it."""
+        rows = _settings(task, "name", "render", "system") | {"rows": task.train_hash()}
+        # A provider's training file has choices as they are asked: by letter, if that is how.
+        by_letter = self.plan.hosted is not None and task.config.score == "multiple_choice"
+        return rows | {"by_letter": True} if by_letter else rows
 
     def scoring_fingerprint(self) -> str:
         """A hash of all that decides the scores of given weights."""

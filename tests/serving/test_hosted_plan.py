@@ -176,6 +176,23 @@ def test_a_failed_job_is_told_and_the_same_command_starts_a_new_one(
         again.model_path()
 
 
+def test_choices_learned_by_letter_are_another_stage_than_choices_learned_in_full(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"question": f"pick {n}", "choices": ["a", "b"], "answer": n % 2} for n in range(30)]
+    train = str(write_rows(tmp_path / "train.jsonl", rows))
+
+    def stages(score: str) -> list[str]:
+        task = {"train": train, "score": score, "hold_out": 0.2}
+        made = plan("http://127.0.0.1:9/v1", sequence=[task], test_only=[], methods=[])
+        return prepare(made).fingerprints()
+
+    in_full, by_letter = stages("contains"), stages("multiple_choice")
+    assert in_full[0] == by_letter[0]
+    assert in_full[1] != by_letter[1]
+    assert in_full == stages("exact_match"), "how answers are scored trains nothing else"
+
+
 def test_a_model_that_is_asked_otherwise_than_before_is_not_compared(
     provider: tuple[ScriptedProvider, Server], plan: MakePlan
 ) -> None:
@@ -242,11 +259,27 @@ def test_a_dry_run_prices_what_would_be_sent(plan: MakePlan) -> None:
     assert found.stages[0].price == pytest.approx(2 * tokens * 10 / 1e6)
     first = found.tasks[0]
     assert (first.input_tokens, first.output_tokens) == (4 * (4 + 3), 4 * 8)
-    assert found.tasks[2].output_tokens == 2, "a letter is one token"
+    # of two choices each: a letter, else an answer, asked for with the same messages
+    assert found.tasks[2].output_tokens == 2 * (1 + 64)
+    assert found.tasks[2].input_tokens == 2 * 2 * (4 + 2)
     read = sum(task.input_tokens for task in found.tasks)
     written = sum(task.output_tokens for task in found.tasks)
     assert found.scoring_price == pytest.approx(3 * (read * 2 + written * 4) / 1e6)
     assert found.price == pytest.approx((found.training_price or 0) + (found.scoring_price or 0))
+
+
+def test_a_dry_run_prices_open_questions_and_whole_texts(plan: MakePlan, tmp_path: Path) -> None:
+    texts = write_rows(tmp_path / "texts.jsonl", [{"text": "x" * 40}])
+    changes: dict[str, Any] = {
+        "hosted": {"prices": {"training": 0, "input": 1e6, "output": 1e4}},
+        "test_only": [{"test": str(texts)}],
+        "methods": [],
+    }
+    made = [plan("http://127.0.0.1:9/v1", **changes, ask=ask) for ask in ([], ["Who?", "Why?"])]
+    without, found = map(estimate_hosted, made)
+    assert (found.tasks[2].input_tokens, found.tasks[2].output_tokens) == (4 + 10, 1)
+    asked = 3 * 2 * ((4 + 1) + 64 * 0.01)
+    assert (found.scoring_price or 0) - (without.scoring_price or 0) == pytest.approx(asked)
 
 
 def test_without_a_price_list_no_price_is_told(plan: MakePlan) -> None:

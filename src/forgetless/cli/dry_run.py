@@ -11,7 +11,7 @@ from forgetless.showing import shown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from forgetless.hosted.estimate import HostedEstimate
+    from forgetless.hosted.estimate import HostedEstimate, TaskCount
     from forgetless.plan import Plan
 
 
@@ -87,14 +87,10 @@ def _show_hosted(plan: Plan, *, as_json: bool) -> None:
     tasks = Table("task", "train rows", "test items", "scored by", "asking once reads", "writes")
     tasks.title = "Tasks"
     for task in found.tasks:
-        tasks.add_row(
-            task.name,
-            f"{task.train_rows:,}",
-            f"{task.test_items:,}",
-            task.score,
-            f"{task.input_tokens:,}",
-            f"up to {task.output_tokens:,}",
-        )
+        rows = task.name, f"{task.train_rows:,}", f"{task.test_items:,}", task.score
+        tasks.add_row(*rows, *_most_tokens(task))
+    if found.ask.test_items:
+        tasks.add_row("(ask)", "", f"{found.ask.test_items:,}", "", *_most_tokens(found.ask))
     jobs = Table("job", "rows", "MB", f"tokens, {found.epochs} epochs", "of earlier tasks", "price")
     jobs.title = "Jobs"
     for stage in found.stages:
@@ -109,7 +105,7 @@ def _show_hosted(plan: Plan, *, as_json: bool) -> None:
     console.print(tasks, jobs)
     counted = "counted with hosted.tokenizer" if found.exact else "estimated, four bytes each"
     console.print(
-        f"method {found.method} · {found.model} · tokens {counted} · every task is asked "
+        f"method {found.method} · {found.model} · tokens {counted} · everything is asked "
         f"{found.scored} times",
         markup=False,
         soft_wrap=True,
@@ -118,12 +114,16 @@ def _show_hosted(plan: Plan, *, as_json: bool) -> None:
     _end(console, found.warnings)
 
 
+def _most_tokens(task: TaskCount) -> tuple[str, str]:
+    return f"up to {task.input_tokens:,}", f"up to {task.output_tokens:,}"
+
+
 def _price(found: HostedEstimate) -> str:
     if found.training_price is None or found.scoring_price is None:
         return "price: unknown without the provider's price list: set  hosted.prices"
     return (
         f"price by hosted.prices: training about {found.training_price:,.2f}, scoring up to "
-        f"{found.scoring_price:,.2f}"
+        f"{found.scoring_price:,.2f}; reasoning, of a model that reasons, comes on top"
     )
 
 

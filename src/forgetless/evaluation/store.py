@@ -166,13 +166,19 @@ def _write_answers(folder: Path, questions: Sequence[str], answers: Sequence[str
     )
 
 
-def _said(subject: Subject, questions: Sequence[str]) -> list[str]:
-    """Answers to open questions, put as items of a task whose scores nobody reads."""
+def open_questions(questions: Sequence[str]) -> Task:
+    """Open questions as items of a task whose scores nobody reads."""
     rows = [Row(str(number), (Turn("user", text),), "-") for number, text in enumerate(questions)]
     config = TaskConfig(name="ask", test="-", score="contains", max_new_tokens=ASK_TOKENS)
-    results = subject.answer(Task(config, (), rows), rows) if rows else iter(())
+    return Task(config, (), rows)
+
+
+def _said(subject: Subject, questions: Sequence[str]) -> list[str]:
+    """Answers to open questions."""
+    task = open_questions(questions)
+    results = subject.answer(task, task.test) if questions else iter(())
     found = {result.item: result for batch in results for result in batch}
-    return [found[row.id].output or f"({found[row.id].error or 'no answer'})" for row in rows]
+    return [found[row.id].output or f"({found[row.id].error or 'no answer'})" for row in task.test]
 
 
 def _heading(tasks: Sequence[Task], who: int | str) -> str:

@@ -1,7 +1,7 @@
 """What a hosted plan will take, before anything is sent: rows, tokens and, with a table, a price.
 
 The training files are the very ones that would be sent.  Tokens are those of ``hosted.tokenizer``,
-or estimated; of scoring, answers count with the most tokens that they may have.
+or estimated; scoring counts with the most requests, and the most tokens of each, that it may take.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from forgetless.endpoints.ways import Way, asked
 from forgetless.errors import DataError
+from forgetless.evaluation.store import open_questions
 from forgetless.hosted.tokens import TokenCounter
 from forgetless.hosted.training_file import TrainingFile, training_file
 from forgetless.methods.compose import Compose
@@ -37,7 +38,7 @@ class StageEstimate:
 
 @dataclass(frozen=True)
 class TaskCount:
-    """One task: rows to train on, items to test, and the tokens that asking them once takes."""
+    """One task: rows to train on, items to test, and the most tokens of asking them once."""
 
     name: str
     train_rows: int
@@ -57,11 +58,12 @@ class HostedEstimate:
         exact: Whether tokens were counted by a tokenizer.
         epochs: How often a job goes through its file.
         tasks: Rows and items of each task.
+        ask: The same of the plan's open questions.
         stages: The jobs.
-        scored: How often every task is asked: before the first job and after each.
+        scored: How often everything is asked: before the first job and after each.
         training_price: Price of all jobs; None without prices.
-        scoring_price: Price of all scoring at the most, the untouched model's at the price of a
-            fine-tuned one; None without prices.
+        scoring_price: Price of all asking at the most, reasoning aside, the untouched model's at
+            the price of a fine-tuned one; None without prices.
         warnings: What the user should know about the data.
     """
 
@@ -70,6 +72,7 @@ class HostedEstimate:
     exact: bool
     epochs: int
     tasks: tuple[TaskCount, ...]
+    ask: TaskCount
     stages: tuple[StageEstimate, ...]
     scored: int
     training_price: float | None
@@ -127,12 +130,13 @@ def estimate_hosted(plan: Plan) -> HostedEstimate:
         for stage, file in training_files(experiment, counter)
     )
     tasks = tuple(_count(task, counter) for task in experiment.tasks)
+    ask = _count(open_questions(experiment.plan.ask), counter)
     scored = 1 + len(stages)
     training_price = scoring_price = None
     if prices is not None:
         training_price = sum(stage.price or 0.0 for stage in stages)
         read, written = (
-            scored * sum(getattr(task, f"{way}_tokens") for task in tasks)
+            scored * sum(getattr(task, f"{way}_tokens") for task in (*tasks, ask))
             for way in ("input", "output")
         )
         scoring_price = (read * prices.input + written * prices.output) / MILLION
@@ -142,6 +146,7 @@ def estimate_hosted(plan: Plan) -> HostedEstimate:
         exact=counter.exact,
         epochs=epochs,
         tasks=tasks,
+        ask=ask,
         stages=stages,
         scored=scored,
         training_price=training_price,
@@ -151,19 +156,23 @@ def estimate_hosted(plan: Plan) -> HostedEstimate:
 
 
 def _count(task: Task, counter: TokenCounter) -> TaskCount:
-    """What asking every item of a task once takes, as chat; items that cannot be asked cost none.
+    """The most that asking every item once takes; items that cannot be asked cost none.
 
-    A choice is one token; whatever else is asked may have as many as the task allows.
+    A choice may take two requests: one for a letter as the first token, and where there is none
+    among the likeliest, one for an answer.
     """
-    read = items = 0
+    way, limits = Way("generation", "chat", chat=True), [task.config.max_new_tokens]
+    if task.config.score == "multiple_choice":
+        limits = [1, *limits]
+    elif task.config.score == "nll":
+        way, limits = Way("echo", "plain", chat=False), [1]
+    read = written = 0
     for row in task.test:
         try:
-            item = asked(task, row, Way("generation", "chat", chat=True))
+            item = asked(task, row, way)
         except DataError:
             continue
-        read += counter.count(item.messages)
-        items += 1
-    longest = 1 if task.config.score in ("multiple_choice", "nll") else task.config.max_new_tokens
-    return TaskCount(
-        task.name, len(task.train), len(task.test), task.config.score, read, items * longest
-    )
+        echoed = [{"role": "user", "content": item.text + text} for text in item.texts]
+        read += counter.count(echoed or item.messages) * len(limits)
+        written += sum(limits)
+    return TaskCount(task.name, len(task.train), len(task.test), task.config.score, read, written)
