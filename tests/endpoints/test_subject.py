@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -384,14 +385,24 @@ def test_conditions_are_those_of_the_asking_and_not_of_the_model(
     assert first.conditions(questions()).differences(longer) == ["generation"]
 
 
-def test_identity_follows_what_the_server_says(serve: Serve, opened: Opened) -> None:
+def test_what_a_server_says_of_a_model_is_told_and_does_not_make_it_another(
+    serve: Serve, opened: Opened
+) -> None:
     server = serve()
+    plain, looks = server.respond, itertools.count(1)
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
+        status, reply = plain(path, body, headers)
+        if path == "/models":
+            reply["data"][0]["created"] = next(looks)
+        return status, reply | {"system_fingerprint": f"fp_{next(looks)}"}
+
+    server.respond = respond
     one, same = opened(server), opened(server)
     assert one.identity() == same.identity()
-    assert one.details() == {
-        "endpoint": server.url, "model": "toy", "created": "1700000000",
-        "system_fingerprint": "fp_1",
-    }  # fmt: skip
+    about = {"endpoint": server.url, "model": "toy"}
+    assert one.details() == about | {"created": "1", "system_fingerprint": "fp_3"}
+    assert same.details() == about | {"created": "4", "system_fingerprint": "fp_6"}
 
 
 @pytest.mark.parametrize(

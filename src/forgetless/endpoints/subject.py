@@ -65,13 +65,12 @@ class EndpointSubject:
             raise
 
     def identity(self) -> str:
-        """Hash of the address, the model's name, and what the server says about the model."""
-        told = [
-            self.config.base_url,
-            self.config.model,
-            self._listed.get(self.config.model, ""),
-            self._said,
-        ]
+        """Hash of the address and the model's name.
+
+        What a server says besides may be another at every look: some give the time of the request
+        as that of the model's making, and the fingerprint of whichever machine answered.
+        """
+        told = [self.config.base_url, self.config.model]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def details(self) -> Mapping[str, str]:
@@ -80,13 +79,9 @@ class EndpointSubject:
             "endpoint": self.config.base_url,
             "model": self.config.model,
             "created": self._listed.get(self.config.model, ""),
-            "system_fingerprint": self._said,
+            "system_fingerprint": self._can.chat.fingerprint if self._can.chat else "",
         }
         return {name: value for name, value in told.items() if value}
-
-    @property
-    def _said(self) -> str:
-        return self._can.chat.fingerprint if self._can.chat is not None else ""
 
     def notes(self) -> Sequence[str]:
         """What the user should know about how it was asked so far."""

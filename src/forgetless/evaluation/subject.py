@@ -64,8 +64,8 @@ class Subject(Protocol):
     def identity(self) -> str:
         """Hash of all that decides the answers: weights, adapter, tokenizer, template.
 
-        An endpoint's weights cannot be seen: its identity is its address, its model's name and
-        what the server says about it, and its answers are stored for one audit only.
+        An endpoint's weights cannot be seen: its identity is its address and its model's name, and
+        its answers are stored for one audit only.
         """
 
     def details(self) -> Mapping[str, str]:
