@@ -49,8 +49,14 @@ def test_key_escaped_in_json_is_taken_out() -> None:
     assert Key(SECRET).redact(r"x sk-very\/secret+key x") == "x [key] x"
 
 
-def test_placeholder_keys_are_words_that_stay() -> None:
-    assert Key("EMPTY").redact("EMPTY handed") == "EMPTY handed"
+@pytest.mark.parametrize("word", ["EMPTY", "anything", "00000000", "t0ken"])
+def test_placeholder_keys_are_words_and_numbers_that_stay(word: str) -> None:
+    assert Key(word).redact(f"{word}, {word}.") == f"{word}, {word}."
+
+
+@pytest.mark.parametrize("secret", ["anything1", "no-thing", "correcthorsebatterystaple", "1" * 20])
+def test_what_may_be_a_secret_is_taken_out(secret: str) -> None:
+    assert Key(secret).redact(f"{secret}, {secret}.") == "[key], [key]."
 
 
 def test_key_is_not_pickled() -> None:
@@ -75,7 +81,11 @@ def test_address_with_a_key_in_it_is_refused_unseen(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://h:99999/v1", "http://[h/v1", "http://u:sk-x/y@h/v1", "http://sk-x℀@h/v1"]
+    "address",
+    [
+        *("http://h:99999/v1", "http://[h/v1", "http://u:sk-x/y@h/v1", "http://sk-x℀@h/v1"),
+        *("http://h\u200bh/v1", "http://h/v\t1"),
+    ],
 )
 def test_an_address_that_cannot_be_read_is_not_shown_as_a_key_may_be_in_it(address: str) -> None:
     with pytest.raises(UsageError) as raised:

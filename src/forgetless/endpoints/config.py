@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import httpx2
+
 from forgetless.errors import UsageError
 from forgetless.plan import ENDPOINT
 
@@ -108,7 +110,8 @@ class EndpointConfig:
             parts = urlsplit(self.base_url)
             host, credentials = parts.hostname, parts.username or parts.password
             parts.port  # noqa: B018 - raises for a port that is none
-        except ValueError:
+            httpx2.URL(self.base_url)  # as whoever sends requests reads it
+        except (ValueError, httpx2.InvalidURL):
             # not shown, nor what is wrong with it: what is in there may be a key
             raise UsageError(
                 "the endpoint's address cannot be read",

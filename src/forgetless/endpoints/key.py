@@ -10,7 +10,7 @@ from urllib.parse import quote
 from forgetless.errors import UsageError
 
 HIDDEN = "[key]"
-SECRET = 8  # characters; shorter "keys" such as EMPTY or none are placeholders and common words
+SHORTEST, SURE = 8, 20  # characters that a secret has at least; that make a secret of any word
 
 
 class Key:
@@ -49,7 +49,7 @@ class Key:
 
     def redact(self, text: str) -> str:
         """A text without the key, however it is written in it."""
-        if len(self._value) < SECRET:
+        if not self._is_secret:
             return text
         for written in (
             self._value,
@@ -59,6 +59,15 @@ class Key:
         ):
             text = text.replace(written, HIDDEN)
         return text
+
+    @property
+    def _is_secret(self) -> bool:
+        """Whether this is no placeholder such as EMPTY, anything or 00000000.
+
+        Those are words and numbers that answers may hold, which are scored as they are.
+        """
+        plain = self._value.isalpha() or self._value.isdigit()
+        return len(self._value) >= (SURE if plain else SHORTEST)
 
     def __repr__(self) -> str:
         return "Key(hidden)" if self._value else "Key(none)"
