@@ -103,6 +103,14 @@ class Handler(BaseHTTPRequestHandler):
             wait = {"Retry-After": str(WAIT)} if fault.endswith("wait") else {}
             self._send(int(fault[:3]), b'{"error": {"message": "busy"}}', wait)
             return
+        if fault.startswith("charset"):
+            said = json.dumps(ours.respond(path, body, ours.headers)[1], ensure_ascii=False)
+            kind = {"Content-Type": f"application/json; charset={fault.split()[1]}"}
+            self._send(200, said.encode(), kind)
+            return
+        if fault.startswith("deep"):
+            self._send(int(fault.split()[1]), b"[" * 200_000)
+            return
         if fault == "html":
             self._send(200, b"<html><body>Bad gateway</body></html>")
             return

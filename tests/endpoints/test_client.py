@@ -64,15 +64,43 @@ def test_retry_after_is_waited_for_by_all_requests(serve: Serve, opened: Opened)
     assert time.monotonic() - started >= WAIT
 
 
-def test_server_that_asks_to_wait_too_long_is_not_waited_for(serve: Serve, opened: Opened) -> None:
+def test_server_that_asks_to_wait_too_long_is_waited_for_no_longer_than_wanted(
+    serve: Serve, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = serve()
-    subject = opened(server, longest_wait=WAIT / 2)
-    server.always = "429 wait"
-    started = time.monotonic()
-    results = answers(subject, questions())
-    assert time.monotonic() - started < WAIT * 3
-    assert {result.error for result in results.values()} == {"HTTP 429: busy (asks to wait 0 s)"}
-    assert len(server.bodies()) == 4  # one to begin with, and no repetition
+    subject = opened(server, longest_wait=WAIT / 3, concurrency=1)
+    server.faults = ["429 wait"] * 2
+    waits: list[float] = []
+
+    async def sleep(seconds: float, real: Any = asyncio.sleep) -> None:
+        waits.append(seconds)
+        await real(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert [result.score for result in answers(subject, questions()).values()] == [1.0] * 3
+    assert max(waits) <= WAIT / 3
+    assert sum(waits) > WAIT / 3
+
+
+@pytest.mark.parametrize("charset", ["rot13", "base64", "latin-1"])
+def test_a_reply_is_read_as_utf_8_whatever_its_header_says(
+    serve: Serve, opened: Opened, charset: str
+) -> None:
+    server = serve(say=lambda _: "Ä")
+    subject = opened(server)
+    server.always = f"charset {charset}"
+    assert answers(subject, questions(1))["q0"].output == "Ä"
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_reply_that_is_nested_too_deeply_is_a_fault_like_others(
+    serve: Serve, opened: Opened, status: int
+) -> None:
+    server = serve()
+    subject = opened(server, retries=1)
+    server.always = f"deep {status}"
+    error = answers(subject, questions(1))["q0"].error
+    assert error == "a reply that is nested too deeply (2 tries)"
 
 
 def test_requests_of_one_item_share_its_repetitions(serve: Serve, opened: Opened) -> None:

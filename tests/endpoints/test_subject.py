@@ -135,6 +135,43 @@ def test_echo_that_is_wrong_is_found_out(
         opened(serve(echo=echo), choices="echo").conditions(choices())
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_outage_says_nothing_of_what_a_server_can_do(
+    serve: Serve, opened: Opened, *, whole: bool
+) -> None:
+    server = serve()
+    subject = opened(server, retries=0)
+    plain = server.respond
+
+    def away(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
+        fails = path == "/completions" and (whole or body.get("echo"))
+        return (503, {"error": {"message": "busy"}}) if fails else plain(path, body, headers)
+
+    server.respond = away
+    with pytest.raises(UsageError, match="/completions does not answer: HTTP 503: busy") as raised:
+        subject.conditions(choices(render="plain"))
+    assert "run the same command again when it does" in str(raised.value.fix)
+    server.respond = plain
+    assert mode(subject, choices(render="plain")) == "echo, plain"
+
+
+@pytest.mark.parametrize("echoes", [True, False])
+def test_a_server_that_breaks_over_a_request_cannot_do_it(
+    serve: Serve, opened: Opened, *, echoes: bool
+) -> None:
+    server = serve()
+    subject = opened(server, retries=0)
+    plain = server.respond
+
+    def breaking(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
+        fails = path == "/completions" and (body.get("echo") or not echoes)
+        return (500, {"error": "not implemented"}) if fails else plain(path, body, headers)
+
+    server.respond = breaking
+    wanted = "letters, plain" if echoes else "letters, plain in chat"
+    assert mode(subject, choices(render="plain")) == wanted
+
+
 @pytest.mark.parametrize(
     ("echoes", "change", "reason"),
     [

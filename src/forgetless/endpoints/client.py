@@ -116,7 +116,7 @@ class Client:
                 reply = await self._once("POST", path, patience, files=sent, data=dict(fields))
             return id_in(reply)
         except Transient as fault:
-            raise Unanswered(fault.message) from None
+            raise Unanswered(fault.message, away=fault.away) from None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -148,35 +148,36 @@ class Client:
                 url = self._config.base_url + path
                 response = await self._http.request(method, url, timeout=timeout, **content)
         except (TimeoutError, httpx2.TimeoutException):
-            raise Transient(f"no whole reply within {seconds:g} s") from None
+            raise Transient(f"no whole reply within {seconds:g} s", away=True) from None
         except httpx2.HTTPError as error:
             said = self._key.redact(str(error)) or type(error).__name__
-            raise Transient(f"the connection failed: {said}") from None
-        text = self._key.redact(response.text)
+            raise Transient(f"the connection failed: {said}", away=True) from None
+        # JSON is UTF-8, whatever else a header may say of it.
+        text = self._key.redact(response.content.decode("utf-8", errors="replace"))
         headers = {name: self._key.redact(value) for name, value in response.headers.items()}
-        check_status(response.status_code, text, headers)
         try:
+            check_status(response.status_code, text, headers)
             reply = json.loads(text)
-        except (ValueError, RecursionError):
+            check_reply(reply)
+        except RecursionError:
+            raise Transient("a reply that is nested too deeply") from None
+        except ValueError:
             raise Transient(f"a reply that is not JSON: {message_in(text)[:80]!r}") from None
-        check_reply(reply)
         assert isinstance(reply, dict)
         return reply
 
     async def _wait(self, fault: Transient, attempts: Attempts) -> None:
         """Wait before the next try, or give up."""
         config = self._config
-        asked = fault.retry_after
-        if asked is not None and asked > config.longest_wait:
-            raise Unanswered(f"{fault.message} (asks to wait {asked:.0f} s)")
         if attempts.left < 1:
             tries = f" ({attempts.made + 1} tries)" if attempts.made else ""
-            raise Unanswered(fault.message + tries)
+            raise Unanswered(fault.message + tries, away=fault.away)
         wait = min(config.longest_wait, config.first_wait * 2**attempts.made)
         wait *= self._jitter.uniform(0.5, 1.0)
         attempts.left -= 1
         attempts.made += 1
-        if asked is not None:
+        if fault.retry_after is not None:
+            asked = min(config.longest_wait, fault.retry_after)
             self._not_before = max(self._not_before, time.monotonic() + asked)
         await asyncio.sleep(wait)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from forgetless.endpoints.client import Attempts, Client
 from forgetless.endpoints.config import EndpointConfig
-from forgetless.endpoints.faults import WRONG_REQUEST, NoAnswer, Refused
+from forgetless.endpoints.faults import WRONG_REQUEST, NoAnswer, Refused, Unanswered
 from forgetless.endpoints.replies import Reply, Tokens, text_reply
 from forgetless.errors import RunFailed
 from forgetless.evaluation.grading import Likelihood
@@ -61,7 +61,11 @@ def echo_body(model: str, text: str) -> dict[str, Any]:
 
 
 async def probe_completions(client: Client, config: EndpointConfig, retries: int) -> Completions:
-    """Find out what ``/completions`` can do."""
+    """Find out what ``/completions`` can do.
+
+    Raises:
+        Unanswered: if the server is away, so that nothing is found out.
+    """
     model, found = config.model, Completions(True, TOPS[0], extra=config.extra)
     probes = list(PROBES)
     while probes:
@@ -74,6 +78,8 @@ async def probe_completions(client: Client, config: EndpointConfig, retries: int
                 found = replace(found, tops=fewer(found.tops), why_not=fault.message)
             elif found.extra and isinstance(fault, Refused) and fault.status in WRONG_REQUEST:
                 found = replace(found, extra={})
+            elif isinstance(fault, Unanswered) and fault.away:
+                raise
             else:
                 return Completions(False, why_not=fault.message)
             continue
@@ -87,7 +93,9 @@ async def probe_completions(client: Client, config: EndpointConfig, retries: int
             found = replace(found, why_not=unfit.message)
             probes.pop(0)
             continue
-        except RunFailed as fault:
+        except (Refused, Unanswered) as fault:
+            if isinstance(fault, Unanswered) and fault.away:
+                raise
             why_not = fault.message
         return replace(found, echo=not why_not, why_not=why_not)
     return found

@@ -11,6 +11,7 @@ from typing import Any
 from forgetless.errors import RunFailed
 
 REPEATED = {408, 409, 425, 429}
+AWAY = REPEATED | {502, 503, 504}
 WRONG_REQUEST = {400, 422}
 SHOWN = 300  # characters of a server's message
 
@@ -20,16 +21,28 @@ class Transient(Exception):
 
     Attributes:
         retry_after: Seconds that the server asks to wait; None if it does not say.
+        away: Whether there was no reply, or one that says nothing of what the server can do.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, away: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
+        self.away = away
 
 
 class Unanswered(RunFailed):
-    """No usable reply after all repetitions."""
+    """No usable reply after all repetitions.
+
+    Attributes:
+        away: As of the last :class:`Transient`.
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None, away: bool = False) -> None:
+        super().__init__(message, fix=fix)
+        self.away = away
 
 
 class Refused(RunFailed):
@@ -64,7 +77,7 @@ def check_status(status: int, text: str, headers: Mapping[str, str]) -> None:
         said = f"it redirects to {headers.get('location', 'another address')}"
     exhausted = status == 429 and "insufficient_quota" in text  # waiting brings no money
     if (status in REPEATED or status >= 500) and not exhausted:
-        raise Transient(f"HTTP {status}: {said}", retry_after(headers))
+        raise Transient(f"HTTP {status}: {said}", retry_after(headers), away=status in AWAY)
     raise Refused(status, said)
 
 

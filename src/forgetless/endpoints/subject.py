@@ -17,7 +17,7 @@ from forgetless.endpoints.faults import Refused, Unanswered
 from forgetless.endpoints.key import Key
 from forgetless.endpoints.opening import NO_USE_ASKING_ON, listed_models, refusal
 from forgetless.endpoints.ways import Abilities, Way, as_text, asked, bodies, way_for
-from forgetless.errors import DataError, UsageError
+from forgetless.errors import DataError, ModelError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions, Usage
 from forgetless.tasks.row import Row
@@ -175,7 +175,14 @@ class EndpointSubject:
             return can
 
     def _probed_completions(self) -> Completions:
-        return self._background.run(probe_completions(self._client, self.config, self._retries))
+        probe = probe_completions(self._client, self.config, self._retries)
+        try:
+            return self._background.run(probe)
+        except Unanswered as fault:
+            raise ModelError(
+                f"{self.name}: {self.config.base_url}/completions does not answer: {fault.message}",
+                fix="run the same command again when it does; tasks with  render: chat  do without",
+            ) from None
 
     def _way(self, task: Task) -> Way:
         settings = task.config.model_dump_json()

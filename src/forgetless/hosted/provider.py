@@ -193,6 +193,7 @@ class Provider:
             raise Unanswered(
                 f"{self._config.base_url} does not answer when asked {what}: {fault.message}",
                 fix="run the same command again when it answers; it goes on from here",
+                away=fault.away,
             ) from None
 
 
