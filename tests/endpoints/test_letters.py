@@ -19,10 +19,32 @@ COLOURS = ("red", "blue", "grey")
         ("Answer: **C**", 2), ("I would say that it is blue, of course", 1),
         ("A dog is grey.", 2), ("The answer is a dog", None), ("red or blue", None),
         ("The answer is A. No, the answer is B.", None), ("Certainly!", None), ("D", None),
+        ("The answer is b", 1), ("the answer: b.", 1), ("The answer is (b).", 1),
+        ("Answer: b\nIt is blue.", 1), ("The answer is a.", 0), ("The answer is a, say", None),
+        ("The correct letter is B.", 1), ("C is right.", 2), ("C is correct, as it is.", 2),
+        ("Neither A nor C is right.", None), ("Answer: not A", None),
+        ("A, B", None), ("A and B", None), ("A/B", None), ("(A), (B)", None), ("A, B: red", None),
+        ("The answer is A, B", None), ("A. B. are wrong; the answer is C.", 2),
+        ("A. red\nB. blue", 0), ("B: I think", 1), ("A: because B is wrong", 0),
+        ("B. No wait, the answer is C.", 1), ("Answer: B\n\nA) red is wrong", 1),
     ],
 )  # fmt: skip
 def test_choice_is_read_from_what_a_model_says(said: str, number: int | None) -> None:
     assert chosen_in(said, "ABC", COLOURS) == number
+
+
+@pytest.mark.parametrize(
+    ("said", "letters", "choices", "number"),
+    [
+        ("I, as an AI, would pick blue", "ABCDEFGHI", (*COLOURS, *"uvwxyz"), 1),
+        ("1.5", "12345", tuple("12345"), None), ("2.", "12345", tuple("12345"), 1),
+        ("B. C", "ABC", ("Go", "C", "B"), 1), ("Answer: C. B", "ABC", ("Go", "C", "B"), 2),
+    ],
+)  # fmt: skip
+def test_letters_that_are_words_numbers_or_choices_are_told_from_answers(
+    said: str, letters: str, choices: tuple[str, ...], number: int | None
+) -> None:
+    assert chosen_in(said, letters, choices) == number
 
 
 def test_letters_with_white_space_and_in_small_are_one() -> None:

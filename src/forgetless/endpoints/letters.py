@@ -16,6 +16,15 @@ from forgetless.tasks.row import Row, Turn
 _MARKERS = "▁Ġ "  # what some servers leave before a token instead of its space
 _NOT_IN_A_WORD = r"(?<![\w'’])"
 _NO_SENTENCE = r"(?![\w'’])(?! [a-z])"  # in "A dog" the A is no answer
+_AT_ITS_END = r"(?=[*_)\]]*(?:[.!]?\s*$|[.!]?\n|[.!]\s))"  # nor is a small a, but for "it is a."
+
+# How a text names a letter, the surest first; ONE stands for any of the letters.
+_WAYS_TO_NAME = (
+    r"\A[\s*_(\[]*(?!I,)(?P<letter>ONE)[*_)\].:,](?!\d)",  # not "I, for one", not "1.5"
+    rf"(?i:answer|choice|option|letter)(?i:\s+is)?[\s:*_(\[]*{_NOT_IN_A_WORD}"
+    rf"(?P<letter>(?:ONE){_NO_SENTENCE}|(?i:ONE){_AT_ITS_END})",
+    r"\A[\s*_(\[]*(?P<letter>ONE)[*_)\]]* is (?:right|correct)[.,!]",
+)
 
 
 def labels(row: Row) -> tuple[str, ...]:
@@ -77,7 +86,8 @@ def chosen_in(text: str, letters: Sequence[str], choices: Sequence[str]) -> int 
     """Number of the choice that a text names; None if it names none, or several.
 
     Looked for in turn: the whole text is a choice or a letter; it begins with a letter and a sign
-    (``B)``, ``B.``, ``**B**``); "answer is B"; one choice alone occurs in it.
+    (``B)``, ``B.``, ``**B**``) and lists no other; "answer is B"; it begins with "B is right"; one
+    choice alone occurs in it.
 
     >>> chosen_in("The answer is (B), since ...", "ABC", ("red", "blue", "grey"))
     1
@@ -92,16 +102,29 @@ def chosen_in(text: str, letters: Sequence[str], choices: Sequence[str]) -> int 
     if plain in place:
         return place[plain]
     one = "|".join(map(re.escape, letters))
-    if begun := re.match(rf"[\s*_(\[]*({one})[*_)\].:,]", text):
-        return place[begun[1].casefold()]
-    said = re.findall(
-        rf"(?i:answer|choice|option)(?i:\s+is)?[\s:*_(\[]*{_NOT_IN_A_WORD}({one}){_NO_SENTENCE}",
-        text,
-    )
-    if len(set(said)) == 1:
-        return place[said[0].casefold()]
+    several = False
+    for way in _WAYS_TO_NAME:
+        found = re.finditer(way.replace("ONE", one), text)
+        numbers = {n for match in found for n in _listed(match, one, place, choices)}
+        if len(numbers) == 1:
+            return numbers.pop()
+        several |= bool(numbers)
     within = [n for n, choice in enumerate(choices) if contains(text, (choice,))]
-    return within[0] if len(within) == 1 and not said else None
+    return within[0] if len(within) == 1 and not several else None
+
+
+def _listed(
+    found: re.Match[str], one: str, place: Mapping[str, int], choices: Sequence[str]
+) -> set[int]:
+    """The choice whose letter was found, and one whose letter is listed after it.
+
+    What follows may be the choice itself, and look like a letter: ``B. C``.
+    """
+    number, rest = place[found["letter"].casefold()], found.string[found.end("letter") :]
+    if normalise(rest.lstrip("*_)].:, ")).startswith(normalise(choices[number])):
+        return {number}
+    more = re.match(rf"[*_\]]*[.,/&)]+ *(?:and |or )?[*_(\[]*({one}){_NO_SENTENCE}", rest)
+    return {number, place[more[1].casefold()]} if more else {number}
 
 
 def _differ(own: Sequence[str]) -> bool:
