@@ -61,6 +61,15 @@ def test_what_a_judge_costs_is_told(damage: Damage, judge: Server) -> None:
     assert judged(damage, judge).price is None
 
 
+def test_a_price_is_not_told_where_an_endpoint_counts_no_tokens(
+    damage: Damage, judge: Server
+) -> None:
+    judge.respond = Scripted(model="wise", say=knows("red"), counts=False)
+    found = judged(damage, judge, price_in=10.0)
+    assert found.costs["judge"].requests
+    assert found.price is None
+
+
 def test_a_judge_who_says_no_grade_leaves_the_task_failed(damage: Damage, judge: Server) -> None:
     judge.respond = Scripted(model="wise", say=lambda _: "Splendid!")
     found = judged(damage, judge)

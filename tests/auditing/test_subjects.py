@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from forgetless.auditing.subjects import describe, find_subjects
 from forgetless.errors import ModelError
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
+from tests.endpoints.faults import serving
+from tests.endpoints.scripted import Scripted
 from tests.models.test_opening import adapters  # noqa: F401 - a fixture
 from tests.training.build import fresh
 
@@ -76,6 +79,18 @@ def test_what_is_no_model_is_refused() -> None:
         find_subjects([3, 4], CPU)
     with pytest.raises(ModelError, match="no such model folder"):
         find_subjects(["./nowhere", "./nowhere"], CPU)
+
+
+@pytest.mark.parametrize("other", ["openai:nobody", "./nowhere"])
+def test_an_endpoint_is_closed_again_if_another_model_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with serving(Scripted()) as server:
+        config = AuditConfig(device="cpu", base_url=server.url)
+        with pytest.raises(ModelError):
+            find_subjects(["openai:toy", other], config)
+    assert "forgetless-endpoint" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_that_code_of_a_model_is_trusted_is_told_of_it(tiny_model: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 
 from forgetless.auditing.columns import Column, as_cell
@@ -59,9 +59,11 @@ def conclude(
     )
 
 
-def _price(costs: Iterable[Cost], config: AuditConfig) -> float | None:
-    """What the endpoints' tokens cost; None where no prices were given."""
+def _price(costs: Collection[Cost], config: AuditConfig) -> float | None:
+    """What the endpoints' tokens cost; None where no prices were given, or tokens not counted."""
     if config.price_in is None and config.price_out is None:
+        return None
+    if any(cost.requests and not cost.input_tokens for cost in costs):
         return None
     return (
         math.fsum(

@@ -194,7 +194,7 @@ class Audit:
         created: When, in UTC, as ISO 8601.
         judge: Who graded answers in free text; None if nobody did.
         price: What the endpoints' tokens cost, in the currency of the prices given; None if none
-            were given.
+            were given, or one of the endpoints does not say how many tokens there were.
     """
 
     before: SubjectInfo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,20 @@ def find_subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
     Raises:
         UsageError: for what is no model.
     """
-    models = [_endpoint(model, config) if _names_endpoint(model) else model for model in models]
+    with ExitStack() as opened:
+        asked = [
+            opened.enter_context(closing(_endpoint(model, config)))
+            if _names_endpoint(model)
+            else model
+            for model in models
+        ]
+        found = _subjects(asked, config)
+        opened.pop_all()  # all were found, so they stay open
+        return found
+
+
+def _subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
+    """The same where endpoints are open already."""
     device = pick_device(config.device)
     named = {
         place: _named(str(model), config)
