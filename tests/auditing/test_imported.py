@@ -11,10 +11,13 @@ import pytest
 from forgetless.auditing.audit import audit
 from forgetless.auditing.harness import harness_tasks
 from forgetless.errors import DataError, UsageError
+from forgetless.exchange.imported import ImportedTask
+from forgetless.exchange.lm_eval_tasks import LmEvalTasks
 from forgetless.exchange.reading import read_results
 from tests.endpoints.faults import serving
 from tests.endpoints.scripted import Scripted
 from tests.exchange.make_lm_eval_fixtures import TASKS, save_models
+from tests.tiny import colours, write_rows
 
 RESULTS = Path(__file__).parents[1] / "exchange" / "data"
 
@@ -88,6 +91,40 @@ def test_results_whose_prompts_differ_are_refused(tmp_path: Path) -> None:
         file.write_text(text.replace('"prompt_hash": "', '"prompt_hash": "0'), encoding="utf-8")
     with pytest.raises(DataError, match="cannot be compared"):
         audit(before, changed)
+
+
+@pytest.fixture
+def toy_harness(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A harness that holds one task and answers it by rote; the batch sizes it was asked with."""
+    sizes: list[int] = []
+
+    def answer(_: Any, tasks: LmEvalTasks, limit: None, *, batch_size: int) -> list[ImportedTask]:
+        sizes.append(batch_size)
+        return [read_results(RESULTS / "lm_eval" / "before").task("toy_colours")]
+
+    held = LmEvalTasks("toy_colours", {"tasks": {"toy_colours": None}})
+    monkeypatch.setattr("forgetless.auditing.harness.load_lm_eval_tasks", lambda *_: held)
+    monkeypatch.setattr("forgetless.auditing.harness.answer_lm_eval_task", answer)
+    return sizes
+
+
+def test_a_task_of_ones_own_that_is_named_as_one_of_the_harness_is_refused(
+    toy_harness: list[int], tiny_model: Path, tmp_path: Path
+) -> None:
+    own = write_rows(tmp_path / "toy_colours.jsonl", colours(0, count=4))
+    model, theirs = str(tiny_model), "lm_eval:toy_colours"
+    with pytest.raises(UsageError, match="two tasks are named 'toy_colours'"):
+        audit(model, model, tasks=[str(own), theirs], store=False, device="cpu")
+    assert not toy_harness  # before anything was asked
+
+
+def test_tasks_of_the_harness_are_asked_in_batches_of_the_size_that_was_set(
+    toy_harness: list[int], tiny_model: Path
+) -> None:
+    model, theirs = str(tiny_model), "lm_eval:toy_colours"
+    found = audit(model, model, tasks=[theirs] * 2, batch_size=3, store=False, device="cpu")
+    assert [task.name for task in found.tasks] == ["toy_colours"]  # once, though named twice
+    assert set(toy_harness) == {3}
 
 
 @pytest.mark.filterwarnings("default")  # lm_eval's imports warn; nothing of ours

@@ -109,8 +109,6 @@ LM_EVAL = (
             "n-samples.toy_colours.effective: found str, needed a whole number"),
     lm_eval("higher_is_better as text", told(higher_is_better={"toy_colours": "x"}),
             "higher_is_better.toy_colours: found str, needed an object"),
-    lm_eval("groups that are numbers", told(group_subtasks={"toy": [1]}),
-            "group_subtasks.toy.0: found int, needed text"),
     lm_eval("versions that are a number", told(versions=7), "versions: found int, needed an object"),
     lm_eval("settings that are text", told(config="x"), "config: found str, needed an object"),
     lm_eval("a template that is a list", told(chat_template_sha=[1]), "chat_template_sha: found l"),

@@ -44,9 +44,8 @@ def test_the_mean_scores_are_those_that_lm_eval_reports(before: Imported) -> Non
             assert mean == reported["results"][task][key]
 
 
-def test_group_tasks_keep_their_names_and_know_their_group(before: Imported) -> None:
+def test_group_tasks_keep_their_names(before: Imported) -> None:
     assert [task.name for task in before.tasks] == ["toy_colours", "toy_words"]
-    assert {task.part_of for task in before.tasks} == {("toy",)}
 
 
 def test_a_choice_is_named_with_the_likelihood_of_the_right_one(before: Imported) -> None:

@@ -28,7 +28,7 @@ from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
 from forgetless.auditing.stores import Stores
 from forgetless.auditing.subjects import describe, find_subjects
-from forgetless.auditing.tasks import AskedTask, gather_tasks, split_tasks
+from forgetless.auditing.tasks import AskedTask, gather_tasks, refuse_namesakes, split_tasks
 from forgetless.errors import UsageError
 from forgetless.evaluation.answers import AnswerStore
 from forgetless.evaluation.result import ItemResult
@@ -86,7 +86,8 @@ def audit(
         return conclude(*read_columns([before, *afters]), config)
     own, named = split_tasks(tasks)
     asked = gather_tasks(own, suite, limit, default=not named)
-    harness = Harness(named, include_path, limit)
+    harness = Harness(named, include_path, limit, config.batch_size)
+    refuse_namesakes([*(one.info.name for one in asked), *harness.names])
     drift = DriftMeter(asked) if config.drift else None
     columns, harnessed = [], []
     with ExitStack() as leaving, Stores(store, folder) as stores:

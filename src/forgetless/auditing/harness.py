@@ -24,14 +24,23 @@ class Harness:
         names: With or without ``lm_eval:``.
         include_path: A folder with more tasks.
         limit: Most items of each task.
+        batch_size: Most sequences in one forward pass.
 
     Raises:
         UsageError: if lm-evaluation-harness is missing, or has no such task.
     """
 
-    def __init__(self, names: Sequence[str], include_path: Path | None, limit: int | None) -> None:
+    def __init__(
+        self, names: Sequence[str], include_path: Path | None, limit: int | None, batch_size: int
+    ) -> None:
         self._tasks = [load_lm_eval_tasks(name, include_path) for name in names]
         self._limit = limit
+        self._batch_size = batch_size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all tasks, those of groups among them; each once, whoever names it twice."""
+        return tuple(dict.fromkeys(name for tasks in self._tasks for name in tasks.names))
 
     def refuse_others(self, subjects: Sequence[Subject]) -> None:
         """Make sure of all models before the first is asked.
@@ -54,7 +63,9 @@ class Harness:
             return {
                 task.name: task
                 for tasks in self._tasks
-                for task in answer_lm_eval_task(loaded, tasks, self._limit)
+                for task in answer_lm_eval_task(
+                    loaded, tasks, self._limit, batch_size=self._batch_size
+                )
             }
 
 

@@ -66,13 +66,21 @@ def gather_tasks(
         config = TaskConfig(test=BUNDLED + member.task, limit=member.limit)
         found.append(_asked(read_task(config, limit), member.area))
     found += [_asked(read_task(given, limit)) for given in tasks]
-    names = [one.info.name for one in found]
+    refuse_namesakes([one.info.name for one in found])
+    return found
+
+
+def refuse_namesakes(names: Sequence[str]) -> None:
+    """Make sure that every task can be told by its name.
+
+    Raises:
+        UsageError: naming the first that cannot.
+    """
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
                 f"two tasks are named {name!r}", fix=f"name one of them:  --task other={name}"
             )
-    return found
 
 
 def _asked(task: Task, area: str = "") -> AskedTask:

@@ -32,7 +32,6 @@ class ImportedTask:
         prints: Item to the hashes of what must be the same on both sides, such as ``prompts``
             and ``targets``.
         groups: Item to its group, where items are not independent: the epochs of one sample.
-        part_of: Names of the groups of tasks that it belongs to, the innermost first.
         warnings: What the user should know about it.
     """
 
@@ -43,7 +42,6 @@ class ImportedTask:
     conditions: Conditions
     prints: Mapping[str, Mapping[str, str]]
     groups: Mapping[str, str] = field(default_factory=dict)
-    part_of: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

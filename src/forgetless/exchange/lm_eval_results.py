@@ -195,7 +195,6 @@ def _task(
         output_type=str(config.get("output_type", "")),
         higher_is_better=header.get("higher_is_better", {}).get(name, {}),
         metric=metric,
-        part_of=groups_around(name, header.get("group_subtasks", {})),
     )
     return imported_task(name, samples, about)
 
@@ -225,16 +224,6 @@ def run_conditions(name: str, header: Mapping[str, Any]) -> dict[str, str]:
     }
     kept = config.get("metadata", {}) if isinstance(config.get("metadata"), Mapping) else {}
     return parts | {str(k): str(v) for k, v in kept.get("conditions", {}).items()}
-
-
-def groups_around(name: str, children: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Names of the groups around a task, the innermost first."""
-    found: list[str] = []
-    inner = name
-    while above := [g for g, inside in children.items() if inner in inside and g not in found]:
-        inner = above[0]
-        found.append(inner)
-    return tuple(found)
 
 
 def _notes(runs: Sequence[_Run], newest: Mapping[str, tuple[_Run, Path]]) -> tuple[str, ...]:

@@ -49,14 +49,12 @@ class About:
         output_type: As in the task's config; empty if it is not told.
         higher_is_better: Metric to whether more of it is better, as far as it is told.
         metric: The metric that counts; None for the first that can.
-        part_of: Groups of tasks that it belongs to.
     """
 
     conditions: Mapping[str, str]
     output_type: str = ""
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
     metric: str | None = None
-    part_of: tuple[str, ...] = ()
 
 
 def imported_task(
@@ -109,7 +107,6 @@ def imported_task(
         items=tuple(items),
         conditions=Conditions({**about.conditions, **parts}),
         prints={key: _prints(sample) for key, (_, sample) in counted.items()},
-        part_of=about.part_of,
         warnings=unread,
     )
 

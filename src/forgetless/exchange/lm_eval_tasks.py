@@ -20,7 +20,7 @@ from typing import Any
 
 from forgetless.errors import DataError, NotMeasured, UsageError
 from forgetless.exchange.imported import ImportedTask, text_hash
-from forgetless.exchange.lm_eval_results import groups_around, run_conditions
+from forgetless.exchange.lm_eval_results import run_conditions
 from forgetless.exchange.lm_eval_samples import About, imported_task
 from forgetless.models.load import LoadedModel
 from forgetless.models.quiet import quiet
@@ -181,7 +181,6 @@ def _answered(
         output_type=str(header["configs"][name].get("output_type", "")),
         higher_is_better=header["higher_is_better"].get(name, {}),
         metric=metric,
-        part_of=groups_around(name, header.get("group_subtasks", {})),
     )
     placed = [(f"{PREFIX}{name} item {one['doc_id']}", one) for one in samples]
     reasons = {number: reason for (task, number), reason in failed.items() if task == name}

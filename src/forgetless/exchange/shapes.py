@@ -32,7 +32,6 @@ class LmEvalResults(Shape):
     shots: Fields = Field({}, alias="n-shot")
     counts: dict[str, dict[str, int | None]] = Field({}, alias="n-samples")
     higher_is_better: dict[str, dict[str, bool | None]] = {}
-    group_subtasks: dict[str, list[str]] = {}
     chat_template_sha: str | None = None
     system_instruction_sha: str | None = None
 
