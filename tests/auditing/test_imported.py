@@ -16,6 +16,7 @@ from forgetless.exchange.lm_eval_tasks import LmEvalTasks
 from forgetless.exchange.reading import read_results
 from tests.endpoints.faults import serving
 from tests.endpoints.scripted import Scripted
+from tests.exchange.build import choice_sample, write_run
 from tests.exchange.make_lm_eval_fixtures import TASKS, save_models
 from tests.tiny import colours, write_rows
 
@@ -69,6 +70,34 @@ def test_items_that_one_result_lacks_are_counted_in_a_note() -> None:
     assert [task.items for task in found.tasks] == [5, 5]
     for subject in found.subjects:
         assert subject.notes == ("14 items are in some of the results only, and do not count",)
+
+
+def right(count: int) -> list[Any]:
+    """Samples that are all answered right."""
+    return [choice_sample(number, [-1, -2, -3], 0) for number in range(count)]
+
+
+def test_items_that_several_results_lack_are_counted_once(tmp_path: Path) -> None:
+    before = write_run(tmp_path / "before", right(20))
+    afters = [write_run(tmp_path / name, right(5)) for name in ("one", "two")]
+    found = audit(before, *afters)
+    assert [task.items for task in found.tasks] == [5]
+    assert "15 items are in some of the results only" in found.before.notes[0]
+
+
+def test_a_task_that_the_results_after_lack_has_failed(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for place in (before, after):
+        write_run(place, right(100), task="arc", date="2026-01-02T03-04-05.1")
+    assert audit(before, after).gate == "kept"
+    write_run(before, right(100), task="gsm", date="2026-01-02T03-04-06.1")
+    found = audit(before, after)
+    assert [v.verdict for v in found.comparisons[0].verdicts] == ["at ceiling", "failed"]
+    assert (found.gate, found.exit_code) == ("failed", 1)
+    (note,) = found.afters[0].notes
+    assert note.startswith("left out gsm: it is not among these results")
+    (note,) = audit(after, before).afters[0].notes[1:]
+    assert note == "left out gsm: it is not among the results before"
 
 
 def test_a_task_of_the_harness_that_was_put_otherwise_to_one_model_is_refused() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.result import NOTHING_SPENT, AuditTask, SubjectInfo
 from forgetless.auditing.tasks import AskedTask
 from forgetless.errors import UsageError
+from forgetless.evaluation.result import ItemResult
 from forgetless.exchange.compare import compare_conditions
 from forgetless.exchange.imported import Imported, ImportedTask
 from forgetless.exchange.reading import is_results_folder, read_results
@@ -68,25 +68,23 @@ def read_columns(folders: Sequence[Any]) -> tuple[list[Column], list[AskedTask]]
         folders: Results before, then those after.
 
     Returns:
-        One column each, of the items that all of them have, and the tasks.
+        One column each, of the items that all of them have, and the tasks: those of the results
+        before.  One that other results lack is there with an error for each item, so that it has
+        failed and is not passed over.
 
     Raises:
         DataError: for results that cannot be read or compared.
     """
     runs = [read_results(folder) for folder in folders]
     before, *afters = runs
-    common: dict[str, list[str]] = {
-        task.name: [item.item for item in task.items] for task in before.tasks
-    }
-    left_out = 0
+    common = {task.name: [item.item for item in task.items] for task in before.tasks}
+    every = {name: set(items) for name, items in common.items()}
     for after in afters:
-        shared = {one.task: one for one in compare_conditions(before, after)}
-        left_out += sum(one.only_before + one.only_after for one in shared.values())
-        common = {
-            name: [item for item in items if item in shared[name].items]
-            for name, items in common.items()
-            if name in shared
-        }
+        for shared in compare_conditions(before, after):
+            held = set(shared.items)
+            common[shared.task] = [item for item in common[shared.task] if item in held]
+            every[shared.task] |= after.task(shared.task).prints.keys()
+    left_out = sum(len(every[name]) - len(items) for name, items in common.items())
     labels = [
         "before",
         *(f"after-{n}" if len(afters) > 1 else "after" for n in range(1, len(runs))),
@@ -97,8 +95,18 @@ def read_columns(folders: Sequence[Any]) -> tuple[list[Column], list[AskedTask]]
     return columns, [asked_task(before.task(name), items) for name, items in common.items()]
 
 
-def _column(run: Imported, label: str, common: dict[str, list[str]], left_out: int) -> Column:
-    notes = [*run.notes, *(f"left out {name}: {why}" for name, why in run.left_out.items())]
+def _column(
+    run: Imported, label: str, common: Mapping[str, Sequence[str]], left_out: int
+) -> Column:
+    own = {task.name: {item.item: item for item in task.items} for task in run.tasks}
+    more = {name: "it is not among the results before" for name in own if name not in common}
+    lacking = {
+        name: run.left_out.get(name, "it is not among these results: evaluate this model on it too")
+        for name in common
+        if name not in own
+    }
+    reasons = {**run.left_out, **more, **lacking}
+    notes = [*run.notes, *(f"left out {name}: {why}" for name, why in reasons.items())]
     if left_out:
         notes.append(f"{left_out} items are in some of the results only, and do not count")
     subject = SubjectInfo(
@@ -109,10 +117,15 @@ def _column(run: Imported, label: str, common: dict[str, list[str]], left_out: i
         details={"written by": run.format, "folder": Path(run.folder).name, "date": run.date},
         notes=tuple(notes),
     )
-    answers = {}
-    for name, items in common.items():
-        known = {result.item: result for result in run.task(name).items}
-        answers[name] = {item: replace(known[item], task=name) for item in items}
+    answers = {
+        name: {
+            item: ItemResult(name, item, prompt="", gold="", error=lacking[name])
+            if name in lacking
+            else own[name][item]
+            for item in items
+        }
+        for name, items in common.items()
+    }
     return Column(subject, answers, NOTHING_SPENT)
 
 
