@@ -106,6 +106,21 @@ def test_a_plan_recommended_before_is_gone_where_nothing_is_recommended(
     assert not (tmp_path / "out" / "recommended.yaml").exists()
 
 
+def test_where_every_arm_failed_the_table_says_why_and_the_command_ends_with_1(
+    forgetless: Forgetless,
+    plan_file: Path,
+    found: Comparison,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arms = tuple(replace(one, run="", failed="the disk was full") for one in found.arms)
+    why = ("No figure exists of replay: the disk was full.",)
+    none = replace(found, arms=arms, recommended=None, reasons=why)
+    monkeypatch.setattr("forgetless.comparing.compare.compare", lambda *_, **__: none)
+    code, out, err = forgetless("compare", plan_file, "-q")
+    assert (code, err) == (1, "")
+    assert why[0] in out
+
+
 def test_json_is_all_that_is_printed(
     forgetless: Forgetless, plan_file: Path, tmp_path: Path, found: Comparison
 ) -> None:
@@ -140,11 +155,12 @@ def test_wrong_usage_is_told_and_leaves_nothing(
         ("replay", 1.0, "to have the model: forgetless run out/recommended.yaml"),
         ("replay", 0.1, "to have the model: forgetless run out/recommended.yaml"),
         (None, 1.0, "nothing is recommended, so there is no recommended.yaml"),
-        (None, 0.1, "to know more, without --pilot: forgetless compare plan.yaml"),
+        (None, 0.1, "to know more, without --pilot: forgetless compare 'my plan.yaml' --seeds 3"),
     ],
 )
 def test_what_is_not_recommended_is_not_called_the_model_to_have(
     recommended: str | None, pilot: float, told: str
 ) -> None:
     found = Comparison("m", (), (), recommended, (), {}, 0.95, pilot, (0,), "", "now")
-    assert next_command(found, Path("plan.yaml"), Path("out")) == told
+    typed = ["compare", "my plan.yaml", "--pilot", "--seeds", "3"]
+    assert next_command(found, typed, Path("out")) == told

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from forgetless.comparing.conclusion import at_once, mean_forgetting, over_seeds
+from forgetless.comparing.arms import Candidate
+from forgetless.comparing.conclusion import at_once, conclude, mean_forgetting, over_seeds
+from forgetless.comparing.menu import bounds
+from forgetless.comparing.protocol import Choice, Outcome
+from forgetless.comparing.runs import Measured
+from forgetless.comparing.settings import Setting
 from forgetless.metrics import ScoreMatrix, TaskColumn, average_accuracy, average_forgetting
+from forgetless.plan import make_plan
 from tests.metrics.build import cell
 
 
@@ -40,6 +48,18 @@ def test_forgetting_is_found_seed_by_seed() -> None:
     seeds = [seed("0000", "1111", "1100", "1100"), seed("0000", "1100", "1111", "1100")]
     assert mean_forgetting(*seeds) == pytest.approx(0.5)
     assert average_forgetting(over_seeds(seeds)) == pytest.approx(0.25)
+
+
+def test_an_arm_of_which_one_seed_failed_says_which_and_why(tmp_path: Path) -> None:
+    failed, done = Measured(failed="the disk was full"), Measured()
+    runs = {3: done, 4: failed}
+    point = Candidate(1e-4)
+    setting = Setting(lambda _: {}, (1e-4,), search_seeds=(2,), seeds=(3, 4), split_items=True)
+    outcomes = [Outcome(arm, Choice(point, {point: 0.5}), runs) for arm in bounds()]
+    plan = make_plan({"model": "m", "sequence": ["law.jsonl"]})
+    found = conclude(plan, setting, outcomes, tmp_path)
+    assert [arm.failed for arm in found.arms] == ["seed 4: the disk was full"] * 2
+    assert found.reasons[0] == "No figure exists of sequential: seed 4: the disk was full."
 
 
 def test_one_seed_is_left_as_it_is() -> None:

@@ -37,6 +37,8 @@ def test_the_bounds_need_not_be_named() -> None:
     [
         ("", "--methods names none"),
         ("ewc, ewc", "ewc is named twice"),
+        ("replay(ratio=0.1), replay(ratio= .1)", r"replay\(ratio=0.1\) is named twice"),
+        ("ewc+replay, replay+ewc", r"ewc \+ replay is named twice"),
         ("ewc+ewc", "names ewc twice"),
         ("ewk", "there is no method 'ewk'"),
         ("ewc(strenth=1)", "strenth"),

@@ -101,7 +101,7 @@ def test_a_loss_elsewhere_an_edge_and_a_failure_are_told() -> None:
     broken = replace(arm("si", 0.0), failed="the loss became nan", accuracy=NONE, gain=NONE)
     taken = arm("replay", 0.9, elsewhere=figure(-0.2, -0.3, -0.1), at_edge=True)
     _, why = recommend([PLAIN, JOINT, taken, broken])
-    assert why[0] == "No figure exists of si: every run failed."
+    assert why[0] == "No figure exists of si: the loss became nan."
     assert "It lost 0.20 on the tasks that are only tested." in why
     plain = replace(PLAIN, elsewhere=figure(-0.5, -0.6, -0.4))
     _, why = recommend([plain, JOINT, taken])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,22 +105,34 @@ def compare(
         recommended.unlink(missing_ok=True)  # of a comparison before
     else:
         write_text(recommended, recommended_plan(loaded, found).to_yaml())
-    write_report([output / arm.run for arm in found.arms if arm.run], output)
+    runs = [output / arm.run for arm in found.arms if arm.run]
+    if runs:
+        write_report(runs, output)
     if as_json:
         typer.echo((output / "compare.json").read_text(encoding="utf-8"))
-        return
-    console.print(TerminalComparison(found))
-    console.print(f"\nreport: {output / 'compare.html'}", markup=False, soft_wrap=True)
-    console.print(next_command(found, plan, output), markup=False, soft_wrap=True)
+    else:
+        console.print(TerminalComparison(found))
+        console.print(f"\nreport: {output / 'compare.html'}", markup=False, soft_wrap=True)
+        console.print(next_command(found, sys.argv[1:], output), markup=False, soft_wrap=True)
+    if not runs:
+        raise typer.Exit(1)
 
 
-def next_command(found: Comparison, plan: Path, output: Path) -> str:
-    """What to type after a comparison."""
+def next_command(found: Comparison, typed: Sequence[str], output: Path) -> str:
+    """What to type after a comparison.
+
+    Args:
+        found: What it came to.
+        typed: How it was asked for, after ``forgetless``.
+        output: Where it was written.
+    """
     if found.recommended is None and found.pilot < 1:
-        return f"to know more, without --pilot: forgetless compare {plan}"
+        again = shlex.join(["forgetless", *(word for word in typed if word != "--pilot")])
+        return f"to know more, without --pilot: {again}"
     if found.recommended is None:
         return "nothing is recommended, so there is no recommended.yaml"
-    return f"to have the model: forgetless run {output / 'recommended.yaml'}"
+    command = shlex.join(["forgetless", "run", str(output / "recommended.yaml")])
+    return f"to have the model: {command}"
 
 
 def _place(on: str) -> On:

@@ -160,7 +160,11 @@ def _result(
     level: float,
 ) -> ArmResult:
     arm, point = outcome.arm, outcome.choice.candidate
-    failures = [run.failed for run in outcome.runs.values() if run.failed is not None]
+    failures = [
+        run.failed if len(outcome.runs) == 1 else f"seed {seed}: {run.failed}"
+        for seed, run in outcome.runs.items()
+        if run.failed is not None
+    ]
     own = matrices.get(arm.name)
     plain, joint = matrices.get(SEQUENTIAL), matrices.get(JOINT)
     rates = [candidate.rate for candidate in outcome.choice.values]

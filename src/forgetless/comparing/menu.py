@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -52,7 +53,7 @@ def arms_named(text: str, *, rates_alone: bool = False) -> list[Arm]:
 
     Raises:
         UsageError: for a text that cannot be read, an unknown method or option, methods that
-            cannot be combined, or an arm that is named twice.
+            cannot be combined, or an arm that is named twice, however it is written.
 
     Example:
         >>> [arm.name for arm in arms_named("replay(ratio=0.2), ewc + replay")]
@@ -63,10 +64,9 @@ def arms_named(text: str, *, rates_alone: bool = False) -> list[Arm]:
     arms = [_arm(part, rates_alone) for part in _ARMS.split(text) if part.strip()]
     if not arms:
         raise UsageError("--methods names none", fix="--methods 'replay, ewc+replay'")
-    names = [arm.name for arm in arms]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"--methods: {name} is named twice", fix="name it once")
+    for arm, other in itertools.combinations(arms, 2):
+        if arm.methods == other.methods:
+            raise UsageError(f"--methods: {arm.name} is named twice", fix="name it once")
     return [arm for arm in arms if arm.name not in (SEQUENTIAL, JOINT)]  # always there
 
 

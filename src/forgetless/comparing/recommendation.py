@@ -32,8 +32,7 @@ def recommend(
         Name of the arm, and why.
     """
     rest = [a for a in arms if a.name not in (SEQUENTIAL, JOINT) and a.accuracy.value is not None]
-    failed = [arm.name for arm in arms if arm.failed is not None]
-    told = [f"No figure exists of {', '.join(failed)}: every run failed."] if failed else []
+    told = [f"No figure exists of {a.name}: {a.failed}." for a in arms if a.failed is not None]
     if not rest:
         return None, [*told, "No protection could be measured, so none can be recommended."]
     within = [arm for arm in rest if within_budget(arm.over_budget)]
