@@ -123,8 +123,9 @@ def test_a_sample_without_a_score_is_an_error_and_no_score(tmp_path: Path) -> No
     assert (item.score, item.error) == (None, "match gave no score")
 
 
-def test_a_scorer_out_of_range_is_refused_with_the_value(tmp_path: Path) -> None:
-    change = {"samples/fr_epoch_1.json": {"scores": {"match": {"value": 7}}}}
+@pytest.mark.parametrize("value", [7, pytest.param(7 * 10**400, id="of 401 digits")])
+def test_a_scorer_out_of_range_is_refused_with_the_value(tmp_path: Path, value: int) -> None:
+    change = {"samples/fr_epoch_1.json": {"scores": {"match": {"value": value}}}}
     log = archive(tmp_path / "a.eval", change)
     with pytest.raises(DataError, match="the scorer match: found the value 7"):
         read_inspect(log, {"capitals": "match"})
@@ -148,6 +149,27 @@ def test_the_newest_log_is_taken_and_said_so(tmp_path: Path) -> None:
     assert found.notes == (
         "capitals: several logs found, the newest was taken (2030-01-01T00:00:00+00:00)",
     )
+
+
+def test_the_newest_log_is_that_of_the_latest_time_in_whatever_zone_it_is_told(
+    tmp_path: Path,
+) -> None:
+    header = dict(read_header(LOGS / "before.eval"))
+    for name, created in (("a", "2030-01-01T09:30:00+00:00"), ("b", "2030-01-01T10:00:00+02:00")):
+        made = {"eval": {**header["eval"], "created": created}}
+        archive(tmp_path / f"{name}.eval", {"header.json": made})
+    assert read_inspect(tmp_path).date == "2030-01-01T09:30:00+00:00"
+
+
+def test_two_tasks_of_one_name_in_two_packages_keep_their_whole_names(tmp_path: Path) -> None:
+    header = dict(read_header(LOGS / "before.eval"))
+    for place in ("one", "two"):
+        made = {"eval": {**header["eval"], "task": f"{place}/capitals"}}
+        archive(tmp_path / f"{place}.eval", {"header.json": made})
+    found = read_inspect(tmp_path)
+    assert [task.name for task in found.tasks] == ["one/capitals", "two/capitals"]
+    assert found.notes == ()
+    assert read_inspect(tmp_path / "one.eval").tasks[0].name == "capitals"
 
 
 def test_logs_of_two_models_are_refused(tmp_path: Path) -> None:

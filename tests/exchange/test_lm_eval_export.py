@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,6 +16,7 @@ from forgetless.evaluation.result import ItemResult
 from forgetless.exchange.compare import compare_conditions
 from forgetless.exchange.lm_eval_export import AnsweredTask, export_lm_eval
 from forgetless.exchange.reading import is_results_folder, read_results
+from forgetless.plan.task import Scorer
 from tests.exchange.build import DATA, only
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -137,6 +138,23 @@ def test_an_item_without_a_score_is_left_out_and_counted(tmp_path: Path) -> None
     assert found["n-samples"]["colours"] == {"original": 2, "effective": 1}
     assert found["results"]["colours"]["acc_norm,none"] == 1.0
     assert len(read_results(tmp_path).tasks[0].items) == 1
+
+
+@pytest.mark.parametrize("scorer", [*get_args(Scorer)[1:], "judge"])
+def test_a_task_of_every_scorer_is_read_again(tmp_path: Path, scorer: str) -> None:
+    nats = scorer == "nll"
+    choices = ("ja", "nein") if scorer == "multiple_choice" else None
+    item = ItemResult("t", "a", "Yes?", "ja", choices, "ja", "ja", -1.5 if nats else 0.5)
+    export_lm_eval(tmp_path, "model", [AnsweredTask("t", scorer, [item])])
+    (task,) = read_results(tmp_path).tasks
+    assert task.unit == ("nats" if nats else "accuracy")
+    assert [one.score for one in task.items] == [item.score]
+
+
+def test_half_of_a_surrogate_pair_in_an_answer_is_written_and_read_again(tmp_path: Path) -> None:
+    item = ItemResult("t", "a", "Yes?", "ja", None, "ja\ud800", "ja", 1.0)
+    export_lm_eval(tmp_path, "model", [AnsweredTask("t", "contains", [item])])
+    assert read_results(tmp_path).tasks[0].items[0].output == item.output
 
 
 def test_a_task_without_any_score_is_refused(tmp_path: Path) -> None:

@@ -95,6 +95,22 @@ def test_no_likelihood_is_given_where_the_right_choice_is_in_doubt(tmp_path: Pat
     assert "nll" not in item.readings
 
 
+def test_no_likelihood_is_given_where_a_target_names_one_choice_by_number_another_by_text(
+    tmp_path: Path,
+) -> None:
+    sample = choice_sample(1, [-9.0, -9.0, -1.0], 1, acc=0.0)  # choice 1, which is the text 2
+    for number, request in enumerate(sample["arguments"].values()):
+        request["arg_1"] = f" {number + 1}"
+    item = read_lm_eval(write_run(tmp_path, [sample])).tasks[0].items[0]
+    assert (item.gold, item.readings) == ("1", {"acc": 0.0})
+
+
+def test_what_a_tasks_own_metadata_call_conditions_is_no_condition(tmp_path: Path) -> None:
+    conditions = {"metadata": {"conditions": "any"}}
+    task = read_lm_eval(write_run(tmp_path, [choice_sample(1, [-1, -2], 0)], config=conditions))
+    assert "any" not in task.tasks[0].conditions.parts.values()
+
+
 def test_a_likelihood_that_is_not_a_number_is_an_error_and_no_score(tmp_path: Path) -> None:
     samples = [choice_sample(1, [-1.0, -2.0], 0), choice_sample(2, [-1.0, -2.0], 0, acc=1.0)]
     samples[1]["filtered_resps"][0][0] = "nan"
@@ -328,8 +344,11 @@ def test_choices_that_are_also_asked_without_the_question_are_offered_once(tmp_p
     assert item.readings["nll"] == 1.0
 
 
-def test_a_metric_that_is_not_a_number_is_an_error_and_no_score(tmp_path: Path) -> None:
-    samples = [choice_sample(1, [-1, -2], 0), choice_sample(2, [-1, -2], 0, acc=float("nan"))]
+@pytest.mark.parametrize("value", [float("nan"), pytest.param(10**400, id="of 400 digits")])
+def test_a_metric_that_is_not_a_number_is_an_error_and_no_score(
+    tmp_path: Path, value: float
+) -> None:
+    samples = [choice_sample(1, [-1, -2], 0), choice_sample(2, [-1, -2], 0, acc=value)]
     good, bad = read_lm_eval(write_run(tmp_path, samples)).tasks[0].items
     assert (good.score, good.error) == (1.0, None)
     assert (bad.score, bad.error) == (None, "acc is not a number")

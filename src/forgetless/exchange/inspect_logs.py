@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions
 from forgetless.exchange.imported import Imported, ImportedTask, briefly, files_hash, text_hash
 from forgetless.exchange.inspect_files import log_files, looks_like_a_log, read_header, read_samples
-from forgetless.exchange.json_files import AGAIN, part
+from forgetless.exchange.json_files import AGAIN, as_number, part
 from forgetless.exchange.shapes import InspectLog, InspectSample, check_shape
 
 SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
@@ -36,11 +37,22 @@ class _Log:
 
     @property
     def task(self) -> str:
-        return str(part(self.evaluation, "task", str, f"{self.file}: eval")).rsplit("/", 1)[-1]
+        return str(part(self.evaluation, "task", str, f"{self.file}: eval"))
 
     @property
     def created(self) -> str:
-        return str(self.evaluation.get("created", ""))
+        return str(part(self.evaluation, "created", str, f"{self.file}: eval"))
+
+    @property
+    def time(self) -> datetime:
+        """When it was created; without a time zone in UTC."""
+        try:
+            found = datetime.fromisoformat(self.created)
+        except ValueError:
+            raise DataError(
+                f"{self.file}: eval: created: found {self.created!r}, needed a date", fix=AGAIN
+            ) from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def has_inspect_logs(path: Path) -> bool:
@@ -69,7 +81,7 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
         check_shape(log.header, InspectLog, str(log.file))
     newest: dict[str, _Log] = {}
     notes: list[str] = []
-    for log in sorted(logs, key=lambda log: log.created):
+    for log in sorted(logs, key=lambda log: log.time):
         if log.header.get("status") != "success":
             reason = f"{log.file.name}: its status is {log.header.get('status')!r}: passed over"
             notes.append(reason)
@@ -90,12 +102,13 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
             fix="name a single log, or move the logs of each model to a folder of its own",
         )
     tasks, left_out = [], {}
-    unknown = sorted(set(scorers or {}) - set(newest))
+    named = _by_name(newest)
+    unknown = sorted(set(scorers or {}) - set(named))
     if unknown:
-        raise DataError(f"{path}: no task {unknown[0]!r}; there are {', '.join(sorted(newest))}")
-    for name, log in sorted(newest.items()):
+        raise DataError(f"{path}: no task {unknown[0]!r}; there are {', '.join(sorted(named))}")
+    for name, log in sorted(named.items()):
         try:
-            tasks.append(_task(log, (scorers or {}).get(name)))
+            tasks.append(_task(name, log, (scorers or {}).get(name)))
         except NotMeasured as reason:
             left_out[name] = reason.message
     if not tasks:
@@ -106,7 +119,7 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
         folder=str(path),
         model=next(iter(models)),
         identity=files_hash(log.file for log in newest.values()),
-        date=max(log.created for log in newest.values()),
+        date=max(newest.values(), key=lambda log: log.time).created,
         tasks=tuple(tasks),
         left_out=left_out,
         notes=tuple(dict.fromkeys(notes)),
@@ -118,7 +131,16 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
     )
 
 
-def _task(log: _Log, wanted: str | None) -> ImportedTask:
+def _by_name(logs: Mapping[str, _Log]) -> dict[str, _Log]:
+    """Tasks without the package they come from, where that leaves their names different."""
+    ends = [task.rsplit("/", 1)[-1] for task in logs]
+    return {
+        end if ends.count(end) == 1 else task: log
+        for end, (task, log) in zip(ends, logs.items(), strict=True)
+    }
+
+
+def _task(name: str, log: _Log, wanted: str | None) -> ImportedTask:
     samples = list(read_samples(log.file, log.header))
     for place, sample in samples:
         check_shape(sample, InspectSample, place)
@@ -140,7 +162,7 @@ def _task(log: _Log, wanted: str | None) -> ImportedTask:
         key = str(sample["id"]) if epoch == 1 else f"{sample['id']} (epoch {epoch})"
         if key in items:
             raise DataError(f"{place}: sample {key!r} stands there twice", fix=AGAIN)
-        items[key] = _item(log.task, key, sample, scorer, others)
+        items[key] = _item(name, key, sample, scorer, others)
         prints[key] = {
             "prompts": _hashed(sample["input"]),
             "targets": _hashed(sample.get("target")),
@@ -149,7 +171,7 @@ def _task(log: _Log, wanted: str | None) -> ImportedTask:
         if several:
             groups[key] = str(sample["id"])
     return ImportedTask(
-        name=log.task,
+        name=name,
         unit="accuracy",
         scorer=scorer,
         items=tuple(items.values()),
@@ -194,10 +216,8 @@ def _value(value: Any) -> float | None:
     """A score in [0, 1]; NaN is kept, since inspect writes it for what was not scored."""
     if isinstance(value, str) and value in SCORES:
         return SCORES[value]
-    if isinstance(value, bool | int | float):
-        number = float(value)
-        return number if math.isnan(number) or 0 <= number <= 1 else None
-    return None
+    number = as_number(value)
+    return number if number is not None and (math.isnan(number) or 0 <= number <= 1) else None
 
 
 def _item(

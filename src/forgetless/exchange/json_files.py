@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def part(record: Mapping[str, Any], name: str, kind: type, place: str) -> Any:
         found = "no such field" if name not in record else f"found {type(value).__name__}"
         raise DataError(f"{place}: {name}: {found}, needed {kind.__name__}", fix=AGAIN)
     return value
+
+
+def as_number(value: Any) -> float | None:
+    """A number as a float, one with too many digits for that as infinite; None if it is none."""
+    if not isinstance(value, bool | int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _reason(error: RecursionError | ValueError) -> str:

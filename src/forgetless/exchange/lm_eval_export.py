@@ -90,7 +90,8 @@ def export_lm_eval(
             )
         metrics = _metrics(task, answered)
         samples = [_sample(n, item, metrics) for n, item in enumerate(answered)]
-        lines = [json.dumps(sample, ensure_ascii=False, allow_nan=False) for sample in samples]
+        # ASCII only: a lone surrogate in a model's output has no other way into a file
+        lines = [json.dumps(sample, allow_nan=False) for sample in samples]
         write_text(place / f"samples_{name}_{stamp}.jsonl", "".join(f"{one}\n" for one in lines))
         found["results"][name] = _figures(name, samples, metrics)
         found["configs"][name] = {

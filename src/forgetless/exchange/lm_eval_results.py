@@ -222,8 +222,10 @@ def run_conditions(name: str, header: Mapping[str, Any]) -> dict[str, str]:
         for key, value in sorted(config.items())
         if key not in _NOT_ASKED and value not in (None, "", [], {})
     }
-    kept = config.get("metadata", {}) if isinstance(config.get("metadata"), Mapping) else {}
-    return parts | {str(k): str(v) for k, v in kept.get("conditions", {}).items()}
+    match config:
+        case {"metadata": {"conditions": {**kept}}}:  # of our own exports
+            parts |= {str(name): str(value) for name, value in kept.items()}
+    return parts
 
 
 def _notes(runs: Sequence[_Run], newest: Mapping[str, tuple[_Run, Path]]) -> tuple[str, ...]:

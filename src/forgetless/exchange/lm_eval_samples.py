@@ -16,16 +16,19 @@ from forgetless.errors import DataError, NotMeasured
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions
 from forgetless.exchange.imported import LENIENT, STRICT, ImportedTask, text_hash
-from forgetless.exchange.json_files import AGAIN, part
+from forgetless.exchange.json_files import AGAIN, as_number, part
 
 ACCURACIES = frozenset(
     [
         *("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1"),
         *("prompt_level_strict_acc", "prompt_level_loose_acc", "pass@1", "math_verify"),
-        *("contains", "token_f1"),  # of our own exports
+        *("contains", "token_f1", "number", "rules", "judge"),  # of our own exports
     ]
 )
 """Metrics known to lie in [0, 1] for every item, higher being better."""
+
+LIKELIHOOD = "log_likelihood"
+"""Of our own exports: that of the gold answer, in nats per token."""
 
 STRICT_AND_LOOSE = {"prompt_level_strict_acc": "prompt_level_loose_acc"}
 FIELDS = frozenset(
@@ -70,7 +73,7 @@ def imported_task(
 
     Raises:
         DataError: for a malformed sample, or an item that stands there twice.
-        NotMeasured: if no metric scores single items between 0 and 1, with the reason.
+        NotMeasured: if no metric scores single items, with the reason.
     """
     filters = _by_filter(samples)
     strict = STRICT + "-match" if STRICT + "-match" in filters else next(iter(filters))
@@ -89,7 +92,7 @@ def imported_task(
                 )
             for measure in usable:
                 label = measure if other == strict else f"{measure},{other}"
-                value = _number(found[key][1].get(measure))
+                value = as_number(found[key][1].get(measure))
                 if value is not None and math.isfinite(value):
                     readings[label] = value
         if lenient is not None and lenient != strict and f"{metric},{lenient}" in readings:
@@ -102,7 +105,7 @@ def imported_task(
     parts = {"metric": metric if strict == "none" else f"{metric},{strict}"}
     return ImportedTask(
         name=name,
-        unit="accuracy",
+        unit="nats" if metric == LIKELIHOOD else "accuracy",
         scorer="multiple_choice" if about.output_type == "multiple_choice" else metric,
         items=tuple(items),
         conditions=Conditions({**about.conditions, **parts}),
@@ -166,12 +169,8 @@ def arguments(sample: Mapping[str, Any]) -> list[list[Any]]:
     return [list(r.values()) if isinstance(r, Mapping) else list(r) for r in requests]
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, bool | int | float) else None
-
-
 def _metrics(samples: Mapping[str, Placed], about: About) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Metrics that score single items between 0 and 1, and why the others do not."""
+    """Metrics that score single items, and why the others do not."""
     first = next(iter(samples.values()))[1]
     names = first.get("metrics") or [n for n in first if n not in FIELDS]
     usable, unusable = [], {}
@@ -179,14 +178,14 @@ def _metrics(samples: Mapping[str, Placed], about: About) -> tuple[tuple[str, ..
         if name == "nll":  # of our own exports, and no score
             continue
         raw = [sample.get(name) for _, sample in samples.values()]
-        values = [v for v in map(_number, raw) if v is not None and math.isfinite(v)]
-        if any(_number(value) is None for value in raw):
+        values = [v for v in map(as_number, raw) if v is not None and math.isfinite(v)]
+        if any(as_number(value) is None for value in raw):
             unusable[name] = "it is computed over the whole task, not item by item"
         elif about.higher_is_better.get(name) is False:
             unusable[name] = "lower is better"
-        elif name not in ACCURACIES and name != about.metric:
+        elif name not in ACCURACIES | {LIKELIHOOD, about.metric}:
             unusable[name] = "an unknown metric"
-        elif any(not 0 <= value <= 1 for value in values):
+        elif name != LIKELIHOOD and any(not 0 <= value <= 1 for value in values):
             unusable[name] = f"found {max(values, key=abs):g}, needed values in [0, 1]"
         else:
             usable.append(name)
@@ -211,7 +210,7 @@ def _likelihoods(sample: Mapping[str, Any]) -> list[float] | None:
             return None
         try:
             found.append(float(response[0]))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return found or None
 
@@ -233,7 +232,8 @@ def _gold_finder(samples: Sequence[Placed]) -> Finder | None:
     """How the target names the right choice: by its number or by its text.
 
     The metric ``acc`` tells: it must say that the likeliest choice is right exactly where the
-    choice so found is.  None where neither fits, as with several right choices.
+    choice so found is.  None where neither fits, as with several right choices, or both do and
+    differ.
     """
 
     def by_number(sample: Mapping[str, Any]) -> int | None:
@@ -250,12 +250,15 @@ def _gold_finder(samples: Sequence[Placed]) -> Finder | None:
         if gold is None or likelihoods is None or not all(map(math.isfinite, likelihoods)):
             return likelihoods is not None and gold is not None
         chosen = likelihoods[: len(_choices(sample) or [])]
-        return (chosen.index(max(chosen)) == gold) == (_number(sample.get("acc")) == 1.0)
+        return (chosen.index(max(chosen)) == gold) == (as_number(sample.get("acc")) == 1.0)
 
-    for finder in (by_number, by_text):
-        if all("acc" in sample and fits(finder, sample) for _, sample in samples):
-            return finder
-    return None
+    fitting = [
+        finder
+        for finder in (by_number, by_text)
+        if all("acc" in sample and fits(finder, sample) for _, sample in samples)
+    ]
+    golds = {tuple(finder(sample) for _, sample in samples) for finder in fitting}
+    return fitting[0] if len(golds) == 1 else None
 
 
 def _item(
@@ -291,7 +294,7 @@ def _item(
     elif likelihoods:
         readings["nll"] = -likelihoods[0]
     else:
-        readings |= {"nll": nll} if (nll := _number(sample.get("nll"))) is not None else {}
+        readings |= {"nll": nll} if (nll := as_number(sample.get("nll"))) is not None else {}
         output, answer = _text(sample.get("resps")), _text(sample.get("filtered_resps"))
     return ItemResult(
         task=task,

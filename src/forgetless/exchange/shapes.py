@@ -50,6 +50,10 @@ class LmEvalSample(Shape):
     target_hash: str = ""
 
 
+class _Scorer(Shape):
+    name: str = ""
+
+
 class _Evaluation(Shape):
     task: str = ""
     created: str = ""
@@ -58,7 +62,7 @@ class _Evaluation(Shape):
     dataset: Fields | None = None
     config: Fields | None = None
     model_generate_config: Fields | None = None
-    scorers: list[Fields] | None = None
+    scorers: list[_Scorer] | None = None
 
 
 class _SolverPlan(Shape):
