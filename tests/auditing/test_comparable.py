@@ -32,6 +32,13 @@ def test_the_difference_and_its_cause_are_named() -> None:
     assert "--render-with before" in refused.value.fix
 
 
+def test_a_model_and_an_endpoint_are_not_told_to_share_a_template_that_one_lacks() -> None:
+    endpoint = {"law": Conditions({"items": "1", "prompts": "2", "mode": "chat"})}
+    with pytest.raises(UsageError, match="prompts, tokens, mode differ") as refused:
+        check_comparable(conditions(), endpoint, NAMES)
+    assert refused.value.fix == "ask both as local models, or both through endpoints of one kind"
+
+
 @pytest.mark.parametrize("part", ["items", "prompts", "tokens"])
 def test_each_part_of_a_request_is_decisive(part: str) -> None:
     with pytest.raises(UsageError, match=f"{part} differ"):

@@ -10,7 +10,7 @@ import pytest
 
 from forgetless.auditing.config import AuditConfig
 from forgetless.auditing.subjects import describe, find_subjects
-from forgetless.errors import ModelError
+from forgetless.errors import ModelError, UsageError
 from forgetless.evaluation.local import LocalSubject
 from forgetless.evaluation.subject import Subject
 from tests.endpoints.faults import serving
@@ -72,6 +72,23 @@ def test_labels_tell_models_apart(tiny_model: Path) -> None:
     assert [info.label for info in describe(find(tiny_model, tiny_model))] == ["before", "after"]
     labels = [info.label for info in describe(find(tiny_model, tiny_model, tiny_model))]
     assert labels == ["before", "model-1", "model-2"]
+
+
+def test_a_label_that_was_numbered_is_none_of_the_others(tiny_model: Path, tmp_path: Path) -> None:
+    afters = [tmp_path / name for name in ("a/x", "b/x", "x-1")]
+    for place in afters:
+        shutil.copytree(tiny_model, place)
+    labels = [info.label for info in describe(find(tiny_model, *afters))]
+    assert labels == ["before", "x-1-1", "x-2", "x-1-3"]
+
+
+@pytest.mark.parametrize("whose", ["before", "after"])
+def test_what_has_no_tokenizer_here_cannot_lend_it(tiny_model: Path, whose: str) -> None:
+    (subject,) = find(tiny_model)  # asked as it is, like an endpoint
+    models = (subject, tiny_model) if whose == "before" else (tiny_model, subject)
+    settings = AuditConfig.model_validate({"device": "cpu", "render_with": whose})
+    with pytest.raises(UsageError, match=f"--render-with {whose}: that model has no tokenizer"):
+        find_subjects(models, settings)
 
 
 def test_what_is_no_model_is_refused() -> None:

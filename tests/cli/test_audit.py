@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from forgetless.cli.audit import _mending
+from forgetless.cli.audit_folder import Wanted
 from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
+from tests.exchange.build import choice_sample, write_run
 from tests.report.audit.fake_audits import audit
 from tests.tiny import write_rows
 
@@ -82,12 +84,36 @@ def test_another_audit_is_never_written_over(
     )
 
 
+def test_results_of_one_folder_name_in_two_places_are_two_audits(
+    forgetless: Forgetless, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = [choice_sample(number, [-1, -2], 0) for number in range(4)]
+    for place, folder in (("one", "after"), ("two", "after-2"), ("one", "after")):
+        before, after = (write_run(Path(place, side), samples) for side in ("before", "after"))
+        ended = forgetless("audit", before, f"{after}/", "-q")
+        assert f"report: audits/{folder}/report.html" in ended.out
+
+
+def test_an_audit_with_a_task_of_the_harness_is_none_without_it() -> None:
+    found = audit()
+    models = [info.name for info in found.subjects]
+    own = [task.name for task in found.tasks]
+    assert Wanted(models, own).is_of(found)
+    theirs = Wanted.typed(models, ["lm_eval:arc_easy"], None)
+    assert not theirs.is_of(found)
+    (task, *_) = found.tasks
+    assert theirs.is_of(replace(found, tasks=(replace(task, name="arc_easy"),)))
+
+
+@pytest.mark.parametrize("budget", [("--budget", "3%"), ("--set", "budget=0.03")])
 def test_a_broken_budget_ends_with_the_repair_to_type(
     forgetless: Forgetless,
     damage: Damage,  # noqa: F811
     tmp_path: Path,
+    budget: tuple[str, str],
 ) -> None:
-    asked = ("audit", damage.before, damage.after, "--budget", "3%", "-q", "-o", tmp_path / "page")
+    asked = ("audit", damage.before, damage.after, *budget, "-q", "-o", tmp_path / "page")
     ended = forgetless(*asked, "--task", damage.items)
     assert ended.code == 3
     assert ended.out.endswith(
@@ -96,12 +122,23 @@ def test_a_broken_budget_ends_with_the_repair_to_type(
     )
 
 
+def test_no_repair_is_offered_where_a_score_was_chosen_that_it_does_not_know(
+    forgetless: Forgetless,
+    damage: Damage,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    asked = ("audit", damage.before, damage.after, "--task", damage.items, "--score", "contains")
+    ended = forgetless(*asked, "-q", "-o", tmp_path / "page")
+    assert ended.code == 3
+    assert "to mend it" not in ended.out
+
+
 def test_only_models_at_hand_are_offered_a_repair() -> None:
     broken = audit()
     tuned = replace(broken.afters[0], kind="endpoint")
-    assert _mending(broken, ["law.jsonl"], "5%").startswith("forgetless repair models/")
+    assert _mending(broken, ["law.jsonl"]).startswith("forgetless repair models/")
     away = replace(broken, afters=(tuned, *broken.afters[1:]))
-    assert _mending(away, ["law.jsonl"], "5%") == ""
+    assert _mending(away, ["law.jsonl"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from forgetless.evaluation.subject import Conditions
 
 # These explain why prompts differ; where nothing that was asked differs they are harmless.
 _CAUSES = ("chat template", "tokenizer")
+# The first that applies; of the ways of asking, only endpoints have a mode.
 _FIXES = {
     "items": "use the same test items for both",
+    "mode": "ask both as local models, or both through endpoints of one kind",
     "generation": "ask both alike:  --render-with before",
     "prompts": "ask both alike:  --render-with before  (or after)",
     "tokens": "ask both alike:  --render-with before  (or after)",
@@ -46,7 +48,7 @@ def check_comparable(
             raise UsageError(
                 f"task {task!r}: {names[0]} and {names[1]} would not be asked the same: "
                 f"{', '.join(decisive)} differ{because}",
-                fix=next((_FIXES[part] for part in decisive if part in _FIXES), None),
+                fix=next((fix for part, fix in _FIXES.items() if part in decisive), None),
             )
         harmless.update(dict.fromkeys(causes))
     return [

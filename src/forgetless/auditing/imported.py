@@ -114,7 +114,7 @@ def _column(
         name=run.model,
         kind="results",
         identity=run.identity,
-        details={"written by": run.format, "folder": Path(run.folder).name, "date": run.date},
+        details={"written by": run.format, "folder": run.folder, "date": run.date},
         notes=tuple(notes),
     )
     answers = {

@@ -43,7 +43,7 @@ def find_subjects(models: Sequence[Any], config: AuditConfig) -> list[Subject]:
         One subject each, in order.  Adapters of one base share its weights with the base itself.
 
     Raises:
-        UsageError: for what is no model.
+        UsageError: for what is no model, or cannot lend its tokenizer.
     """
     with ExitStack() as opened:
         asked = [
@@ -81,14 +81,14 @@ def describe(subjects: Sequence[Subject]) -> list[SubjectInfo]:
         names[1] = "after"
     return [
         SubjectInfo(
-            label=name if names.count(name) == 1 else f"{name}-{place}",
+            label=label,
             name=subject.name,
             kind=subject.kind,
             identity=subject.identity(),
             details=subject.details(),
             notes=tuple(subject.notes()),
         )
-        for place, (name, subject) in enumerate(zip(names, subjects, strict=True))
+        for label, subject in zip(_numbered(names), subjects, strict=True)
     ]
 
 
@@ -102,6 +102,20 @@ def _short(names: Sequence[str]) -> list[str]:
     while len(set(names)) > 1 and min(map(len, parts)) > 1 and len({p[-1] for p in parts}) == 1:
         parts = [part[:-1] for part in parts]
     return [part[-1] or name for part, name in zip(parts, names, strict=True)]
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Names that tell all apart: those that several have, with the place of each.
+
+    >>> _numbered(["before", "law", "law", "law-1"])
+    ['before', 'law-1-1', 'law-2', 'law-1-3']
+    """
+    while len(set(names)) < len(names):
+        names = [
+            name if names.count(name) == 1 else f"{name}-{place}"
+            for place, name in enumerate(names)
+        ]
+    return names
 
 
 def _names_endpoint(model: Any) -> bool:
@@ -134,11 +148,20 @@ def _tokenizer(model: Any, named: Named | None) -> Any:
 
 
 def _one_tokenizer(tokenizers: list[Any], whose: str) -> list[Any]:
-    """Everybody's own, or that of one model for all; endpoints have none."""
+    """Everybody's own, or that of one model for all; endpoints have none.
+
+    Raises:
+        UsageError: if that one has none, and others need it.
+    """
     if whose == "own":
         return tokenizers
-    place = 0 if whose == "before" else len(tokenizers) - 1
-    return [None if own is None else tokenizers[place] for own in tokenizers]
+    lent = tokenizers[0 if whose == "before" else -1]
+    if lent is None and any(own is not None for own in tokenizers):
+        raise UsageError(
+            f"--render-with {whose}: that model has no tokenizer here, as no endpoint has",
+            fix="ask all as local models, or all through endpoints",
+        )
+    return [None if own is None else lent for own in tokenizers]
 
 
 def _racks(named: Sequence[Named], device: str) -> dict[str, AdapterRack]:

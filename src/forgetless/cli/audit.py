@@ -172,7 +172,8 @@ def audit(
     else:
         console.print(TerminalAudit(found))
         console.print(f"report: {files.html}", markup=False, soft_wrap=True)
-        if found.gate == "broken" and (command := _mending(found, task or [], budget, fields)):
+        repairable = found.gate == "broken" and score is None  # repair has scores of its own
+        if repairable and (command := _mending(found, task or [], fields)):
             console.print(f"to mend it: {command}", markup=False, soft_wrap=True)
     raise typer.Exit(found.exit_code)
 
@@ -190,7 +191,7 @@ def _asked(task: str, score: str | None, fields: Mapping[str, str]) -> str | Tas
     return task
 
 
-def _mending(found: Audit, tasks: list[str], budget: str, fields: str | None = None) -> str:
+def _mending(found: Audit, tasks: list[str], fields: str | None = None) -> str:
     """The repair of the first model that broke the budget; empty where it cannot be repaired.
 
     It needs a task that tuning gained on as well, to know what is to be kept.
@@ -215,7 +216,7 @@ def _mending(found: Audit, tasks: list[str], budget: str, fields: str | None = N
     words = ["forgetless", "repair", found.before.name, tuned.name]
     words += [word for source in sources for word in ("--task", source)]
     words += ["--fields", fields] if fields else []
-    command = shlex.join([*words, "--budget", budget])
+    command = shlex.join([*words, "--budget", f"{found.budget * 100:g}%"])
     return command if gained else f"{command} --task WHAT_IT_WAS_TUNED_FOR.jsonl"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forgetless.auditing.imported import are_results
 from forgetless.auditing.result import Audit, SubjectInfo
-from forgetless.auditing.tasks import DEFAULT_SUITE, split_tasks
+from forgetless.auditing.tasks import DEFAULT_SUITE, LM_EVAL, split_tasks
 from forgetless.errors import RunFolderError
 from forgetless.layout import WEIGHTS
 from forgetless.plan import ENDPOINT, HUB_NAME, TaskConfig
@@ -24,13 +24,12 @@ class Wanted:
 
     Attributes:
         models: The model before, then those after.
-        tasks: Names of the tasks, as far as they are known before they are read.
-        others: Whether more tasks come, whose names are known then only.
+        tasks: Names of the tasks; of tasks of lm-evaluation-harness that of their group, if they
+            were named by it.  None for results, which bring their own.
     """
 
     models: Sequence[str]
-    tasks: Collection[str]
-    others: bool
+    tasks: Collection[str] | None
 
     @classmethod
     def typed(
@@ -38,13 +37,19 @@ class Wanted:
     ) -> Wanted:
         """What the arguments of the command stand for."""
         if are_results(models):
-            return cls(models, (), others=True)
+            return cls(models, None)
         own, harness = split_tasks(tasks)
         configs = [task_config(one) if isinstance(one, str) else one for one in own]
         named = suite or (None if tasks else DEFAULT_SUITE)
         members = read_suite(named) if named else ()
-        names = [*(config.name for config in configs), *(member.task for member in members)]
-        return cls(models, names, others=bool(harness))
+        return cls(
+            models,
+            [
+                *(config.name for config in configs),
+                *(member.task for member in members),
+                *(name.removeprefix(LM_EVAL) for name in harness),
+            ],
+        )
 
     def is_of(self, found: Audit) -> bool:
         """Whether an earlier audit asked the same models the same tasks."""
@@ -52,8 +57,7 @@ class Wanted:
             return False
         if not all(map(_names, self.models, found.subjects)):
             return False
-        asked = {task.name for task in found.tasks}
-        return asked >= set(self.tasks) if self.others else asked == set(self.tasks)
+        return self.tasks is None or {task.name for task in found.tasks} == set(self.tasks)
 
 
 def choose_folder(wanted: Wanted, output: Path | None) -> Path:
@@ -107,5 +111,5 @@ def _is_free(folder: Path, wanted: Wanted) -> bool:
 def _names(typed: str, info: SubjectInfo) -> bool:
     """Whether a name that was typed is that of a model asked earlier."""
     if info.kind == "results":
-        return Path(typed).name == info.details.get("folder")
+        return str(Path(typed)) == info.details.get("folder")
     return info.name == (typed.partition("@http")[0] if info.kind == "endpoint" else typed)
