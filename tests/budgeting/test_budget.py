@@ -19,6 +19,7 @@ from forgetless.budgeting.budget import Budget
 from forgetless.budgeting.going_back import Point, status_of
 from forgetless.cli import app
 from forgetless.errors import DataError, PlanError, RunFailed
+from forgetless.methods.parts.lora_init import TAKING_OVER
 from forgetless.plan import BudgetConfig, make_plan
 from forgetless.preparation import prepare
 from forgetless.report import TerminalReport
@@ -192,6 +193,17 @@ def test_the_fingerprint_knows_the_budget_and_the_items_that_guard(
 def test_a_budget_that_cannot_be_meant_is_refused(data: Path, budget: Any, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         make_plan(settings(data, Path("run"), budget=budget))
+
+
+@pytest.mark.parametrize("init", sorted(TAKING_OVER))
+def test_an_adapter_that_is_two_in_training_and_one_after_it_cannot_go_back(
+    init: str, data: Path, tmp_path: Path
+) -> None:
+    options = {"init": init, "calibration": "bundled:general_knowledge"}
+    lora = {"lora": options if init == "corda" else {"init": init}}
+    prepare(make_plan(settings(data, tmp_path, methods=[lora])))
+    with pytest.raises(PlanError, match="lora and budget cannot be combined: with init"):
+        prepare(make_plan(settings(data, tmp_path, methods=[lora], budget="2%")))
 
 
 def test_too_few_test_items_for_two_halves_are_refused(data: Path, tmp_path: Path) -> None:

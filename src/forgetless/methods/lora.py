@@ -101,6 +101,9 @@ class LoRA(Method[LoRAConfig]):
             self.excludes = {**self.excludes, "ewc": reason, "l2sp": reason}
         if dora or init in TAKING_OVER:
             self.excludes = {**self.excludes, "ewc": reason, "merge": reason}
+        if init in TAKING_OVER:
+            reason = f"with init {init} two adapters are one when the stage ends"
+            self.excludes = {**self.excludes, "budget": f"{reason}, and the way back is gone"}
         if init not in {"default", "gaussian", "eva"}:
             reason = f"init {init} works out its start from the weights themselves"
             self.excludes_quantization = {"4bit": reason, "8bit": reason}
