@@ -59,6 +59,12 @@ def test_every_round_is_told_of_from_none_to_all_of_its_points() -> None:
     )
 
 
+def test_no_cautious_point_keeps_next_to_nothing_of_what_was_learned() -> None:
+    result = found(lambda a: 1 - a, lambda a: a, budget=0.12)
+    assert 0.1 <= result.best().learned <= 0.12
+    assert all(one.learned >= 0.1 - 1e-9 for one in result.steps())
+
+
 def test_without_a_loss_there_is_nothing_to_search() -> None:
     result = found(lambda _: 1.0, lambda a: a)
     assert (result.lost, result.asked) == ((), 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forgetless.metrics.frontier import frontier
+from forgetless.metrics.frontier import NEXT_TO_NOTHING, frontier
 from forgetless.metrics.scores import ROUNDING
 from forgetless.progress import Progress
 from forgetless.repairing.points import BASE, TUNED, Point, first_points, points_around
@@ -81,13 +81,17 @@ class Found:
         return self.tried[0]
 
     def steps(self) -> list[Tried]:
-        """The way to the best point, which is the last: each keeps more, and leaves less room."""
+        """The way to the best point, which is the last: each keeps more, and leaves less room.
+
+        None keeps next to nothing, as long as the best does not.
+        """
         best = self.best()
         if not self.lost:
             return [best]
         found = []
         for share in STEPS:
-            enough = [one for one in self.tried if one.learned >= share * best.learned - ROUNDING]
+            least = max(share * best.learned, NEXT_TO_NOTHING) - ROUNDING
+            enough = [one for one in self.tried if one.learned >= least]
             found.append(min(enough, key=lambda one: (one.beyond, -one.learned)))
         return list({one.point: one for one in (*found, best)}.values())
 
