@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from forgetless import run
 from forgetless.budgeting.budget import Budget
+from forgetless.budgeting.course import Course
 from forgetless.budgeting.going_back import Point, status_of
 from forgetless.cli import app
 from forgetless.errors import DataError, PlanError, RunFailed
@@ -166,6 +167,20 @@ def test_a_protection_that_does_not_act_in_a_stage_buys_nothing_there(
         assert experiment.budget is not None
         experiment.budget.start_stage(bench, bench.new)
         assert experiment.budget._course.protected is expected
+
+
+def test_a_check_records_the_price_that_rules_from_then_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = prepare(make_plan(settings(data, tmp_path, budget="2%")))
+    budget = experiment.budget
+    assert budget is not None
+    budget._references = {"first": dict.fromkeys("ab", 1.0)}
+    budget._course = Course(shares={"first": 1.0}, at_start={"against": {"a": 0.0}})
+    monkeypatch.setattr(budget, "_ask", lambda *_: {"first": dict.fromkeys("ab", 0.0)})
+    budget._check(None)
+    assert [check["price"] for check in budget._course.checks] == [budget._course.price] == [2.0]
+    assert budget._course.slowed
 
 
 def test_the_fingerprint_knows_the_budget_and_the_items_that_guard(

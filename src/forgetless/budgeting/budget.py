@@ -153,14 +153,14 @@ class Budget(Method[BudgetConfig]):
         course = self._course
         losses = self._losses(self._ask(model, [*course.shares]))
         worst = max(loss.excess for loss in losses.values())
-        course.checks.append(
-            {"step": course.step, "price": course.price, "losses": found_in(losses)}
-        )
         if worst <= 0:
             course.snapshot = trained_values(model, "cpu")
         if self.config.steer:
             course.price = next_price(course.price, worst)
             self._emphasise()
+        course.checks.append(
+            {"step": course.step, "price": course.price, "losses": found_in(losses)}
+        )
 
     def _emphasise(self) -> None:
         for method in self._protections:

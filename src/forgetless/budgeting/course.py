@@ -27,7 +27,7 @@ class Course:
         due: Steps after which the kept tasks are checked.
         step: Steps taken.
         price: Of losses, at least 1.
-        checks: What each check found, as plain data.
+        checks: What each check found, as plain data, and the price from then on.
         snapshot: What is trained, as it was at the last check within budget.
         aside: What is trained, as it was before a step that is to be shortened.
     """
