@@ -111,8 +111,7 @@ def as_text(history: Sequence[Check], told: Sequence[str]) -> str:
     if not history:
         return "retention: nothing was asked yet"
     first, last = history[0], history[-1]
-    rows = [("task", "step 0", f"step {last.step}", "change", "95% interval", "budget", "")]
-    rows[0] = (*rows[0][:4], "interval", *rows[0][5:])
+    rows = [("task", "step 0", f"step {last.step}", "change", "interval", "budget", "")]
     for name in first.cells:
         finding = last.findings.get(name)
         limits = finding.change.interval if finding is not None else None
