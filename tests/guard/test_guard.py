@@ -18,7 +18,8 @@ import forgetless
 from forgetless.errors import UsageError
 from forgetless.evaluation.scorer import score_task
 from forgetless.guard import RetentionGuard
-from forgetless.methods import EMA, Replay
+from forgetless.methods import EMA, SFA, SI, Replay
+from forgetless.methods.base import Method
 from forgetless.models.load import LoadedModel
 from tests.guard.build import GENTLE, RUINOUS, guarded, known_task, picks, steps
 from tests.training.build import differing, exchange, fresh, make_task
@@ -407,13 +408,14 @@ class TestRefusals:
         with pytest.raises(UsageError, match="load_best_model_at_end"):
             trainer.train()
 
-    def test_an_average_over_the_steps_would_undo_a_rollback(
-        self, tiny_model: Path, tmp_path: Path
+    @pytest.mark.parametrize("method", [EMA(decay=0.5), SFA(), SI()], ids=lambda m: m.name)
+    def test_what_a_method_took_from_the_steps_outlives_a_rollback(
+        self, method: Method[Any], tiny_model: Path, tmp_path: Path
     ) -> None:
         guard = RetentionGuard([known_task(tiny_model)], on_break="rollback")
         trainer, _ = guarded("transformers", tiny_model, tmp_path, guard)
-        forgetless.protect(trainer, [EMA(decay=0.5)])
-        with pytest.raises(UsageError, match="ema"):
+        forgetless.protect(trainer, [method])
+        with pytest.raises(UsageError, match=f"and {method.name} exclude each other"):
             trainer.train()
 
     def test_a_tokenizer_is_needed(self, tiny_model: Path, tmp_path: Path) -> None:

@@ -11,18 +11,21 @@ from typing import Any
 
 import datasets
 import numpy as np
+import peft
 import pytest
 import torch
 from transformers import DataCollatorForLanguageModeling, Trainer, default_data_collator
 
 import forgetless
-from forgetless.errors import PlanError, UsageError
+from forgetless.errors import ModelError, PlanError, UsageError
 from forgetless.methods import (
     EMA,
     KL,
     L2SP,
     METHODS,
     OGD,
+    OSF,
+    SI,
     Freeze,
     Joint,
     LoRA,
@@ -431,8 +434,6 @@ def test_methods_see_the_model_in_its_own_precision_and_training_does_not(
 
 @both
 def test_adapters_of_peft_are_protected(kind: str, tiny_model: Path, tmp_path: Path) -> None:
-    import peft
-
     config = peft.LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
     if kind == "trl":
         trainer = two_stages(kind, tiny_model, tmp_path, all_phases(), peft_config=config)
@@ -517,7 +518,12 @@ REFUSED: dict[str, tuple[list[Method[Any]], dict[str, Any], str]] = {
     "an average over the best": (
         [EMA()],
         {"load_best_model_at_end": True, "save_strategy": "best"},
-        "ema cannot act in this trainer: it leaves its average over the best model",
+        "ema cannot act in this trainer: it leaves an average over the steps, those after the best",
+    ),
+    "importances of steps that are taken back": (
+        [SI()],
+        {"load_best_model_at_end": True, "save_strategy": "best"},
+        "si cannot act in this trainer: it weighs what the steps did for the loss, those after",
     ),
     "rows in the order of their lengths": (
         [Replay()],

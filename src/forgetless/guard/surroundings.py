@@ -9,7 +9,6 @@ from typing import Any
 from transformers import Trainer
 
 from forgetless.errors import UsageError
-from forgetless.methods.base import ChangesUpdate, SettlesModel
 from forgetless.methods.compose import Compose
 from forgetless.models.sharded import trains_in_parts
 
@@ -89,9 +88,9 @@ def refuse_trainer(trainer: Any, model: Any, on_break: str) -> None:
         )
     methods = getattr(trainer, "methods", None)
     for method in methods.methods if isinstance(methods, Compose) else ():
-        if isinstance(method, SettlesModel) and isinstance(method, ChangesUpdate):
+        if method.needs_last_step:
             raise UsageError(
-                f"RetentionGuard: on_break='rollback' and {method.name}, which leaves an average "
-                "over all steps, those after the break included",
+                f"RetentionGuard: on_break='rollback' and {method.name} exclude each other: "
+                f"{method.needs_last_step}, those after a break included",
                 fix="use on_break='stop'",
             )

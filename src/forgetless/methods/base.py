@@ -83,6 +83,8 @@ class Method(Generic[C]):
             may depend on the options.
         needs_weights: Why it cannot work where the weights are with a provider; empty if it can;
             it may depend on the options.
+        needs_last_step: Why a training must end with the weights of its last step, and not with the
+            best or the last good ones put back; empty if it need not.
         learns_from_model: Whether its ``end_stage``, if it has one, needs to be called; a run does
             not load a model for nothing.
         heeds_emphasis: Whether ``emphasis`` changes anything.
@@ -102,6 +104,7 @@ class Method(Generic[C]):
     must_train_beside: ClassVar[frozenset[str]] = frozenset()
     only_in_runs: str = ""
     needs_weights: str = "it acts on weights, gradients or log-likelihoods"
+    needs_last_step: ClassVar[str] = ""
     learns_from_model: bool = True
     heeds_emphasis: ClassVar[bool] = False
     emphasis: float = 1.0

@@ -51,6 +51,7 @@ class EMA(Method[EMAConfig]):
     name = "ema"
     Config = EMAConfig
     excludes_sharding = ""
+    needs_last_step = "it leaves an average over the steps"
     excludes = {  # noqa: RUF012 - declared once, never changed
         "si": "it weighs the way that training went, and an average lies beside it",
     }

@@ -49,6 +49,7 @@ class SFA(Method[SFAConfig]):
     name = "sfa"
     Config = SFAConfig
     excludes_sharding = ""
+    needs_last_step = "it leaves an average over the steps"
     excludes = {  # noqa: RUF012 - declared once, never changed
         "si": "it weighs the way that training went, and an average goes another",
     }

@@ -48,6 +48,7 @@ class SI(Method[SIConfig]):
     name = "si"
     Config = SIConfig
     excludes_sharding = ""
+    needs_last_step = "it weighs what the steps did for the loss"
     excludes = {  # noqa: RUF012 - declared once, never changed
         "joint": "joint training has every old row already",
         "ogd": "it changes the update after its share in the fall of the loss was counted",

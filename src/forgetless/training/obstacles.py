@@ -10,14 +10,12 @@ from forgetless.errors import DataError, PlanError, UsageError
 from forgetless.methods.base import (
     AddsLoss,
     ChangesGradient,
-    ChangesUpdate,
     KeepsRows,
     LearnsAtEnd,
     LooksAhead,
     Method,
     MixesData,
     PullsWeights,
-    SettlesModel,
     WeighsTokens,
 )
 from forgetless.methods.compose import Compose
@@ -101,9 +99,11 @@ def _obstacle(trainer: Any, method: Method[Any]) -> str:
         return "fp16 scales the gradient; use bf16"
     if isinstance(method, PullsWeights) and args.fp16 and not _clips(args):
         return "fp16 scales the gradient, and without clipping nothing undoes it; use bf16"
-    averages = isinstance(method, SettlesModel) and isinstance(method, ChangesUpdate)
-    if averages and args.load_best_model_at_end:
-        return "it leaves its average over the best model; set load_best_model_at_end=False"
+    if method.needs_last_step and args.load_best_model_at_end:
+        return (
+            f"{method.needs_last_step}, those after the best model included; set "
+            "load_best_model_at_end=False"
+        )
     if isinstance(method, MixesData | AddsLoss | WeighsTokens):
         return _obstacle_to_marked_rows(trainer, method)
     return ""
