@@ -546,6 +546,20 @@ def test_what_cannot_work_is_refused_at_once(case: str, tiny_model: Path, tmp_pa
         protect(trainer, methods)
 
 
+def test_a_trainer_whose_model_a_method_refuses_is_left_as_it_was(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    config = peft.LoraConfig(r=4, target_modules=["q_proj"])
+    model = peft.get_peft_model(fresh(tiny_model).model, config)
+    trainer = made("transformers", tiny_model, tmp_path, model=model)
+    kind, callbacks = type(trainer), list(trainer.callback_handler.callbacks)
+    with pytest.raises(ModelError, match="merge it first"):
+        protect(trainer, [OSF()])
+    assert type(trainer) is kind
+    assert trainer.callback_handler.callbacks == callbacks
+    assert protect(trainer, [Replay(ratio=0.1)]).protection.methods.label == "replay"
+
+
 def test_padding_free_batches_are_refused_where_rows_matter(
     tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def protect(
     refuse_rows(trainer, protection.methods)
     if previous is not None:
         protection.restore(_folder(previous))
+    protection.attach(trainer)
     protected = cast("Any", trainer)
     if not isinstance(trainer, _Protected):
         protected.__class__ = _protected(protected.__class__)
@@ -73,7 +74,6 @@ def protect(
         protected.brings_optimizer = protected.optimizer is not None
     protected.protection = protection
     protected.methods = protection.methods
-    protection.attach(protected)
     return trainer
 
 

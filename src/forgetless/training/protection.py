@@ -144,7 +144,12 @@ class Protection:
         self.methods.restore(known)
 
     def attach(self, trainer: Any) -> None:
-        """Put the methods to work in a trainer; done by :func:`protect`."""
+        """Make a trainer's model ready for the methods; done by :func:`protect`.
+
+        Raises:
+            UsageError: if the stage before was trained and not ended.
+            ModelError: for a model that a method cannot adapt.
+        """
         if self._trained:
             raise self._not_ended()
         self._trainer = trainer
