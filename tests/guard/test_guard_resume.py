@@ -141,6 +141,17 @@ def test_a_checkpoint_holds_items_on_few_lines(tiny_model: Path, tmp_path: Path)
     assert len(text.splitlines()) < 120
 
 
+def test_weights_that_a_kill_left_half_written_are_deleted(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    for torn in (".step-4.part", ".step-2.old"):
+        (tmp_path / FOLDER / torn).mkdir(parents=True)
+        (tmp_path / FOLDER / torn / "weights.safetensors").write_bytes(b"torn")
+    guard = make_guard(tiny_model, on_break="rollback", budget={})
+    made("transformers", tiny_model, tmp_path, callbacks=[guard], max_steps=1).train()
+    assert not (tmp_path / FOLDER).exists()
+
+
 def test_a_torn_checkpoint_keeps_no_weights(tiny_model: Path, tmp_path: Path) -> None:
     torn = tmp_path / "checkpoint-2"
     torn.mkdir()

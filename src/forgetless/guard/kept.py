@@ -94,7 +94,7 @@ class LastGood:
     def prune(self, step: int | None = None) -> None:
         """Delete all but the weights of a step and those that checkpoints refer to."""
         needed = {step, *self._referred_to()}
-        for folder in self._folder.glob("step-*"):
+        for folder in self._folder.glob("*"):  # what a kill left half written, too
             if folder.name not in {f"step-{number}" for number in needed}:
                 shutil.rmtree(folder, ignore_errors=True)
         if self._folder.is_dir() and not any(self._folder.iterdir()):
