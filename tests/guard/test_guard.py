@@ -261,11 +261,11 @@ class RuinFrom(TrainerCallback):
     """A rate at which training destroys, from some step."""
 
     def __init__(self, step: int) -> None:
-        self._step = step
+        self.step = step
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         for group in kwargs["optimizer"].param_groups:
-            group["lr"] = 0.3 if state.global_step >= self._step else 1e-6
+            group["lr"] = 0.3 if state.global_step >= self.step else 1e-6
 
 
 @both
@@ -359,17 +359,40 @@ def test_a_nan_is_a_break_and_not_a_score(tiny_model: Path, tmp_path: Path) -> N
     assert told == {"retention/broken": 1.0, "epoch": pytest.approx(1 / 3), "step": 1}
 
 
+class Interrupt(TrainerCallback):
+    """Breaks a training off after its third step, once."""
+
+    armed = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.armed and state.global_step == 3:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+def test_a_training_begun_anew_is_rolled_back_to_the_last_good_weights_before_it(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    guard, seen, ruin = (
+        RetentionGuard([known_task(tiny_model)], every=2, on_break="rollback"),
+        Weights(),
+        RuinFrom(99),
+    )
+    callbacks = [ruin, guard, seen, Interrupt()]
+    trainer = made("transformers", tiny_model, tmp_path, callbacks=callbacks)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    good = seen.at[2]
+    ruin.step = 0
+    trainer.train()
+    assert guard.stopped_at == 2
+    assert guard.rolled_back_to == 2
+    assert differing(state_of(trainer), good) == []
+
+
 def test_a_training_begun_anew_on_the_same_model_keeps_its_row_0(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    class Interrupt(TrainerCallback):
-        armed = True
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if self.armed and state.global_step == 3:
-                self.armed = False
-                raise KeyboardInterrupt
-
     guard = RetentionGuard([known_task(tiny_model)], every=2)
     trainer = made("transformers", tiny_model, tmp_path, callbacks=[guard, Interrupt()], **RUINOUS)
     with pytest.raises(KeyboardInterrupt):

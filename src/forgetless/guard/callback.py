@@ -150,8 +150,9 @@ class RetentionGuard(TrainerCallback):
         if state.global_step > 0:
             self._resume(state, args)
         elif self._model is model and self.history:
-            # begun and not ended, as when a batch was too large: its row 0 is still the first
-            self.history, self._good = self.history[:1], 0
+            # begun and not ended, as when a batch was too large: its row 0 is still the first, and
+            # its last good weights are still kept
+            self.history = self.history[:1]
         else:
             self.history, self._good = [], None
             self._training = secrets.token_hex(8)
