@@ -322,6 +322,48 @@ def test_rollback_of_an_adapter_leaves_the_base_alone(tiny_model: Path, tmp_path
     assert differing(state_of(trainer), seen.at[guard.rolled_back_to]) == []
 
 
+class Turns(TrainerCallback):
+    """Trains one layer at a time, as some do to save memory."""
+
+    def __init__(self, layers: list[int]) -> None:
+        self._layers = layers
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        for number, layer in enumerate(kwargs["model"].model.layers):
+            layer.requires_grad_(number == self._layers[state.global_step])
+
+
+@pytest.mark.parametrize("layers", [[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]], ids=str)
+def test_layers_that_are_trained_in_turns_are_all_rolled_back(
+    layers: list[int], tiny_model: Path, tmp_path: Path
+) -> None:
+    guard, seen = RetentionGuard([known_task(tiny_model)], every=2, on_break="rollback"), Weights()
+    callbacks = [Turns(layers), seen, RuinFrom(2), guard]
+    trainer = made("transformers", tiny_model, tmp_path, callbacks=callbacks)
+    trainer.train()
+    assert guard.rolled_back_to == 2
+    assert differing(state_of(trainer), seen.at[2]) == []
+
+
+def test_weights_that_came_to_be_trained_since_are_not_rolled_back_in_part(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    class Unfreeze(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 2:
+                norm = kwargs["model"].model.norm.weight.requires_grad_(True)
+                kwargs["optimizer"].param_groups[0]["params"].append(norm)
+
+    model = fresh(tiny_model).model
+    model.model.norm.weight.requires_grad_(False)
+    guard, seen = RetentionGuard([known_task(tiny_model)], every=2, on_break="rollback"), Weights()
+    callbacks = [Unfreeze(), RuinFrom(2), guard, seen]
+    trainer = made("transformers", tiny_model, tmp_path, model=model, callbacks=callbacks)
+    with pytest.raises(UsageError, match=r"step 2 cannot be put back: model.norm"):
+        trainer.train()
+    assert differing(state_of(trainer), seen.at[trainer.state.global_step]) == []
+
+
 def test_trl_makes_the_adapter_itself(tiny_model: Path, tmp_path: Path) -> None:
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     guard = RetentionGuard([known_task(tiny_model)], every=2)

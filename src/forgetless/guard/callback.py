@@ -277,12 +277,11 @@ class RetentionGuard(TrainerCallback):
     def _keep(self, trainer: Any, model: Any, step: int) -> None:
         self._good = step
         if self._on_break == "rollback" and trainer.args.process_index == 0:
-            self._kept(trainer.args).save(step, model)
+            self._kept(trainer.args).save(step, model, trainer.optimizer)
 
     def _roll_back(self, trainer: Any) -> None:
-        args = trainer.args
         assert self._good is not None
-        self._kept(args).restore(self._good, _bare(trainer), args.process_index, args.world_size)
+        self._kept(trainer.args).restore(self._good, _bare(trainer), trainer.optimizer)
         self.rolled_back_to = self._good
         log.warning("retention: the model has the weights of step %d again", self._good)
         log_figures(trainer, {"retention/rolled_back_to": float(self._good)})

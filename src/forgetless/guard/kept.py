@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import distributed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from forgetless.errors import UsageError
+from forgetless.processes import count, first_does
 from forgetless.storage import disk_faults_explained, replace_folder
 
 FOLDER = "_retention_guard"
@@ -39,12 +40,13 @@ class LastGood:
         self._training = training
         self._key = key
 
-    def save(self, step: int, model: Any) -> None:
+    def save(self, step: int, model: Any, optimizer: Any) -> None:
         """Write the weights as they are now, and delete those that no checkpoint refers to."""
         from safetensors.torch import save_file
 
         tensors = {
-            name: parameter.detach().cpu().contiguous() for name, parameter in _trainable(model)
+            name: parameter.detach().cpu().contiguous()
+            for name, parameter in _trained(model, optimizer).items()
         }
         with disk_faults_explained(self._folder), replace_folder(self._place(step)) as part:
             save_file(tensors, part / WEIGHTS, metadata={"training": self._training})
@@ -72,24 +74,39 @@ class LastGood:
                 fix=f"keep {FOLDER}/ where the checkpoints are, or use on_break='stop'",
             )
 
-    def restore(self, step: int, model: Any, rank: int, ranks: int) -> None:
-        """Put the weights of a step back into the model, in every process.
+    def restore(self, step: int, model: Any, optimizer: Any) -> None:
+        """Put the weights of a step back into the model, in every process: all of them, or none.
 
         Raises:
-            UsageError: if they are not there any more.
+            UsageError: if they are not there any more, or others were trained since.
         """
+        saved: dict[str, torch.Tensor] = {}
+
+        def read() -> list[str]:
+            saved.update(self._read(step, _trained(model, optimizer)))
+            return [*saved]
+
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for name in first_does(read):
+                if saved:
+                    parameters[name].copy_(saved[name])
+                if count() > 1:
+                    distributed.broadcast(parameters[name].data, src=0)
+
+    def _read(self, step: int, trained: Iterable[str]) -> dict[str, torch.Tensor]:
         from safetensors.torch import load_file
 
-        saved: dict[str, torch.Tensor] = {}
-        if rank == 0:
-            self.check(step)
-            saved = load_file(self._place(step) / WEIGHTS)
-        with torch.no_grad():
-            for name, parameter in _trainable(model):
-                if rank == 0:
-                    parameter.copy_(saved[name])
-                if ranks > 1:
-                    distributed.broadcast(parameter.data, src=0)
+        self.check(step)
+        saved = load_file(self._place(step) / WEIGHTS)
+        if others := [name for name in trained if name not in saved]:
+            raise UsageError(
+                f"the weights of step {step} cannot be put back: {others[0]} is trained, and was "
+                "not when they were kept; the model is as training left it",
+                fix="give the optimizer all that is ever trained before the first step, or use "
+                "on_break='stop'",
+            )
+        return saved
 
     def prune(self, step: int | None = None) -> None:
         """Delete all but the weights of a step and those that checkpoints refer to."""
@@ -115,5 +132,7 @@ class LastGood:
                     yield int(held["good"])
 
 
-def _trainable(model: Any) -> Iterator[tuple[str, Any]]:
-    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+def _trained(model: Any, optimizer: Any) -> dict[str, Any]:
+    """The parameters that are trained, and those that only were or will be: frozen for a while."""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return {n: p for n, p in model.named_parameters() if p.requires_grad or id(p) in held}
