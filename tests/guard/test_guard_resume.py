@@ -133,6 +133,15 @@ def test_another_budget_judges_the_past_anew(tiny_model: Path, tmp_path: Path) -
     assert not guard.history[1].broken
 
 
+def test_weights_that_a_stricter_budget_would_not_have_kept_are_not_rolled_back_to(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    killed(tiny_model, tmp_path, 5, make_guard(tiny_model, on_break="rollback", budget=0.99))
+    with pytest.raises(UsageError, match="rollback would go to step 3, where task 'known' is not"):
+        resumed(tiny_model, tmp_path, make_guard(tiny_model, on_break="rollback"))
+    resumed(tiny_model, tmp_path, make_guard(tiny_model, on_break="stop"))
+
+
 def test_a_checkpoint_holds_items_on_few_lines(tiny_model: Path, tmp_path: Path) -> None:
     killed(tiny_model, tmp_path, 5, make_guard(tiny_model))
     text = (tmp_path / "checkpoint-4" / "trainer_state.json").read_text(encoding="utf-8")

@@ -315,8 +315,21 @@ class RetentionGuard(TrainerCallback):
         for step, seconds, cells in later:
             self.history.append(self._judged(step, cells, seconds))
         self._good, self._training = held["good"], held["training"]
-        if self._on_break == "rollback" and args.process_index == 0:
-            self._kept(args).check(self._good)
+        if self._on_break == "rollback":
+            self._refuse_kept_beyond_budget()
+            if args.process_index == 0:
+                self._kept(args).check(self._good)
+
+    def _refuse_kept_beyond_budget(self) -> None:
+        """Weights that were kept within another budget may be beyond the one of now."""
+        for check in self.history:
+            if check.step == self._good and not check.within:
+                lost = next(each for each in check.findings.values() if not each.within)
+                raise UsageError(
+                    f"RetentionGuard: a rollback would go to step {check.step}, where task "
+                    f"{lost.task!r} is not within its budget: {lost.reason}",
+                    fix="resume with the budget of before, or with on_break='stop'",
+                )
 
 
 def _bare(trainer: Any) -> Any:
