@@ -473,6 +473,13 @@ class TestRefusals:
         with pytest.raises(UsageError, match="load_best_model_at_end"):
             trainer.train()
 
+    def test_two_rollbacks_exclude_each_other(self, tiny_model: Path, tmp_path: Path) -> None:
+        one, other = (
+            RetentionGuard([known_task(tiny_model, name)], on_break="rollback") for name in "ab"
+        )
+        with pytest.raises(UsageError, match="two guards with on_break='rollback'"):
+            made("transformers", tiny_model, tmp_path, callbacks=[one, other])
+
     @pytest.mark.parametrize("method", [EMA(decay=0.5), SFA(), SI()], ids=lambda m: m.name)
     def test_what_a_method_took_from_the_steps_outlives_a_rollback(
         self, method: Method[Any], tiny_model: Path, tmp_path: Path

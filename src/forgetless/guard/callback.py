@@ -63,6 +63,7 @@ class RetentionGuard(TrainerCallback):
 
     Attributes:
         tasks: What is asked.
+        on_break: What is done when a budget is broken.
         history: The checks, with every item.
         stopped_at: Step at which training was stopped, if it was.
         rolled_back_to: Step whose weights were put back, if any were.
@@ -107,8 +108,9 @@ class RetentionGuard(TrainerCallback):
         self.history: list[Check] = []
         self.stopped_at: int | None = None
         self.rolled_back_to: int | None = None
+        self.on_break = on_break
         self._every, self._patience, self._batch_size = every, patience, batch_size
-        self._on_break, self._certain, self._tokenizer = on_break, certain, tokenizer
+        self._certain, self._tokenizer = certain, tokenizer
         self._budgets = budgets(budget, self.tasks)
         self._level = 1 - (1 - level) / max(1, len(self._budgets))
         self._asked = {task.name: asked_hash(task) for task in self.tasks}
@@ -138,14 +140,14 @@ class RetentionGuard(TrainerCallback):
         trainer = trainer_at_work()
         tokenizer_of(trainer, self._tokenizer)
         if kwargs.get("model") is not None:  # else model_init makes it later
-            refuse_trainer(trainer, kwargs["model"], self._on_break)
+            refuse_trainer(trainer, kwargs["model"], self.on_break)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ask before the first step, or take up what the checkpoint knows."""
         del control, kwargs
         trainer = trainer_at_work()
         model = _bare(trainer)
-        refuse_trainer(trainer, model, self._on_break)
+        refuse_trainer(trainer, model, self.on_break)
         self.stopped_at = self.rolled_back_to = None
         if state.global_step > 0:
             self._resume(state, args)
@@ -178,7 +180,7 @@ class RetentionGuard(TrainerCallback):
         self._check(trainer_at_work())
         streak = self.history[-self._patience :]
         if (
-            self._on_break != "log"
+            self.on_break != "log"
             and len(streak) == self._patience
             and all(check.broken for check in streak)
         ):
@@ -194,7 +196,7 @@ class RetentionGuard(TrainerCallback):
         other = args.load_best_model_at_end and state.best_model_checkpoint is not None
         if other or self.history[-1].step != state.global_step:
             self._check(trainer)
-        if self._on_break == "rollback":
+        if self.on_break == "rollback":
             if self.broken:
                 self._roll_back(trainer)
             if args.process_index == 0:
@@ -276,7 +278,7 @@ class RetentionGuard(TrainerCallback):
 
     def _keep(self, trainer: Any, model: Any, step: int) -> None:
         self._good = step
-        if self._on_break == "rollback" and trainer.args.process_index == 0:
+        if self.on_break == "rollback" and trainer.args.process_index == 0:
             self._kept(trainer.args).save(step, model, trainer.optimizer)
 
     def _roll_back(self, trainer: Any) -> None:
@@ -315,7 +317,7 @@ class RetentionGuard(TrainerCallback):
         for step, seconds, cells in later:
             self.history.append(self._judged(step, cells, seconds))
         self._good, self._training = held["good"], held["training"]
-        if self._on_break == "rollback":
+        if self.on_break == "rollback":
             self._refuse_kept_beyond_budget()
             if args.process_index == 0:
                 self._kept(args).check(self._good)

@@ -65,8 +65,8 @@ def refuse_trainer(trainer: Any, model: Any, on_break: str) -> None:
     """Say at once where a guard cannot work.
 
     Raises:
-        UsageError: for sharded weights, models that are not asked this way, and for a trainer that
-            would undo a rollback.
+        UsageError: for sharded weights, models that are not asked this way, and for a trainer,
+            or a second guard in it, that would undo a rollback.
     """
     if trainer.is_deepspeed_enabled or trains_in_parts(trainer, model):
         raise UsageError(
@@ -80,6 +80,14 @@ def refuse_trainer(trainer: Any, model: Any, on_break: str) -> None:
         )
     if on_break != "rollback":
         return
+    callbacks = trainer.callback_handler.callbacks
+    if sum(getattr(each, "on_break", None) == "rollback" for each in callbacks) > 1:
+        raise UsageError(
+            "RetentionGuard: two guards with on_break='rollback' would each put back other weights "
+            "at the end",
+            fix="give one of them the tasks of both, each with its budget:  budget={'medical': "
+            "0.05, 'legal': 0.1}",
+        )
     if trainer.args.load_best_model_at_end:
         raise UsageError(
             "RetentionGuard: on_break='rollback' and load_best_model_at_end=True would each put "
