@@ -21,6 +21,7 @@ from forgetless.guard import RetentionGuard
 from forgetless.methods import EMA, SFA, SI, Replay
 from forgetless.methods.base import Method
 from forgetless.models.load import LoadedModel
+from forgetless.tasks.row import Turn
 from tests.guard.build import GENTLE, RUINOUS, guarded, known_task, picks, steps
 from tests.training.build import differing, exchange, fresh, make_task
 from tests.training.trainers import losses, made, state_of
@@ -212,6 +213,18 @@ def test_a_task_that_is_guessed_before_training_is_said_to_be_at_floor(
     assert said[0].startswith("guessed is at floor: ")
     assert "guessing scores 0.25" in said[0]
     assert f"retention: {said[0]}" in caplog.messages
+
+
+def test_items_that_could_not_be_asked_before_training_are_told(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = known_task(tiny_model)
+    long = [replace(row, prompt=(Turn("user", "long " * 400),)) for row in known.test[3:]]
+    guard = RetentionGuard([replace(known, test=(*known.test[:3], *long))], every=100)
+    trainer, _ = guarded("transformers", tiny_model, tmp_path, guard, max_steps=1)
+    trainer.train()
+    assert "37 of 40 items of known are not watched: " in guard.summary()
+    assert "37 of 40 items of known are not watched: " in caplog.text
 
 
 def test_only_logging_lets_a_collapse_go_on(tiny_model: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from transformers import TrainerCallback
 
 from forgetless.errors import UsageError
 from forgetless.guard.asking import ask_tasks
-from forgetless.guard.history import Check, as_text, cells_of, to_state
-from forgetless.guard.judge import column_of, judge, nothing_to_lose
+from forgetless.guard.history import Check, as_text, cells_of, figures, to_state
+from forgetless.guard.judge import column_of, doubts, judge
 from forgetless.guard.kept import LastGood
 from forgetless.guard.surroundings import (
     log_figures,
@@ -127,7 +127,7 @@ class RetentionGuard(TrainerCallback):
 
     def summary(self) -> str:
         """What was found, as plain text."""
-        told = self._at_floor() if self.history else []
+        told = self._doubts() if self.history else []
         if self.stopped_at is not None:
             told.append(f"training was stopped at step {self.stopped_at}")
         if self.rolled_back_to is not None:
@@ -167,7 +167,7 @@ class RetentionGuard(TrainerCallback):
         """Log row 0; before, other callbacks may not have begun."""
         del args, state, control, kwargs
         if self._untold is not None:
-            self._tell(trainer_at_work(), self._untold)
+            log_figures(trainer_at_work(), figures(self._untold, self.tasks))
             self._untold = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -211,18 +211,15 @@ class RetentionGuard(TrainerCallback):
             cell = cells[task.name]
             if cell.reason is not None:
                 raise UsageError(f"RetentionGuard: task {task.name!r}: {cell.reason}")
-        for said in self._at_floor():
+        for said in self._doubts():
             log.warning("retention: %s", said)
         self._keep(trainer, model, 0)
 
-    def _at_floor(self) -> list[str]:
-        """Of tasks that cannot break their budget, for there was nothing to lose: why."""
-        return [
-            f"{task.name} is at floor: {reason}"
-            for task in self.tasks
-            if (budget := self._budgets.get(task.name)) is not None
-            and (reason := nothing_to_lose(task, self.history[0].cells[task.name], budget))
-        ]
+    def _doubts(self) -> list[str]:
+        """What no check will see, as far as row 0 shows."""
+        first = self.history[0].cells
+        budgets = ((task, self._budgets.get(task.name)) for task in self.tasks)
+        return [said for task, budget in budgets for said in doubts(task, first[task.name], budget)]
 
     def _check(self, trainer: Any) -> None:
         """Ask, judge, log and remember."""
@@ -234,7 +231,7 @@ class RetentionGuard(TrainerCallback):
         for name in check.broken:
             log.warning("retention: step %d: %s %s", check.step, name, check.findings[name].reason)
         self._remember(trainer.state)
-        self._tell(trainer, check)
+        log_figures(trainer, figures(check, self.tasks))
 
     def _ask(self, trainer: Any) -> tuple[dict[str, Cell], float]:
         started = time.perf_counter()
@@ -258,23 +255,6 @@ class RetentionGuard(TrainerCallback):
             for task in self.tasks
         }
         return Check(step, cells, findings, seconds)
-
-    def _tell(self, trainer: Any, check: Check) -> None:
-        """Log a check; a task that could not be scored is left out, for it has no figure."""
-        figures = {"retention/broken": float(len(check.broken))}
-        losses: dict[str, list[float]] = {"accuracy": [], "nats": []}
-        for task in self.tasks:
-            finding = check.findings.get(task.name)
-            score = check.score(task.name)
-            change = 0.0 if finding is None else finding.change.value
-            if score is None or change is None:
-                continue
-            figures[f"retention/{task.name}"] = score
-            figures[f"retention/{task.name}_change"] = change
-            losses[task.unit].append(0.0 - change)  # not -0.0
-        if worst := losses["accuracy"] or losses["nats"]:
-            figures["retention/worst_loss"] = max(worst)
-        log_figures(trainer, figures)
 
     def _keep(self, trainer: Any, model: Any, step: int) -> None:
         self._good = step

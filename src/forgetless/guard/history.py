@@ -1,4 +1,4 @@
-"""What a guard has found so far, and how it travels in a trainer's checkpoints."""
+"""What a guard has found so far, how it is logged, and how it travels in checkpoints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetless.guard.judge import Finding
 from forgetless.metrics import Cell
+from forgetless.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,24 @@ class Check:
         """Mean score of a task; None if no item could be scored."""
         scores = self.cells[task].scores.values()
         return sum(scores) / len(scores) if scores else None
+
+
+def figures(check: Check, tasks: Sequence[Task]) -> dict[str, float]:
+    """What is logged of a check; a task that could not be scored has no figure."""
+    found = {"retention/broken": float(len(check.broken))}
+    losses: dict[str, list[float]] = {"accuracy": [], "nats": []}
+    for task in tasks:
+        finding = check.findings.get(task.name)
+        score = check.score(task.name)
+        change = 0.0 if finding is None else finding.change.value
+        if score is None or change is None:
+            continue
+        found[f"retention/{task.name}"] = score
+        found[f"retention/{task.name}_change"] = change
+        losses[task.unit].append(0.0 - change)  # not -0.0
+    if worst := losses["accuracy"] or losses["nats"]:
+        found["retention/worst_loss"] = max(worst)
+    return found
 
 
 def to_state(checks: Sequence[Check], asked: Mapping[str, str], more: Mapping[str, Any]) -> Any:

@@ -104,14 +104,27 @@ def judge(
     return found(score, change, broken=broken, within=within, reason=reason)
 
 
-def nothing_to_lose(task: Task, before: Cell, budget: float) -> str | None:
-    """Why a task has next to nothing to lose, in words: a model that guesses cannot forget.
+def doubts(task: Task, before: Cell, budget: float | None) -> list[str]:
+    """What no check of a task will see, each in words.
+
+    Items without a score before the first step have none to be compared with later, and a task that
+    the model guesses has next to nothing to lose.
 
     Args:
         task: What is asked.
         before: Its items before the first step.
-        budget: Largest loss accepted, in the unit of the task.
+        budget: Largest loss accepted, in the unit of the task; None if it is only watched.
     """
+    found = []
+    if errors := list(before.errors.values()):
+        items = len(before.scores) + len(errors)
+        found.append(f"{len(errors)} of {items} items of {task.name} are not watched: {errors[0]}")
+    if budget is not None and (reason := _nothing_to_lose(task, before, budget)):
+        found.append(f"{task.name} is at floor: {reason}")
+    return found
+
+
+def _nothing_to_lose(task: Task, before: Cell, budget: float) -> str | None:
     if task.unit == "nats":
         return None
     evidence = Evidence(
