@@ -228,13 +228,19 @@ def test_too_few_test_items_for_two_halves_are_refused(data: Path, tmp_path: Pat
         prepare(make_plan(given))
 
 
-def test_guard_items_of_which_none_can_be_scored_end_a_run(data: Path, tmp_path: Path) -> None:
-    long = [row | {"prompt": row["prompt"] * 50} for row in colours(0, ITEMS)]
+@pytest.mark.parametrize("long", [ITEMS, ITEMS // 2])
+def test_guard_items_of_which_too_few_can_be_scored_end_a_run(
+    long: int, data: Path, tmp_path: Path
+) -> None:
+    rows = [
+        row | {"prompt": row["prompt"] * (50 if number < long else 1)}
+        for number, row in enumerate(colours(0, ITEMS))
+    ]
     given = settings(data, tmp_path / "run", budget="2%", training={"epochs": 1})
-    given["sequence"][0]["test"] = str(write_rows(tmp_path / "long.jsonl", long))
-    with pytest.raises(RunFailed) as caught:
+    given["sequence"][0]["test"] = str(write_rows(tmp_path / "long.jsonl", rows))
+    said = rf"budget: [0-6] of {ITEMS // 2} guard items of task 'first' can be scored, needed 8: "
+    with pytest.raises(RunFailed, match=said) as caught:
         run(**given)
-    assert caught.value.message.startswith("budget: no guard item of task 'first' can be scored: ")
     assert "more than the model's context" in caught.value.message
 
 

@@ -11,13 +11,14 @@ the budget and learned most.  What was lost before the stage is not asked back o
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from forgetless.budgeting.course import Course, due_steps
 from forgetless.budgeting.going_back import Point, go_back, learned_at, status_of
-from forgetless.budgeting.standing import Loss, Scores, found_in, loss_of, mean_of
+from forgetless.budgeting.standing import FEWEST_ANSWERED, Loss, Scores, found_in, loss_of, mean_of
 from forgetless.budgeting.steering import emphasis, next_price
 from forgetless.errors import RunFailed
 from forgetless.methods.base import Method, State
@@ -112,9 +113,10 @@ class Budget(Method[BudgetConfig]):
         course.protected = acting or len(examples) > len(bench.new)
         course.due = due_steps(self.config.checks, bench.steps)
         unknown = [name for name in shares if name not in self._references]
-        found = self._ask(bench.model, [*unknown, *(task.name for task in stage.tasks)])
+        new = [task.name for task in stage.tasks]
+        found = self._ask(bench.model, [*unknown, *new], references=unknown)
         self._references |= {name: found[name] for name in unknown}
-        course.at_start = {task.name: found[task.name] for task in stage.tasks}
+        course.at_start = {name: found[name] for name in new}
         self._emphasise()
 
     def weigh(self, batch: Batch) -> torch.Tensor | None:
@@ -169,7 +171,8 @@ class Budget(Method[BudgetConfig]):
     def settle(self, bench: Workbench) -> None:
         """Leave the point that holds the budget and learned most; remember what was learned."""
         new = [task.name for task in bench.stage.tasks]
-        scores: Mapping[str, Scores] = self._ask(bench.model, [*self._course.shares, *new])
+        asked = [*self._course.shares, *new]
+        scores: Mapping[str, Scores] = self._ask(bench.model, asked, references=new)
         if self._course.shares:
             left = self._leave(bench, scores)
             self._lost = found_in(left.losses)
@@ -239,16 +242,34 @@ class Budget(Method[BudgetConfig]):
         last = max(task.trained_in or 0 for task in self._guards.values())
         return (stage.number - learned_in) / (last - learned_in)
 
-    def _ask(self, model: Any, names: Sequence[str]) -> dict[str, Scores]:
+    def _ask(
+        self, model: Any, names: Sequence[str], references: Sequence[str] = ()
+    ) -> dict[str, Scores]:
+        """Put the guard items of tasks to the model.
+
+        Args:
+            model: The model.
+            names: The tasks.
+            references: Those of which later answers will be compared with these.
+
+        Raises:
+            RunFailed: if no item of a task can be scored, or too few to refer to.
+        """
         from forgetless.guard.asking import ask_tasks
         from forgetless.models.load import LoadedModel
 
         tasks = [self._guards[name] for name in names]
         cells = ask_tasks(LoadedModel(model, self._course.tokenizer), tasks, BATCH)
         for name, cell in cells.items():
-            if not cell.scores:
+            scored, items = len(cell.scores), len(cell.scores) + len(cell.errors)
+            needed = math.ceil(FEWEST_ANSWERED * items) if name in references else 1
+            if scored < needed:
                 reason = next(iter(cell.errors.values()), "it has no items")
-                raise RunFailed(f"budget: no guard item of task {name!r} can be scored: {reason}")
+                raise RunFailed(
+                    f"budget: {scored} of {items} guard items of task {name!r} can be scored, "
+                    f"needed {needed}: {reason}",
+                    fix="leave such items out of its test items, or shorten them",
+                )
         return {name: dict(cell.scores) for name, cell in cells.items()}
 
     def state(self) -> State:

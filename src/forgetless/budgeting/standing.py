@@ -28,7 +28,7 @@ class Loss:
         error: Its standard error; 0 where every item lost the same, infinite where there
             is but one item or group.
         allowed: The budget, in the same unit.
-        answered: Share of the items that have an answer both times, in [0, 1].
+        answered: Share of the items answered before that are answered now as well, in [0, 1].
     """
 
     found: float
