@@ -20,8 +20,6 @@ from forgetless.plan.task import TaskConfig
 from forgetless.plan.training import TrainingConfig
 
 AUTO = "auto"  # among methods: what the measurements recommend
-# Settings of training that change no weights: runs that differ in them alone share their work.
-_WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size", "report_to"}
 # Those of a provider that change neither weights nor scores.
 _FOR_THE_USER = {"poll_every", "prices"}
 
@@ -172,10 +170,11 @@ class Plan(Config):
             "output": True,
             "sequence": {"__all__": {"licence"}},
             "test_only": {"__all__": {"licence"}},
-            "training": _WITHOUT_EFFECT,
+            "training": True,
             "hosted": _FOR_THE_USER,
         }
         found = self.model_dump(mode="json", exclude=without)
+        found["training"] = self.training.decisive()
         # plans had the same fingerprint before these were known
         if self.hosted is None:
             del found["hosted"]

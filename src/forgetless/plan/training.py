@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ Tracker = Literal[
     "dvclive",
     "swanlab",
 ]
+# Settings that change no weights: runs that differ in them alone share their work.
+_WITHOUT_EFFECT = {"checkpoint_every", "scoring_batch_size", "report_to"}
 
 
 class TrainingConfig(Config):
@@ -74,6 +76,10 @@ class TrainingConfig(Config):
         lt=2**32,
         description="seed of the rows that are held out as test items; none: as seed",
     )
+
+    def decisive(self) -> dict[str, Any]:
+        """Those of the settings that decide the weights, as plain data."""
+        return self.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
 
     @property
     def rows_per_step(self) -> int:

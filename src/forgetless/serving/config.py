@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from forgetless.errors import UsageError
 from forgetless.methods.base import PlansStages
 from forgetless.methods.compose import Compose
-from forgetless.plan import AUTO, BUNDLED, MethodSpec, TrainingConfig
+from forgetless.models.source import find_model, weights_hash
+from forgetless.plan import AUTO, BUNDLED, MethodSpec, ModelConfig, TrainingConfig
 
 TOKEN_VARIABLE = "FORGETLESS_SERVE_TOKEN"  # noqa: S105 - the name of the variable
 
@@ -57,6 +59,15 @@ class ServerConfig:
                 f"{self.host} can be reached from other machines, and nothing would keep them out",
                 fix=f"export {TOKEN_VARIABLE}=...  or listen on 127.0.0.1",
             )
+
+    @cached_property
+    def weights(self) -> str:
+        """Hash of the model's weights, as they were when it was first asked for.
+
+        Raises:
+            ModelError: if they cannot be found or read.
+        """
+        return weights_hash(find_model(ModelConfig(name=self.model)))
 
     def _check_methods(self) -> None:
         if any(spec.name == AUTO for spec in self.methods):

@@ -17,6 +17,7 @@ from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError, parsed
 from forgetless.serving.files import StoredFile
 from forgetless.serving.jobs import FineTuneJob, Jobs, plain
+from forgetless.serving.making import check_goes_on
 from forgetless.serving.records import Records, page
 
 Auto = Literal["auto"]
@@ -106,6 +107,8 @@ class JobRoutes:
                     param="model",
                 )
         hyperparameters, seed = self._settled(form, parent), self._seed(form, parent)
+        if parent is not None:
+            check_goes_on(parent, self._config)
         job = FineTuneJob(
             id=self._jobs.records.new_id(),  # makes a folder, so nothing may be refused any more
             created_at=int(time.time()),

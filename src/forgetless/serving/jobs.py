@@ -17,7 +17,7 @@ from forgetless.serving.faults import ApiError
 from forgetless.serving.records import Records
 
 UNFINISHED = ("queued", "validating_files", "running")
-SECRET = ("parent", "task", "deleted")  # fields that are nobody's business but ours
+SECRET = ("parent", "task", "made_with", "deleted")  # fields that are nobody's business but ours
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class FineTuneJob:
     Attributes:
         parent: The job whose model it starts from; None: the base model.
         task: What its run calls the file's rows.
+        made_with: What its training was begun with beside files; None if it was not begun, or by an
+            older version.
         deleted: Whether its model was deleted.
     """
 
@@ -46,6 +48,7 @@ class FineTuneJob:
     finished_at: int | None = None
     trained_tokens: int | None = None
     error: Mapping[str, str | None] | None = None
+    made_with: Mapping[str, Any] | None = None
     deleted: bool = False
 
     def shown(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from forgetless.serving.callers import Caller
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError
 from forgetless.serving.jobs import Jobs
+from forgetless.serving.making import check_base
 
 
 class Shelf:
@@ -39,8 +40,8 @@ class Shelf:
         """A model, for whoever asks it; others wait.
 
         Raises:
-            ApiError: if there is no such model, or it cannot be loaded, or if the caller did not
-                wait for their turn.
+            ApiError: if there is no such model, or it cannot be loaded, or was made from another
+                base, or if the caller did not wait for their turn.
         """
         made = None if name == self._config.name else self._jobs.maker(name)
         with self._lock:
@@ -49,11 +50,10 @@ class Shelf:
             if self._held is None or self._held[0] != name:
                 self._held = None  # let go of the old one before loading another
                 try:
-                    folder = (
-                        None
-                        if made is None
-                        else RunResult(self._jobs.run_folder(made.id)).model_path().parent
-                    )
+                    folder = None
+                    if made is not None:
+                        check_base(made, self._config)
+                        folder = RunResult(self._jobs.run_folder(made.id)).model_path().parent
                     device = pick_device(self._config.training.device)
                     loaded = load_model(ModelConfig(name=self._config.model), device, folder)
                 except ForgetlessError as error:

@@ -20,6 +20,7 @@ from forgetless.plan import make_plan
 from forgetless.progress import Progress
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.jobs import FineTuneJob
+from forgetless.serving.making import training_of
 
 Told = connection.Connection
 
@@ -35,14 +36,6 @@ def plan_of(
         files: Content of each file, by its id.
         config: The server's settings.
     """
-    wanted = job.hyperparameters
-    training = config.training.model_dump(mode="json") | {
-        "epochs": wanted["n_epochs"],
-        "learning_rate": config.training.learning_rate * wanted["learning_rate_multiplier"],
-        "seed": job.seed,
-    }
-    if wanted["batch_size"] != config.training.rows_per_step:
-        training |= {"batch_size": wanted["batch_size"], "accumulation": 1}
     sequence = []
     for one in chain:
         task: dict[str, Any] = {"name": one.task, "train": str(files[one.training_file])}
@@ -53,7 +46,7 @@ def plan_of(
         "model": config.model,
         "sequence": sequence,
         "methods": [spec.model_dump(mode="json") for spec in config.methods],
-        "training": training,
+        "training": training_of(job, config).model_dump(mode="json"),
     }
 
 

@@ -11,10 +11,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from forgetless.errors import ForgetlessError
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError
 from forgetless.serving.files import StoredFile, content
 from forgetless.serving.jobs import FineTuneJob, Jobs, plain
+from forgetless.serving.making import check_goes_on, making
 from forgetless.serving.records import Records
 from forgetless.serving.training import carry_out, plan_of
 
@@ -82,6 +84,13 @@ class Worker:
         except ApiError as error:
             self._fail(job.id, "invalid_training_file", error.message)
             return
+        try:
+            for parent in chain[-2:-1]:
+                check_goes_on(parent, self._config)
+            made_with = making(job, self._config)
+        except (ApiError, ForgetlessError) as error:
+            self._fail(job.id, "training_failed", error.message)
+            return
         own = [name for name in (job.training_file, job.validation_file) if name is not None]
         contents = {name: content(self._files, name) for name in needed}
         ours, theirs = multiprocessing.Pipe(duplex=False)
@@ -96,7 +105,7 @@ class Worker:
             ),
             daemon=True,
         )
-        self._jobs.change(job.id, status="validating_files")
+        self._jobs.change(job.id, status="validating_files", made_with=made_with)
         with ours:
             process.start()
             theirs.close()

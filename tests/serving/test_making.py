@@ -1,0 +1,122 @@
+"""A server that starts again with another base or other settings passes no model off as its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai.types.fine_tuning import FineTuningJob
+from starlette.testclient import TestClient
+
+from forgetless.plan import MethodSpec, TrainingConfig
+from forgetless.serving.app import application
+from forgetless.serving.config import ServerConfig
+from forgetless.serving.files import StoredFile, stored_files
+from forgetless.serving.jobs import Jobs
+from forgetless.serving.making import making
+from forgetless.serving.worker import Worker
+from tests.serving.build import Served
+from tests.serving.test_jobs import JOBS, added
+from tests.tiny import build_model
+
+TRAINING = TrainingConfig(learning_rate=0.003, batch_size=4)
+
+
+@pytest.fixture
+def config(tiny_model: Path, tmp_path: Path) -> ServerConfig:
+    """What the model ``ft:tiny`` was made with."""
+    config = ServerConfig(str(tiny_model), tmp_path / "served", "tiny", training=TRAINING)
+    files = stored_files(config.folder / "files")
+    files.put(file := files.new_id(), StoredFile(file, 0, 1, "rows.jsonl", "fine-tune"))
+    jobs = Jobs.kept_in(config.folder / "jobs")
+    usual = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
+    made = added(jobs, training_file=file, hyperparameters=usual, seed=0, task="one")
+    made_with = making(jobs.records.get(made), config)
+    jobs.change(
+        made,
+        only_if=(None,),  # type: ignore[arg-type]
+        status="succeeded",
+        fine_tuned_model="ft:tiny",
+        made_with=made_with,
+    )
+    return config
+
+
+def go_on(config: ServerConfig) -> Any:
+    """Ask a server, started again, for a job that continues the model."""
+    client = TestClient(application(config), "http://localhost")
+    (file,) = client.get("/v1/files").json()["data"]
+    return client.post(JOBS, json={"model": "ft:tiny", "training_file": file["id"]})
+
+
+OTHER = "ft:tiny was made by a server with other settings: "
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"training": TrainingConfig(learning_rate=0.1, batch_size=4)},
+            f"{OTHER}training.learning_rate was 0.003 and is 0.1. Start the server as it was, or "
+            "the job from tiny",
+        ),
+        ({"hold_out": 0.2}, f"{OTHER}hold_out was 0.1 and is 0.2"),
+        ({"methods": (MethodSpec(name="ewc"),)}, f"{OTHER}methods.0.name was 'replay' and is"),
+    ],
+)
+def test_a_job_does_not_continue_what_the_server_would_make_otherwise(
+    config: ServerConfig, changes: dict[str, Any], message: str
+) -> None:
+    said = go_on(replace(config, **changes))
+    assert said.status_code == 400
+    assert message in said.json()["error"]["message"]
+
+
+def test_a_job_goes_on_under_settings_that_change_no_weights(
+    config: ServerConfig, tmp_path: Path
+) -> None:
+    """The base is known by its weights; epochs are the chain's own."""
+    shutil.copytree(config.model, tmp_path / "moved")
+    training = TRAINING.model_copy(update={"checkpoint_every": 7, "epochs": 9.0})
+    said = go_on(replace(config, model=str(tmp_path / "moved"), training=training))
+    assert said.status_code == 200
+    assert said.json()["hyperparameters"]["n_epochs"] == 3
+
+
+def test_a_model_of_another_base_is_neither_asked_nor_continued(
+    config: ServerConfig, tmp_path: Path
+) -> None:
+    other = replace(config, model=str(build_model(tmp_path / "other", seed=7)))
+    client = TestClient(application(other), "http://localhost")
+    asked = client.post("/v1/completions", json={"model": "ft:tiny", "prompt": "a"})
+    for said in (asked, go_on(other)):
+        assert said.status_code == 400
+        assert said.json()["error"]["code"] == "other_base_model"
+        assert f"ft:tiny was trained from {config.model}" in said.json()["error"]["message"]
+
+
+def test_a_job_that_waited_for_a_server_of_other_settings_fails_and_says_so(
+    config: ServerConfig,
+) -> None:
+    job = go_on(config).json()["id"]
+    files, jobs = stored_files(config.folder / "files"), Jobs.kept_in(config.folder / "jobs")
+    Worker(replace(config, hold_out=0.2), files, jobs)._train(jobs.records.get(job))
+    failed = jobs.records.get(job)
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert failed.error["code"] == "training_failed"
+    assert "hold_out was 0.1 and is 0.2" in str(failed.error["message"])
+
+
+def test_what_a_job_is_trained_with_is_kept_and_not_shown(
+    served: Served, chain: tuple[FineTuningJob, FineTuningJob]
+) -> None:
+    record = served.config.folder / "jobs" / chain[1].id / "record.json"
+    kept = json.loads(record.read_text())["made_with"]
+    assert kept["base"] == {"name": served.config.model, "sha256": served.config.weights}
+    assert (kept["training"]["epochs"], kept["hold_out"]) == (12, 0.1)
+    assert not hasattr(chain[1], "made_with")
