@@ -44,6 +44,13 @@ def test_without_a_token_web_pages_and_foreign_names_are_kept_out(served: Served
     assert httpx2.get(url, headers={"Host": "example.org"}).status_code == 400
 
 
+def test_a_server_answers_to_the_address_that_it_was_told_to_listen_on(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    server = application(ServerConfig(str(tiny_model), tmp_path, host="127.0.0.2"))
+    assert TestClient(server, "http://127.0.0.2").get("/v1/models").status_code == 200
+
+
 def test_a_server_says_that_it_is_well(served: Served) -> None:
     said = httpx2.get(served.url.removesuffix("/v1") + "/health")
     assert (said.status_code, said.json()) == (200, {"status": "ok"})

@@ -76,7 +76,7 @@ def application(config: ServerConfig) -> Starlette:
 
     middleware = [Middleware(Gate, token=config.token), Middleware(Bounds)]
     if not config.token:  # a name that leads here from elsewhere is none of ours
-        ours = ["localhost", "127.0.0.1", "::1", "[::1]"]
+        ours = ["localhost", "127.0.0.1", "::1", "[::1]", config.host]
         middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=ours))
     return Starlette(
         routes=[
