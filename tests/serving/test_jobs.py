@@ -21,7 +21,6 @@ from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.files import StoredFile, stored_files
 from forgetless.serving.jobs import FineTuneJob, Jobs
-from forgetless.serving.worker import Worker
 from tests.serving.build import ENDED, Served, serving
 from tests.serving.conftest import TRAINING
 from tests.tiny import colours
@@ -259,15 +258,6 @@ def test_what_a_kill_left_of_a_run_is_removed_if_nothing_needs_it(
     assert [event["message"] for event in again.events(name)] == ["told"]
 
 
-def test_a_job_that_is_cancelled_as_it_ends_announces_no_model(tmp_path: Path) -> None:
-    jobs = Jobs.kept_in(tmp_path)
-    name = added(jobs, status="cancelled")
-    files: Any = None  # of no use here
-    Worker(ServerConfig("model", tmp_path, "tiny"), files, jobs)._succeed(name, tokens=5)
-    assert jobs.records.get(name).fine_tuned_model is None
-    assert jobs.events(name) == []
-
-
 def test_folders_of_records_that_never_were_are_removed_and_others_let_be(tmp_path: Path) -> None:
     torn = Jobs.kept_in(tmp_path).records.new_id()
     (tmp_path / torn / "content.jsonl").write_text("torn")
@@ -360,15 +350,43 @@ def test_the_base_model_is_not_deleted(idle: TestClient) -> None:
     assert (said.status_code, said.json()["error"]["message"]) == (403, "tiny is the base model")
 
 
-def test_a_job_does_not_go_on_from_a_model_whose_rows_are_gone(idle: TestClient) -> None:
-    gone = only_file(idle)
-    idle.delete(f"/v1/files/{gone}")
-    new = idle.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": b"{}"}).json()["id"]
-    said = idle.post(JOBS, json={"model": "ft:tiny", "training_file": new})
+@pytest.mark.parametrize("gone", ["training_file", "validation_file"])
+def test_a_job_does_not_go_on_from_a_model_one_of_whose_files_is_gone(
+    tmp_path: Path, gone: str
+) -> None:
+    files = stored_files(tmp_path / "files")
+    files.put(file := files.new_id(), StoredFile(file, 0, 1, "rows.jsonl", "fine-tune"))
+    jobs = Jobs.kept_in(tmp_path / "jobs")
+    fields = {"training_file": file, gone: "file-gone"}
+    added(jobs, status="succeeded", fine_tuned_model="ft:tiny", **fields)
+    client = TestClient(application(ServerConfig("model", tmp_path, "tiny")), "http://localhost")
+    said = client.post(JOBS, json={"model": "ft:tiny", "training_file": file})
     assert said.status_code == 400
     assert said.json()["error"]["message"] == (
-        f"ft:tiny has learned {gone}, which was deleted, so none of its rows could be rehearsed"
+        "ft:tiny was trained with file-gone, which was deleted, and a job that continues it needs "
+        "all of its files. Send them again, and start from tiny"
     )
+
+
+def test_jobs_of_one_second_keep_their_order_over_a_restart(tmp_path: Path) -> None:
+    jobs = Jobs.kept_in(tmp_path)
+    names = [added(jobs, status="queued") for _ in range(8)]
+    assert [job.id for job in Jobs.kept_in(tmp_path).records.all()] == names
+
+
+def test_an_upload_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Any, file: Any) -> None:
+        file.write(b"x" * 1000)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("forgetless.serving.files.shutil.copyfileobj", full)
+    server = application(ServerConfig("model", tmp_path, "tiny"))
+    client = TestClient(server, "http://localhost", raise_server_exceptions=False)
+    said = client.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": b"{}"})
+    assert said.status_code == 500
+    assert [*(tmp_path / "files").iterdir()] == []
 
 
 def test_a_chain_has_one_seed(idle: TestClient) -> None:
@@ -377,17 +395,3 @@ def test_a_chain_has_one_seed(idle: TestClient) -> None:
     assert said.status_code == 400
     assert said.json()["error"]["message"] == "seed is 8, but ft:tiny was trained with 7"
     assert idle.post(JOBS, json=make).json()["seed"] == 7
-
-
-def test_a_job_whose_file_is_gone_fails_and_names_it(tmp_path: Path) -> None:
-    jobs = Jobs.kept_in(tmp_path)
-    name = added(jobs, status="queued", training_file="file-gone")
-    worker = Worker(ServerConfig("model", tmp_path, "tiny"), stored_files(tmp_path / "files"), jobs)
-    worker._train(jobs.records.get(name))
-    failed = jobs.records.get(name)
-    assert failed.status == "failed"
-    assert failed.error == {
-        "code": "invalid_training_file",
-        "message": "No such file: file-gone",
-        "param": "training_file",
-    }

@@ -72,11 +72,15 @@ class FileRoutes:
     def _store(self, sent: UploadFile) -> StoredFile:
         name = self._files.new_id()
         place = content(self._files, name)
-        with place.open("wb") as file:
-            shutil.copyfileobj(sent.file, file)
-        size = place.stat().st_size
-        stored = StoredFile(name, size, int(time.time()), sent.filename or name, "fine-tune")
-        self._files.put(name, stored)
+        try:
+            with place.open("wb") as file:
+                shutil.copyfileobj(sent.file, file)
+            size = place.stat().st_size
+            stored = StoredFile(name, size, int(time.time()), sent.filename or name, "fine-tune")
+            self._files.put(name, stored)
+        except BaseException:  # such as a full disk, which what came of it would keep full
+            self._files.delete(name)
+            raise
         return stored
 
     async def _list(self, request: Request) -> Response:

@@ -98,12 +98,13 @@ class JobRoutes:
             if name is not None:
                 self._files.get(name)
         chain = [] if parent is None else self._jobs.chain(parent)
-        for earlier in chain:
-            if not self._has(earlier.training_file):
+        for name in (name for earlier in chain for name in earlier.files):
+            if not self._has(name):
                 raise ApiError(
                     400,
-                    f"{form.model} has learned {earlier.training_file}, which was deleted, so "
-                    "none of its rows could be rehearsed",
+                    f"{form.model} was trained with {name}, which was deleted, and a job that "
+                    "continues it needs all of its files. Send them again, and start from "
+                    f"{self._config.name}",
                     param="model",
                 )
         hyperparameters, seed = self._settled(form, parent), self._seed(form, parent)

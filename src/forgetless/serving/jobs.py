@@ -51,6 +51,11 @@ class FineTuneJob:
     made_with: Mapping[str, Any] | None = None
     deleted: bool = False
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its files: the one it learns, and the one it is measured with if there is one."""
+        return tuple(name for name in (self.training_file, self.validation_file) if name)
+
     def shown(self) -> dict[str, Any]:
         """The job as the API shows it."""
         fields = {name: value for name, value in asdict(self).items() if name not in SECRET}
@@ -134,9 +139,7 @@ class Jobs:
     def unfinished_with(self, file: str) -> FineTuneJob | None:
         """An unfinished job that needs a file, if there is one."""
         for job in self.records.all():
-            needed = {
-                name for one in self.chain(job) for name in (one.training_file, one.validation_file)
-            }
+            needed = {name for one in self.chain(job) for name in one.files}
             if job.status in UNFINISHED and file in needed:
                 return job
         return None

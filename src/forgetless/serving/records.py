@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,8 +60,9 @@ class Records(Generic[R]):
             self._records[name] = record
 
     def new_id(self) -> str:
-        """An id that no other has, and a folder for it."""
-        name = f"{self._prefix}{uuid.uuid4().hex[:ID_DIGITS]}"
+        """An id that no other has and that sorts behind older ones, and a folder for it."""
+        now = f"{time.time_ns():016x}"
+        name = f"{self._prefix}{now}{uuid.uuid4().hex[: ID_DIGITS - len(now)]}"
         self.path(name).mkdir()
         return name
 

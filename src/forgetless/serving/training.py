@@ -14,7 +14,7 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import DataError, ForgetlessError, UsageError
+from forgetless.errors import DataError, ForgetlessError
 from forgetless.hosted.chat_format import FEWEST_ROWS, check_line
 from forgetless.plan import make_plan
 from forgetless.progress import Progress
@@ -95,7 +95,7 @@ def carry_out(
             check_file(file, fewest)
         told.send(("running",))
         told.send(_carried_out(plan, output, before, told))
-    except UsageError as error:
+    except DataError as error:
         told.send(("failed", "invalid_training_file", error.message))
     except ForgetlessError as error:
         told.send(("failed", "training_failed", error.message))

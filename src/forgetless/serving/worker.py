@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import sys
@@ -22,6 +23,9 @@ from forgetless.serving.training import carry_out, plan_of
 
 PATIENCE = 0.1  # seconds between looks whether a running job was cancelled
 END_SECONDS = 10.0
+REST_SECONDS = 10.0  # before another try where nothing can be written, say on a full disk
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -61,23 +65,29 @@ class Worker:
 
     def _work(self) -> None:
         while not self._ending.is_set():
-            self._jobs.tidy()
-            with self._jobs.changed:
-                job = self._jobs.next()
-                if job is None:
-                    if not self._ending.is_set():
-                        self._jobs.changed.wait()
-                    continue
             try:
-                self._train(job)
-            except Exception as error:  # one job must not keep the others from being trained
-                self._fail(job.id, "server_error", f"{type(error).__name__}: {error}")
+                self._work_on()
+            except Exception:
+                log.exception("jobs: tried again in %g seconds", REST_SECONDS)
+                self._ending.wait(REST_SECONDS)
+
+    def _work_on(self) -> None:
+        """Train the next job, or wait for one."""
+        self._jobs.tidy()
+        with self._jobs.changed:
+            job = self._jobs.next()
+            if job is None:
+                if not self._ending.is_set():
+                    self._jobs.changed.wait()
+                return
+        try:
+            self._train(job)
+        except Exception as error:  # one job must not keep the others from being trained
+            self._fail(job.id, "server_error", f"{type(error).__name__}: {error}")
 
     def _train(self, job: FineTuneJob) -> None:
         chain = self._jobs.chain(job)
-        needed = {one.training_file for one in chain} | {
-            one.validation_file for one in chain if one.validation_file is not None
-        }
+        needed = {name for one in chain for name in one.files}
         try:
             for name in needed:
                 self._files.get(name)
@@ -91,7 +101,6 @@ class Worker:
         except (ApiError, ForgetlessError) as error:
             self._fail(job.id, "training_failed", error.message)
             return
-        own = [name for name in (job.training_file, job.validation_file) if name is not None]
         contents = {name: content(self._files, name) for name in needed}
         ours, theirs = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(
@@ -100,7 +109,7 @@ class Worker:
                 plan_of(job, chain, contents, self._config),
                 self._jobs.run_folder(job.id),
                 None if job.parent is None else self._jobs.run_folder(job.parent),
-                [contents[name] for name in own],
+                [contents[name] for name in job.files],
                 theirs,
             ),
             daemon=True,
@@ -119,15 +128,15 @@ class Worker:
         """Note what a process tells, until it ends or need not go on."""
         while not self._ending.is_set() and self._jobs.records.get(job).status != "cancelled":
             try:
-                if told.poll(PATIENCE) and self._noted(job, *told.recv()):
-                    return
+                news = told.recv() if told.poll(PATIENCE) else None
             except (EOFError, OSError):
                 process.join(END_SECONDS)
-                if process.exitcode == -signal.SIGTERM:  # a shutdown, which ends us as well
-                    return
-                self._fail(
-                    job, "server_error", f"the training process ended with {process.exitcode}"
-                )
+                ended = process.exitcode
+                # The same shutdown may end us as well, if later: answers are waited for.
+                if ended != -signal.SIGTERM or not self._ending.wait(END_SECONDS):
+                    self._fail(job, "server_error", f"the training process ended with {ended}")
+                return
+            if news is not None and self._noted(job, *news):
                 return
 
     def _noted(self, job: str, kind: str, *values: Any) -> bool:
@@ -153,7 +162,7 @@ class Worker:
             if made.status == "cancelled":
                 return
             suffix = plain(made.user_provided_suffix or "")
-            model = f"ft:{self._config.name}:forgetless:{suffix}:{job.removeprefix('ftjob-')[:8]}"
+            model = f"ft:{self._config.name}:forgetless:{suffix}:{job[-8:]}"
             self._jobs.tell(job, f"New fine-tuned model created: {model}")
             self._jobs.change(
                 job,
