@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 import torch
@@ -158,6 +159,79 @@ def test_what_cannot_be_answered_is_refused(
     request = {"model": "tiny", "messages": [{"role": "user", "content": "a"}]} | wrong
     with pytest.raises(openai.BadRequestError, match=message):
         served.client.chat.completions.create(**request)  # type: ignore[call-overload]
+
+
+def test_a_conversation_goes_on_with_the_message_that_the_server_sent(served: Served) -> None:
+    messages: list[Any] = [{"role": "user", "content": "say something"}]
+    for _ in range(2):
+        run = served.client.chat.completions.create(model="tiny", messages=messages, max_tokens=2)
+        messages.append(run.choices[0].message)
+    assert len(messages) == 3
+    dumped = [messages[0], messages[1].model_dump(), messages[0]]
+    served.client.chat.completions.create(model="tiny", messages=dumped, max_tokens=1)
+
+
+NULLS = ("temperature", "stop", "seed", "stream", "n", "top_p", "max_tokens", "logprobs", "user")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("completions", {"prompt": "a", "best_of": 1, "echo": None, "top_p": 1.0}),
+        (
+            "chat/completions",
+            {"response_format": {"type": "text"}, "tools": [], "store": False, "logit_bias": {}}
+            | dict.fromkeys(("tool_choice", "top_logprobs", "stream_options")),
+        ),
+    ],
+)
+def test_null_and_values_that_change_nothing_are_taken(
+    served: Served, path: str, body: dict[str, Any]
+) -> None:
+    messages = [{"role": "user", "content": "a"}]
+    body = {"model": "tiny", **dict.fromkeys(NULLS), **body}
+    if path != "completions":
+        body |= {"messages": messages, "max_completion_tokens": 1}
+    assert httpx2.post(f"{served.url}/{path}", json=body, timeout=300).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"stream": True, "logprobs": True}, "logprobs: a stream has none here"),
+        ({"top_logprobs": 3}, "top_logprobs is 3, but logprobs is not set"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format.type"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    served: Served, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=message) as caught:
+        served.client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "a"}], **wrong
+        )
+    assert str(caught.value.param) in message
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_stream_tells_its_usage_at_the_end_if_it_is_asked_to(
+    served: Served, *, told: bool
+) -> None:
+    chunks = list(
+        served.client.chat.completions.create(
+            model="tiny",
+            messages=[{"role": "user", "content": "say something"}],
+            max_tokens=3,
+            stream=True,
+            stream_options={"include_usage": told},
+        )
+    )
+    assert all(chunk.usage is None and chunk.choices for chunk in chunks[:-1])
+    if told:
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.completion_tokens > 0
+    assert (chunks[-1].choices == []) == (chunks[-1].usage is not None) == told
 
 
 def test_completions_are_not_streamed(served: Served) -> None:

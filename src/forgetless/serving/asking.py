@@ -15,9 +15,10 @@ from starlette.routing import Route
 from forgetless.errors import ForgetlessError
 from forgetless.models.load import LoadedModel
 from forgetless.models.reach import Reach
+from forgetless.serving.bodies import parsed
 from forgetless.serving.callers import Caller
 from forgetless.serving.echoing import echoed
-from forgetless.serving.faults import ApiError, parsed
+from forgetless.serving.faults import ApiError
 from forgetless.serving.forms import AskingForm, ChatForm, TextForm
 from forgetless.serving.generating import Request, Token, Written, write
 from forgetless.serving.loaded import Shelf
@@ -50,8 +51,9 @@ class AskingRoutes:
         form.check(self._longest)
         caller = Caller(request)
         if form.stream:
-            empty = _whole("chat.completion.chunk", form, {}, 0, 0)
-            del empty["usage"]
+            empty = _whole("chat.completion.chunk", form, {}, 0, 0) | {"usage": None}
+            if not form.stream_options.include_usage:
+                del empty["usage"]
             return await streamed(
                 lambda on_text: self._answer(form, caller, on_text), caller, empty
             )

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 log = logging.getLogger(__name__)
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class ApiError(Exception):
@@ -70,21 +66,3 @@ async def on_fault(request: Request, error: Exception) -> JSONResponse:
     """Handler of what should not happen: told in the log, not to the client."""
     log.error("%s %s", request.method, request.url.path, exc_info=error)
     return reply(ApiError(500, f"The server failed: {type(error).__name__}"))
-
-
-async def parsed(request: Request, form: type[M]) -> M:
-    """The body of a request.
-
-    Raises:
-        ApiError: naming the first parameter at fault.
-    """
-    try:
-        return form.model_validate_json(await request.body())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        param = ".".join(str(part) for part in first["loc"]) or None
-        if first["type"] == "extra_forbidden":
-            message = f"Unknown parameter: '{param}'."
-        else:
-            message = f"{param or 'The body'}: {first['msg'].removeprefix('Value error, ')}"
-        raise ApiError(400, message, param=param, code=first["type"]) from None

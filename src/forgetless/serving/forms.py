@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from forgetless.serving.bodies import Form
 from forgetless.serving.faults import ApiError
 from forgetless.tasks.row import Turn
 
-One = Literal[1] | None
-None_ = Literal[0] | None
+One = Literal[1]
+Zero = Literal[0]
 
 
-class AskingForm(BaseModel):
+class AskingForm(Form):
     """What both have in common.
 
     Of settings that change an answer and are not known here, only those values are taken that
     change nothing.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
     model: str
     temperature: float = Field(1.0, ge=0, le=2)
-    stop: str | list[str] | None = None
+    stop: str | list[str] = ""
     seed: int | None = None
     stream: bool = False
-    user: str | None = None
-    n: int | None = Field(None, ge=1)
-    top_p: One = None
-    frequency_penalty: None_ = None
-    presence_penalty: None_ = None
-    repeat_penalty: One = None
-    repetition_penalty: One = None
+    user: str = ""
+    n: int = Field(1, ge=1)
+    top_p: One = 1
+    frequency_penalty: Zero = 0
+    presence_penalty: Zero = 0
+    repeat_penalty: One = 1
+    repetition_penalty: One = 1
+    logit_bias: dict[str, float] = Field({}, max_length=0)
 
     @property
     def stops(self) -> list[str]:
         """Texts that end an answer."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        given = [self.stop] if isinstance(self.stop, str) else self.stop
         return [text for text in given if text]
 
     @property
@@ -53,7 +53,7 @@ class AskingForm(BaseModel):
         Raises:
             ApiError: naming the first parameter that wants more.
         """
-        if (self.n or 1) > 1:
+        if self.n > 1:
             raise ApiError(
                 400,
                 f"n is too large: {self.n}. One answer is written for a request; send {self.n} "
@@ -72,23 +72,19 @@ class AskingForm(BaseModel):
                 )
 
 
-class TextPart(BaseModel):
+class TextPart(Form):
     """Part of a message."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["text"]
     text: str
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(Form):
     """One message of a conversation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
-    name: str | None = None
+    name: str = ""
 
     @property
     def turn(self) -> Turn:
@@ -101,6 +97,18 @@ class ChatMessage(BaseModel):
         return Turn("system" if self.role == "developer" else self.role, text)
 
 
+class TextFormat(Form):
+    """The one form of an answer."""
+
+    type: Literal["text"]
+
+
+class StreamOptions(Form):
+    """What a stream tells beside the text."""
+
+    include_usage: bool = False
+
+
 class ChatForm(AskingForm):
     """Body of ``/chat/completions``."""
 
@@ -109,6 +117,24 @@ class ChatForm(AskingForm):
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
+    stream_options: StreamOptions = StreamOptions()
+    response_format: TextFormat | None = None
+    tools: list[Any] = Field([], max_length=0)
+    store: Literal[False] = False
+
+    def check(self, longest: int) -> None:
+        """Hold what is asked for against what the server does, as for any form."""
+        super().check(longest)
+        if self.stream and self.logprobs:
+            raise ApiError(
+                400, "logprobs: a stream has none here; ask without stream", param="logprobs"
+            )
+        if self.top_logprobs and not self.logprobs:
+            raise ApiError(
+                400,
+                f"top_logprobs is {self.top_logprobs}, but logprobs is not set: set it to true",
+                param="top_logprobs",
+            )
 
 
 class TextForm(AskingForm):
@@ -118,3 +144,4 @@ class TextForm(AskingForm):
     max_tokens: int = Field(16, ge=0)
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: bool = False
+    best_of: One = 1

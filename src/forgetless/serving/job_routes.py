@@ -7,14 +7,15 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from forgetless.serving.bodies import Form, parsed
 from forgetless.serving.config import ServerConfig
-from forgetless.serving.faults import ApiError, parsed
+from forgetless.serving.faults import ApiError
 from forgetless.serving.files import StoredFile
 from forgetless.serving.jobs import FineTuneJob, Jobs, plain
 from forgetless.serving.making import check_goes_on
@@ -23,11 +24,7 @@ from forgetless.serving.records import Records, page
 Auto = Literal["auto"]
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Hyperparameters(_Form):
+class Hyperparameters(Form):
     """How a job is trained; ``auto``: as the server does."""
 
     n_epochs: Auto | Annotated[int, Field(ge=1, le=1000)] = "auto"
@@ -35,20 +32,20 @@ class Hyperparameters(_Form):
     learning_rate_multiplier: Auto | Annotated[float, Field(gt=0)] = "auto"
 
 
-class Supervised(_Form):
+class Supervised(Form):
     """Settings of supervised fine-tuning."""
 
     hyperparameters: Hyperparameters = Hyperparameters()
 
 
-class SupervisedMethod(_Form):
+class SupervisedMethod(Form):
     """The one kind of job there is."""
 
     type: Literal["supervised"]
     supervised: Supervised = Supervised()
 
 
-class JobRequest(_Form):
+class JobRequest(Form):
     """Body of a new job."""
 
     model: str

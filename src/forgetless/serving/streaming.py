@@ -37,7 +37,8 @@ async def streamed(answer: Answer, caller: Caller, empty: Mapping[str, Any]) -> 
     Args:
         answer: Gives pieces of text to what it is given, and returns the whole; in a thread.
         caller: Whoever asked.
-        empty: An event as the API has it, but for its choices.
+        empty: An event as the API has it, but for its choices; with ``usage`` if that is to be told
+            at the end.
     """
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[Piece] = asyncio.Queue()
@@ -77,4 +78,6 @@ async def _events(
         yield f"data: {bytes(reply(piece).body).decode()}\n\n"
     else:
         yield event({}, piece["choices"][0]["finish_reason"])
+        if "usage" in empty:
+            yield f"data: {json.dumps({**empty, 'choices': [], 'usage': piece['usage']})}\n\n"
     yield "data: [DONE]\n\n"
