@@ -156,6 +156,7 @@ def _request(
         temperature=form.temperature,
         seed=secrets.randbits(62) if form.seed is None else form.seed % 2**62,
         tops=tops,
+        goes_on=isinstance(form, TextForm),
     )
 
 
@@ -186,6 +187,17 @@ def _chat_token(token: Token) -> dict[str, Any]:
     }
 
 
+def _by_text(tops: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """The likeliest tokens by what they add; of several parts of characters the likeliest.
+
+    Their sum would make a token that was greedily written look less likely than another.
+    """
+    found: dict[str, float] = {}
+    for text, logprob in tops:  # likeliest first
+        found.setdefault(text, logprob)
+    return found
+
+
 def _columns(tokens: Sequence[Token], form: TextForm, echoed_tokens: int) -> dict[str, Any]:
     """Tokens as ``/completions`` lists them."""
     offsets, place = [], 0 if echoed_tokens else len(form.prompt)
@@ -195,6 +207,6 @@ def _columns(tokens: Sequence[Token], form: TextForm, echoed_tokens: int) -> dic
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [None if t.logprob is None else dict(t.tops) for t in tokens],
+        "top_logprobs": [None if t.logprob is None else _by_text(t.tops) for t in tokens],
         "text_offset": offsets,
     }

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from forgetless.models.forward import logits_at
 from forgetless.models.load import LoadedModel
 from forgetless.models.tree import obstacle, span
-from forgetless.serving.generating import Token, likeliest, nobody_left, text_of
+from forgetless.serving.generating import Token, nobody_left
+from forgetless.serving.texts import Reading
 
 if TYPE_CHECKING:
     import torch
@@ -30,16 +31,13 @@ def echoed(
         tops: How many likeliest tokens to give at each place.
         left: Is asked after each block whether whoever wanted it has left, which ends it.
     """
-    tokenizer = loaded.tokenizer
-    said = text_of(tokenizer, ids[:1])
-    tokens = [Token(said, None)]
+    reading = Reading(loaded.tokenizer)
+    tokens = [Token(reading.add(ids[0]), None)]
     for block in _distributions(loaded, ids):
         for row in block[: len(ids) - len(tokens)]:  # the last of all predicts what is not there
-            place = len(tokens)
-            now = text_of(tokenizer, ids[: place + 1])
-            worth = float(row[ids[place]])
-            tokens.append(Token(now[len(said) :], worth, likeliest(tokenizer, row, tops)))
-            said = now
+            token = ids[len(tokens)]
+            likeliest = reading.likeliest(row, tops)
+            tokens.append(Token(reading.add(token), float(row[token]), likeliest))
         if left():
             break
     return tokens

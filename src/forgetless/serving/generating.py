@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from forgetless.models.generation import continuations
 from forgetless.models.load import LoadedModel
 from forgetless.serving.faults import ApiError
+from forgetless.serving.texts import Reading
 
 if TYPE_CHECKING:
     import torch
-
-CUT = "\N{REPLACEMENT CHARACTER}"  # how a decoder shows part of a character
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Request:
         temperature: 0: the likeliest tokens.
         seed: Seed of what is drawn.
         tops: How many likeliest tokens to give at each place.
+        goes_on: Whether its text is one with the prompt's, so that it may begin with a space.
     """
 
     prompt: Sequence[int]
@@ -57,6 +57,7 @@ class Request:
     temperature: float = 0.0
     seed: int = 0
     tops: int = 0
+    goes_on: bool = False
 
 
 @dataclass
@@ -124,12 +125,11 @@ class _Watch:
         on_text: Callable[[str], None] | None,
         left: Callable[[], bool],
     ) -> None:
-        self._tokenizer = tokenizer
+        self._reading = Reading(tokenizer, request.prompt if request.goes_on else ())
         self._request = request
         self._on_text = on_text
         self._left = left
         self._row: torch.Tensor | None = None
-        self._ids: list[int] = []
         self._written = Written()
         self._was_cut = False
         self._sent = 0
@@ -157,11 +157,9 @@ class _Watch:
         if token in self._request.stop_ids:
             written.finish = "stop"
             return torch.tensor([True], device=ids.device)
-        before = written.text
-        self._ids.append(token)
-        written.text = text_of(self._tokenizer, self._ids)
-        added = written.text[len(before) :]
-        tops = likeliest(self._tokenizer, self._row, self._request.tops)
+        tops = self._reading.likeliest(self._row, self._request.tops)
+        added = self._reading.add(token)
+        written.text += added
         written.tokens.append(Token(added, worth, tops))
         found = [place for stop in self._request.stops if (place := written.text.find(stop)) >= 0]
         if found:
@@ -173,10 +171,9 @@ class _Watch:
         """All that was written; part of a character at the end is shown as such."""
         written = self._written
         if written.tokens and not self._was_cut:
-            whole = _decoded(self._tokenizer, self._ids)
-            last = written.tokens[-1]
-            written.tokens[-1] = replace(last, text=last.text + whole[len(written.text) :])
-            written.text = whole
+            rest, last = self._reading.rest(), written.tokens[-1]
+            written.tokens[-1] = replace(last, text=last.text + rest)
+            written.text += rest
         self._send(0)
         return written
 
@@ -197,24 +194,3 @@ class _Watch:
         if self._on_text is not None and end > self._sent:
             self._on_text(self._written.text[self._sent : end])
             self._sent = end
-
-
-def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
-    """Tokens as text; part of a character at the end is left out until it is whole."""
-    return _decoded(tokenizer, ids).rstrip(CUT)
-
-
-def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
-    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text
-
-
-def likeliest(tokenizer: Any, logprobs: torch.Tensor, count: int) -> tuple[tuple[str, float], ...]:
-    """The likeliest tokens of a distribution, shape (vocabulary,), as texts."""
-    if not count:
-        return ()
-    values, ids = logprobs.topk(count)
-    return tuple(
-        (tokenizer.decode([token]), value)
-        for token, value in zip(ids.tolist(), values.tolist(), strict=True)
-    )
