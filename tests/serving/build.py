@@ -67,11 +67,21 @@ def as_chat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(config: ServerConfig) -> Iterator[Served]:
-    """A server until the end of the block; unfinished jobs stay unfinished."""
-    server = uvicorn.Server(
-        uvicorn.Config(application(config), port=0, log_level="warning", access_log=False)
+def serving(config: ServerConfig, grace: int | None = None) -> Iterator[Served]:
+    """A server until the end of the block; unfinished jobs stay unfinished.
+
+    Args:
+        config: Its settings.
+        grace: Seconds for which its end waits for answers; None: until there is none.
+    """
+    settings = uvicorn.Config(
+        application(config),
+        port=0,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=grace,
     )
+    server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

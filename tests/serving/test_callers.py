@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,42 @@ def test_who_hangs_up_while_waiting_is_not_answered_at_all(wordy: Served, answer
     after = wordy.client.completions.create(model="tiny", prompt="a", max_tokens=1)
     assert after.usage is not None
     assert [answer.count for answer in answers.written][1:] == [after.usage.completion_tokens]
+
+
+def test_whoever_waits_for_an_answer_keeps_nobody_from_sending_files(
+    wordy: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many wait as there are threads for all else."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(*_: Any, **__: Any) -> Written:
+        begun.set()
+        go_on.wait(60)
+        return Written()
+
+    monkeypatch.setattr(asking, "write", held)
+    with ExitStack() as waiting:
+        waiting.callback(go_on.set)
+        for _ in range(41):
+            waiting.enter_context(connected(wordy, "chat/completions", CHAT))
+        assert begun.wait(60)
+        time.sleep(0.3)  # until all have come
+        client = wordy.client.with_options(timeout=5)
+        assert client.files.create(file=b"{}", purpose="fine-tune").bytes == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_ends_waits_for_no_long_answer_and_says_so(
+    wordy: Served, answers: Answers, tmp_path: Path, *, stream: bool
+) -> None:
+    config = replace(wordy.config, folder=tmp_path)
+    with serving(config, grace=1) as served:
+        client = connected(served, "chat/completions", CHAT | {"stream": stream})
+        assert answers.begun.acquire(timeout=60)
+    with client:
+        assert (b"200 OK" if stream else b"503") in client.recv(1024)
+    assert answers.ended.acquire(timeout=60)
+    assert answers.written[0].count < LONG
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -38,6 +39,8 @@ class AskingRoutes:
     def __init__(self, shelf: Shelf, longest: int) -> None:
         self._shelf = shelf
         self._longest = longest
+        # One answer at a time: whoever waits for a turn keeps no thread from other requests.
+        self._turns = ThreadPoolExecutor(1, "forgetless-answers")
 
     def routes(self) -> list[Route]:
         """Addresses and their handlers."""
@@ -55,20 +58,28 @@ class AskingRoutes:
             if not form.stream_options.include_usage:
                 del empty["usage"]
             return await streamed(
-                lambda on_text: self._answer(form, caller, on_text), caller, empty
+                lambda on_text: self._answer(form, caller, on_text), caller, empty, self._turns
             )
-        with caller:
-            answer = await run_in_threadpool(self._answer, form, caller)
-        return JSONResponse(answer)
+        return await self._whole_answer(caller, lambda: self._answer(form, caller))
 
     async def _text(self, request: HttpRequest) -> Response:
         form = await parsed(request, TextForm)
         form.check(self._longest)
         if form.stream:
             raise ApiError(400, "stream: only chat is streamed here", param="stream")
-        with Caller(request) as caller:
-            answer = await run_in_threadpool(self._continue, form, caller)
-        return JSONResponse(answer)
+        caller = Caller(request)
+        return await self._whole_answer(caller, lambda: self._continue(form, caller))
+
+    async def _whole_answer(
+        self, caller: Caller, answer: Callable[[], dict[str, Any]]
+    ) -> JSONResponse:
+        """Answer when it is the caller's turn."""
+        with caller:
+            try:
+                turn = asyncio.get_running_loop().run_in_executor(self._turns, answer)
+                return JSONResponse(await turn)
+            except asyncio.CancelledError:
+                raise ApiError(503, "The server ends") from None
 
     def _answer(
         self, form: ChatForm, caller: Caller, on_text: Callable[[str], None] | None = None

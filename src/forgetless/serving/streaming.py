@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,9 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def streamed(answer: Answer, caller: Caller, empty: Mapping[str, Any]) -> Response:
+async def streamed(
+    answer: Answer, caller: Caller, empty: Mapping[str, Any], turns: Executor
+) -> Response:
     """Begin to answer, and send what comes.
 
     Args:
@@ -39,6 +41,7 @@ async def streamed(answer: Answer, caller: Caller, empty: Mapping[str, Any]) -> 
         caller: Whoever asked.
         empty: An event as the API has it, but for its choices; with ``usage`` if that is to be told
             at the end.
+        turns: Where answers wait for their turns.
     """
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[Piece] = asyncio.Queue()
@@ -55,7 +58,7 @@ async def streamed(answer: Answer, caller: Caller, empty: Mapping[str, Any]) -> 
         except Exception as error:
             give(ApiError(500, f"The server failed: {type(error).__name__}"))
 
-    threading.Thread(target=work, daemon=True).start()
+    turns.submit(work)
     first = await pieces.get()
     if isinstance(first, ApiError):  # nothing was sent yet, so the status can still say it
         with caller:
