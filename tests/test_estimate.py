@@ -188,7 +188,7 @@ def test_rows_that_the_model_writes_are_counted_at_their_longest(find: Find) -> 
 
 
 def test_what_guard_items_take_is_counted_by_hand(find: Find, tmp_path: Path) -> None:
-    rows = [{"prompt": "ask?", "completion": "z"} for _ in range(16)]
+    rows = [{"prompt": "ask?", "completion": letter} for letter in "abcdefghijklmnop"]
     test = str(write_rows(tmp_path / "sixteen.jsonl", rows))
     train = str(write_rows(tmp_path / "c.jsonl", [{"prompt": "ask?", "completion": "say 1"}]))
     tasks = [{"train": train, "test": test, "name": name, "max_new_tokens": 3} for name in "ab"]

@@ -60,6 +60,7 @@ def test_halves_do_not_depend_on_the_order_of_the_items() -> None:
     [
         ([exchange(n, f"{n}?", "a") for n in range(15)], "15 test items.*needed at least 16"),
         ([exchange(n, f"{n}?", "a", group="g") for n in range(16)], "all test items are of group"),
+        ([exchange(n, "same?", "a") for n in range(16)], "all test items ask the same"),
         (
             [exchange(n, f"{n}?", "a", group="g" if n else None) for n in range(16)],
             "the halves have 15 and 1 items, and each needs at least 8",

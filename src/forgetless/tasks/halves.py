@@ -61,10 +61,11 @@ def groups_to_divide(task: Task) -> dict[tuple[str, str], list[int]]:
         key = (named[row.id], "") if row.id in named else ("", row.id)
         groups.setdefault(key, []).append(place)
     if len(groups) < 2:
-        ((name, _),) = groups
+        group = task.test[0].group
+        alike = f"are of group {group!r}" if group else "ask the same"
         raise DataError(
-            f"task {task.name!r}: all test items are of group {name!r}; half choose and half "
-            "certify, and a group is never divided",
+            f"task {task.name!r}: all test items {alike}; half choose and half certify, and a "
+            "group is never divided",
             fix="name a task whose items are of two groups or more",
         )
     return groups
