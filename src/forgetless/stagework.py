@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
-from forgetless.layout import ASKED, WEIGHTS, stage_folder
+from forgetless.layout import ASKED, WEIGHTS, stage_folder, stage_name
 from forgetless.methods.stage import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
@@ -55,7 +55,14 @@ class StageWork(ABC):
         self._trackers: Trackers | None = None
 
     def __enter__(self) -> Self:
-        """Open the plan's trackers, in the process that writes."""
+        """Look over what is on record; open the plan's trackers, in the process that writes.
+
+        Raises:
+            RunFailed: if a stage was trained on other data or another model than the files hold
+                now; nothing was changed then.
+        """
+        self._refuse_other_data()
+        self._set_back_damaged()
         if self._config.report_to and first():
             from forgetless.training.trackers import Trackers
 
@@ -77,25 +84,44 @@ class StageWork(ABC):
     def score(self, stage: Stage) -> None:
         """Score every task and ask the open questions."""
 
+    def _refuse_other_data(self) -> None:
+        """Compare every stage that was trained or begun with what would be trained now.
+
+        Raises:
+            RunFailed: for the first that differs.
+        """
+        names = (stage_name(0), *(stage.name for stage in self._experiment.stages))
+        for name, fingerprint in zip(names, self._fingerprints, strict=True):
+            entry = self._folder.entry(name)
+            begun = stage_folder(self._folder.path, name) / "checkpoints" / "fingerprint"
+            was = entry["fingerprint"] if entry else begun.read_text() if begun.is_file() else None
+            if was not in (None, fingerprint):
+                raise RunFailed(
+                    f"{self._folder.path}: stage {name} was trained on other data or from "
+                    "another model than the files hold now",
+                    fix="put the old files back, or name another folder:  --set output=runs/other",
+                )
+
+    def _set_back_damaged(self) -> None:
+        """Let stages whose scores are damaged count as trained only, also for who reads the run."""
+        for entry in self._folder.manifest["stages"]:
+            damaged: list[Path] = first_does(
+                partial(list, self._folder.damaged(entry["name"], *ASKED))
+            )
+            if entry["state"] == "done" and damaged:
+                self._progress.note(f"warning: {damaged[0]} is damaged; the stage is scored again")
+                self._folder.record(entry | {"state": "trained"})
+
     def begin(self, stage: Stage) -> None:
         """Tell of the stage; give the methods back what they knew after it, if they go on from it.
 
         Raises:
-            RunFailed: if it was trained on other data or another model than the files hold now.
+            RunFolderError: if what they knew is damaged.
         """
         last = len(self._experiment.stages)
         self._progress.stage(self._folder.path.name, stage.name, stage.number, last)
         path = self._folder.stage_path(stage.name)
-        entry = self._folder.entry(stage.name)
-        begun = path / "checkpoints" / "fingerprint"
-        was = entry["fingerprint"] if entry else begun.read_text() if begun.is_file() else None
-        if was not in (None, self._fingerprints[stage.number]):
-            raise RunFailed(
-                f"{self._folder.path}: stage {stage.name} was trained on other data or from "
-                "another model than the files hold now",
-                fix="put the old files back, or name another folder:  --set output=runs/other",
-            )
-        if entry is not None:
+        if self._folder.entry(stage.name) is not None:
             following = [s.name for s in self._experiment.stages if s.number == stage.number + 1]
             if not any(map(self._folder.entry, following)):  # else it has their newer state
                 self._folder.verify(stage.name, "methods")
@@ -107,18 +133,13 @@ class StageWork(ABC):
         return self._folder.entry(stage.name) is not None
 
     def scored(self, stage: Stage) -> bool:
-        """Whether every task was scored after the stage."""
+        """Whether every task was scored after the stage, as it would be asked now."""
         entry = self._folder.entry(stage.name)
-        if (
-            entry is None
-            or entry["state"] != "done"
-            or entry["scoring_fingerprint"] != self._scoring
-        ):
-            return False
-        for file in self._folder.damaged(stage.name, *ASKED):
-            self._progress.note(f"warning: {file} is damaged; the stage is scored again")
-            return False
-        return True
+        return (
+            entry is not None
+            and entry["state"] == "done"
+            and entry["scoring_fingerprint"] == self._scoring
+        )
 
     def take_shared(self, stage: Stage) -> bool:
         """Take the stage from a run that has done the identical work; False if there is none."""

@@ -65,6 +65,16 @@ def test_damaged_scores_of_another_run_are_not_taken_and_damaged_ones_of_this_no
     assert scores.read_bytes() == whole
 
 
+def test_scores_that_are_damaged_after_every_stage_are_all_made_again(plan: MakePlan) -> None:
+    result = run_sequence(plan())
+    files = sorted(result.path.glob("stages/*/scores.jsonl"))
+    whole = [file.read_bytes() for file in files]
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-9])
+    run_sequence(plan())
+    assert [file.read_bytes() for file in files] == whole
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "again"),
     [

@@ -28,6 +28,7 @@ from forgetless.progress import Progress
 from forgetless.runfolder import open_run
 from forgetless.sequence import run_sequence
 from forgetless.tasks.examples import Encoder
+from tests.faults.experiment import contents
 from tests.integration.conftest import MakePlan, settings
 from tests.tiny import write_rows
 
@@ -266,6 +267,20 @@ def test_going_on_over_changed_data_is_refused(plan: MakePlan, data: Path, tmp_p
     write_rows(file, [row | {"completion": "no"} for row in rows])
     with pytest.raises(RunFailed, match="trained on other data"):
         run_sequence(wanted)
+
+
+def test_changed_data_of_a_later_stage_is_refused_before_an_earlier_one_is_touched(
+    plan: MakePlan, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{i}?", "completion": "yes"} for i in range(8)]
+    own = write_rows(tmp_path / "own.jsonl", rows)
+    wanted = plan(sequence=[plan().sequence[0], {"train": str(own), "test": str(own)}])
+    finished = run_sequence(wanted)
+    before = contents(finished.path)
+    write_rows(own, [*rows, {"prompt": "8?", "completion": "no"}])
+    with pytest.raises(RunFailed, match="stage 2-own was trained on other data"):
+        run_sequence(wanted)
+    assert contents(finished.path) == before
 
 
 def test_changed_test_items_are_scored_again_without_training(

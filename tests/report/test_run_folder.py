@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,29 @@ def test_a_torn_file_of_an_unfinished_stage_does_no_harm(tmp_path: Path) -> None
     torn.parent.mkdir()
     torn.write_text('{"task": "law", "it')
     assert read_run(folder).scores[2] is None
+
+
+@pytest.mark.parametrize("file", ["scores.jsonl", "answers.jsonl"])
+@pytest.mark.parametrize("kept", [0, None], ids=["emptied", "edited"])
+def test_a_file_that_is_not_the_one_that_the_manifest_names_is_not_shown(
+    folder: Path, file: str, kept: int | None
+) -> None:
+    place = folder / "stages" / "1-law"
+    (place / "answers.jsonl").write_text('{"question": "q", "answer": "0.0"}\n')
+    hashes = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in place.iterdir()}
+    change_manifest(folder, lambda manifest: manifest["stages"][1].update(files=hashes))
+    assert read_run(folder).answers[1]
+    path = place / file
+    path.write_bytes(path.read_bytes().replace(b"0.0", b"1.0")[:kept])
+    with pytest.raises(RunFolderError, match=rf"1-law/{file}: damaged, or changed") as raised:
+        read_run(folder)
+    assert "continue the run" in str(raised.value)
+
+
+def test_answers_that_the_manifest_names_are_missed(folder: Path) -> None:
+    change_manifest(folder, lambda m: m["stages"][1].update(files={"answers.jsonl": "ab" * 32}))
+    with pytest.raises(RunFolderError, match=r"answers\.jsonl: missing"):
+        read_run(folder)
 
 
 def test_a_torn_last_line_is_named_with_what_to_do(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,24 +15,23 @@ AGAIN = "continue the run: the same `forgetless run` command repeats only what i
 MEND = "the file was changed by hand or by another version; restore it, or run again"
 
 
-def read_scores(path: Path, units: Mapping[str, Unit]) -> Iterator[ItemScore]:
+def read_scores(path: Path, sha256: str | None, units: Mapping[str, Unit]) -> Iterator[ItemScore]:
     """Read the items of a finished stage.
 
     Args:
         path: ``scores.jsonl``.
+        sha256: Of its content, where the manifest says it.
         units: Unit of each task of the run.
 
     Yields:
         One item per line.
 
     Raises:
-        RunFolderError: naming the file and the line, if it is missing, torn or malformed, or if an
-            item is there twice.
+        RunFolderError: naming the file and the line, if it is missing, changed, torn or malformed,
+            or if an item is there twice.
     """
-    if not path.is_file():
-        raise RunFolderError(f"{path}: missing, though its stage is marked done", fix=AGAIN)
     seen: dict[tuple[str, str], int] = {}
-    for number, line in _lines(path):
+    for number, line in _lines(path, sha256):
         row = _item(line)
         if row.task not in units:
             raise RunFolderError(
@@ -75,16 +75,27 @@ def _item(line: Record) -> ItemScore:
     return row
 
 
-def read_answers(path: Path) -> Iterator[FreeAnswer]:
-    """Read the free answers of a finished stage; none if none were asked."""
-    if path.is_file():
-        for _, line in _lines(path):
+def read_answers(path: Path, sha256: str | None) -> Iterator[FreeAnswer]:
+    """Read the free answers of a finished stage; none if none were asked.
+
+    Args:
+        path: ``answers.jsonl``.
+        sha256: Of its content, where the manifest says it.
+
+    Raises:
+        RunFolderError: naming the file and the line, if it is missing, changed, torn or
+            malformed.
+    """
+    if sha256 is not None or path.is_file():
+        for _, line in _lines(path, sha256):
             yield FreeAnswer(line.text("question"), line.text("answer"))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Record]]:
+def _lines(path: Path, sha256: str | None) -> Iterator[tuple[int, Record]]:
     """Each line as a record; a last line without its end was cut off while being written."""
-    lines = read_text(path).split("\n")
+    if not path.is_file():
+        raise RunFolderError(f"{path}: missing, though its stage is marked done", fix=AGAIN)
+    lines = read_text(path, sha256).split("\n")
     if lines[-1]:
         raise RunFolderError(
             f"{path}:{len(lines)}: the last line is torn (it has no line end)", fix=AGAIN
@@ -93,14 +104,21 @@ def _lines(path: Path) -> Iterator[tuple[int, Record]]:
         yield number, Record.parse(text, f"{path}:{number}", fix=MEND)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, sha256: str | None = None) -> str:
     """Read a text file.
 
+    Args:
+        path: The file.
+        sha256: Of its content when it was written, where that is on record.
+
     Raises:
-        RunFolderError: if it cannot be read, or is not UTF-8 from a line on.
+        RunFolderError: if it cannot be read, was changed, or is not UTF-8 from a line on.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+        if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            raise RunFolderError(f"{path}: damaged, or changed since it was written", fix=AGAIN)
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RunFolderError(f"{path}:{line}: not UTF-8 text", fix=MEND) from None

@@ -39,7 +39,7 @@ def read_run(folder: Path) -> RunResults:
         folder: ``runs/NAME``, holding ``manifest.json`` and ``stages/``.
 
     Raises:
-        RunFolderError: if something is missing, malformed or contradicts itself.
+        RunFolderError: if something is missing, damaged, malformed or contradicts itself.
     """
     manifest = read_manifest(folder)
     state, tasks, stages = read_layout(manifest)
@@ -50,13 +50,17 @@ def read_run(folder: Path) -> RunResults:
             fix=AGAIN,
         )
     units = {task.name: task.unit for task in tasks}
+    written = {part.text("name"): part.settings("files") for part in manifest.records("stages")}
+
+    def asked(stage: StageInfo, file: str) -> tuple[Path, str | None]:
+        """A file of a finished stage, and what its hash must be."""
+        return stage_folder(folder, stage.name) / file, written[stage.name].get(file)
+
     scores = tuple(
-        tuple(read_scores(stage_folder(folder, stage.name) / SCORES, units)) if stage.done else None
-        for stage in stages
+        tuple(read_scores(*asked(stage, SCORES), units)) if stage.done else None for stage in stages
     )
     answers = tuple(
-        tuple(read_answers(stage_folder(folder, stage.name) / ANSWERS)) if stage.done else ()
-        for stage in stages
+        tuple(read_answers(*asked(stage, ANSWERS))) if stage.done else () for stage in stages
     )
     plan = folder / PLAN
     matrix, found = build_matrix(tasks, stages, scores)
