@@ -122,6 +122,8 @@ def estimate(plan: Plan) -> Estimate:
         bench = Workbench(stage, skeleton, tokenizer, Encoder(tokenizer, config, reach))
         methods.adapt(bench)
         skeleton = bench.model
+        for method in methods.acting_in(stage):
+            method.identity(stage)  # reads sources of rows that nothing else here looks at
         schedule = build_schedule(bench, methods, config)
         trainable = sum(p.numel() for p in skeleton.parameters() if p.requires_grad)
         written = sum(method.written_tokens(bench) for method in methods.methods)

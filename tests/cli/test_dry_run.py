@@ -120,3 +120,11 @@ def test_sharded_weights_are_refused_where_the_run_would_refuse_them(
     assert (code, out) == (2, "")
     assert err.startswith("error: methods: osf cannot work with sharded weights: after every step")
     assert "\n  fix: launch without FSDP" in err
+
+
+def test_rows_that_lora_is_calibrated_with_are_looked_for(
+    forgetless: Forgetless, plan: Path
+) -> None:
+    lora = "methods=[{lora: {init: corda, calibration: nowhere.jsonl}}]"
+    code, _, err = forgetless("run", plan, "--dry-run", "--set", lora)
+    assert (code, err.splitlines()[0]) == (2, f"error: {plan.parent}/nowhere.jsonl: no such file")

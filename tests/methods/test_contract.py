@@ -20,6 +20,8 @@ from forgetless.methods.compose import Compose
 from forgetless.models.load import load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import MethodSpec, ModelConfig, TrainingConfig
+from forgetless.plan.described import described
+from forgetless.plan.sources import METHOD_SOURCES
 from tests.methods.probes import PROBES
 from tests.training.build import (
     Weights,
@@ -36,6 +38,16 @@ from tests.training.build import (
 )
 
 TASKS = (colour_task("first", 0), colour_task("second", 1))
+
+
+def test_options_that_name_a_source_of_rows_are_those_that_a_plan_finds_from_its_folder() -> None:
+    found = {
+        option.name
+        for method in METHODS.values()
+        for option in described(method.Config)
+        if option.meaning.startswith("source of ")
+    }
+    assert found == set(METHOD_SOURCES)
 
 
 @dataclass(frozen=True)

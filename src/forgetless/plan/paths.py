@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from forgetless.errors import PlanError
 from forgetless.plan.plan import MethodSpec, Plan
-from forgetless.plan.sources import BUNDLED, DATA_SUFFIXES, ENDPOINT, HUB, HUB_NAME
+from forgetless.plan.sources import (
+    BUNDLED,
+    DATA_SUFFIXES,
+    ENDPOINT,
+    HUB,
+    HUB_NAME,
+    METHOD_SOURCES,
+)
 from forgetless.plan.task import TaskConfig
 
 
@@ -27,14 +33,10 @@ def anchored(plan: Plan, folder: Path) -> Plan:
             update={"train": source(config.train), "test": source(config.test)}
         )
 
-    def option(value: Any) -> Any:
-        """A method's option; what ends like a data file is one."""
-        is_file = isinstance(value, str) and value.lower().endswith(DATA_SUFFIXES)
-        return source(value) if is_file else value
-
     def method(spec: MethodSpec) -> MethodSpec:
-        options = {name: option(value) for name, value in spec.options.items()}
-        return spec.model_copy(update={"options": options})
+        named = {key: spec.options[key] for key in METHOD_SOURCES if key in spec.options}
+        sources = {key: source(text) for key, text in named.items() if isinstance(text, str)}
+        return spec.model_copy(update={"options": spec.options | sources})
 
     def model(text: str) -> str:
         local, there = _place(folder, text)

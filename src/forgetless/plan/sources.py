@@ -10,6 +10,7 @@ HUB = "hub:"
 HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)  # of a model or dataset
 ENDPOINT = "openai:"  # a model that a provider keeps
 DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+METHOD_SOURCES = ("general", "calibration")  # options of methods that name a source of rows
 
 
 def hub_dataset(source: str) -> tuple[str, str | None]:
