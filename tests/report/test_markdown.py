@@ -10,6 +10,7 @@ import pytest
 from forgetless.report import Report, Verdict, analyse, reach_verdict, read_run, render_markdown
 from forgetless.report.figures import FIGURES
 from forgetless.report.markdown import MOST_ITEMS
+from forgetless.report.phrases import judgement
 from forgetless.report.wording import number
 
 from .fake_runs import FakeTask, write_run
@@ -52,6 +53,20 @@ def test_each_task_and_arm_says_where_it_began_and_ended(text: str) -> None:
     assert rows["medical"][0] == "0.78 → 0.00 **lost**"
     assert rows["medical"][3] == "0.80"  # joint: nothing came after it
     assert rows["prose"][0] == "−2.90 → −1.90 **improved**"
+
+
+def test_it_judges_a_task_in_the_words_of_the_page(tmp_path: Path) -> None:
+    tasks = [
+        FakeTask("law", [0.5, 0.5, 0.5], 1, items=400),
+        FakeTask("tax", [0.0, 0.0, 0.9], 2),
+        FakeTask("quiz", [0.5, 0.5, 0.4], items=10),
+    ]
+    report = analyse([read_run(write_run(tmp_path / "run", tasks))], draws=200)
+    found = render_markdown(report, reach_verdict(report))
+    rows = {row[0]: row[1] for row in tables(found)[0]}
+    assert rows["law"] == "0.50 → 0.50 not measurably learned"
+    (arm,) = report.arms
+    assert rows["quiz"].endswith(f" {judgement(arm.outcome('quiz'), last=2)}")
 
 
 def test_figures_are_those_of_the_report(text: str, report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forgetless.report import TaskOutcome, analyse, read_run
-from forgetless.report.html.tables import judgement
+from forgetless.report.phrases import judgement
 
 from .fake_runs import FakeTask, write_run
 

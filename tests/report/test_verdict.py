@@ -86,6 +86,13 @@ CASES = [
         silent=("taught nothing",),
     ),
     Case(
+        "one task not learned, one learned last",
+        {"sequential": [law(0.5, 0.5, 0.5, items=400), tax(0.0, 0.0, 0.9)]},
+        "unknown",
+        ["What was lost cannot be told: of law nothing was learned that could be lost."],
+        ["Mind that law was not measurably learned: law scored 0.50 before its stage and 0.50 "],
+    ),
+    Case(
         "a guessed task beside one learned last",
         {"sequential": [FakeTask("law", [0.06, 0.78], 1), guessed(0.25, 0.2)]},
         "unknown",

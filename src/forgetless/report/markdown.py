@@ -12,7 +12,7 @@ from forgetless.report.data import ItemScore
 from forgetless.report.figures import FIGURES
 from forgetless.report.markup import code, folded, plain, table
 from forgetless.report.outcome import TaskOutcome
-from forgetless.report.phrases import why_unclear
+from forgetless.report.phrases import judgement
 from forgetless.report.verdict import Verdict
 from forgetless.report.wording import ABSENT, count, interval, number
 
@@ -59,22 +59,21 @@ def _budgets(report: Report) -> Iterator[str]:
 def _tasks(report: Report) -> tuple[list[str], list[list[str]]]:
     head = ["Task", *(plain(arm.title) for arm in report.arms)]
     rows = [
-        [plain(task.name), *(_course(arm.outcome(task.name)) for arm in report.arms)]
+        [plain(task.name), *(_course(arm, arm.outcome(task.name)) for arm in report.arms)]
         for task in report.tasks
     ]
     return head, rows
 
 
-def _course(outcome: TaskOutcome) -> str:
+def _course(arm: Arm, outcome: TaskOutcome) -> str:
     """Where a task started and ended in one arm, and what that amounts to."""
     start, final = outcome.start.value, outcome.summary.final.value
     ends = ABSENT if final is None else number(final)
     if outcome.loss.value is None:
         return ends
-    fate = {"lost": "**lost**", "improved": "**improved**", "inconclusive": "unclear"}
-    told = fate.get(outcome.fate, outcome.fate)
-    if outcome.doubt == "guessed":
-        told = f"**{why_unclear(outcome)}**"
+    told = judgement(outcome, last=arm.run.matrix.last)
+    if outcome.fate in ("lost", "improved") or outcome.doubt == "guessed":
+        told = f"**{told}**"
     return f"{ABSENT if start is None else number(start)} → {ends} {told}"
 
 

@@ -86,6 +86,8 @@ def why_not_told(outcome: TaskOutcome) -> str | None:
     """Why nothing can be said of a task's loss; ``None`` where something can."""
     if outcome.fate == "at floor" and outcome.judged:
         return f"{outcome.task.name}: {outcome.judged.reason}"
+    if outcome.learning == "not learned":
+        return f"of {outcome.task.name} nothing was learned that could be lost"
     return outcome.loss.reason
 
 
@@ -99,6 +101,19 @@ def why_unclear(outcome: TaskOutcome) -> str:
     if judged and judged.items_needed:
         return f"needs about {judged.items_needed:,} items"
     return "too few items to tell"
+
+
+def judgement(outcome: TaskOutcome, *, last: int) -> str:
+    """What became of a task, in a few words."""
+    if outcome.learning == "not learned" and outcome.fate != "lost":
+        return "not measurably learned"
+    if outcome.fate == "inconclusive":
+        return f"inconclusive: {why_unclear(outcome)}"
+    if outcome.fate == "absent":
+        return "learned last" if outcome.task.trained_in == last else "not measured"
+    if outcome.judged and outcome.judged.nature == "format":
+        return "lost, in form alone"
+    return outcome.fate
 
 
 def told_of_doubt(outcome: TaskOutcome, subject: str, level: float) -> str:

@@ -60,8 +60,8 @@ def _first(arm: Arm, tone: Tone, level: float) -> str:
         least = min(failed_tasks(arm), key=lambda outcome: value_of(outcome.gain))
         return f"Training taught nothing measurable: {lesson(least, level)}."
     if tone == "unknown":
-        ordered = sorted(arm.outcomes, key=lambda outcome: outcome.fate != "at floor")
-        reasons = [reason for reason in map(why_not_told, ordered) if reason]
+        untold = sorted(arm.outcomes, key=lambda o: (o.fate != "at floor", o.fate == "absent"))
+        reasons = [reason for reason in map(why_not_told, untold) if reason]
         return f"What was lost cannot be told: {reasons[0] if reasons else 'nothing was measured'}."
     if tone == "lost":
         worst, *rest = tasks_with_fate(arm, "lost")

@@ -9,7 +9,7 @@ from forgetless.report.analysis import Arm, Report
 from forgetless.report.charts.marks import ArmStyle
 from forgetless.report.figures import FIGURES, FigureKind
 from forgetless.report.outcome import TaskOutcome
-from forgetless.report.phrases import why_unclear
+from forgetless.report.phrases import judgement
 from forgetless.report.wording import ABSENT, interval, number
 
 
@@ -102,19 +102,6 @@ def _outcome_row(arm: Arm, outcome: TaskOutcome, styles: dict[str, ArmStyle]) ->
         reason=judged.reason if judged and outcome.fate == "at floor" else "",
         class_={"lost": "lost", "improved": "gained"}.get(outcome.fate, "same"),
     )
-
-
-def judgement(outcome: TaskOutcome, *, last: int) -> str:
-    """What became of a task, in a few words."""
-    if outcome.learning == "not learned" and outcome.fate != "lost":
-        return "not measurably learned"
-    if outcome.fate == "inconclusive":
-        return f"inconclusive: {why_unclear(outcome)}"
-    if outcome.fate == "absent":
-        return "learned last" if outcome.task.trained_in == last else "not measured"
-    if outcome.judged and outcome.judged.nature == "format":
-        return "lost, in form alone"
-    return outcome.fate
 
 
 def chance(p: float) -> str:
