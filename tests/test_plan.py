@@ -376,18 +376,35 @@ def test_paths_of_a_plan_are_relative_to_its_folder(
     (tmp_path / "model").mkdir()
     path = write(
         "model: model\nsequence: [a.jsonl, {train: sub/b.csv, test: ../c.csv}]\n"
-        "methods: [{replay: {general: general.jsonl, buffer: all}}]\noutput: out\n"
+        "methods: [{replay: {general: rows, buffer: all}}, {lora: {calibration: hub/rows}}]\n"
+        "output: out\n"
     )
-    (tmp_path / "all").mkdir()
+    for name in ("all", "rows"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir("/")
     loaded = load_plan(path)
     assert loaded.model.name == str(tmp_path / "model")
     assert loaded.sequence[0].train == str(tmp_path / "a.jsonl")
     assert loaded.sequence[1].train == str(tmp_path / "sub" / "b.csv")
     assert loaded.sequence[1].test == str(tmp_path / ".." / "c.csv")
-    general = str(tmp_path / "general.jsonl")
-    assert loaded.methods[0].options == {"general": general, "buffer": "all"}
+    assert loaded.methods[0].options == {"general": str(tmp_path / "rows"), "buffer": "all"}
+    assert loaded.methods[1].options == {"calibration": "hub:hub/rows"}
     assert loaded.output == str(tmp_path / "out")
+
+
+@pytest.mark.parametrize("output", ["", "output: null\n"])
+def test_a_plan_without_an_output_writes_where_its_own_name_says(
+    write: Write, tmp_path: Path, output: str
+) -> None:
+    path = write(f"model: m\nsequence: [a.jsonl]\n{output}")
+    assert load_plan(path).output == str(tmp_path / "runs" / path.stem)
+
+
+def test_a_sign_of_comments_within_a_setting_is_text(write: Write, tmp_path: Path) -> None:
+    path = write("model: m\nsequence: [a.jsonl]\n")
+    for setting in ("output=exp#1", "output='exp#1'", 'output="exp#1"'):
+        assert load_plan(path, [setting]).output == str(tmp_path / "exp#1")
+    assert load_plan(path, ["output='exp #1' "]).output == str(tmp_path / "exp #1")
 
 
 def test_absolute_and_home_paths_stay_what_they_are(
@@ -493,6 +510,8 @@ def test_the_last_of_several_overrides_wins(write: Write) -> None:
     [
         ("training.seed", "--set training.seed: needed KEY=VALUE"),
         ("=3", "--set =3: needed KEY=VALUE"),
+        ("output=exp #1", "--set output=exp #1: '#1' is a comment in YAML"),
+        ("output=#1", "--set output=#1: '#1' is a comment in YAML"),
         ("sequence.2.train=x",
          "--set sequence.2.train=x: found '2', needed a number from 0 to 0"),
         ("sequence.a=x", "--set sequence.a=x: found 'a', needed a number from 0 to 0"),

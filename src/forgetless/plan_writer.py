@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from forgetless.forewarning import few_items
 from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
+from forgetless.plan.spelling import yaml_text
 from forgetless.tasks.given import with_fields
 from forgetless.tasks.task import Task, load_tasks
 
@@ -63,7 +61,7 @@ def write_plan(
     lines = [
         "# What to train, in which order, and how not to forget. Every key is explained by",
         "# docs/plan.md; paths are relative to this file.",
-        f"model: {_text(_relative(model, folder))}",
+        f"model: {yaml_text(_relative(model, folder))}",
         "",
         "sequence:            # trained one after another; all are tested after every stage",
     ]
@@ -108,11 +106,11 @@ def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:
     assert source is not None
     key = "train" if trained else "test"
     lines = [
-        f"  - name: {_text(config.name)}",
-        f"    {key}: {_text(_relative(source, folder))}",
+        f"  - name: {yaml_text(config.name)}",
+        f"    {key}: {yaml_text(_relative(source, folder))}",
     ]
     if config.fields:
-        named = ", ".join(f"{ours}: {_text(theirs)}" for ours, theirs in config.fields.items())
+        named = ", ".join(f"{ours}: {yaml_text(theirs)}" for ours, theirs in config.fields.items())
         lines.append(f"    fields: {{{named}}}")
     if trained and config.test is None and not source.startswith(BUNDLED):
         found = f"{len(task.train)} rows to train, {len(task.test)} held out"
@@ -132,9 +130,3 @@ def _relative(source: str, folder: Path) -> str:
         return source
     relative = Path(os.path.relpath(source, folder)).as_posix()
     return relative if "/" in relative or Path(relative).suffix else f"./{relative}"
-
-
-def _text(value: str) -> str:
-    """A YAML scalar; JSON strings are valid YAML."""
-    plain = re.fullmatch(r"[A-Za-z./][\w./-]*", value) and yaml.safe_load(value) == value
-    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -264,6 +264,9 @@ def read_manifest(file: Path) -> dict[str, Any]:
             )
         for key in ("plan_sha256", "stages", "tasks", "model"):
             manifest[key]
+        for stage in manifest["stages"]:
+            for key in ("index", "name", "state", "fingerprint", "scoring_fingerprint", "files"):
+                stage[key]
     except FileNotFoundError:
         raise RunFolderError(
             f"{file.parent}: not a run folder, it holds no {MANIFEST}",

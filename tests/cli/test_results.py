@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,15 @@ def test_a_run_that_stands_alone_is_told_what_to_type_and_two_are_not(
     assert told in forgetless("report", alone).out
     arms = write_arms(tmp_path / "both")
     assert told not in forgetless("report", *arms).out
+
+
+def test_the_run_beside_one_lies_beside_it_from_wherever_its_plan_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("exp #1")
+    folder.mkdir()
+    (folder / "plan.yaml").write_text("model: m\nsequence: [a.jsonl]\n")
+    words = shlex.split(beside(folder, sequential=False).partition(": ")[2])
+    settings = [value for word, value in pairwise(words) if word == "--set"]
+    assert load_plan(folder / "plan.yaml", settings).output == str(tmp_path / "exp #1-plain")

@@ -538,7 +538,11 @@ def test_lost_scores_are_made_again(plan: MakePlan) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "{}", '{"format": 1}', "[]", '{"format": 1, "stages": 3}']
+    "content",
+    [
+        *("{", "{}", "[]", '{"format": 1}', '{"format": 1, "stages": 3}'),
+        '{"format": 1, "plan_sha256": "", "stages": [{}], "tasks": [], "model": {}}',
+    ],
 )
 def test_a_damaged_manifest_is_a_message(plan: MakePlan, content: str) -> None:
     wanted = plan()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
+from forgetless.plan.file import settings_in
 from forgetless.report import read_run
 from forgetless.report.card import render_card
 
@@ -119,14 +121,42 @@ def test_the_plan_is_read_once_however_many_tasks_and_stages_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    load = yaml.safe_load
 
-    def watched(text: str) -> Any:
-        read.append(text)
-        return load(text)
+    def watched(text: str | None) -> Mapping[str, Any]:
+        read.append(text or "")
+        return settings_in(text)
 
     folder = run(tmp_path / "run")
     (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"output": str(tmp_path)}))
-    monkeypatch.setattr(yaml, "safe_load", watched)
+    monkeypatch.setattr("forgetless.report.card.settings_in", watched)
     assert card(folder, 1) != card(folder, 2)
     assert len(read) == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "stages", "told"),
+    [
+        ("sequential", [1, 2], "2 tasks one after another without protection."),
+        ("ewc", [1, 2], "2 tasks one after another with ewc as protection."),
+        ("joint", [1, 1], "2 tasks all at once."),
+    ],
+)
+def test_a_card_says_how_many_tasks_were_trained_in_which_way(
+    tmp_path: Path, label: str, stages: list[int], told: str
+) -> None:
+    scores = [0.1] + [0.8] * max(stages)
+    tasks = [FakeTask(f"task{n}", scores, n_stage) for n, n_stage in enumerate(stages)]
+    folder = write_run(tmp_path / "run", tasks, label=label, manifest={"model": MODEL})
+    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    assert f"fine-tuned on {told} " in card(folder, max(stages))
+
+
+def test_a_card_of_the_first_stage_speaks_of_one_task(tmp_path: Path) -> None:
+    assert "fine-tuned on 1 task with replay as protection. " in card(run(tmp_path / "run"), 1)
+
+
+@pytest.mark.parametrize("plan", ["a: [", "- a", "a: 2020-99-99"])
+def test_a_card_lacks_what_a_damaged_plan_would_say(tmp_path: Path, plan: str) -> None:
+    folder = run(tmp_path / "run")
+    (folder / "plan.yaml").write_text(plan)
+    assert "Methods: none." in card(folder)

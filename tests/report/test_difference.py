@@ -55,6 +55,13 @@ def compared(first: Path, second: Path) -> RunDifference:
     return difference(read_run(first), read_run(second), draws=200)
 
 
+@pytest.mark.parametrize("plan", ["a: [", "- a", "a: 2020-99-99"])
+def test_a_plan_that_is_damaged_differs_in_no_setting(tmp_path: Path, plan: str) -> None:
+    damaged = run(tmp_path / "b")
+    (damaged / "plan.yaml").write_text(plan)
+    assert compared(run(tmp_path / "a"), damaged).settings == ()
+
+
 def test_a_run_differs_in_nothing_from_itself_written_elsewhere(tmp_path: Path) -> None:
     found = compared(run(tmp_path / "a"), run(tmp_path / "b", plan={"output": "runs/b"}))
     assert (found.settings, found.versions, found.data) == ((), (), ())

@@ -247,6 +247,14 @@ def test_readings_settings_versions_and_commands_are_there(page: Element, report
     assert "exact_match (used)" in page.find("section")[-2].text()
 
 
+def test_numbers_of_a_run_that_was_moved_are_had_again_where_it_is_now(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [FakeTask("law", [0.1, 0.9], 1, items=10)])
+    (folder / "plan.yaml").write_text("output: elsewhere\n")
+    report = analyse([read_run(folder)], draws=50)
+    told = f"forgetless run {folder}/plan.yaml --set output={folder}"
+    assert told in Page(render_html(report, reach_verdict(report))).root.text()
+
+
 @pytest.mark.parametrize("arms", [1, 2])
 def test_one_arm_needs_no_legend(tmp_path: Path, arms: int) -> None:
     runs = []

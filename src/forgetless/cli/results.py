@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from forgetless.layout import PLAN
+from forgetless.plan.spelling import setting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,8 @@ def beside(folder: Path, sequential: bool) -> str:
     """The command for a run that shows what protection does, beside one that stands alone."""
     name = "protected" if sequential else "plain"
     changes = ["methods=auto"] if sequential else ["methods=[]", "budget=null"]
-    changes.append(f"output={folder.with_name(f'{folder.name}-{name}')}")
+    place = folder.resolve()  # the plan's own folder is another
+    changes.append(setting("output", str(place.with_name(f"{place.name}-{name}"))))
     words = ["forgetless", "run", str(folder / PLAN)]
     words += [word for change in changes for word in ("--set", change)]
     told = shlex.join([*words, "--share-with", str(folder)])

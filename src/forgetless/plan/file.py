@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,8 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
             fix=_plan_for(path) or "see a commented one:  forgetless init --help",
         )
     override(data, overrides)
-    data.setdefault("output", f"runs/{path.stem}")
+    if data.get("output") is None:
+        data["output"] = f"runs/{path.stem}"
     plan = make_plan(data, where=str(path))
     return anchored(plan, path.resolve().parent)
 
@@ -152,6 +153,15 @@ def override(data: dict[str, Any], settings: Sequence[str]) -> None:
         _write_out_short_forms(data)
     for setting in settings:
         _override(data, setting)
+
+
+def settings_in(text: str | None) -> Mapping[str, Any]:
+    """What a saved plan says, unchecked; nothing where there is none or it cannot be read."""
+    try:
+        found = _load(text or "")
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def _plan_for(path: Path) -> str | None:
@@ -220,6 +230,10 @@ def _override(data: dict[str, Any], override: str) -> None:
         )
     try:
         value = _load(text)
+        if comment := _cut_off(text):
+            raise PlanError(
+                f"--set {override[:80]}: {comment[:40]!r} is a comment in YAML", fix=MEND
+            )
     except yaml.YAMLError as error:
         raise PlanError(f"--set {override[:80]}: {_yaml_fault(error)}", fix=MEND) from None
     except RecursionError:
@@ -242,6 +256,12 @@ def _override(data: dict[str, Any], override: str) -> None:
         target[_index(target, last, override)] = value
     else:
         target[last] = value
+
+
+def _cut_off(text: str) -> str:
+    """What YAML leaves out behind a value that was read."""
+    node = yaml.compose(text, yaml.SafeLoader)
+    return text[node.end_mark.index if node else 0 :].strip()
 
 
 def _index(target: list[Any], part: str, override: str) -> int:

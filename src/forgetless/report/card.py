@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from forgetless.errors import NotMeasured
 from forgetless.metrics import Flips, ScoreMatrix, find_flips
 from forgetless.metrics.so_far import matrix_until
+from forgetless.plan.file import settings_in
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.markup import plain, table
 from forgetless.report.wording import ABSENT, count, number, scale
@@ -106,9 +106,13 @@ def _summary(run: RunResults, stage: int) -> str:
         if lost
         else "Nothing was there to be forgotten, or nothing of it is right or wrong."
     )
+    tasks = len(_trained(run, stage))
+    order = "" if tasks == 1 else " all at once" if run.is_joint else " one after another"
+    guarded = "without" if run.is_sequential else f"with {plain(run.label)} as"
+    protection = "" if run.is_joint else f" {guarded} protection"
     return (
         f"{base}{pin} ({scale(run.model.parameters)} parameters), fine-tuned on "
-        f"{count(stage, 'task')} one after another with {plain(run.label)} as protection. {told}"
+        f"{count(tasks, 'task')}{order}{protection}. {told}"
     )
 
 
@@ -165,7 +169,7 @@ def _warnings(run: RunResults) -> Iterator[str]:
 def _training(run: RunResults, stage: int) -> str:
     took = run.stages[stage].training
     rate = None if took is None else took.learning_rate
-    settings = _plan(run).get("methods") or []
+    settings = _plan(run.plan).get("methods") or []
     methods = "; ".join(
         f"{spec['name']} ({', '.join(f'{k} {_option(v)}' for k, v in spec['options'].items())})"
         if spec.get("options")
@@ -203,18 +207,13 @@ def _score(matrix: ScoreMatrix, row: int, task: str) -> float | None:
         return None
 
 
-def _plan(run: RunResults) -> Mapping[str, Any]:
-    return _parsed(run.plan) if run.plan else {}
-
-
 @lru_cache(maxsize=1)  # a card looks into it for every task, and every stage of a run has a card
-def _parsed(plan: str) -> Mapping[str, Any]:
-    found = yaml.safe_load(plan)
-    return found if isinstance(found, Mapping) else {}
+def _plan(text: str | None) -> Mapping[str, Any]:
+    return settings_in(text)
 
 
 def _source(run: RunResults, task: str) -> str:
-    tasks = _plan(run).get("sequence") or []
+    tasks = _plan(run.plan).get("sequence") or []
     return next((str(one.get("train")) for one in tasks if one.get("name") == task), "")
 
 

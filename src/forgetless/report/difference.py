@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import yaml
-
 from forgetless.errors import NotMeasured
 from forgetless.metrics import Cell, Figure, ScoreMatrix, TaskColumn, Unit, estimate, find_flips
 from forgetless.plan.differences import differences
+from forgetless.plan.file import settings_in
 from forgetless.report.analysis import DRAWS, LEVEL
 from forgetless.report.data import RunResults, TaskInfo
 
@@ -129,8 +128,8 @@ def _rows(first: RunResults, second: RunResults) -> tuple[int, int]:
 
 
 def _settings(first: RunResults, second: RunResults) -> Iterator[Differing]:
-    ours, theirs = (yaml.safe_load(run.plan) if run.plan else None for run in (first, second))
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+    ours, theirs = (settings_in(run.plan) for run in (first, second))
+    if ours and theirs:
         for key, one, other in differences(_by_name(ours), _by_name(theirs)):
             if key not in _PLACE:
                 yield Differing(key, one, other)

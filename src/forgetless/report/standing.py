@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from forgetless.layout import HOLDER, PLAN, stage_folder
+from forgetless.plan.file import settings_in
+from forgetless.plan.spelling import setting
 from forgetless.report.data import RunState, StageInfo
 from forgetless.report.run_folder import read_layout, read_manifest
 
@@ -88,7 +88,7 @@ def read_standing(folder: Path) -> RunStanding:
         created=manifest.text("created"),
         finished=manifest.optional_text("finished"),
         stages=tuple(_stage(folder, stage) for stage in stages),
-        command=None if state == "finished" else _command(folder),
+        command=None if state == "finished" else command_again(folder, _saved_plan(folder)),
     )
 
 
@@ -120,20 +120,29 @@ def _holder(folder: Path) -> str | None:
         return f"perhaps process {pid} on {host}, since {since}"
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return None  # it was killed
+    except (ProcessLookupError, OverflowError):
+        return None  # it was killed, or never was one
     except PermissionError:
         pass  # another user's
     return f"process {pid} on this machine, since {since}"
 
 
-def _command(folder: Path) -> str:
-    """The command that goes on, also if the folder was moved since."""
-    file = folder / PLAN
-    words = ["forgetless", "run", str(file)]
+def _saved_plan(folder: Path) -> str | None:
     try:
-        output = Path(str(yaml.safe_load(file.read_text(encoding="utf-8"))["output"]))
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return shlex.join(words)
-    moved = output.resolve() != folder.resolve()
-    return shlex.join([*words, *(["--set", f"output={folder.resolve()}"] if moved else [])])
+        return (folder / PLAN).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def command_again(folder: Path, plan: str | None) -> str:
+    """The command that carries a run on, or out again, also if its folder was moved since.
+
+    Args:
+        folder: The run folder.
+        plan: The text of the plan that is saved there, as far as it can be read.
+    """
+    words = ["forgetless", "run", str(folder / PLAN)]
+    output = settings_in(plan).get("output")
+    if isinstance(output, str) and Path(output).resolve() != folder.resolve():
+        words += ["--set", setting("output", str(folder.resolve()))]
+    return shlex.join(words)

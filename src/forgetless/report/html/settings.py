@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from forgetless.layout import PLAN
 from forgetless.report.analysis import Arm, Report
 from forgetless.report.changes import SharedWords
 from forgetless.report.charts.marks import ArmStyle
 from forgetless.report.data import ModelInfo, StageInfo, TaskInfo, Training
+from forgetless.report.standing import command_again
 from forgetless.report.wording import ABSENT, count, duration, quantity, scale
 
 
@@ -160,7 +160,7 @@ def run_pairs(arm: Arm) -> list[tuple[str, str]]:
 def commands(report: Report) -> str:
     """What to type to get these numbers again."""
     lines = [
-        shlex.join(["forgetless", "run", str(arm.run.folder / PLAN)])
+        command_again(arm.run.folder, arm.run.plan)
         for arm in report.arms
         if arm.run.plan is not None
     ]
