@@ -219,7 +219,8 @@ def test_a_wrong_option_of_a_method_says_what_was_found_and_needed() -> None:
         ({"sequence": [{"test": "a.csv"}]},
          "plan: task 1 'a' of the sequence has no train source"),
         ({"sequence": ["x/a.csv", "y/A.csv"]},
-         "plan: two tasks are named 'A': give one of them a name"),
+         "plan: two tasks are named 'A': give one of them a name, in a plan by  name: OTHER, for  "
+         "init  by  OTHER=FILE"),
         ({"sequence": [{"name": "a/b", "train": "x"}]},
          "plan: sequence.0.name: 'a/b' cannot name a folder: use letters, digits, '-', '_' and "
          "'.' only"),
@@ -230,6 +231,9 @@ def test_a_wrong_option_of_a_method_says_what_was_found_and_needed() -> None:
         ({"model": 3}, "plan: model: found int '3': needed a mapping"),
         ({"methods": {"replay": {"ratio": 0.1}}},
          "plan: methods: found dict \"{'replay': {'ratio': 0.1}}\": needed a list"),
+        ({"methods": [{"replay": None, "ratio": 0.1}]},
+         "plan: methods.0: found 'replay' and 'ratio' side by side, needed one method: indent its "
+         "options below 'replay', and begin each further method with a dash"),
         ({"methods": [{"replay": 0.1}]},
          "plan: methods.0: options of replay must be a mapping such as {ratio: 0.1}, not 0.1"),
         ({"training": {"batch_size": "many"}},

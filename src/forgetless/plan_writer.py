@@ -11,7 +11,7 @@ from typing import NamedTuple
 from forgetless.forewarning import few_items
 from forgetless.plan import BUNDLED, HUB, TaskConfig, TrainingConfig, make_plan
 from forgetless.plan.spelling import yaml_text
-from forgetless.tasks.given import with_fields
+from forgetless.tasks.given import as_settings, with_fields
 from forgetless.tasks.task import Task, load_tasks
 
 SHOWN_TRAINING = (
@@ -37,8 +37,8 @@ def write_plan(
 
     Args:
         model: The model's name.
-        data: Source of each trained task.
-        test_only: Source of each task that is only tested.
+        data: Source of each trained task; ``NAME=SOURCE`` names the task.
+        test_only: Source of each task that is only tested, likewise.
         folder: Where the plan will stand; paths are written relative to it.
         fields: Our field name to that of the data, for sources that need them.
 
@@ -48,8 +48,8 @@ def write_plan(
     plan = make_plan(
         {
             "model": model,
-            "sequence": [{"train": source} for source in data],
-            "test_only": [{"test": source} for source in test_only],
+            "sequence": [as_settings(source, "train") for source in data],
+            "test_only": [as_settings(source, "test") for source in test_only],
         },
         "init",
     )
@@ -128,5 +128,5 @@ def _task(task: Task, folder: Path, *, trained: bool) -> list[str]:
 def _relative(source: str, folder: Path) -> str:
     if source.startswith((BUNDLED, HUB)) or not Path(source).exists():
         return source
-    relative = Path(os.path.relpath(source, folder)).as_posix()
+    relative = Path(os.path.relpath(Path(source).absolute(), folder.resolve())).as_posix()
     return relative if "/" in relative or Path(relative).suffix else f"./{relative}"

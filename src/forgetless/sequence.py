@@ -12,7 +12,7 @@ from typing import Any
 
 from forgetless.errors import PlanError
 from forgetless.launching import sharding_left_to_us
-from forgetless.layout import stage_name
+from forgetless.layout import MANIFEST, stage_name
 from forgetless.localwork import LocalWork
 from forgetless.methods.stage import Stage
 from forgetless.plan import Plan, TrainingConfig, make_plan
@@ -20,7 +20,7 @@ from forgetless.preparation import Experiment, prepare
 from forgetless.processes import join, launched
 from forgetless.progress import Progress
 from forgetless.result import RunResult
-from forgetless.runfolder import RunFolder, open_run
+from forgetless.runfolder import RunFolder, open_run, read_manifest
 from forgetless.stagework import StageWork
 from forgetless.storage import disk_faults_explained
 
@@ -49,6 +49,8 @@ def run_sequence(
     """
     experiment = prepare(plan)
     _refuse_unequal_shares(experiment.plan.training, launched())
+    for giver in share_with:
+        read_manifest(giver / MANIFEST)  # refused before anything is made
     progress = progress or Progress()
     for warning in experiment.warnings:
         progress.note(f"warning: {warning}")

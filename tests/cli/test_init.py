@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,46 @@ def test_a_place_that_cannot_be_written_is_refused(forgetless: Forgetless, data:
     assert (code, out) == (2, "")
     assert err.startswith("error: second.jsonl/plan.yaml: cannot be written: ")
     assert err.endswith("\n  fix: name another file with  -o\n")
+
+
+def test_files_of_one_name_are_told_apart_by_names_before_them(
+    forgetless: Forgetless, data: Path
+) -> None:
+    for folder, name in (("d1", "first"), ("d2", "second")):
+        (data / folder).mkdir()
+        (data / f"{name}.jsonl").rename(data / folder / "train.jsonl")
+    files = ["d1/train.jsonl", "d2/train.jsonl"]
+    refused = forgetless("init", *files, "--model", "org/name")
+    assert "two tasks are named 'train'" in refused.err
+    assert "OTHER=FILE" in refused.err
+    given = [files[0], f"other={files[1]}", "--test-only", f"third={files[0]}"]
+    assert forgetless("init", *given, "--model", "org/name").code == 0
+    plan = load_plan(data / "plan.yaml")
+    assert [task.name for task in (*plan.sequence, *plan.test_only)] == ["train", "other", "third"]
+    assert plan.sequence[1].train == str(data / files[1])
+
+
+def test_a_plan_written_through_a_link_to_a_folder_finds_its_data(
+    forgetless: Forgetless, data: Path
+) -> None:
+    (data / "deep" / "real").mkdir(parents=True)
+    (data / "link").symlink_to(data / "deep" / "real")
+    assert forgetless("init", "first.jsonl", "--model", "org/name", "-o", "link/p.yaml").code == 0
+    (task,) = load_plan(Path("link/p.yaml")).sequence
+    assert task.train is not None
+    assert Path(task.train).resolve() == data / "first.jsonl"
+
+
+def test_the_command_to_check_a_plan_can_be_pasted(forgetless: Forgetless, data: Path) -> None:
+    out = forgetless("init", "first.jsonl", "--model", "org/name", "-o", "my plans/p.yaml").out
+    command = out.splitlines()[-1].partition(":")[2]
+    assert shlex.split(command) == ["forgetless", "run", "my plans/p.yaml", "--dry-run"]
+
+
+def test_a_name_that_no_plan_can_hold_is_refused(forgetless: Forgetless, data: Path) -> None:
+    code, _, err = forgetless("init", os.fsdecode(b"\xff.csv"), "--model", "org/name")
+    assert (code, err.splitlines()[0]) == (
+        2,
+        "error: '\\udcff.csv': a name that is not UTF-8, which a plan is",
+    )
+    assert not [*data.glob("*plan*")]

@@ -138,6 +138,7 @@ def test_a_comparison_that_was_killed_says_how_many_runs_it_has(
         (tmp_path / "runs" / name).mkdir(parents=True)
         if done:
             (tmp_path / "runs" / name / "measured.json").write_text("{}")
+    (tmp_path / "runs" / ".DS_Store").touch()
     out = forgetless("show", tmp_path).out
     assert "a comparison, unfinished: 1 run done, 1 begun" in out
     shown = json.loads(forgetless("show", tmp_path, "--json").out)

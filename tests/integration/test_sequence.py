@@ -558,6 +558,7 @@ def test_a_damaged_manifest_is_a_message(plan: MakePlan, content: str) -> None:
 def test_sharing_with_a_folder_that_is_no_run_is_refused(plan: MakePlan, tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"not a run folder, it holds no manifest\.json"):
         run_sequence(plan(), share_with=[tmp_path / "nowhere"])
+    assert not Path(plan().output).exists()
 
 
 def test_damaged_weights_of_another_run_are_not_shared(plan: MakePlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,9 @@ Example:
 def init(
     data: Annotated[
         list[str],
-        typer.Argument(help="Data of each task in training order: files, folders, bundled:NAME."),
+        typer.Argument(
+            help="Data of each task in training order: files, folders, bundled:NAME; or NAME=FILE."
+        ),
     ],
     test_only: Annotated[
         list[str] | None,
@@ -43,6 +46,7 @@ def init(
 
     if output.exists():
         raise UsageError(f"{output}: is there already", fix="name another file with  -o")
+    _refuse_bytes(model, *data, *(test_only or ()))
     text, warnings = write_plan(model, data, test_only or [], output.parent, read_fields(fields))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -62,4 +66,22 @@ def init(
         return
     for warning in warnings:
         typer.echo(f"warning: {warning}")
-    typer.echo(f"wrote {output}\ncheck it:  forgetless run {output} --dry-run")
+    check = shlex.join(["forgetless", "run", str(output), "--dry-run"])
+    typer.echo(f"wrote {output}\ncheck it:  {check}")
+
+
+def _refuse_bytes(*names: str) -> None:
+    """Refuse what can be typed in a shell, but not be written in a plan.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    from forgetless.errors import UsageError
+
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{name!r}: a name that is not UTF-8, which a plan is", fix="rename it"
+            ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,10 +48,10 @@ def show(
             return
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such folder", fix="check the path")
-    inside = sorted(file.parent.name for file in folder.glob("*/manifest.json"))
+    inside = sorted(file.parent for file in folder.glob("*/manifest.json"))
     raise RunFolderError(
         f"{folder}: holds no run, audit, comparison or repair",
-        fix=f"forgetless show {folder / inside[0]}" if inside else "name the folder that one wrote",
+        fix=_command("show", inside[0]) if inside else "name the folder that one wrote",
     )
 
 
@@ -125,13 +126,15 @@ def _comparison(folder: Path, as_json: bool) -> None:
     if (plan := folder / "recommended.yaml").is_file():
         # earlier versions wrote plain training's plan where nothing is recommended
         model = "the model" if found.recommended else "plain training's model"
-        console.print(f"\nto have {model}: forgetless run {plan}", markup=False, soft_wrap=True)
+        told = f"\nto have {model}: {_command('run', plan)}"
+        console.print(told, markup=False, soft_wrap=True)
 
 
 def _unfinished_comparison(folder: Path, as_json: bool) -> None:
     from forgetless.report.wording import count
 
-    runs = {run.name: (run / "measured.json").is_file() for run in (folder / "runs").iterdir()}
+    folders = [run for run in (folder / "runs").iterdir() if run.is_dir()]
+    runs = {run.name: (run / "measured.json").is_file() for run in folders}
     finished = sorted(name for name, done in runs.items() if done)
     begun = sorted(name for name, done in runs.items() if not done)
     if as_json:
@@ -156,6 +159,10 @@ def _repair(folder: Path, as_json: bool) -> None:
     console.print(TerminalRepair(found))
     if found.model:
         console.print(f"model: {found.model}", markup=False, soft_wrap=True)
+
+
+def _command(name: str, path: Path) -> str:
+    return shlex.join(["forgetless", name, str(path)])
 
 
 def _console() -> Console:

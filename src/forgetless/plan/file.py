@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,9 @@ def settings_in(text: str | None) -> Mapping[str, Any]:
 
 def _plan_for(path: Path) -> str | None:
     """What to type where data stands in the place of a plan."""
-    is_data = path.suffix.lower() in DATA_SUFFIXES
-    return f"write a plan for this data:  forgetless init {path}" if is_data else None
+    if path.suffix.lower() not in DATA_SUFFIXES:
+        return None
+    return f"write a plan for this data:  {shlex.join(['forgetless', 'init', str(path)])}"
 
 
 def _read(path: Path) -> str:
@@ -181,7 +183,7 @@ def _read(path: Path) -> str:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         near = near_path(path, lambda other: other.suffix in PLAN_SUFFIXES)
-        write = f"write one:  forgetless init DATA -o {path}"
+        write = f"write one:  forgetless init DATA -o {shlex.quote(str(path))}"
         raise PlanError(
             f"{path}: no such plan file", fix=f"did you mean {near}?" if near else write
         ) from None

@@ -35,8 +35,14 @@ class MethodSpec(Config):
     def _short_forms(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, Mapping) and len(value) == 1 and "name" not in value:
-            ((name, options),) = value.items()
+        if isinstance(value, Mapping) and value and "name" not in value:
+            name, *others = value
+            if others:
+                raise ValueError(
+                    f"found {name!r} and {others[0]!r} side by side, needed one method: indent its "
+                    f"options below {name!r}, and begin each further method with a dash"
+                )
+            options = value[name]
             if options is not None and not isinstance(options, Mapping):
                 raise ValueError(
                     f"options of {name} must be a mapping such as {{ratio: 0.1}}, not {options!r}"
@@ -125,7 +131,10 @@ class Plan(Config):
         seen: set[str] = set()
         for task in (*sequence, *test_only):
             if task.name.lower() in seen:
-                raise ValueError(f"two tasks are named {task.name!r}: give one of them a name")
+                raise ValueError(
+                    f"two tasks are named {task.name!r}: give one of them a name, in a "
+                    "plan by  name: OTHER, for  init  by  OTHER=FILE"
+                )
             seen.add(task.name.lower())
         for number, task in enumerate(sequence, start=1):
             if task.train is None:

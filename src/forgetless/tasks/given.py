@@ -61,13 +61,27 @@ def task_config(
         >>> task_config("medicine=exams/2024.jsonl").name
         'medicine'
     """
-    name, separator, rest = source.partition("=")
-    named = separator and "/" not in name and ":" not in name and "." not in name
-    data = {"test": rest, "name": name} if named else {"test": source}
+    data = as_settings(source, "test")
     if score is not None:
         data["score"] = score
     config = make_part(TaskConfig, data, f"--task {source[:80]}").named()
     return with_fields(config, fields or {})
+
+
+def as_settings(source: str, key: str) -> dict[str, str]:
+    """``FILE`` or ``NAME=FILE`` as settings of a task.
+
+    Args:
+        source: What was given.
+        key: The setting that the file is: ``train`` or ``test``.
+
+    Example:
+        >>> as_settings("medicine=exams/2024.jsonl", "train")
+        {'train': 'exams/2024.jsonl', 'name': 'medicine'}
+    """
+    name, separator, rest = source.partition("=")
+    named = separator and "/" not in name and ":" not in name and "." not in name
+    return {key: rest, "name": name} if named else {key: source}
 
 
 def with_fields(config: TaskConfig, fields: Mapping[str, str]) -> TaskConfig:
