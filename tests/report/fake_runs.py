@@ -153,6 +153,9 @@ def _stage_entry(row: int, name: str, tasks: Sequence[FakeTask], finished: int) 
         "name": name,
         "tasks": [task.name for task in tasks if task.trained_in == row] if row else [],
         "state": "done" if done else "trained",
+        "fingerprint": None,
+        "scoring_fingerprint": None,
+        "files": {},
         "training": training if row else None,
         "shared_from": "runs/demo/plain" if row == 0 else None,
         "scoring": {

@@ -56,10 +56,11 @@ def compared(first: Path, second: Path) -> RunDifference:
 
 
 @pytest.mark.parametrize("plan", ["a: [", "- a", "a: 2020-99-99"])
-def test_a_plan_that_is_damaged_differs_in_no_setting(tmp_path: Path, plan: str) -> None:
+def test_a_plan_that_is_damaged_is_no_plan_without_a_difference(tmp_path: Path, plan: str) -> None:
     damaged = run(tmp_path / "b")
     (damaged / "plan.yaml").write_text(plan)
-    assert compared(run(tmp_path / "a"), damaged).settings == ()
+    (found,) = compared(run(tmp_path / "a"), damaged).settings
+    assert found == Differing("plan.yaml", "can be read", None)
 
 
 def test_a_run_differs_in_nothing_from_itself_written_elsewhere(tmp_path: Path) -> None:

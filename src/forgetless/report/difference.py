@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from forgetless.errors import NotMeasured
+from forgetless.layout import PLAN
 from forgetless.metrics import Cell, Figure, ScoreMatrix, TaskColumn, Unit, estimate, find_flips
 from forgetless.plan.differences import differences
 from forgetless.plan.file import settings_in
@@ -133,6 +134,8 @@ def _settings(first: RunResults, second: RunResults) -> Iterator[Differing]:
         for key, one, other in differences(_by_name(ours), _by_name(theirs)):
             if key not in _PLACE:
                 yield Differing(key, one, other)
+    elif ours or theirs:
+        yield Differing(PLAN, *("can be read" if plan else None for plan in (ours, theirs)))
 
 
 def _by_name(plan: Mapping[str, Any]) -> Mapping[str, Any]:
