@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import peft
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -14,6 +15,7 @@ from forgetless.models.identity import (
     template_hash,
     tokenizer_hash,
 )
+from forgetless.models.load import LoadedModel
 from forgetless.models.source import find_model
 from forgetless.plan import ModelConfig
 from tests.tiny import build_tokenizer
@@ -74,6 +76,24 @@ def test_one_weight_in_memory_makes_another_model(tiny_model: Path) -> None:
     with torch.no_grad():
         next(loaded.model.parameters()).view(-1)[0] += 1e-3
     assert object_identity(loaded.model, loaded.tokenizer) != before
+
+
+def test_scale_and_switch_of_an_adapter_in_memory_make_another_model(tiny_model: Path) -> None:
+    def worn(alpha: int) -> LoadedModel:
+        loaded = fresh(tiny_model)
+        torch.manual_seed(0)
+        config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], lora_alpha=alpha)
+        return LoadedModel(peft.get_peft_model(loaded.model, config), loaded.tokenizer)
+
+    model, again, louder = worn(2), worn(2), worn(200)
+    own = object_identity(model.model, model.tokenizer)
+    assert object_identity(again.model, again.tokenizer) == own
+    seen = {own, object_identity(louder.model, louder.tokenizer)}
+    model.model.get_base_model().model.layers[0].self_attn.q_proj.set_scale("default", 3)
+    seen.add(object_identity(model.model, model.tokenizer))
+    with again.model.disable_adapter():
+        seen.add(object_identity(again.model, again.tokenizer))
+    assert len(seen) == 4
 
 
 def test_padding_and_truncation_do_not_make_another_tokenizer() -> None:

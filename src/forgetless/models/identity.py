@@ -13,6 +13,8 @@ from forgetless.plan import ModelConfig
 
 # What a version of these computes, another may compute differently in the last digits.
 _COMPUTED_BY = ("torch", "transformers", "peft")
+# Of a layer that peft put around another.
+_LAYER_STATES = ("active_adapters", "disable_adapters", "merged_adapters", "scaling")
 
 
 def model_identity(config: ModelConfig, source: ModelSource, device: str) -> str:
@@ -27,7 +29,7 @@ def model_identity(config: ModelConfig, source: ModelSource, device: str) -> str
 
 
 def object_identity(model: Any, tokenizer: Any) -> str:
-    """The same of a model in memory: every parameter and buffer, byte by byte."""
+    """The same of a model in memory: every parameter and buffer, byte by byte, and its adapters."""
     import torch
 
     digest = hashlib.sha256()
@@ -38,9 +40,7 @@ def object_identity(model: Any, tokenizer: Any) -> str:
             digest.update(flat.view(torch.uint8).numpy())
     device = next(model.parameters()).device.type
     settings = [model.config.to_json_string(use_diff=False), tokenizer_hash(tokenizer), device]
-    active = getattr(model, "active_adapters", None)
-    settings.append(str(active() if callable(active) else active) if _has_adapter(model) else "")
-    return _digest([digest.hexdigest(), *settings, *_versions()])
+    return _digest([digest.hexdigest(), *settings, *_adapters(model), *_versions()])
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
@@ -81,8 +81,26 @@ def _commit(name: str, revision: str | None) -> str:
     return found or f"unknown {uuid.uuid4()}"
 
 
-def _has_adapter(model: Any) -> bool:
-    return bool(getattr(model, "peft_config", None))
+def _adapters(model: Any) -> list[Any]:
+    """What the weights of adapters do not tell: how they are meant, which are on, and how far."""
+    made = getattr(model, "peft_config", None) or {}
+    active = getattr(model, "active_adapters", None) if made else None
+    return [
+        {name: _in_order(config.to_dict()) for name, config in made.items()},
+        active() if callable(active) else active,
+        [
+            [name, *(getattr(layer, state, None) for state in _LAYER_STATES)]
+            for name, layer in model.named_modules()
+            if hasattr(layer, "merged_adapters")
+        ],
+    ]
+
+
+def _in_order(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose sets, which every process orders otherwise, are lists."""
+    return {
+        name: sorted(value) if isinstance(value, set) else value for name, value in settings.items()
+    }
 
 
 def _versions() -> list[str]:
