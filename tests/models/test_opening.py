@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import peft
 import pytest
@@ -92,6 +93,16 @@ def test_a_model_in_memory_outlives_its_closing(tiny_model: Path) -> None:
         assert loaded.model is held.model
 
 
+def test_a_model_in_memory_is_asked_without_dropout_and_stays_in_training(
+    tiny_model: Path,
+) -> None:
+    held = fresh(tiny_model)
+    held.model.train()
+    with InMemory(held.model, held.tokenizer).use() as loaded:
+        assert not any(module.training for module in loaded.model.modules())
+    assert all(module.training for module in held.model.modules())
+
+
 @pytest.mark.parametrize(
     ("settings", "alone"),
     [
@@ -102,11 +113,12 @@ def test_a_model_in_memory_outlives_its_closing(tiny_model: Path) -> None:
         ({"init_lora_weights": "olora"}, False),
         ({"init_lora_weights": "corda"}, False),
         ({"bias": "all"}, False),
+        ({"layer_replication": [[0, 2], [0, 2]]}, False),
         ({"peft_type": "OSF"}, False),
     ],
 )
 def test_only_adapters_that_leave_the_base_alone_share_it(
-    tmp_path: Path, settings: dict[str, str], alone: bool
+    tmp_path: Path, settings: dict[str, Any], alone: bool
 ) -> None:
     config = {"peft_type": "LORA", "bias": "none", "init_lora_weights": True} | settings
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
+from forgetless.models.forward import evaluation_mode
 from forgetless.models.load import LoadedModel, adapted, load_model
 from forgetless.models.quiet import quiet
 from forgetless.models.source import ModelSource
@@ -56,9 +57,11 @@ class InMemory:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._loaded = LoadedModel(model, tokenizer)
 
-    def use(self) -> AbstractContextManager[LoadedModel]:
-        """The model as it is."""
-        return nullcontext(self._loaded)
+    @contextmanager
+    def use(self) -> Iterator[LoadedModel]:
+        """The model as it is, without the dropout that a training may have left on."""
+        with evaluation_mode(self._loaded.model):
+            yield self._loaded
 
     def close(self) -> None:
         """Nothing: the model is the caller's."""
@@ -139,11 +142,12 @@ def leaves_base_alone(adapter: Path) -> bool:
     """Whether the base is bit for bit the base while this adapter is switched off.
 
     Some initialisations of LoRA (PiSSA, OLoRA, CorDA, LoftQ) take what the adapter starts with out
-    of the base; trained biases stay when the adapter is off.
+    of the base; trained biases, and layers that were replicated, stay when the adapter is off.
     """
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     return (
         config.get("peft_type") == "LORA"
         and config.get("bias", "none") == "none"
+        and not config.get("layer_replication")
         and config.get("init_lora_weights", True) in _BASE_UNTOUCHED
     )
