@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from forgetless.evaluation.likelihood import Request, log_likelihoods
+from forgetless.evaluation import local
+from forgetless.evaluation.likelihood import Likelihood, Request, log_likelihoods
 from forgetless.evaluation.local import LocalSubject
+from forgetless.evaluation.packing import grow
 from forgetless.evaluation.result import ItemResult
 from forgetless.models.load import LoadedModel
 from forgetless.models.opening import InMemory
+from forgetless.models.tree import Trunk
 from forgetless.tasks.task import Task
 from tests.evaluation.build import COLOURS, choices, scored, texts
 from tests.training.build import exchange, make_task
@@ -45,6 +48,25 @@ def test_a_generated_answer_comes_with_the_likelihood_of_the_gold_one(
         plain = scored(taught, task)[row.id]
         assert found[row.id].readings.keys() - plain.readings.keys() == {"nll"}
         assert found[row.id].score == plain.score
+
+
+def test_gold_answers_of_a_batch_are_read_in_packs_that_keep_to_the_batch_size(
+    taught: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 sequences: that is 96 tokens on a CPU."""
+    rows = [exchange(str(n), f"{n} is the number of which colour?", "red") for n in range(12)]
+    nodes: list[int] = []
+
+    def counted(
+        loaded: LoadedModel, asked: list[Request], trunk: Trunk | None = None
+    ) -> list[Likelihood]:
+        nodes.append(len(grow(asked, len(trunk.ids) if trunk else 0).ids))
+        return log_likelihoods(loaded, asked, trunk)
+
+    monkeypatch.setattr(local, "log_likelihoods", counted)
+    found = answers(taught, make_task("t", (), rows, max_new_tokens=1))
+    assert all("nll" in result.readings for result in found.values())
+    assert sum(nodes) > 96 >= max(nodes)
 
 
 def test_a_request_is_another_with_another_prompt_gold_or_scorer(taught: LoadedModel) -> None:

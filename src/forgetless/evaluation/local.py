@@ -12,7 +12,7 @@ from typing import Any
 
 from forgetless.errors import DataError
 from forgetless.evaluation.grading import GENERATED
-from forgetless.evaluation.likelihood import Request, log_likelihoods
+from forgetless.evaluation.likelihood import Request, log_likelihoods, put_together
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.evaluation.subject import Conditions, Usage
@@ -119,7 +119,7 @@ class LocalSubject:
             for results in score_task(loaded, replace(task, test=rows), self._batch_size):
                 if task.config.score in GENERATED:
                     by_id = {row.id: row for row in rows}
-                    yield _with_gold_likelihood(loaded, renderer, by_id, results)
+                    yield _with_gold_likelihood(loaded, renderer, by_id, results, self._batch_size)
                 else:
                     yield results
 
@@ -139,21 +139,26 @@ def _with_gold_likelihood(
     renderer: Renderer,
     rows: Mapping[str, Row],
     results: Sequence[ItemResult],
+    batch_size: int,
 ) -> list[ItemResult]:
     """Add how likely the gold answer is, in nats per token: it outlives a lost format."""
     reach = Reach.of(loaded.model)
-    requests: dict[str, Request] = {}
+    items: list[str] = []
+    requests: list[Request] = []
     for result in results:
         row = rows[result.item]
         if result.error is not None or row.rules or not row.answer:  # with rules nothing is gold
             continue
         request = Request(renderer.prompt_ids(row), renderer.continuation_ids(row, row.answer))
-        if request.continuation and not reach.obstacle(request.ids, loaded.tokenizer):
-            requests[result.item] = request
-    if not requests:
-        return list(results)
-    scored = log_likelihoods(loaded, list(requests.values()))
-    nll = {item: -found.total / found.tokens for item, found in zip(requests, scored, strict=True)}
+        if request.scored and not reach.obstacle(request.ids, loaded.tokenizer):
+            items.append(result.item)
+            requests.append(request)
+    together = put_together(loaded, [[request] for request in requests], batch_size)
+    nll: dict[str, float] = {}
+    for batch in together.batches:
+        scored = log_likelihoods(loaded, [requests[index] for index in batch], together.trunk)
+        for index, found in zip(batch, scored, strict=True):
+            nll[items[index]] = -found.total / found.tokens
     return [
         replace(result, readings={**result.readings, "nll": nll[result.item]})
         if math.isfinite(nll.get(result.item, math.nan))
