@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from scipy import stats
 from transformers import StoppingCriteriaList
 
 from forgetless.models import continuing
-from forgetless.models.continuing import _together
+from forgetless.models.continuing import _together, continued
 from forgetless.models.generation import continuations
-from tests.models.test_tree import ROTARY, build
+from tests.models.test_tree import ROTARY, build, gpt2
 from tests.training.build import forward_passes, fresh, load
 
 
@@ -204,3 +206,17 @@ def test_those_that_wait_come_when_others_have_ended(model: Any) -> None:
         found = continuations(model, prompts, 8, [free[0][0]], size=2)
     assert [len(answer) for answer in found] == [1, 1, 8]
     assert passed == [1] + [1] * 8  # two end at once; then the third, alone
+
+
+def test_prompts_that_have_ended_are_let_go_before_they_leave_the_context() -> None:
+    """The first comes to its end with the context of 64, and others are under way until then."""
+    model, said = gpt2(), Counter[int]()
+
+    def chosen(indices: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
+        said.update(indices)
+        stops = torch.tensor([index > 0 and said[index] == 10 for index in indices])
+        return torch.nn.functional.one_hot(torch.where(stops, 0, 5), logits.shape[-1])
+
+    prompts = [[7] * 48, *([8] * (4 + number % 5) for number in range(23))]
+    found = continued(model, prompts, 16, [0], chosen, 8)
+    assert [len(tokens) for tokens in found] == [16] + [10] * 23

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.models.forest import beginning, common, forest
 from forgetless.models.forward import logits_at
+from forgetless.models.reach import Reach
 from forgetless.models.tree import Trunk, span, tree_logits
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def continued(
                     ended.add(index)
         return tokens, [place for place, index in enumerate(indices) if index not in ended]
 
+    reach = min(Reach.of(model).context, span(model))
     with torch.inference_mode():
         trunk = Trunk(beginning(prompts))
         waiting = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -137,7 +139,10 @@ def continued(
                 rows.tokens, going = choose(rows.indices, logits)
                 if not going:
                     rows = None
-                elif len(rows.indices) - len(going) >= WORTH_A_CHANGE * len(rows.indices):
+                elif (
+                    len(rows.indices) - len(going) >= WORTH_A_CHANGE * len(rows.indices)
+                    or rows.mask.shape[1] >= reach  # which only rows that have ended come to
+                ):
                     rows.keep(going)
     return new
 
