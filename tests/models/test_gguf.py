@@ -110,6 +110,18 @@ def test_file_that_is_no_gguf_inside_is_refused_and_leaves_nothing(
     assert [path.name for path in cache.iterdir() if path.is_dir()] == []
 
 
+def test_file_that_lacks_weights_is_refused_and_leaves_nothing(
+    tmp_path: Path, cache: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load(tiny_model)
+    kept = {name: w for name, w in whole.model.state_dict().items() if "1.mlp.down" not in name}
+    monkeypatch.setattr(whole.model, "state_dict", lambda: kept)
+    file = write_gguf(whole.model, whole.tokenizer, tmp_path / "part.gguf")
+    with pytest.raises(ModelError, match=r"part\.gguf: .* 1 weights are not there, such as model"):
+        load(file)
+    assert [path.name for path in cache.iterdir() if path.is_dir()] == []
+
+
 def test_missing_gguf_package_says_what_to_install(
     file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from forgetless.errors import ForgetlessError, ModelError
 from forgetless.models.source import COPY_AGAIN, ModelSource, base_named, near_model
@@ -38,6 +39,21 @@ def faults_explained(source: ModelSource, part: str) -> Iterator[None]:
         raise ModelError(
             f"{source.location}: the {part} cannot be read: {reason}", fix=COPY_AGAIN
         ) from error
+
+
+def complete(model: Any, found: Mapping[str, Any]) -> Any:
+    """A model all of whose weights were found; transformers draws those that were not at random.
+
+    Args:
+        model: As ``from_pretrained`` returns it.
+        found: Its loading info.
+
+    Raises:
+        ValueError: naming a weight that is not there.
+    """
+    if absent := sorted(found["missing_keys"]):
+        raise ValueError(f"{len(absent)} weights are not there, such as {absent[0]}")
+    return model
 
 
 def _reason(error: Exception) -> str:

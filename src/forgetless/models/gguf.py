@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from forgetless.errors import ModelError
-from forgetless.models.faults import faults_explained
+from forgetless.models.faults import complete, faults_explained
 from forgetless.models.quiet import quiet
 from forgetless.models.source import ModelSource, cache_folder, file_hash
 from forgetless.storage import replace_folder
@@ -51,9 +52,13 @@ def converted_gguf(file: Path) -> Path:
         place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         with faults_explained(ModelSource("gguf", str(file)), "model"):
             tokenizer = AutoTokenizer.from_pretrained(**place)
-            model = AutoModelForCausalLM.from_pretrained(
-                **place, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                **place,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.float32,
+                output_loading_info=True,
             )
+            model = complete(*loaded)
         model.config._name_or_path = file.stem
         with replace_folder(folder) as part:
             model.save_pretrained(part)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.errors import ModelError
-from forgetless.models.faults import faults_explained
+from forgetless.models.faults import complete, faults_explained
 from forgetless.models.gguf import readable
 from forgetless.models.hub import reachable
 from forgetless.models.quantized import quantized_loading, refuse_quantization
@@ -175,10 +175,7 @@ def _pretrained(
             **({"attn_implementation": config.attention} if config.attention else {}),
             **quantized_loading(config, device),
         )
-        model, found = loaded
-        if absent := sorted(found["missing_keys"]):  # transformers would draw them at random
-            raise ValueError(f"{len(absent)} weights are not there, such as {absent[0]}")
-    return model
+        return complete(*loaded)
 
 
 def _tokenizer(source: ModelSource, config: ModelConfig, *, kept: bool) -> Any:
