@@ -83,6 +83,7 @@ def changed(**parts: object) -> dict[str, Any]:
         (changed(scores=[[0.25], ["high"]]), "not a score matrix"),
         (changed(scores=[[0.25], [float("nan")]]), "a mean is nan"),
         (changed(scores=[[0.25], [75.0]]), "percentage"),
+        (changed(scores=[[0.25], [10**400]]), "not a score matrix"),
         (changed(scores=3), "not a score matrix"),
         (changed(missing={"law": {"one": "cut"}}), "not a score matrix"),
         (changed(missing={"law": {"1": "cut"}}), "both measured and missing"),

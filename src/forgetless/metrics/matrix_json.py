@@ -105,7 +105,7 @@ def matrix_from_json(data: object, where: str = "matrix.json") -> ScoreMatrix:
         return _matrix(cast("Mapping[str, Any]", data))
     except KeyError as error:
         raise DataError(f"{where}: {error} is missing") from error
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
         raise DataError(f"{where}: not a score matrix ({error})") from error
 
 
