@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.errors import RunFailed
+from forgetless.evaluation import answers
 from forgetless.evaluation.answers import AnswerStore, answer_key
 from forgetless.evaluation.result import ItemResult
 
@@ -66,6 +68,23 @@ def test_a_database_of_others_is_put_aside(tmp_path: Path) -> None:
     store.keep({"a": RIGHT})
     assert store.find(["a"])
     assert file.with_name("answers.sqlite.unreadable").exists()
+
+
+def test_a_database_that_another_process_holds_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "answers.sqlite"
+    store = AnswerStore(file)
+    store.keep({"a": RIGHT})
+    store.close()
+    monkeypatch.setattr(answers, "_PATIENCE", 0)
+    other = sqlite3.connect(file)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("INSERT INTO answers VALUES ('x', 'y')")
+    with pytest.raises(RunFailed, match=r"answers\.sqlite: .*database is locked"):
+        AnswerStore(file).find(["a"])
+    other.close()
+    assert AnswerStore(file).find(["a"])
 
 
 @pytest.mark.parametrize("line", ["", "no", "[]", "{}", '{"choices": 7}', "[" * 9000])

@@ -9,16 +9,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from forgetless.errors import RunFailed
 from forgetless.evaluation.result import ItemResult
 from forgetless.storage import make_folder
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500  # keys in one query; SQLite takes 999 at least
+# A damaged file, one that is no database, and one whose table is another.
+_NOT_OURS = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_PATIENCE = 60  # seconds for another process to be done
 
 
 def answer_key(identity: str, request: str) -> str:
@@ -37,40 +42,52 @@ class AnswerStore:
         self._path = path
         self._opened: sqlite3.Connection | None = None
 
-    @property
-    def _database(self) -> sqlite3.Connection | None:
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
         """The file, opened when it is first used: what is refused before leaves none behind."""
-        if self._opened is None and self._path is not None:
-            self._opened = _open(self._path)
-        return self._opened
+        assert self._path is not None
+        try:
+            if self._opened is None:
+                self._opened = _open(self._path)
+            yield self._opened
+        except sqlite3.DatabaseError as fault:
+            raise RunFailed(
+                f"{self._path}: answers cannot be read or kept there: {fault}",
+                fix="end what else is using it, make room, or leave it be with  --no-store",
+            ) from fault
 
     def find(self, keys: Iterable[str]) -> dict[str, ItemResult]:
-        """The answers that are there, by key."""
-        if self._database is None:
+        """The answers that are there, by key.
+
+        Raises:
+            RunFailed: if the file is busy, or cannot be used; so does keeping.
+        """
+        if self._path is None:
             return {}
         wanted = list(keys)
         found: dict[str, ItemResult] = {}
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            rows = self._database.execute(
-                f"SELECT key, line FROM answers WHERE key IN ({marks})",  # noqa: S608 - only marks
-                some,
-            )
-            found.update((key, result) for key, line in rows if (result := _result(line)))
+        with self._database() as database:
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                rows = database.execute(
+                    f"SELECT key, line FROM answers WHERE key IN ({marks})",  # noqa: S608 - marks
+                    some,
+                )
+                found.update((key, result) for key, line in rows if (result := _result(line)))
         return found
 
     def keep(self, answers: Mapping[str, ItemResult]) -> None:
         """Write answers; errors are not kept, so that they are asked again."""
-        if self._database is None:
+        if self._path is None:
             return
         lines = [
             (key, replace(result, task="", item="").to_line())
             for key, result in answers.items()
             if result.error is None
         ]
-        with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", lines)
+        with self._database() as database, database:
+            database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", lines)
 
     def close(self, *, delete: bool = False) -> None:
         """Close the file.
@@ -100,6 +117,8 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         return _connect(path)
     except sqlite3.DatabaseError as fault:
+        if fault.sqlite_errorcode & 0xFF not in _NOT_OURS:  # a busy file, say, is a good one
+            raise
         aside = path.with_name(f"{path.name}.unreadable")
         log.warning("%s cannot be read (%s); begun anew, the old one is %s", path, fault, aside)
         path.replace(aside)
@@ -107,12 +126,14 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=60)
+    database = sqlite3.connect(path, timeout=_PATIENCE)
     try:
         database.execute("PRAGMA journal_mode=WAL")
         (state,) = database.execute("PRAGMA quick_check").fetchone()
         if state != "ok":
-            raise sqlite3.DatabaseError(state)
+            damaged = sqlite3.DatabaseError(state)
+            damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damaged
         database.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, line TEXT)")
         database.execute("SELECT key, line FROM answers LIMIT 0")
         database.commit()
