@@ -12,6 +12,7 @@ from forgetless.evaluation.packing import Limits, Request, Tree, grow, packs
 from forgetless.models.forest import beginning
 from forgetless.models.forward import last_logits
 from forgetless.models.load import LoadedModel
+from forgetless.models.padding import side_by_side
 from forgetless.models.reach import Reach
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
 
@@ -129,6 +130,8 @@ def log_likelihoods(
 ) -> list[Likelihood]:
     """Score requests in one forward pass: as a tree where the model takes one, else padded.
 
+    Where padding is not looked past either, in one pass for those of each length.
+
     Args:
         loaded: The model.
         requests: At least one.
@@ -143,7 +146,11 @@ def log_likelihoods(
         tree = grow(requests, len(trunk.ids))
         if len(trunk.ids) + len(tree.ids) <= span(loaded.model):
             return _packed(loaded.model, tree, trunk)
-    return _padded(loaded, requests)
+    found: dict[int, Likelihood] = {}
+    for places in side_by_side(loaded.model, [len(request) for request in requests]):
+        padded = _padded(loaded, [requests[place] for place in places])
+        found |= zip(places, padded, strict=True)
+    return [found[place] for place in range(len(requests))]
 
 
 def _packed(model: Any, tree: Tree, trunk: Trunk) -> list[Likelihood]:

@@ -29,6 +29,7 @@ from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.forward import last_logits
 from forgetless.models.generation import NotNumbers, continuations
 from forgetless.models.load import LoadedModel
+from forgetless.models.padding import side_by_side
 from forgetless.models.reach import Reach
 
 LONGEST_ANSWER = 256  # tokens, where a task names no limit; as HFLM
@@ -176,12 +177,15 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
             numbers.sort(key=lambda number: (-len(prompts[number]), number))
             for start in range(0, len(numbers), self._batch_size):
                 batch = numbers[start : start + self._batch_size]
-                texts = self._continued([prompts[number] for number in batch], until, limit)
-                for number, text in zip(batch, texts, strict=True):
-                    if text is None:
-                        self._fail(number, "the model's likelihood is not a number")
-                    else:
-                        answers[number] = text
+                lengths = [len(prompts[number]) for number in batch]
+                for places in side_by_side(self._loaded.model, lengths):
+                    some = [batch[place] for place in places]
+                    texts = self._continued([prompts[number] for number in some], until, limit)
+                    for number, text in zip(some, texts, strict=True):
+                        if text is None:
+                            self._fail(number, "the model's likelihood is not a number")
+                        else:
+                            answers[number] = text
         return answers
 
     def _settings(self, given: dict[str, Any], task: str) -> tuple[list[str], int]:
@@ -233,12 +237,14 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
 
 def _is_greedy(loaded: LoadedModel, requests: Sequence[Request]) -> list[bool]:
     """Whether every token of a continuation is the likeliest one."""
-    columns = max(len(request.continuation) for request in requests)
-    whole = [[*request.context, *request.continuation] for request in requests]
-    with torch.inference_mode():
-        _, logits = last_logits(loaded.model, whole, columns)
-    likeliest = logits.argmax(-1).cpu()  # (batch, columns)
-    return [
-        likeliest[row, -len(request.continuation) :].tolist() == request.continuation
-        for row, request in enumerate(requests)
-    ]
+    greedy = [False] * len(requests)
+    for places in side_by_side(loaded.model, [len(request) for request in requests]):
+        some = [requests[place] for place in places]
+        columns = max(len(request.continuation) for request in some)
+        with torch.inference_mode():
+            _, logits = last_logits(loaded.model, [request.ids for request in some], columns)
+        likeliest = logits.argmax(-1).cpu()  # (rows, columns)
+        for row, (place, request) in enumerate(zip(places, some, strict=True)):
+            own = likeliest[row, -len(request.continuation) :].tolist()
+            greedy[place] = own == request.continuation
+    return greedy

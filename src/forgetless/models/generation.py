@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from forgetless.models.blocks import weights_in_blocks
 from forgetless.models.continuing import Choice, continued
 from forgetless.models.forward import PADDING, pad_left
+from forgetless.models.padding import side_by_side
 from forgetless.models.tree import obstacle, span
 
 if TYPE_CHECKING:
@@ -101,11 +102,13 @@ def continuations(
         order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
         for start in range(0, len(order), size):
             batch = order[start : start + size] if len(order) > size else [*range(len(prompts))]
-            found = _by_transformers(
-                model, prompts, batch, max_new_tokens, stop_ids, chosen, stopping
-            )
-            for index, tokens in zip(batch, found, strict=True):
-                new[index] = tokens
+            for places in side_by_side(model, [len(prompts[index]) for index in batch]):
+                some = [batch[place] for place in places]
+                found = _by_transformers(
+                    model, prompts, some, max_new_tokens, stop_ids, chosen, stopping
+                )
+                for index, tokens in zip(some, found, strict=True):
+                    new[index] = tokens
         return new
 
 

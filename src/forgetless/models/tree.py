@@ -1,26 +1,21 @@
 """A forward pass over a tree of tokens, for the models whose attention can be told who sees whom.
 
 Whether a model can is tried out on it, once: what it says of a small tree is compared with what it
-says of the branches one by one.  A list of architectures would be wrong tomorrow.
+says of the branches one by one.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from forgetless.models.forward import accepts, evaluation_mode, innermost, logits_at
 from forgetless.models.reach import ENDLESS, Reach
+from forgetless.models.trials import some_tokens, tolerance, tried
 
 if TYPE_CHECKING:
     import torch
-
-log = logging.getLogger(__name__)
-
-TOLERANCE = {4: 1e-3, 2: 0.05}  # share of the logits' own spread, by bytes of a weight
 
 
 @dataclass
@@ -132,30 +127,20 @@ def span(model: Any) -> int:
     return min(limits, default=ENDLESS)
 
 
-_found: WeakKeyDictionary[Any, dict[Any, str | None]] = WeakKeyDictionary()
-
-
 def obstacle(model: Any) -> str | None:
     """Why this model cannot be given a tree, in words; nothing if it can.
 
-    Tried out once for a model as it is (dtype, device, attention), and logged if it cannot.
+    Tried out once for a model as it is, and logged if it cannot.
     """
-    inner = innermost(model)
-    attention = str(getattr(inner.config, "_attn_implementation", ""))
-    state = (inner.dtype, next(model.parameters()).device, attention, id(inner))
-    known = _found.setdefault(model, {})
-    if state not in known:
-        known[state] = reason = _obstacle(model, attention)
-        if reason is not None:
-            log.info("sequences are padded, not packed as a tree: %s", reason)
-    return known[state]
+    return tried(model, _obstacle, "sequences are padded, not packed as a tree")
 
 
-def _obstacle(model: Any, attention: str) -> str | None:
+def _obstacle(model: Any) -> str | None:
     if "position_ids" not in accepts(model):
         return "the model takes no position of a token"
     if getattr(innermost(model).config, "is_encoder_decoder", False):
         return "the model has an encoder"
+    attention = str(getattr(innermost(model).config, "_attn_implementation", ""))
     # These read a mask as something else; on a GPU the attempt alone can end the process.
     if any(part in attention for part in ("flash", "flex", "paged")):
         return f"{attention} takes no mask of its own for each token"
@@ -163,7 +148,7 @@ def _obstacle(model: Any, attention: str) -> str | None:
         error, spread = _probe(model)
     except Exception as fault:  # whatever a model does that was not made for this
         return f"{type(fault).__name__}: {str(fault).strip().splitlines()[:1]}"
-    if not error <= TOLERANCE.get(innermost(model).dtype.itemsize, 1e-3) * spread:
+    if not error <= tolerance(model) * spread:
         return f"a tree is read otherwise than its branches (by {error:.2g} of {spread:.2g})"
     return None
 
@@ -173,10 +158,7 @@ def _probe(model: Any) -> tuple[float, float]:
     import torch
 
     device = next(model.parameters()).device
-    vocabulary = innermost(model).config.get_text_config().vocab_size
-    generator = torch.Generator().manual_seed(0)
-    # The lower half: special tokens of many models stand above it.
-    stem, left, right = torch.randint(vocabulary // 2, (3, 6), generator=generator).tolist()
+    stem, left, right = some_tokens(model, 3, 6)
     with evaluation_mode(model), torch.inference_mode():
         ids = torch.tensor([stem + left, stem + right], device=device)
         positions = torch.arange(12, device=device)

@@ -1,0 +1,57 @@
+"""Which rows may be read side by side: any, where a model looks past the padding between them.
+
+Some take no mask, or count positions from where the padding begins; a row beside a longer one would
+then be read as another text.  Which do is tried out on the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from forgetless.models.forward import evaluation_mode, last_logits
+from forgetless.models.trials import some_tokens, tolerance, tried
+
+
+def side_by_side(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows that one pass may hold: all of them, or those of one length.
+
+    Args:
+        model: A causal language model of transformers or peft.
+        lengths: Tokens of each row.
+
+    Yields:
+        Indices of rows.
+    """
+    told = "only rows of one length are read side by side"
+    if len({*lengths}) <= 1 or tried(model, _obstacle, told) is None:
+        yield [*range(len(lengths))]
+        return
+    for length in sorted({*lengths}, reverse=True):
+        yield [index for index, own in enumerate(lengths) if own == length]
+
+
+def _obstacle(model: Any) -> str | None:
+    """Why rows of several lengths cannot be read side by side; nothing if they can."""
+    try:
+        error, spread = _probe(model)
+    except Exception as fault:  # whatever a model does that was not made for this
+        return f"{type(fault).__name__}: {str(fault).strip().splitlines()[:1]}"
+    if not error <= tolerance(model) * spread:
+        return f"padding makes a row another (by {error:.2g} of {spread:.2g})"
+    return None
+
+
+def _probe(model: Any) -> tuple[float, float]:
+    """Largest difference that a longer row makes to a shorter one, and its logits' own spread."""
+    import torch
+
+    short, long = some_tokens(model, 6), some_tokens(model, 12)[::-1]
+    with evaluation_mode(model), torch.inference_mode():
+        alone, beside = (
+            last_logits(model, rows, len(short) - 1)[1][0].float()
+            for rows in ([short], [short, long])
+        )
+    error = (beside - alone).square().mean(-1).sqrt().max()
+    spread = (alone - alone.mean(0)).square().mean().sqrt()
+    return float(error), float(spread)
