@@ -18,6 +18,8 @@ from forgetless.exchange.lm_eval_tasks import answer_lm_eval_task, load_lm_eval_
 from forgetless.models.load import LoadedModel
 from tests.exchange.build import DATA
 from tests.exchange.make_lm_eval_fixtures import TASKS, save_models
+from tests.models.test_padding import bart
+from tests.tiny import build_tokenizer
 from tests.training.build import load
 
 pytest.importorskip("lm_eval", reason="needs the extra lm-eval")
@@ -287,6 +289,18 @@ def test_a_question_that_leaves_no_room_for_its_answer_is_an_error_and_no_score(
     (task,) = answer_lm_eval_task(base, "long", 3, include_path=folder)
     assert [item.score is None for item in task.items] == [False, True, False]
     assert "more than the model's context of 256" in str(task.items[1].error)
+
+
+@pytest.mark.parametrize("name", ["toy_words", "toy_colours"])
+def test_company_changes_nothing_where_a_model_reads_padding(name: str, include: Path) -> None:
+    model = LoadedModel(bart(), build_tokenizer())
+    alone, together = (
+        answer_lm_eval_task(model, name, 4, include_path=include, batch_size=size)[0].items
+        for size in (1, 16)
+    )
+    assert [item.error for item in together] == [None] * 4
+    assert [item.output for item in together] == [item.output for item in alone]
+    assert figures(together) == figures(alone)
 
 
 def test_an_answer_of_a_broken_model_is_an_error_and_no_score(models: Path, include: Path) -> None:
