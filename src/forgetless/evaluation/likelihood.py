@@ -30,7 +30,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-LOGITS_PER_PASS = 64_000_000  # floats; bounds the memory of one pass to about 0.5 GB
+# Floats, about 0.5 GB with what is made of them: most of a pass for several items.  An item with
+# more has a pass of its own.
+LOGITS_PER_PASS = 64_000_000
 # Nodes of a pack for each sequence of a padded batch, so that whoever halves the batch halves both.
 # Attention looks at every pair of nodes: measured on a CPU, 200 to 400 are best, and 32 is a plan's
 # default.  On a GPU so few would leave it idle.
