@@ -223,6 +223,20 @@ def test_model_without_a_tree_is_asked_in_padded_batches_and_the_log_says_why(
     assert [len(batch) for batch in put_together(loaded, groups, 6).batches] == [2, 2]
 
 
+def test_a_short_item_is_not_given_the_angles_of_a_long_one(tiny: LoadedModel) -> None:
+    """Phi 3 has others for whatever is longer than what it was first trained on."""
+    rope = {
+        "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 60,
+        "short_factor": [1.0] * 8, "long_factor": [4.0] * 8,
+    }  # fmt: skip
+    model = build("Llama", **ROTARY, max_position_embeddings=240, rope_parameters=rope)
+    loaded = LoadedModel(model, tiny.tokenizer)
+    asked = [Request([*range(length)], [7, 8]) for length in (20, 70, 100, 70)]
+    for request, likelihood in zip(asked, log_likelihoods(loaded, asked), strict=True):
+        alone = naive(loaded, request.context, request.continuation)
+        assert likelihood.total == pytest.approx(alone, rel=1e-5, abs=1e-4)
+
+
 def test_items_longer_than_the_window_are_padded_and_the_log_counts_them(
     tiny: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:

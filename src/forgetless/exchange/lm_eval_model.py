@@ -177,8 +177,8 @@ class AskedModel(TemplateLM):  # type: ignore[misc]
             numbers.sort(key=lambda number: (-len(prompts[number]), number))
             for start in range(0, len(numbers), self._batch_size):
                 batch = numbers[start : start + self._batch_size]
-                lengths = [len(prompts[number]) for number in batch]
-                for places in side_by_side(self._loaded.model, lengths):
+                ends = [len(prompts[number]) + limit for number in batch]
+                for places in side_by_side(self._loaded.model, ends):
                     some = [batch[place] for place in places]
                     texts = self._continued([prompts[number] for number in some], until, limit)
                     for number, text in zip(some, texts, strict=True):

@@ -102,7 +102,8 @@ def continuations(
         order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
         for start in range(0, len(order), size):
             batch = order[start : start + size] if len(order) > size else [*range(len(prompts))]
-            for places in side_by_side(model, [len(prompts[index]) for index in batch]):
+            ends = [len(prompts[index]) + max_new_tokens for index in batch]
+            for places in side_by_side(model, ends):
                 some = [batch[place] for place in places]
                 found = _by_transformers(
                     model, prompts, some, max_new_tokens, stop_ids, chosen, stopping

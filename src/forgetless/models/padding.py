@@ -1,7 +1,8 @@
 """Which rows may be read side by side: any, where a model looks past the padding between them.
 
 Some take no mask, or count positions from where the padding begins; a row beside a longer one would
-then be read as another text.  Which do is tried out on the model.
+then be read as another text.  Which do is tried out on the model.  Where angles change with the
+length, those of a pass are of its longest row.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from forgetless.models.forward import evaluation_mode, last_logits
+from forgetless.models.tree import steady
 from forgetless.models.trials import some_tokens, tolerance, tried
 
 
@@ -18,13 +20,14 @@ def side_by_side(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
 
     Args:
         model: A causal language model of transformers or peft.
-        lengths: Tokens of each row.
+        lengths: Tokens of each row, in the end.
 
     Yields:
         Indices of rows.
     """
     told = "only rows of one length are read side by side"
-    if len({*lengths}) <= 1 or tried(model, _obstacle, told) is None:
+    alike = len({*lengths}) <= 1
+    if alike or (max(lengths) <= steady(model) and tried(model, _obstacle, told) is None):
         yield [*range(len(lengths))]
         return
     for length in sorted({*lengths}, reverse=True):

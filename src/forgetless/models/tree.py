@@ -120,10 +120,18 @@ def span(model: Any) -> int:
         for buffer in innermost(model).buffers()
         if buffer.ndim >= 2 and buffer.shape[-1] == buffer.shape[-2]
     ]
+    return min([*limits, steady(model)])
+
+
+def steady(model: Any) -> int:
+    """Most tokens of a sequence whose angles are those of any shorter one."""
+    config = innermost(model).config.get_text_config()
     scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
-    for rope in [scaling, *scaling.values()] if isinstance(scaling, dict) else []:
-        if isinstance(rope, dict) and rope.get("rope_type") in {"dynamic", "longrope"}:
-            limits.append(rope.get("original_max_position_embeddings") or Reach.of(model).context)
+    limits = [
+        rope.get("original_max_position_embeddings") or Reach.of(model).context
+        for rope in ([scaling, *scaling.values()] if isinstance(scaling, dict) else [])
+        if isinstance(rope, dict) and rope.get("rope_type") in {"dynamic", "longrope"}
+    ]
     return min(limits, default=ENDLESS)
 
 
