@@ -43,6 +43,21 @@ NO_END = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+# As Llama-2 and Mistral: an answer has a space before it that the prompt does not end with.
+SPACES = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
+    "{{ ' ' + message['content'] | trim + ' ' }}<|end|>"
+    "{% else %}[{{ message['role'] }}] {{ message['content'] }} [/]{% endif %}{% endfor %}"
+)
+# As Vicuna: the name of who answers is the prompt's, the space behind it is not.
+NAMES = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+# As Llama-3: white space around a message is taken off.
+TRIMS = CHAT_TEMPLATE.replace("message['content']", "message['content'] | trim")
+# No prompt to answer to: the template writes who answers only with the answer.
+NO_ASKING = CHAT_TEMPLATE.partition("{% if add_generation_prompt %}")[0]
 STRICT = "{{ raise_exception('roles must alternate') }}"
 TEMPLATES = {
     "usual": CHAT_TEMPLATE,
@@ -52,6 +67,10 @@ TEMPLATES = {
     "opens reasoning": OPENS_REASONING,
     "no special tokens": NO_SPECIAL,
     "no end of turn": NO_END,
+    "spaces": SPACES,
+    "names": NAMES,
+    "trims": TRIMS,
+    "no asking": NO_ASKING,
 }
 
 
@@ -436,6 +455,46 @@ def test_an_answer_whose_first_letter_would_merge_with_the_prompt_is_tokenised_a
     assert made.convert_ids_to_tokens(renderer.continuation_ids(row, "blue")) == list("Ġblue")
 
 
+@pytest.mark.parametrize("template", ["usual", "spaces", "names", "trims", "no asking"])
+@pytest.mark.parametrize("prepends", [False, True])
+@pytest.mark.parametrize("answer", ["green", " blue "])
+def test_an_item_is_asked_and_taught_in_the_tokens_of_its_template(
+    template: str, prepends: bool, answer: str
+) -> None:
+    made = tokenizer(TEMPLATES[template], merges=[("Ġ", "g"), ("Ġg", "r"), ("Ġ", "b")])
+    if prepends:  # as SentencePiece puts a space before every text; here a letter, to be seen
+        from tokenizers import normalizers
+
+        made.backend_tokenizer.normalizer = normalizers.Prepend("x")
+    messages = [{"role": "user", "content": "Sky?"}, {"role": "assistant", "content": answer}]
+    own = made.apply_chat_template(messages, tokenize=True, return_dict=False)
+    renderer, row = Renderer(made, "chat"), conversation("Sky?", answer)
+    asked = renderer.prompt_ids(row) + renderer.continuation_ids(row, answer)
+    assert asked == own[: len(asked)]
+    assert asked == renderer.encode(row)[0].ids[: len(asked)]
+    assert 0 < len(own) - len(asked) <= 3  # what is left only ends the turn
+
+
+def test_a_space_before_an_answer_is_one_token_with_its_first_letters() -> None:
+    made = tokenizer(SPACES, merges=[("Ġ", "b")])
+    renderer = Renderer(made, "chat")
+    assert renderer.prompt(ONE) == "[user] Sky? [/]"
+    answer = made.convert_ids_to_tokens(renderer.continuation_ids(ONE, "blue"))
+    assert answer == ["Ġb", "l", "u", "e"]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("answer", ["blue", " blue", "b. "])
+def test_an_answer_is_scored_as_it_is_taught_whatever_the_template_does_to_it(
+    template: str, answer: str
+) -> None:
+    renderer = Renderer(tokenizer(TEMPLATES[template]), "chat")
+    row = conversation("Sky?", "blue", "Sea?", answer)
+    taught = renderer.encode(row)[-1].ids
+    asked = renderer.prompt_ids(row) + renderer.continuation_ids(row, answer)
+    assert taught[: len(asked)] == asked
+
+
 # Worked examples
 
 
@@ -474,6 +533,7 @@ def test_worked_examples_are_never_trained_on(style: str) -> None:
         (EMPTY_REASONING, "chat", ["<|end|>"]),
         (NO_SPECIAL, "chat", ["Ċ", "<|end|>"]),
         (NO_END, "chat", ["<|end|>"]),
+        (SPACES, "chat", ["<|end|>"]),
         (CHAT_TEMPLATE.replace("<|end|>", "<|pad|>"), "plain", ["<|end|>"]),
     ],
 )

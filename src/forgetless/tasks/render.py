@@ -93,22 +93,25 @@ class Renderer:
     def continuation_ids(self, row: Row, answer: str) -> list[int]:
         """Token ids of an answer as it follows the prompt, without any end-of-turn.
 
-        The answer is tokenised together with the prompt where that leaves the prompt's own tokens
-        as they are, as lm-evaluation-harness does, and otherwise by itself.
+        In chat form the answer is as the template writes it: some trim it, some put a space first.
+
+        Raises:
+            DataError: if the template refuses the conversation.
         """
-        if self.style == "chat" or not row.prompt:
-            return self._tokens(answer, start=not row.prompt)
-        prompt, text = _plain(row), continuation(row, answer)
-        alone, whole = self._tokens(prompt, start=True), self._tokens(prompt + text, start=True)
-        if len(whole) > len(alone) and whole[: len(alone)] == alone:
-            return whole[len(alone) :]
-        return self._tokens(text)
+        if not row.prompt:
+            return self._tokens(answer, start=True)
+        if self.style == "plain":
+            return self._pair(_plain(row), continuation(row, answer), start=True)[1]
+        given, reply = self._last_reply([*row.prompt, Turn("assistant", answer)])
+        return self._pair(given, reply.removesuffix(self._frame[1]))[1]
 
     def stop_ids(self) -> list[int]:
         """Tokens that end an answer: end of text, and whatever the template ends a turn with."""
         stops = {self.tokenizer.eos_token_id}
         if self.style == "chat":
-            stops.update(self._tokens(self._frame[1])[:1])
+            closing = self._frame[1]
+            # white space before the end-of-turn token, as Llama-2's, stands in answers too
+            stops.update(self._tokens(closing.lstrip() or closing)[:1])
         return sorted(stop for stop in stops if stop is not None)
 
     def encode(self, row: Row) -> list[Encoded]:
@@ -132,8 +135,8 @@ class Renderer:
     def _exchange(self, prompt: Sequence[Turn], reply: Turn) -> Encoded:
         """A plain prompt and the answer that follows it."""
         row = Row("", tuple(prompt), reply.content)
-        ids = self._tokens(_plain(row), start=True)
-        answer = self.continuation_ids(row, row.answer) + self._end()
+        ids, answer = self._pair(_plain(row), continuation(row, row.answer), start=True)
+        answer += self._end()
         return Encoded(ids + answer, [False] * len(ids) + [True] * len(answer))
 
     def _conversation(self, turns: Sequence[Turn]) -> list[list[tuple[str, str]]]:
@@ -163,9 +166,10 @@ class Renderer:
         """A prompt, with what the template puts between it and the answer.
 
         Some templates put an empty reasoning block before an answer that brings no reasoning; it
-        is given and not learned, so that the answer follows it in training and in testing.
+        is given and not learned, so that the answer follows it in training and in testing.  A space
+        belongs to the answer, because tokenizers make one token of it and the word behind it.
         """
-        opening = self._frame[0]
+        opening = self._frame[0].rstrip(" ")
         return before + opening if after.startswith(before + opening) else before
 
     @cached_property
@@ -205,6 +209,17 @@ class Renderer:
             ids = ids[:-1]  # some tokenizers also close the text; a prompt stays open
         return ids
 
+    def _pair(self, given: str, text: str, *, start: bool = False) -> tuple[list[int], list[int]]:
+        """Token ids of what is given, by itself, and of the text as it follows.
+
+        The two are tokenised together where that leaves the tokens of the first as they are, as
+        lm-evaluation-harness does; otherwise the text is tokenised by itself.
+        """
+        alone, whole = self._tokens(given, start=start), self._tokens(given + text, start=start)
+        if len(whole) > len(alone) and whole[: len(alone)] == alone:
+            return alone, whole[len(alone) :]
+        return alone, self._tokens(text)
+
     def _space(self, text: str) -> list[int]:
         """Token ids of the white space behind a turn, which is the same in row after row."""
         if text not in self._spaces:
@@ -228,9 +243,10 @@ class Renderer:
             # white space after the end-of-turn token belongs to the template, not to the answer
             kept = reply.rstrip() if closing.strip() else reply
             end = self._end() if reply and not closing else []
+            asked, answer = self._pair(given, kept)
             for tokens, target in (
-                (self._tokens(given), False),
-                (self._tokens(kept) + end, True),
+                (asked, False),
+                (answer + end, True),
                 (self._space(reply[len(kept) :]), False),
             ):
                 ids += tokens
