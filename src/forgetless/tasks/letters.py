@@ -1,12 +1,15 @@
 """Multiple choice by letter: the choices stand in the prompt, and the answer is A, B, C or D.
 
-Chat models and endpoints are asked in this way; what is scored is one token.
+Chat models and endpoints are asked in this way; what is scored is one token.  What is asked by
+letter is taught by letter too, or a model would be tested on a form that it was not taught.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from string import ascii_uppercase
+from typing import overload
 
 from forgetless.errors import DataError
 from forgetless.tasks.row import Row, Turn
@@ -46,4 +49,29 @@ def lettered(row: Row) -> Row:
         answer=letters[row.gold],
         aliases=(),
         choices=letters,
+        spelt=row,
     )
+
+
+class Lettered(Sequence[Row]):
+    """Rows as :func:`lettered` makes them, each when asked for; those without choices as they are.
+
+    Args:
+        rows: Rows with their choices in full.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        if isinstance(index, slice):
+            return Lettered(self._rows[index])
+        row = self._rows[index]
+        return lettered(row) if row.choices else row

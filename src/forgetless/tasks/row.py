@@ -39,6 +39,7 @@ class Row:
         group: Test items of one group (a passage, a template) are not independent of each other;
             empty for an item that stands alone.
         rules: What a program checks of the output; then ``answer`` only shows what is wanted.
+        spelt: Of a row whose choices are letters, the same row with its choices in full.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Row:
     choices: tuple[str, ...] = ()
     group: str = ""
     rules: tuple[Rule, ...] = ()
+    spelt: Row | None = None
 
     @property
     def gold(self) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from forgetless.errors import DataError, ModelError
 from forgetless.plan import BUNDLED, Plan, TaskConfig
 from forgetless.tasks.bundled import bundled_task
-from forgetless.tasks.letters import lettered
+from forgetless.tasks.letters import Lettered, lettered
 from forgetless.tasks.render import Renderer, Style
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import Selected, read_source
@@ -175,7 +175,8 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     _check_ids(config.name, test)
     config = config.model_copy(update={"score": _scorer(config, test)})
     if config.choose_by == "letter" and config.score == "multiple_choice":
-        shots, test = tuple(map(lettered, shots)), [lettered(row) for row in test]
+        train, shots = Lettered(train), tuple(Lettered(shots))
+        test = [lettered(row) for row in test]
     return Task(config, train, test, shots, trained_in, description, version=version)
 
 
@@ -351,7 +352,8 @@ def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
 
 
 def exchange_hash(row: Row) -> bytes:
-    """Hash of the last question and its answer, whatever their case and spacing."""
+    """Hash of the last question and its answer, whatever their case, spacing and letters."""
+    row = row.spelt or row
     asked = row.prompt[-1].content if row.prompt else ""
     text = "\x00".join(" ".join(part.lower().split()) for part in (asked, row.answer))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
