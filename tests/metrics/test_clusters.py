@@ -131,3 +131,33 @@ def test_items_are_numbered_by_group_in_the_order_of_their_first_items() -> None
     assert found is not None
     assert found.tolist() == [0, 1, 2, 1]
     assert number_groups(["a", "b"], {"a": "b"}) is None  # a group's name is no item's
+
+
+@pytest.mark.parametrize("rights", [[40] + [0] * 12, [0] + [1] * 12])
+def test_limits_of_unequal_groups_stay_within_the_scale(rights: list[int]) -> None:
+    sizes = [40] + [1] * 12
+    marks = "".join(
+        "1" * right + "0" * (size - right) for size, right in zip(sizes, rights, strict=True)
+    )
+    group = [f"passage {number}" for number, size in enumerate(sizes) for _ in range(size)]
+    groups = {f"q{i}": name for i, name in enumerate(group)}
+    matrix = in_groups(itemised({"law": ["1" * 52, marks]}), {"law": groups})
+    after = interval(partial(ScoreStack.score, stage=1, task="law"), matrix)
+    assert 0 <= after.low <= after.high <= 1
+    moved = interval(change, matrix)
+    assert -1 <= moved.low <= moved.high <= 1
+
+
+def test_the_best_of_several_rows_is_corrected_in_unequal_groups_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [list((rng.random(60) < 0.5).astype(float)) for _ in range(6)]
+    matrix = in_groups(itemised({"law": rows}), {"law": groups_of(5, 30)})
+
+    def best(scores: ScoreStack) -> FloatArray:
+        return np.asarray(np.max([scores.score(row, "law") for row in range(6)], axis=0), float)
+
+    corrected = interval(best, matrix)
+    monkeypatch.setattr("forgetless.metrics.bootstrap._BIAS_WEIGHT", 0.0)
+    assert corrected.low < interval(best, matrix).low - 0.01

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +35,8 @@ class Lines:
 
     Attributes:
         low: For the lower limit, shape (draws, C); (1, C) where the limits are exact.
-        middle: With nothing unseen, to compare with the figure itself; the same shape.
+        middle: With nothing unseen, to compare with the figure itself; the same shape.  On average
+            they are the scores as measured.
         high: For the upper limit; the same shape.
         method: What this way to find limits is called.
     """
@@ -76,7 +78,7 @@ def limit_lines(
             means = resampled_means(drawn.scores, draws, rng, drawn.sizes)
             centre = point[drawn.where]
             lines[:, drawn.where] = centre + _widening(drawn, level) * (means - centre)
-        return Lines(lines, lines, lines, "percentile bootstrap")
+        return Lines(lines, _centred(lines, point, items), lines, "percentile bootstrap")
 
     worst = np.where(effect > 0, 0.0, np.where(effect < 0, 1.0, point))  # (C,)
     best = np.where(effect > 0, 1.0, np.where(effect < 0, 0.0, point))
@@ -96,7 +98,7 @@ def limit_lines(
         lows[:, where] = (seen + unseen * worst[where]).clip(0, 1)  # up to rounding it is inside
         middles[:, where] = seen / (1 - unseen)
         highs[:, where] = (seen + unseen * best[where]).clip(0, 1)
-    return Lines(lows, middles, highs, "bootstrap with an unseen item")
+    return Lines(lows, _centred(middles, point, items), highs, "bootstrap with an unseen item")
 
 
 def hidden_loss(items: int, *, level: float = 0.95) -> float:
@@ -153,6 +155,19 @@ def _clopper_pearson(right: int, items: int, level: float) -> tuple[float, float
     least = stats.beta.ppf(tail, right, wrong + 1) if right else 0.0
     most = stats.beta.isf(tail, right + 1, wrong) if wrong else 1.0
     return float(least), float(most)
+
+
+def _centred(lines: FloatArray, point: FloatArray, items: Mapping[str, Drawn]) -> FloatArray:
+    """Draws with nothing unseen, those of groups moved to where they should lie on average.
+
+    The mean over groups of unequal sizes is a ratio of two sums, and that of a draw is off on
+    average: by what is no bias of the figure, though it would look like one.
+    """
+    centred = lines.copy()
+    for drawn in items.values():
+        if drawn.sizes is not None:
+            centred[:, drawn.where] += point[drawn.where] - lines[:, drawn.where].mean(axis=0)
+    return centred
 
 
 def _widening(drawn: Drawn, level: float) -> float:
