@@ -39,7 +39,9 @@ texts = st.text(st.sampled_from(list("aAbß é.,;:!?\"'’`\t\nİﬁ+-5½")), ma
         ("½", "1⁄2"),
         ("ÉCOLE", "école"),
         ("", ""),
-        ('" . "', ""),
+        ('" . "', "."),  # something is left
+        ("?", "?"),
+        ('""', '""'),
     ],
 )
 def test_normalised_text_is_as_stated(text: str, expected: str) -> None:
@@ -56,6 +58,9 @@ def test_normalised_text_is_as_stated(text: str, expected: str) -> None:
         ("pari", ["paris"], 0.0),
         ("caf\u00e9", ["cafe\u0301"], 1.0),
         ("cafe", ["café"], 0.0),
+        ("", ["?"], 0.0),
+        (",", [";"], 0.0),
+        ('"?"', ["?"], 1.0),
     ],
 )
 def test_exact_match_is_equality_after_normalisation(
@@ -78,7 +83,19 @@ def test_exact_match_is_equality_after_normalisation(
         ("a C++ program", ["C++"], 1.0),
         ("a (x) b", ["(x"], 1.0),  # nothing in it is a pattern
         ("axb", ["a.b"], 0.0),
-        ("anything", ["."], 0.0),  # an answer that normalises to nothing is contained in nothing
+        ("anything", ["."], 0.0),
+        ("anything", [" "], 0.0),  # an answer that normalises to nothing is contained in nothing
+        ("a-a-a b", ["a-a b"], 1.0),
+        ("ba-a-a", ["a-a"], 1.0),  # the second of two that overlap
+        ("答えは東京です。", ["東京"], 1.0),  # no spaces, no end of a word to be seen
+        ("首都是北京。", ["北京"], 1.0),
+        ("19歳です", ["19"], 1.0),
+        ("119歳です", ["19"], 0.0),
+        ("เมืองหลวงคือกรุงเทพ", ["กรุงเทพ"], 1.0),
+        ("ที่นี่", ["ท"], 0.0),  # a letter without its marks
+        ("हिन्दी", ["हिन"], 0.0),
+        ("भाषा हिन्दी है", ["हिन्दी"], 1.0),
+        ("✔\ufe0fParis", ["paris"], 1.0),  # a mark on what is no letter
         ("it is Ｐａｒｉｓ", ["paris"], 1.0),
     ],
 )
@@ -102,6 +119,10 @@ def test_contains_wants_whole_words(output: str, golds: list[str], expected: flo
         ("+", ["+"], 1.0),  # no word, and yet the answer
         ("-", ["+"], 0.0),
         ("", ["+"], 0.0),
+        ("", ["."], 0.0),
+        ("हिन्दु", ["हिन्दी"], 0.0),
+        ("हिन्दी भाषा", ["हिन्दी"], 2 / 3),
+        ("首都是北京", ["北京"], 2 * (2 / 5) / (2 / 5 + 1)),  # each character counts
     ],
 )
 def test_token_f1_has_its_hand_computed_value(
@@ -135,6 +156,24 @@ def test_token_f1_has_its_hand_computed_value(
         ("12,50", ["50"], 0.0),
         ("1,2500", ["2500"], 0.0),
         ("x19", ["19"], 0.0),
+        ("x_19", ["19"], 0.0),
+        (".5", ["0.5"], 1.0),
+        ("-.5", ["-0.5"], 1.0),
+        ("Fig.5", ["5"], 1.0),  # here the point ends a word
+        ("_19_", ["19"], 1.0),
+        ("__19__", ["19"], 1.0),
+        ("19_000", ["19"], 1.0),
+        ("The result is...19", ["19"], 1.0),
+        ("The result is\u202619", ["19"], 1.0),
+        ("10\u00b2", ["102"], 0.0),
+        ("25 m\u00b2", ["25"], 1.0),
+        ("1\u00a0000", ["1000"], 1.0),
+        ("12\u202f500\u202f000", ["12500000"], 1.0),
+        ("5 25 125", ["125"], 1.0),  # a plain space parts numbers
+        ("1e3", ["1000"], 1.0),
+        ("2.5E-1", ["0.25"], 1.0),
+        ("1e99999", ["1"], 1.0),
+        ("3em", ["3"], 1.0),
         ("no idea", ["19"], 0.0),
         ("", ["19"], 0.0),
         ("nineteen", ["nineteen"], 0.0),

@@ -30,8 +30,8 @@ from forgetless.tasks.text_rules import (
     UpperCase,
     WordCount,
     sentences,
-    words,
 )
+from forgetless.tasks.words import words
 
 CASES: list[tuple[Rule, list[str], list[str]]] = [
     (WordCount(3), ["one two three", "It's well-known: 3 cats"], ["one two", "one-two three-four"]),

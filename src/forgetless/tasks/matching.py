@@ -2,7 +2,8 @@
 
 Normalisation, stated once and used by all of them: Unicode NFKC, lower case, every run of
 white space one space, surrounding white space and quotation marks removed, and one closing full
-stop, comma, semicolon, colon, exclamation or question mark removed.  Articles are kept, unlike in
+stop, comma, semicolon, colon, exclamation or question mark removed, unless nothing would be left:
+``?`` is an answer too.  Articles are kept, unlike in
 SQuAD's script, because in notation (``a``, ``an``) they can be the answer.
 """
 
@@ -14,9 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from forgetless.tasks.words import holds, pieces
+
 _QUOTES = "\"'`“”‘’"
-# 1,250,000 or 1250000, with or without decimals; a minus sign only where it cannot be a hyphen
-_NUMBER = re.compile(r"(?<![\w.,])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![.,]?\d)")
+# 1,250,000 or 1250000, with or without decimals, .5, 1e3; a minus sign only where it cannot be a
+# hyphen; no part of a word or a name (x19, x_19) nor of another number (1.2.3)
+_NUMBER = re.compile(
+    r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,])"
+    r"[-−]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<!\.)\.\d+)"
+    r"(?:[eE][-+−]?\d{1,4}(?![^\W_]))?(?![.,]?\d)"
+)
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
+_THIN_SPACE = re.compile("(?<=\\d)[\u00a0\u2009\u202f](?=\\d{3}(?!\\d))")
 _NEXT_QUESTION = re.compile(r"^\s*question\s*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -27,8 +37,8 @@ def normalise(text: str) -> str:
     'ceftizoxime 25mg'
     """
     text = " ".join(unicodedata.normalize("NFKC", text).lower().split())
-    text = text.strip(_QUOTES + " ")
-    return re.sub(r"[.,;:!?]$", "", text).strip(_QUOTES + " ")
+    text = text.strip(_QUOTES + " ") or text
+    return re.sub(r"[.,;:!?]$", "", text).strip(_QUOTES + " ") or text
 
 
 def exact_match(output: str, golds: Sequence[str]) -> float:
@@ -43,20 +53,15 @@ def contains(output: str, golds: Sequence[str]) -> float:
     (1.0, 0.0)
     """
     text = normalise(output)
-    return float(
-        any(
-            re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", text) is not None
-            for gold in golds
-            if (wanted := normalise(gold))
-        )
-    )
+    return float(any(holds(text, wanted) for gold in golds if (wanted := normalise(gold))))
 
 
 def token_f1(output: str, golds: Sequence[str]) -> float:
     """Harmonic mean of word precision and recall against the best of answer and aliases, in [0, 1].
 
-    Words are runs of letters and digits of the normalised text, counted with repetition.  An exact
-    match is 1 even if it has no word in it, as in ``+``.
+    Words are runs of letters and digits of the normalised text, counted with repetition; where a
+    script writes no spaces, its characters are.  An exact match is 1 even if it has no word in it,
+    as in ``+``.
 
     Source: Rajpurkar et al. 2016 (SQuAD), section 6.1. Differs: articles count.
 
@@ -65,8 +70,8 @@ def token_f1(output: str, golds: Sequence[str]) -> float:
     """
     if exact_match(output, golds):
         return 1.0
-    words = Counter(re.findall(r"\w+", normalise(output)))
-    return max(_f1(words, Counter(re.findall(r"\w+", normalise(gold)))) for gold in golds)
+    words = Counter(pieces(normalise(output)))
+    return max(_f1(words, Counter(pieces(normalise(gold)))) for gold in golds)
 
 
 def _f1(words: Counter[str], wanted: Counter[str]) -> float:
@@ -78,9 +83,10 @@ def number(output: str, golds: Sequence[str]) -> float:
     """1 if the last number of the output is the answer or an alias, else 0.
 
     Words around it do not matter, so ``12 + 7 = 19.`` answers as well as ``19``; another number
-    after it does.  Thousands may be parted by commas, trailing zeros after the point do not count,
-    and what follows a new ``Question:`` (models that only continue text write one) is not the
-    answer.  An answer that is not a number is matched by nothing.
+    after it does.  Thousands may be parted by commas or by spaces that do not break (others part
+    two numbers).  Trailing zeros after the point do not count, nor do superscripts (a note, the
+    power of a unit), and what follows a new ``Question:`` (models that only continue text write
+    one) is not the answer.  An answer that is not a number is matched by nothing.
 
     >>> number("12 + 7 = 19.", ["19"]), number("19 or 20", ["19"]), number("1,250.0", ["1250"])
     (1.0, 0.0, 1.0)
@@ -90,6 +96,7 @@ def number(output: str, golds: Sequence[str]) -> float:
 
 
 def _last_number(text: str) -> Decimal | None:
+    text = _THIN_SPACE.sub(",", _SUPERSCRIPT.sub(" ", text))
     numbers = _NUMBER.findall(unicodedata.normalize("NFKC", text))
     return Decimal(numbers[-1].replace(",", "").replace("−", "-")) if numbers else None
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forgetless.tasks.rules import Rule
+from forgetless.tasks.words import unspaced, words
 
 SAYS = 3  # words, or characters of a script that writes words without spaces
 
-_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")  # kana and ideographs
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？।])[\"'”’)\]*]*(?:\s+|$)|(?<=[。！？])|\n+")
 _ABBREVIATION = re.compile(
     r"\b(?:mr|mrs|ms|dr|st|vs|e\.g|i\.e|p\.s|p\.p\.s)\.(?=\s)", re.IGNORECASE
@@ -48,22 +47,13 @@ _KANA = ("HIRAGANA", "KATAKANA")
 MOSTLY = 0.8  # share of the letters that makes a text one of a script
 
 
-def words(text: str) -> list[str]:
-    """The words of a text.
-
-    >>> words("It's a well-known fact: 3 of 4.")
-    ["It's", 'a', 'well-known', 'fact', '3', 'of', '4']
-    """
-    return _WORD.findall(text)
-
-
 def says_something(text: str) -> bool:
-    """Whether a text has ``SAYS`` words, or as many kana or ideographs.
+    """Whether a text has ``SAYS`` words, or as many characters of an unspaced script.
 
     >>> says_something("oh well"), says_something("ここに住む")
     (False, True)
     """
-    return max(len(words(text)), len(_UNSPACED.findall(text))) >= SAYS
+    return max(len(words(text)), unspaced(text)) >= SAYS
 
 
 def sentences(text: str) -> list[str]:
@@ -74,7 +64,7 @@ def sentences(text: str) -> list[str]:
     """
     text = _ABBREVIATION.sub(lambda found: found[0][:-1], _MARKER.sub("", text))
     parts = (part.strip() for part in _SENTENCE_END.split(text))
-    return [part for part in parts if _WORD.search(part)]
+    return [part for part in parts if words(part)]
 
 
 def bullets(text: str) -> list[str]:
@@ -342,7 +332,7 @@ class Title(Rule):
     """There is a title in double angle brackets, and more than the title."""
 
     def met(self, text: str) -> bool:
-        titled = any(_WORD.search(title) for title in _TITLE.findall(text))
+        titled = any(words(title) for title in _TITLE.findall(text))
         return titled and says_something(_TITLE.sub("", text))
 
     def request(self) -> str:
@@ -409,7 +399,7 @@ class TwoAnswers(Rule):
 
     def met(self, text: str) -> bool:
         parts = [plainly(part) for part in re.split(r"(?<!\*)\*{6}(?!\*)", text)]
-        return len(parts) == 2 and parts[0] != parts[1] and all(map(_WORD.search, parts))
+        return len(parts) == 2 and parts[0] != parts[1] and all(map(words, parts))
 
     def request(self) -> str:
         return "Give two different answers with six asterisks between them: ******"
