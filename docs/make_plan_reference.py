@@ -63,7 +63,7 @@ LLaMA-Factory: [from your script](from_your_script.md).
 |---|---|
 | `messages` | a chat; every assistant turn is learned, the last one is the answer in a test |
 | `conversations` | a chat as ShareGPT has it: `from` and `value` in place of `role` and `content` |
-| `question`, `choices`, `answer` | multiple choice; the answer is a choice, its letter or its index from 0 |
+| `question`, `choices`, `answer` | multiple choice; the answer is a choice, its letter or its index from 0 (choices that are numbers have no index) |
 | `prompt`, `completion` | one exchange, each text or a list of messages |
 | `instruction`, `output` | one exchange as Alpaca has it; `input` is put on the next line, `history` holds earlier pairs |
 | `question`, `answer` | one exchange |

@@ -198,6 +198,18 @@ def test_a_number_is_an_index_among_choices_that_are_text() -> None:
 
 def test_a_number_is_itself_among_choices_that_are_numbers() -> None:
     assert row({"question": "1 + 1?", "choices": [1, 2, 3], "answer": 2}).answer == "2"
+    assert row({"question": "1 + 1?", "choices": [1, 2, 3], "answer": "2.0"}).answer == "2"
+    assert row({"question": "1 + 1?", "choices": [1, 2, 3], "answer": "B"}).answer == "2"
+
+
+@pytest.mark.parametrize(("choices", "answer"), [([1, 2, 3, 4], 0), ([10, 20], 1), ([1, 2], "nan")])
+def test_among_choices_that_are_numbers_no_number_is_an_index(
+    choices: list[int], answer: object
+) -> None:
+    assert fault({"question": "q", "choices": choices, "answer": answer}) == (
+        f"'answer' {str(answer)!r} is none of the {len(choices)} choices, nor the letter of one; "
+        "choices that are numbers have no index"
+    )
 
 
 def test_a_digit_written_as_text_is_a_choice_before_it_is_an_index() -> None:

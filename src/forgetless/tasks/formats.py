@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast, get_args
 
 from forgetless.tasks.row import Role, Row, Turn
@@ -207,7 +208,7 @@ def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
     Args:
         answer: What the record says.
         choices: The choices as text.
-        numbers: Whether they are numbers in the record; then a number means one of them.
+        numbers: Whether they are numbers in the record; then a number is one of them, and no index.
     """
     if len(choices) < 2:
         raise MalformedRow(f"'choices' has {len(choices)} entries, needed at least 2")
@@ -215,20 +216,31 @@ def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
         raise MalformedRow("'choices' has the same entry twice")
     text = str(answer).strip()
     if numbers or isinstance(answer, str):
+        meaning = _amount if numbers else str.strip
         for choice in choices:
-            if text == choice.strip():
+            if meaning(text) == meaning(choice):
                 return choice
     index = -1
     if len(text) == 1 and text.isascii() and text.isalpha():
         index = ord(text.upper()) - ord("A")
-    elif len(text) < 9 and text.removesuffix(".0").isdecimal():
+    elif not numbers and len(text) < 9 and text.removesuffix(".0").isdecimal():
         index = int(text.removesuffix(".0"))
     if 0 <= index < len(choices):
         return choices[index]
+    others = "the letter" if numbers else "a letter or an index (from 0)"
+    why = "; choices that are numbers have no index" if numbers else ""
     raise MalformedRow(
-        f"'answer' {text[:40]!r} is none of the {len(choices)} choices, "
-        "nor a letter or an index (from 0) of one"
+        f"'answer' {text[:40]!r} is none of the {len(choices)} choices, nor {others} of one{why}"
     )
+
+
+def _amount(text: str) -> Decimal | str:
+    """The number that a text is, however it is written, or else the text."""
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        return text.strip()
+    return amount if amount.is_finite() else text.strip()
 
 
 def _turns(value: Any, field: str, role: Role) -> tuple[Turn, ...]:
