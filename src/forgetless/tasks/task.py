@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
-from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from typing import Any, Literal
 from forgetless.errors import DataError, ModelError
 from forgetless.plan import BUNDLED, Plan, TaskConfig
 from forgetless.tasks.bundled import bundled_task
+from forgetless.tasks.held_out import hold_out
 from forgetless.tasks.letters import Lettered, lettered
 from forgetless.tasks.render import Renderer, Style
 from forgetless.tasks.row import Row
@@ -164,7 +163,7 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     elif config.memory:
         test = train[: config.train_limit]
     else:
-        train, test = _hold_out(config, train, seed)
+        train, test = hold_out(config, train, seed)
     if trained_in is None:
         train = ()
     shots, test = _worked_examples(config, train, test)
@@ -202,52 +201,13 @@ def _with_bundled_defaults(config: TaskConfig) -> tuple[TaskConfig, str, str]:
     return config.model_copy(update=unset), described, version
 
 
-def _hold_out(
-    config: TaskConfig, rows: Sequence[Row], seed: int
-) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Split rows into training and test; those alike, or of one group, stay together."""
-    total = len(rows)
-    wanted = round(total * config.hold_out)
-    if wanted < 1 or wanted >= total:
-        for _ in rows:  # a malformed row explains more than a split that came out empty
-            pass
-        raise DataError(
-            f"task {config.name!r} has no test items ({config.train}: {total} training rows, "
-            f"{config.hold_out:g} of them held out)",
-            fix="raise hold_out, or name a test source",
-        )
-    order = array("i", range(total))
-    random.Random(f"{seed}/hold_out/{config.name}").shuffle(order)  # noqa: S311
-    members: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        if row.group:
-            members.setdefault(row.group, []).append(index)
-    held: set[int] = set()
-    for index in order:
-        if len(held) >= wanted:
-            break
-        held.update(members.get(rows[index].group, [index]))
-    twins = {rows[index].content_hash() for index in held}
-    train = array(
-        "i",
-        (
-            index
-            for index, row in enumerate(rows)
-            if index not in held and row.content_hash() not in twins
-        ),
-    )
-    if not train:
-        raise DataError(
-            f"task {config.name!r}: all rows are alike or of one group, none is left to train on",
-            fix="add other rows, or name a test source",
-        )
-    return Selected(rows, train), Selected(rows, sorted(held))
-
-
 def _worked_examples(
     config: TaskConfig, train: Sequence[Row], test: Sequence[Row]
 ) -> tuple[tuple[Row, ...], Sequence[Row]]:
-    """Worked examples from the training rows, or else from the end of the test items."""
+    """Worked examples from the training rows, or else from the end of the test items.
+
+    An item that asks what an example asks, or that is of its group, is no longer asked.
+    """
     if not config.shots:
         return (), test
     asked = {exchange_hash(row) for row in test}
@@ -257,7 +217,12 @@ def _worked_examples(
     split = max(0, len(test) - config.shots)
     shots = tuple(test[split:])
     shown = {exchange_hash(row) for row in shots}
-    left = [index for index in range(split) if exchange_hash(test[index]) not in shown]
+    groups = {row.group for row in shots if row.group}
+    left = [
+        index
+        for index, row in enumerate(test[:split])
+        if exchange_hash(row) not in shown and row.group not in groups
+    ]
     if not left:
         raise DataError(
             f"task {config.name!r}: {config.shots} worked examples asked for, but of {len(test)} "
