@@ -287,8 +287,6 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          "mend that row, or save the table as JSONL"),
         ("a.csv", 'prompt,completion\n"a" b,c\n', ":2: not valid CSV: ',' expected after '\"'",
          "mend that row, or save the table as JSONL"),
-        ("a.csv", "prompt,completion\n" + "x" * 140_000 + ",b\n", ":2: not valid CSV: field larger "
-         "than field limit (131072)", "mend that row, or save the table as JSONL"),
         ("a.txt", "x", ": found .txt; needed files of one kind out of .jsonl, .json, .csv, "
          ".parquet", None),
         ("a", "x", ": found no ending; needed files of one kind out of .jsonl, .json, .csv, "
@@ -307,6 +305,20 @@ def test_a_file_that_cannot_be_used_is_refused_with_place_and_remedy(
     error = refusal(source)
     assert error.message == source + message
     assert error.fix == fix
+
+
+def test_a_cell_may_be_as_long_as_a_book(write: Write) -> None:
+    (row,) = rows(write("a.csv", 'text\n"' + "word " * 30_000 + '"\n'))
+    assert len(row.answer) == 150_000
+
+
+def test_a_quote_that_nothing_closes_is_told_before_all_is_read(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.tasks.parsing.LONGEST_CELL", 1000)
+    source = write("a.csv", 'text\n"a\n' + "word\n" * 1000)
+    reason = "not valid CSV: a cell of over 1,000 characters; is a quote not closed?"
+    assert refusal(source).message.endswith(reason)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

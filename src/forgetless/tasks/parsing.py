@@ -14,6 +14,9 @@ from typing import Any
 
 from forgetless.errors import DataError
 
+LONGEST_CELL = 2**24
+"""Characters in a cell of CSV, 128 times what Python allows; more are a quote never closed."""
+
 _NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
 
 
@@ -61,6 +64,7 @@ def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Cells are text as they stand; an empty one is absent."""
+    csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(_lines(file), strict=True)
     names: list[str] | None = None
     begun = 1
@@ -89,6 +93,8 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         reason = str(error)
         if reason.startswith("new-line character"):  # what follows is advice for programmers
             reason = "a carriage return that ends no line"
+        elif reason.startswith("field larger"):
+            reason = f"a cell of over {LONGEST_CELL:,} characters; is a quote not closed?"
         raise DataError(
             f"{file}:{reader.line_num}: not valid CSV: {reason}",
             fix="mend that row, or save the table as JSONL",
