@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,7 @@ from forgetless.forewarning import drawing, draws_nothing, few_items
 from forgetless.layout import MANIFEST
 from forgetless.locking import locked
 from forgetless.methods.recipe import resolved_methods
-from forgetless.plan import Plan, make_plan
+from forgetless.plan import Plan, make_plan, spelling
 from forgetless.preparation import Experiment, prepare
 from forgetless.progress import Progress
 from forgetless.storage import disk_faults_explained, make_folder
@@ -190,7 +191,7 @@ def _alone_in(output: Path, root: Path) -> Iterator[None]:
     if (output / MANIFEST).is_file():
         raise RunFolderError(
             f"{output}: holds a run, and a comparison needs a folder of its own",
-            fix=f"--set output={output}-compared",
+            fix=shlex.join(["--set", spelling.setting("output", f"{output}-compared")]),
         )
     make_folder(root)
     with disk_faults_explained(output), locked(root, "--set output=compare/other"):

@@ -68,7 +68,7 @@ class TaskConfig(Config):
     choose_by: Literal["text", "letter"] = Field(
         default="text",
         description="multiple choice: score the text of each choice, or list the choices in the "
-        "prompt and score their letters",
+        "prompt, and score and teach their letters",
     )
     render: Rendering = Field(
         default="auto",
