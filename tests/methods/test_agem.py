@@ -365,6 +365,32 @@ def test_model_stays_in_the_mode_it_is_in() -> None:
         assert model.training is training
 
 
+def test_dropout_of_a_step_is_the_same_in_every_process_and_other_in_every_step() -> None:
+    def changed(noise: int, steps: int = 1) -> torch.Tensor:
+        """The gradient after a step, in a process whose own rows have taken some noise."""
+        method, _ = remembering(SECOND, *OLD)
+        model = Regression(dropout=0.5)
+        torch.manual_seed(0)
+        torch.rand(noise)
+        for _ in range(steps):
+            model.head.weight.grad = -reference(model, *OLD)
+            method.change_gradient(model)
+        assert model.head.weight.grad is not None
+        return model.head.weight.grad
+
+    assert changed(0).equal(changed(7))
+    assert not changed(0, steps=2).equal(changed(0))
+
+
+def test_dropout_on_remembered_rows_takes_no_random_numbers_from_training() -> None:
+    method, _ = remembering(SECOND, *OLD)
+    model = Regression(dropout=0.5)
+    model.head.weight.grad = torch.zeros_like(model.head.weight)
+    before = torch.get_rng_state()
+    method.change_gradient(model)
+    assert torch.get_rng_state().equal(before)
+
+
 def test_joint_training_remembers_everything_already() -> None:
     with pytest.raises(PlanError, match="agem and joint cannot be combined"):
         Compose.from_plan([MethodSpec(name="agem"), MethodSpec(name="joint")])

@@ -88,7 +88,10 @@ class AGEM(Method[AGEMConfig]):
     def _reference(
         self, model: Any, weights: list[torch.nn.Parameter]
     ) -> list[torch.Tensor | None]:
-        """The gradient of remembered rows; the model stays in training mode, as for new rows."""
+        """The gradient of remembered rows; the model stays in training mode, as for new rows.
+
+        Each of several processes takes it for itself, and all with the same dropout.
+        """
         import torch
 
         assert self._remembered is not None
@@ -99,7 +102,9 @@ class AGEM(Method[AGEMConfig]):
         rng = self._stage.rng("agem", self._step)
         count = min(self.config.rows, len(self._remembered))
         drawn = rng.choice(len(self._remembered), count, replace=False).tolist()
-        with torch.enable_grad():
+        device = weights[0].device
+        with torch.enable_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(rng.integers(2**31)))
             batch = batch_of(model, [self._remembered[index] for index in drawn])
             loss = batch.losses.sum() / batch.learned_tokens
             loss.backward()  # type: ignore[no-untyped-call]
