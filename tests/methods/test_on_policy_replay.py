@@ -391,6 +391,14 @@ def test_identity_holds_the_test_items_that_are_left_out() -> None:
     assert OnPolicyReplay().identity(stage) != OnPolicyReplay(threshold=0.9).identity(stage)
 
 
+def test_identity_holds_the_scores_of_earlier_tasks_where_they_judge_answers() -> None:
+    other = second(replace(OLD, config=OLD.config.model_copy(update={"score": "contains"})))
+    stage = second(held_back=other.held_back)
+    assert OnPolicyReplay().identity(stage) != OnPolicyReplay().identity(other)
+    unjudged = OnPolicyReplay(accept="any")
+    assert unjudged.identity(stage) == unjudged.identity(other)
+
+
 def test_buffer_is_drawn_from_a_stream_of_its_own() -> None:
     from forgetless.methods.replay import Replay
 

@@ -78,8 +78,11 @@ class OnPolicyReplay(Method[OnPolicyReplayConfig]):
         return bool(stage.earlier) and self.config.ratio > 0
 
     def identity(self, stage: Stage) -> dict[str, Any]:
-        """The options, and the test items that are never rehearsed."""
-        return super().identity(stage) | {"held_back": held_back_hash(stage)}
+        """The options, the test items that are never rehearsed, and what judges the answers."""
+        found = super().identity(stage) | {"held_back": held_back_hash(stage)}
+        if self.config.accept == "scored":
+            found["scores"] = [task.config.score for task in stage.earlier]
+        return found
 
     def written_tokens(self, bench: Workbench) -> int:
         """An answer of the greatest length to every old prompt."""
