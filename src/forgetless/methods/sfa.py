@@ -4,17 +4,20 @@ After each ``interval`` of the stage's steps, and at its end,
 
     weights <- (1 - weight) * weights + weight * weights at the stage's start,
 
-and training goes on from there, the optimiser's state as it is.
+and training goes on from there, the optimiser's state as it is.  An end that comes less than half
+an interval after an average takes its place: two in a row would go back twice.
 
 Source: Kleiman et al. 2025 (arXiv 2501.05559): theta <- (1 - beta) theta* + beta theta_o after
 every p T of T steps and at the end; theta_o is what the training on the task before left.
-Differs: the first stage goes back towards the untouched model, which has abilities to keep, too.
+Differs: a remainder of less than p T / 2 belongs to the interval before it; and the first stage
+goes back towards the untouched model, which has abilities to keep, too.
 Of an adapter, A and B go back apart, because the optimiser's state belongs to them; the change B A
 is then off the average of the products by weight * (1 - weight) * (B - B_start) (A - A_start).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +60,7 @@ class SFA(Method[SFAConfig]):
     def __init__(self, config: SFAConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._start: dict[str, torch.Tensor] = {}
-        self._interval = 1
+        self._planned = 0
         self._steps = 0
 
     def acts_in(self, stage: Stage) -> bool:
@@ -67,8 +70,7 @@ class SFA(Method[SFAConfig]):
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Keep the weights to return to."""
         assert bench.steps > 0, "an interval is a share of the steps"
-        self._steps = 0
-        self._interval = max(1, round(self.config.interval * bench.steps))
+        self._steps, self._planned = 0, bench.steps
         if self.config.weight > 0:
             self._start = trained_values(bench.model)
 
@@ -82,14 +84,26 @@ class SFA(Method[SFAConfig]):
     def after_step(self, model: Any) -> None:
         """Average where an interval ends."""
         self._steps += 1
-        if self._steps % self._interval == 0:
+        if self._ends_interval():
             self._return(model)
 
     def settle(self, bench: Workbench) -> None:
         """Average at the end, unless the last step has done so."""
-        if self._steps % self._interval:
+        if not self._ends_interval():
             self._return(bench.model)
         self._start = {}
+
+    def _ends_interval(self) -> bool:
+        """Whether an average is due after the last step."""
+        return self._due(self._steps) > self._due(self._steps - 1)
+
+    def _due(self, step: int) -> int:
+        """How many averages are due by the end of a step."""
+        share = self.config.interval
+        intervals = math.floor(1 / share + 0.5)  # a last one of less than half is not its own
+        if step >= self._planned:
+            return intervals
+        return min(intervals - 1, math.floor(step / (share * self._planned) + 1e-9))
 
     def _return(self, model: Any) -> None:
         """Move the weights in place."""
