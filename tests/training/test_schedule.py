@@ -193,9 +193,9 @@ class Given(Method[NoConfig]):
         return self.rows
 
 
-def mixed(*rows: RehearsalRows, equal_tokens: bool = False) -> Schedule:
+def mixed(*rows: RehearsalRows, equal_tokens: bool = False, epochs: float = 2) -> Schedule:
     (stage,) = one_stage_a_task([texts(*[10] * 30)])
-    wanted = settings(steps=None, epochs=2, equal_tokens=equal_tokens)
+    wanted = settings(steps=None, epochs=epochs, equal_tokens=equal_tokens)
     return stage_schedule(stage, Compose([Given(*rows)]), tokenizer(), wanted)
 
 
@@ -231,3 +231,11 @@ def test_with_equal_tokens_rehearsed_rows_take_the_place_of_new_ones() -> None:
     assert abs(equal.tokens - plain) <= 10
     assert equal.replayed_tokens / equal.tokens == pytest.approx(0.2, abs=0.01)
     assert mixed(RehearsalRows(own, 0.2)).tokens == pytest.approx(plain / 0.8, abs=10)
+
+
+def test_passes_that_are_whole_but_for_rounding_take_no_epoch_more() -> None:
+    assert 10 * (1 - 0.7) > 3
+    own = Examples.of([Encoded([300, 5, 6], [True] * 3)], [Origin("self", "0")])
+    schedule = mixed(RehearsalRows(own, 0.7), equal_tokens=True, epochs=10)
+    assert int((schedule.order < schedule.new).sum()) == 3 * schedule.new
+    assert int(schedule.epochs.max()) == 3

@@ -75,6 +75,7 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
     drawn = Epochs(stage, examples.lengths, len(new), sizes)
 
     passes = config.epochs * (drawn.new_share if config.equal_tokens else 1)
+    last = max(1, math.ceil(passes - 1e-9))  # 10 * (1 - 0.7) comes to a little more than 3
     wanted = config.steps and config.steps * config.rows_per_step
     if passes > MOST_PASSES or (wanted or 0) > MOST_PASSES * len(new):
         key = "steps" if wanted else "epochs"
@@ -87,7 +88,7 @@ def build_schedule(bench: Workbench, methods: Compose, config: TrainingConfig) -
     epochs: list[Ints] = []
     rows = 0
     epoch = 0
-    while rows < wanted if wanted else epoch < math.ceil(passes):
+    while rows < wanted if wanted else epoch < last:
         epoch += 1
         if wanted:
             fresh = wanted - rows  # what comes later would not be learned
