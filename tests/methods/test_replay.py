@@ -311,6 +311,8 @@ def test_general_rows_are_mixed_in_from_the_first_stage(general: Path) -> None:
     assert schedule.replayed_tokens / schedule.tokens == pytest.approx(0.1, abs=0.01)
     texts = [tokenizer().decode(schedule.examples[i].ids) for i in schedule.order.tolist()]
     assert {text[8:15] for text in texts} == {"General", *(t[8:15] for t in texts if "new" in t)}
+    kinds = {(line["task"], line["replayed"]) for line in lines(schedule)}
+    assert kinds == {("new", False), ("general rows", True)}  # no task can be named so
 
 
 def test_a_share_of_nothing_rehearses_nothing_general(general: Path) -> None:

@@ -31,6 +31,9 @@ from forgetless.tasks.examples import Examples, TaskRows
 from forgetless.tasks.source import read_source
 from forgetless.tasks.task import Task
 
+GENERAL = "general rows"
+"""The task that ``train.jsonl`` names for them."""
+
 
 class ReplayConfig(Config):
     """Options of replay."""
@@ -151,8 +154,9 @@ class Replay(Method[ReplayConfig]):
         source = self.config.general
         if source is None:
             return []
-        rows = read_source(source, fields={}, split="train")
-        return [replace(stage.tasks[0], train=rows)]
+        task = stage.tasks[0]
+        config = task.config.model_copy(update={"name": GENERAL})
+        return [replace(task, config=config, train=read_source(source, fields={}, split="train"))]
 
     def keep_rows(self, stage: Stage) -> None:
         """Take the stage's rows into the buffer, chosen at random."""
