@@ -470,6 +470,13 @@ def losses_of(model: Path, task: Task) -> list[float]:
     return [float(loss) for loss in mean_losses(loaded.model, bench.new)]
 
 
+@pytest.mark.parametrize("select", ["surprise", "coverage"])
+def test_model_chooses_among_rows_that_may_be_rehearsed(select: str, tiny_model: Path) -> None:
+    rows = noticing().train
+    task = make_task("t", rows, rows[:6])
+    assert sorted(chosen({"select": select}, tiny_model, [task])["t"]) == [6, 7, 8, 9, 10, 11]
+
+
 def test_rows_of_highest_loss_are_kept_beside_random_ones(tiny_model: Path) -> None:
     losses = losses_of(tiny_model, noticing())
     ranked = sorted(range(12), key=lambda row: -losses[row])

@@ -112,9 +112,7 @@ class AGEM(Method[AGEMConfig]):
 
     def keep_rows(self, stage: Stage) -> None:
         """Remember rows of the stage."""
-        rng = stage.rng("agem/memory")
-        for task in stage.tasks:
-            self._memory.add(task.name, len(task.train), rng)
+        self._memory.add(stage, stage.rng("agem/memory"))
 
     def state(self) -> State:
         """Which rows are remembered, and how often some were drawn."""

@@ -103,9 +103,7 @@ class OnPolicyReplay(Method[OnPolicyReplayConfig]):
 
     def keep_rows(self, stage: Stage) -> None:
         """Keep some of the stage's prompts."""
-        rng = stage.rng("on_policy_replay/buffer")
-        for task in stage.tasks:
-            self._buffer.add(task.name, len(task.train), rng)
+        self._buffer.add(stage, stage.rng("on_policy_replay/buffer"))
 
     def state(self) -> State:
         """The buffer, and what the model answered at the start of the stage."""

@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from forgetless.methods.base import Method, State
-from forgetless.methods.parts.buffer import Buffer, Policy, untested
+from forgetless.methods.parts.buffer import Buffer, Policy, is_tested, untested
 from forgetless.methods.parts.passes import embeddings, mean_losses
 from forgetless.methods.parts.selection import by_row, herded, surprising_first
 from forgetless.methods.stage import RehearsalRows, Stage, Workbench
@@ -160,9 +160,7 @@ class Replay(Method[ReplayConfig]):
 
     def keep_rows(self, stage: Stage) -> None:
         """Take the stage's rows into the buffer, chosen at random."""
-        rng = stage.rng("replay/buffer")
-        for task in stage.tasks:
-            self._buffer.add(task.name, len(task.train), rng)
+        self._buffer.add(stage, stage.rng("replay/buffer"))
 
     def end_stage(self, bench: Workbench) -> None:
         """Put as many rows of the model's choice in the place of those chosen at random."""
@@ -172,8 +170,12 @@ class Replay(Method[ReplayConfig]):
 
     def _best(self, bench: Workbench, task: Task, count: int) -> list[int]:
         """Indices of so many rows of a task, best first; rows too long to be learned come last."""
-        encoded = [bench.encoder.encode([(task, row)], rehearsal=True) for row in task.train]
-        usable = [index for index, examples in enumerate(encoded) if len(examples)]
+        encoded = {
+            index: bench.encoder.encode([(task, row)], rehearsal=True)
+            for index, row in enumerate(task.train)
+            if not is_tested(row, bench.stage)
+        }
+        usable = [index for index, examples in encoded.items() if len(examples)]
         order: list[int] = []
         if usable:
             examples = Examples.concatenated([encoded[index] for index in usable])
@@ -185,7 +187,7 @@ class Replay(Method[ReplayConfig]):
             else:
                 vectors = by_row(embeddings(bench.model, examples), of_each)
                 order = herded(vectors, count)
-        too_long = (index for index, examples in enumerate(encoded) if not len(examples))
+        too_long = (index for index, examples in encoded.items() if not len(examples))
         return [*(usable[place] for place in order), *too_long][:count]
 
     def state(self) -> State:

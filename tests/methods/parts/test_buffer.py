@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from forgetless.methods.parts.buffer import Buffer, held_back_hash, is_tested
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import exchange_hash
 from tests.training.build import colour_task, exchange, one_stage_a_task
 
+STAGES = one_stage_a_task([colour_task("a", count=8), colour_task("b", 20, count=8)])
+
 
 def filled(policy: str = "reservoir") -> Buffer:
     buffer = Buffer(policy, 6)  # type: ignore[arg-type]
-    for task in ("a", "b"):
-        buffer.add(task, 8, np.random.default_rng(1))
+    for stage in STAGES:
+        buffer.add(stage, np.random.default_rng(1))
     return buffer
 
 
@@ -34,10 +37,19 @@ def test_rows_of_one_task_are_replaced_where_they_stand() -> None:
 
 def test_balanced_buffer_that_shrinks_keeps_the_first_rows_of_each_task() -> None:
     buffer = Buffer("balanced", 6)
-    buffer.add("a", 8, np.random.default_rng(1))
+    buffer.add(STAGES[0], np.random.default_rng(1))
     buffer.replace("a", [50, 40, 30, 20, 10, 0])
-    buffer.add("b", 8, np.random.default_rng(1))
+    buffer.add(STAGES[1], np.random.default_rng(1))
     assert [index for name, index in buffer.values()["kept"] if name == "a"] == [50, 40, 30]
+
+
+@pytest.mark.parametrize("policy", ["reservoir", "balanced"])
+def test_places_are_for_rows_that_may_be_rehearsed(policy: str) -> None:
+    first, second = one_stage_a_task([colour_task("a", count=40), colour_task("b", 41)])
+    tested = frozenset(exchange_hash(row) for row in first.tasks[0].train[:33])
+    buffer = Buffer(policy, 6)  # type: ignore[arg-type]
+    buffer.add(replace(first, held_back=tested), np.random.default_rng(1))
+    assert len(buffer.rows(replace(second, held_back=tested))) == 6
 
 
 def test_row_is_tested_if_any_exchange_in_it_is() -> None:

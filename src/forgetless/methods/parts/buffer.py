@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from forgetless.methods.stage import Stage
-from forgetless.tasks.examples import Encoder, Examples, TaskRows
+from forgetless.tasks.examples import Encoder, Examples, Ints, TaskRows
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task, exchange_hash
 
@@ -37,12 +37,20 @@ class Buffer:
         self._encoded: dict[str, tuple[Task, Examples]] = {}  # of these, as far as it was asked for
         self._seen = 0
 
-    def add(self, task: str, rows: int, rng: np.random.Generator) -> None:
-        """Take in a task of so many rows; which of them stay is left to chance."""
-        if self._policy == "all":
-            self._whole[task] = rows
-        elif self._policy == "reservoir":
-            for index in range(rows):
+    def add(self, stage: Stage, rng: np.random.Generator) -> None:
+        """Take in rows of a stage that may be rehearsed; which of them stay is left to chance."""
+        for task in stage.tasks:
+            if self._policy == "all":
+                self._whole[task.name] = len(task.train)  # :meth:`rows` leaves out those tested
+            else:
+                tested = (is_tested(row, stage) for row in task.train)
+                allowed = np.flatnonzero(~np.fromiter(tested, np.bool_, len(task.train)))
+                self._choose(task.name, allowed, rng)
+
+    def _choose(self, task: str, rows: Ints, rng: np.random.Generator) -> None:
+        """Give places to some rows of a task, as indices."""
+        if self._policy == "reservoir":
+            for index in map(int, rows):
                 self._seen += 1
                 if len(self._kept) < self._size:
                     self._kept.append((task, index))
@@ -52,7 +60,7 @@ class Buffer:
             groups: dict[str, list[tuple[str, int]]] = {}
             for kept in self._kept:
                 groups.setdefault(kept[0], []).append(kept)
-            order = rng.permutation(rows)
+            order = rows[rng.permutation(len(rows))]
             groups[task] = [(task, int(index)) for index in order[: self._size]]
             self._kept = _balanced(list(groups.values()), self._size)
 
