@@ -170,6 +170,13 @@ def test_every_shipped_method_and_probe_is_under_contract() -> None:
     assert set(CASES) == set(METHODS) | set(PROBES)
 
 
+@pytest.mark.parametrize(
+    "name", [n for n, c in CASES.items() if c.off is not None and n in METHODS]
+)
+def test_method_that_is_off_needs_no_model_at_the_end_of_a_stage(name: str) -> None:
+    assert not make(name, CASES[name].off).learns_at_end
+
+
 @every_method
 def test_options_are_frozen(name: str) -> None:
     config = alone(name, make(name)).config

@@ -277,7 +277,7 @@ def test_important_weights_stay_put_at_large_strength_and_others_still_move(
 
 
 def test_first_stage_has_no_penalty_and_strength_zero_no_pass_of_its_own(tiny_model: Path) -> None:
-    method, off = EWC(), EWC(strength=0)
+    method, off = EWC(), Compose([EWC(strength=0)])
     loaded = fresh(tiny_model)
     here = workbench(loaded, STAGES[0])
     method.start_stage(here, here.new)
@@ -286,9 +286,9 @@ def test_first_stage_has_no_penalty_and_strength_zero_no_pass_of_its_own(tiny_mo
     with forward_passes(loaded.model) as passed:
         off.end_stage(here)
     assert passed == []
-    assert off.state().tensors == {}
+    assert off.states()["ewc"].tensors == {}
     assert [method.acts_in(stage) for stage in STAGES] == [False, True, True]
-    assert [off.acts_in(stage) for stage in STAGES] == [False, False, False]
+    assert [off.acting_in(stage) for stage in STAGES] == [[], [], []]
 
 
 def test_importances_of_half_precision_weights_are_summed_in_single() -> None:

@@ -53,6 +53,7 @@ class DER(Method[DERConfig]):
     def __init__(self, config: DERConfig | None = None, /, **options: Any) -> None:
         super().__init__(config, **options)
         self._kept: SoftTargets | None = None
+        self.learns_from_model = self.config.alpha > 0
 
     def acts_in(self, stage: Stage) -> bool:
         """Once an earlier stage left predictions."""
@@ -69,8 +70,6 @@ class DER(Method[DERConfig]):
 
     def end_stage(self, bench: Workbench) -> None:
         """Predict the stage's rows, or a part of them; of a row met again the newest are used."""
-        if self.config.alpha == 0:
-            return
         rows = len(bench.new)
         chosen = bench.stage.rng("der").permutation(rows)[: self.config.size].tolist()
         found = SoftTargets.of(bench.model, bench.new, chosen, self.config.top_k)

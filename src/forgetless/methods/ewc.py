@@ -95,6 +95,7 @@ class EWC(Method[EWCConfig]):
         self._importances: dict[str, torch.Tensor] = {}
         self._anchors: dict[str, torch.Tensor] = {}
         self._former: dict[str, Product] = {}
+        self.learns_from_model = self.config.strength > 0
 
     def acts_in(self, stage: Stage) -> bool:
         """Where something was learned before."""
@@ -122,8 +123,6 @@ class EWC(Method[EWCConfig]):
 
     def end_stage(self, bench: Workbench) -> None:
         """Add the importances of what the stage taught."""
-        if self.config.strength == 0:
-            return
         if self.config.mode == "online":
             self._anchors, self._former = {}, {}
         products = trained_products(bench.model)

@@ -31,6 +31,7 @@ from forgetless.methods.parts.adapters import (
     put_on,
     set_factors,
 )
+from forgetless.methods.parts.buffer import is_tested
 from forgetless.methods.parts.lora_init import (
     BY_PEFT,
     FROM_ROWS,
@@ -43,7 +44,6 @@ from forgetless.methods.stage import Stage, Workbench
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import read_source
-from forgetless.tasks.task import exchange_hash
 
 TAKEN = "taken"  # the frozen adapter (A0, -B0) beside one that took a part of the weights over
 
@@ -201,7 +201,7 @@ class LoRA(Method[LoRAConfig]):
         chosen: list[Row] = []
         for index in stage.rng("lora/rows").permutation(len(source)).tolist():
             row = source[index]
-            if exchange_hash(row) not in stage.held_back:
+            if not is_tested(row, stage):
                 chosen.append(row)
             if len(chosen) == self.config.calibration_rows:
                 break

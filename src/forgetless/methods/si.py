@@ -64,6 +64,7 @@ class SI(Method[SIConfig]):
         self._anchors: dict[str, torch.Tensor] = {}
         self._gradients: dict[str, torch.Tensor] = {}
         self._before: dict[str, torch.Tensor] = {}
+        self.learns_from_model = self.config.strength > 0
 
     @property
     def must_train(self) -> bool:

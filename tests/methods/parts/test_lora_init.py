@@ -361,12 +361,18 @@ def test_corda_keeps_its_hands_off_what_the_calibration_rows_need(
     assert sum(found["corda"]) < 0.4 * sum(found["pissa"])
 
 
-def test_calibration_row_that_is_tested_is_left_out(tmp_path: Path) -> None:
+def test_calibration_row_that_is_tested_or_holds_a_test_item_is_left_out(tmp_path: Path) -> None:
     tested = colour_task("first", 0).test[0]
+    asked = {"role": "user", "content": tested.prompt[0].content}
+    answered = {"role": "assistant", "content": tested.answer}
     kept = colours(7, 3)
     source = write_rows(
         tmp_path / "rows.jsonl",
-        [*kept, {"prompt": tested.prompt[0].content, "completion": tested.answer}],
+        [
+            *kept,
+            {"prompt": [asked], "completion": [answered]},
+            {"prompt": [asked, answered, asked], "completion": [answered | {"content": "no"}]},
+        ],
     )
     method = LoRA(init="corda", calibration=str(source))
     found = [row.prompt[0].content for row in method._calibration(FIRST)]
