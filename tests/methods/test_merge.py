@@ -187,7 +187,7 @@ def test_ties_trims_the_new_change_and_drops_what_the_old_overrules(
 ) -> None:
     """Changes .1 .5 -.4 .3 -2 -.05: the second, third and fifth are the largest; 1 overrules .5."""
     merge = Merge(alpha=alpha, how="ties", density=0.5)
-    merge.restore(State({"w": torch.zeros(6)}, {"searched": {}}))
+    merge.restore(State({"w": torch.zeros(6)}))
     found = merged(merge, SECOND, [1, -1, 0.2, 0, 0.5, 3], [1.1, -0.5, -0.2, 0.3, -1.5, 2.95])
     torch.testing.assert_close(found, torch.tensor(expected))
 
@@ -202,7 +202,7 @@ def test_old_change_is_counted_from_the_untouched_model_over_all_stages() -> Non
 
 def test_weight_that_is_first_trained_later_has_no_old_change() -> None:
     merge = Merge(alpha=1, how="ties", density=1)
-    merge.restore(State({"other": torch.zeros(1)}, {"searched": {}}))
+    merge.restore(State({"other": torch.zeros(1)}))
     assert merged(merge, SECOND, [3.0], [2.0]).tolist() == [2]
 
 
@@ -230,7 +230,7 @@ def test_dare_drops_at_random_and_keeps_the_sum() -> None:
 
 def test_dare_ties_drops_what_is_overruled_of_that() -> None:
     merge = Merge(alpha=1, how="dare_ties", density=0.5)
-    merge.restore(State({"w": torch.zeros(100)}, {"searched": {}}))
+    merge.restore(State({"w": torch.zeros(100)}))
     found = merged(merge, SECOND, [1.5] * 100, [1.0] * 50 + [0.5] * 50)
     assert set(found[:50].tolist()) == {1.5}  # -1 against 1.5
     assert set(found[50:].tolist()) == {1.5, -0.5}  # -2 against 1.5
@@ -329,18 +329,19 @@ def test_killed_and_gone_on_from_disk_it_leaves_the_same(
 
 def searched(
     model: Path, folder: Path, *methods: Method[Any], tasks: tuple[Task, ...] = TASKS
-) -> tuple[Merge, Watch, list[Stage], list[Weights]]:
-    """A sequence trained with a search, the models around each stage, and what was left."""
+) -> tuple[Merge, list[dict[str, Any]], Watch, list[Stage], list[Weights]]:
+    """What a search found in each stage of a sequence, the models around it, and what was left."""
     merge, watch = Merge(alpha="search", withhold=0.3), Watch()
     composed = Compose([watch, *methods, merge])
     loaded = fresh(model)
     stages = composed.stages(one_stage_a_task(tasks))
-    left = []
+    found, left = [], []
     for stage in stages:
-        train(loaded, stage, RATE, folder / stage.name, composed)
+        trained = train(loaded, stage, RATE, folder / stage.name, composed)
+        found.append(trained.report.found["merge"])
         end_stage(composed, loaded, stage)
         left.append(weights(loaded.model))
-    return merge, watch, stages, left
+    return merge, found, watch, stages, left
 
 
 def loss_by_hand(loaded: LoadedModel, rows: Any) -> float:
@@ -358,9 +359,8 @@ def loss_by_hand(loaded: LoadedModel, rows: Any) -> float:
 
 def test_search_finds_what_trying_every_merge_finds(tiny_model: Path, tmp_path: Path) -> None:
     tasks = (colour_task("first", 0), colour_task("second", 1, count=30))  # not equally many rows
-    merge, watch, stages, left = searched(tiny_model, tmp_path, tasks=tasks)
-    for number, stage in enumerate(stages):
-        record = merge.state().values["searched"][stage.name]
+    merge, found, watch, stages, left = searched(tiny_model, tmp_path, tasks=tasks)
+    for number, (stage, record) in enumerate(zip(stages, found, strict=True)):
         assert [point["alpha"] for point in record["curve"]] == [n / 10 for n in range(11)]
         means, models = [], []
         for point in record["curve"]:
@@ -411,7 +411,7 @@ def test_search_takes_the_least_of_a_known_curve(
     with torch.no_grad():
         bench.model.w.fill_(10.0)
     merge.settle(bench)
-    assert merge.state().values["searched"][stage.name]["alpha"] == best
+    assert bench.found["merge"]["alpha"] == best
     assert bench.model.w.item() == pytest.approx(10 * best)
 
 
@@ -432,7 +432,7 @@ def test_each_task_weighs_the_same(tiny_model: Path, monkeypatch: pytest.MonkeyP
     with torch.no_grad():
         bench.model.w.fill_(1.0)
     merge.settle(bench)
-    record = merge.state().values["searched"][stage.name]
+    record = bench.found["merge"]
     assert record["alpha"] == 0
     assert record["curve"][-1] == {
         "alpha": 1.0,
@@ -444,13 +444,11 @@ def test_each_task_weighs_the_same(tiny_model: Path, monkeypatch: pytest.MonkeyP
 def test_adapter_is_searched_on_the_very_merges_that_may_be_left(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    merge = searched(tiny_model, tmp_path, LoRA(rank=4))[0]
-    loaded = fresh(tiny_model)
-    composed = Compose([LoRA(rank=4), Merge(alpha="search", withhold=0.3)])
-    planned = composed.stages(one_stage_a_task(TASKS))
-    for stage in planned:
-        train(loaded, stage, RATE, tmp_path / f"again-{stage.name}", composed)
-        record = merge.state().values["searched"][stage.name]
+    loaded, merge = fresh(tiny_model), Merge(alpha="search", withhold=0.3)
+    composed = Compose([LoRA(rank=4), merge])
+    for stage in composed.stages(one_stage_a_task(TASKS)):
+        trained = train(loaded, stage, RATE, tmp_path / stage.name, composed)
+        record = trained.report.found["merge"]
         point = next(p for p in record["curve"] if p["alpha"] == record["alpha"])
         for task in (*stage.earlier, *stage.tasks):
             rows = [(task, row) for row in merge._withheld[task.name]]
@@ -460,28 +458,38 @@ def test_adapter_is_searched_on_the_very_merges_that_may_be_left(
 def test_withheld_rows_are_never_trained_on_and_the_search_is_on_record(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    """Nor rehearsed, from old tasks or from a source of general rows that has them, too."""
+    """Nor rehearsed, from old tasks or from a source of general rows that has them, too; a run that
+    takes the stages has the searches on record as well."""
     rows = [[record | {"id": record["prompt"]} for record in colours(n)] for n in range(2)]
     other = [record | {"id": record["prompt"]} for record in colours(7)]
     files = [write_rows(tmp_path / f"task{n}.jsonl", found) for n, found in enumerate(rows)]
     general = write_rows(tmp_path / "general.jsonl", [*rows[0], *rows[1], *other])
     tested = str(write_rows(tmp_path / "tested.jsonl", colours(2, 1)))
     replay = {"ratio": 0.3, "general": str(general), "general_ratio": 0.3}
-    done = run(
-        model=str(tiny_model),
-        sequence=[{"train": str(f), "test": tested, "max_new_tokens": 1} for f in files],
-        methods=[{"replay": replay}, {"merge": {"alpha": "search"}}],
-        training={"epochs": 6, "batch_size": 4, "device": "cpu"},
-        output=str(tmp_path / "run"),
-    )
+    plan: dict[str, Any] = {
+        "model": str(tiny_model),
+        "sequence": [{"train": str(f), "test": tested, "max_new_tokens": 1} for f in files],
+        "methods": [{"replay": replay}, {"merge": {"alpha": "search"}}],
+        "training": {"epochs": 6, "batch_size": 4, "device": "cpu"},
+        "output": str(tmp_path / "run"),
+    }
+    done = run(**plan)
+    taker = run(**plan | {"output": str(tmp_path / "taker")}, share_with=[done.path])
+    manifests = [(each.path / "manifest.json").read_text() for each in (done, taker)]
     learned = set()
     for stage in ("1-task0", "2-task1"):
         folder = done.path / "stages" / stage
         lines = (folder / "train.jsonl").read_text().splitlines()
         learned |= {json.loads(line)["row"] for line in lines}
-        found = json.loads((folder / "methods" / "merge.json").read_text())["searched"][stage]
+        given, taken = (
+            next(entry for entry in json.loads(text)["stages"] if entry["name"] == stage)
+            for text in manifests
+        )
+        found = given["training"]["found"]["merge"]
         assert found["alpha"] in GRID
         assert [point["alpha"] for point in found["curve"]] == list(GRID)
+        assert taken["shared_from"] == "run"
+        assert taken["training"]["found"]["merge"] == found
     merge = Merge(alpha="search")
     tasks = [make_task(f"task{n}", list(read_source(str(file), fields={}, split="train")))
              for n, file in enumerate(files)]  # fmt: skip

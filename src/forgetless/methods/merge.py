@@ -94,7 +94,6 @@ class Merge(Method[MergeConfig]):
         self._base: dict[str, torch.Tensor] = {}  # only where signs are elected
         self._withheld: Mapping[str, Sequence[Row]] = {}
         self._examples: Examples | None = None
-        self._searched: dict[str, Any] = {}
         self._searches = self.config.alpha == "search"
         if self._searches:
             self.only_in_runs = "a search withholds rows, which only a run can; give alpha a number"
@@ -204,17 +203,16 @@ class Merge(Method[MergeConfig]):
             means.append(float(np.mean(list(each.values()))))
             curve.append({"alpha": alpha, "loss": means[-1], "tasks": each})
         best = max(alpha for alpha, mean in zip(GRID, means, strict=True) if mean == min(means))
-        self._searched[bench.stage.name] = {"alpha": best, "curve": curve}
+        bench.found[self.name] = {"alpha": best, "curve": curve}
         return best
 
     def state(self) -> State:
-        """The untouched model where signs are elected against it; what every search found."""
-        return State(dict(self._base), {"searched": dict(self._searched)})
+        """The untouched model, where signs are elected against it."""
+        return State(dict(self._base))
 
     def restore(self, state: State) -> None:
-        """Take both back."""
+        """Take it back."""
         self._base = dict(state.tensors)
-        self._searched = dict(state.values["searched"])
 
 
 def _not_overruled(change: torch.Tensor, past: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -73,6 +73,8 @@ class Workbench:
         tokenizer: Its tokenizer.
         encoder: Tokenises rows as for training.
         steps: Optimiser steps that the stage takes; known from the phase *start* on, 0 before.
+        found: What methods found out while the stage was trained, by their names, as plain data; it
+            goes on record with what the training took.
     """
 
     stage: Stage
@@ -80,6 +82,7 @@ class Workbench:
     tokenizer: Any
     encoder: Encoder
     steps: int = 0
+    found: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def new(self) -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -28,6 +28,7 @@ class TrainingReport:
         trainable_parameters: Parameters that were trained.
         pull_norm: Mean norm of what penalties on the weights added to the gradient, over the steps
             in which they did; None if none did.
+        found: What methods found out, by their names; for ``merge``, the curve of its search.
     """
 
     steps: int | None
@@ -45,6 +46,7 @@ class TrainingReport:
     peak_memory_mb: float | None = None
     trainable_parameters: int | None = None
     pull_norm: float | None = None
+    found: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -111,6 +111,7 @@ def train_stage(
         peak_memory_mb=peak_memory_mb(),
         trainable_parameters=sum(p.numel() for p in bench.model.parameters() if p.requires_grad),
         pull_norm=sum(pulls) / len(pulls) if pulls else None,
+        found=bench.found,  # methods add to it when they settle
     )
     bench.model.config.use_cache = use_cache  # the Trainer turns it off, and it would be saved so
     bench.model.zero_grad(set_to_none=True)
