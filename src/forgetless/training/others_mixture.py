@@ -89,10 +89,11 @@ def draw(
     epoch: int,
     rng: Callable[[int], np.random.Generator],
 ) -> np.ndarray[Any, Any]:
-    """So many rows of a pool with about so many tokens, all used once before any is used again.
+    """So many rows of a pool with about so many tokens.
 
     Rows are taken in turn from shuffled rounds through the pool; then a few are exchanged for rows
-    that would have followed, as long as that brings the tokens nearer.
+    that would have followed, as long as that brings the tokens nearer.  The share of tokens comes
+    first: a row that was exchanged waits for the next round, the other may be used twice in this.
 
     Args:
         lengths: Tokens of each row, shape (pool,).
