@@ -335,6 +335,26 @@ def test_importance_on_an_adapter_is_that_of_the_merged_weight(
         torch.testing.assert_close(value, expected[name], rtol=1e-2, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:.*tie:UserWarning")
+def test_adapted_head_has_the_importance_of_its_own_though_it_shares_the_embeddings(
+    tiny_model: Path,
+) -> None:
+    found = []
+    for tied in (True, False):
+        loaded = fresh(tiny_model)
+        head, embeddings = loaded.model.lm_head, loaded.model.get_input_embeddings()
+        assert head.weight is embeddings.weight
+        if not tied:
+            head.weight = torch.nn.Parameter(head.weight.detach().clone())
+        torch.manual_seed(0)  # of the adapter
+        loaded.model = adapted(loaded.model, target_modules=["lm_head"])
+        method = EWC(normalise=False)
+        method.end_stage(workbench(loaded, STAGES[0]))
+        assert (head.weight is embeddings.weight) is tied
+        found.append(importances(method))
+    assert differing(*found) == []
+
+
 @pytest.mark.parametrize("mode", ["online", "separate"])
 def test_pull_on_an_adapter_is_the_gradient_of_the_penalty_on_the_product(
     mode: str, tiny_model: Path

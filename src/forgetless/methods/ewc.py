@@ -23,7 +23,8 @@ Differs: decay reduces only what is older than the last stage.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -127,8 +128,9 @@ class EWC(Method[EWCConfig]):
             self._anchors, self._former = {}, {}
         products = trained_products(bench.model)
         weights = trained_weights(bench.model, products)
-        weights |= {name: _base_weight(bench.model, name) for name in products}
-        for name, new in self._fisher(bench, weights).items():
+        with _base_weights(bench.model, products) as bases:
+            found = self._fisher(bench, weights | bases)
+        for name, new in found.items():
             old = self._importances.get(name, new.new_zeros(())).to(new.device)
             if self.config.mode == "online":
                 self._importances[name] = new.add_(old, alpha=self.config.decay)
@@ -170,12 +172,30 @@ class EWC(Method[EWCConfig]):
             self._anchors = state.part("anchor")
 
 
-def _base_weight(model: Any, name: str) -> torch.nn.Parameter:
-    """The weight of an adapted layer."""
-    weight: torch.nn.Parameter = model.get_parameter(name)
-    if not weight.is_floating_point():
-        raise ModelError(
-            f"{name}: is stored as {weight.dtype}, and ewc needs the gradient of every weight",
-            fix="load the model without quantisation, or use  l2sp  instead",
-        )
-    return weight
+@contextmanager
+def _base_weights(model: Any, names: Iterable[str]) -> Iterator[dict[str, torch.nn.Parameter]]:
+    """The weights of adapted layers, each meanwhile a parameter of its layer alone.
+
+    A head that shares its weight with the embeddings would get their gradient as well, and the
+    adapter changes the head only.
+
+    Raises:
+        ModelError: for one that is quantised.
+    """
+    import torch
+
+    layers = {name: model.get_submodule(name.removesuffix(".weight")) for name in names}
+    weights = {name: layer.weight for name, layer in layers.items()}
+    for name, weight in weights.items():
+        if not weight.is_floating_point():
+            raise ModelError(
+                f"{name}: is stored as {weight.dtype}, and ewc needs the gradient of every weight",
+                fix="load the model without quantisation, or use  l2sp  instead",
+            )
+    try:
+        for name, layer in layers.items():
+            layer.weight = torch.nn.Parameter(weights[name].detach(), requires_grad=False)
+        yield {name: layer.weight for name, layer in layers.items()}
+    finally:
+        for name, layer in layers.items():
+            layer.weight = weights[name]
