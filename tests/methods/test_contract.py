@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
@@ -175,6 +175,45 @@ def test_every_shipped_method_and_probe_is_under_contract() -> None:
 )
 def test_method_that_is_off_needs_no_model_at_the_end_of_a_stage(name: str) -> None:
     assert not make(name, CASES[name].off).learns_at_end
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "times"),
+    [
+        ("l2sp", {}, 0),
+        ("kl", {"teacher": "copy"}, 0),
+        ("osf", {}, 0),
+        ("ogd", {"capacity": 0.1}, 0.1),  # the bases
+        ("ewc", {}, 1),  # the importances
+        ("si", {}, 3),  # and the paths, with where they began
+        ("sfa", {}, 0),
+        ("merge", {}, 0),
+        ("ema", {}, 0),
+    ],
+)
+def test_once_the_last_stage_is_trained_only_what_a_next_one_would_need_is_held(
+    name: str, options: Mapping[str, Any], times: float, tiny_model: Path, tmp_path: Path
+) -> None:
+    methods = make(name, options)
+    loaded = fresh(tiny_model)
+    first, last = one_stage_a_task(TASKS)
+    train(loaded, first, settings(steps=1), tmp_path / "first", methods)
+    end_stage(methods, loaded, first)
+    train(loaded, last, settings(steps=1), tmp_path / "last", methods)
+    whole = sum(parameter.nbytes for parameter in loaded.model.parameters())
+    assert sum(tensor.nbytes for tensor in tensors_in(vars(alone(name, methods)))) <= times * whole
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """All tensors that a method's attributes hold."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from tensors_in(each)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from tensors_in(each)
 
 
 @every_method

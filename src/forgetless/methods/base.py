@@ -170,6 +170,9 @@ class Method(Generic[C]):
         """
         return self.config.model_dump(mode="json")
 
+    def let_go(self) -> None:
+        """Drop what only the training of the stage needed; called once the model is settled."""
+
     def state(self) -> State:
         """What must be saved to go on later as if nothing had happened."""
         return State()

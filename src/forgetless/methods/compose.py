@@ -233,9 +233,11 @@ class Compose:
             method.after_step(model)
 
     def settle(self, bench: Workbench) -> None:
-        """Phase *end of training*."""
+        """Phase *end of training*; what only the training needed makes room for the scoring."""
         for method in self._with(SettlesModel):
             method.settle(bench)
+        for each in self.methods:
+            each.let_go()
 
     def keep_rows(self, stage: Stage) -> None:
         """Phase *end of stage*, what needs no model."""

@@ -122,10 +122,13 @@ class EWC(Method[EWCConfig]):
             products, strength, anchors, importances
         )
 
-    def end_stage(self, bench: Workbench) -> None:
-        """Add the importances of what the stage taught."""
+    def let_go(self) -> None:
+        """Drop the weights pulled to, unless they are learned from every stage."""
         if self.config.mode == "online":
             self._anchors, self._former = {}, {}
+
+    def end_stage(self, bench: Workbench) -> None:
+        """Add the importances of what the stage taught."""
         products = trained_products(bench.model)
         weights = trained_weights(bench.model, products)
         with _base_weights(bench.model, products) as bases:

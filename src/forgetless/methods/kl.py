@@ -172,6 +172,12 @@ class KL(Method[KLConfig]):
 
         return summed(batch.logits, learned, terms)
 
+    def let_go(self) -> None:
+        """Drop the teacher, unless it is that of all stages."""
+        self._cached = None
+        if self.config.reference == "previous":
+            self._reference = {}
+
     def state(self) -> State:
         """The adapters as they were first put on, where the teacher is the untouched model."""
         return State(dict(self._reference) if self.config.reference == "base" else {})

@@ -87,6 +87,11 @@ class L2SP(Method[L2SPConfig]):
             products, strength, self._former
         )
 
+    def let_go(self) -> None:
+        """Drop the weights pulled to, unless they are those of all stages."""
+        if self.config.anchor == "previous":
+            self._anchors, self._former = {}, {}
+
     def state(self) -> State:
         """The untouched weights, where they are the anchor."""
         if self.config.anchor == "previous":

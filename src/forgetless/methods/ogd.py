@@ -128,9 +128,12 @@ class OGD(Method[OGDConfig]):
             way.addmm_(way @ basis, basis.T, alpha=-1)
             torch.add(self._starts[path], way, out=matrix)
 
+    def let_go(self) -> None:
+        """Drop the weights at the stage's start."""
+        self._starts = {}
+
     def end_stage(self, bench: Workbench) -> None:
         """Protect the inputs that the stage's rows give each layer."""
-        self._starts = {}
         order = bench.stage.rng("ogd").permutation(len(bench.new))
         chosen = [bench.new[index] for index in order[: self.config.samples].tolist()]
         moments, self._shared = input_moments(bench.model, chosen)

@@ -152,3 +152,7 @@ class OSF(Method[OSFConfig]):
                     weight.addmm_(change, right, alpha=-1)
                     if weight is not parameter:
                         parameter.copy_(weight)
+
+    def let_go(self) -> None:
+        """Drop the protected parts: the next stage has others."""
+        self._protected = {}

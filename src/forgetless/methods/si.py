@@ -130,6 +130,10 @@ class SI(Method[SIConfig]):
     def _watched(self, model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
         return ((name, p) for name, p in model.named_parameters() if name in self._paths)
 
+    def let_go(self) -> None:
+        """Drop what a step remembers; the paths are needed until the stage is learned from."""
+        self._gradients, self._before = {}, {}
+
     def end_stage(self, bench: Workbench) -> None:
         """Add the importances of what the stage taught."""
         weights = trained_weights(bench.model)
@@ -138,7 +142,7 @@ class SI(Method[SIConfig]):
             new = path.to(way.device).clamp(min=0) / way.square().add_(self.config.damping)
             old = self._importances.get(name)
             self._importances[name] = new if old is None else old.to(new.device) + new
-        self._paths, self._anchors, self._gradients, self._before = {}, {}, {}, {}
+        self._paths, self._anchors = {}, {}
 
     def state(self) -> State:
         """The importances, and in the middle of a stage the paths."""
