@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import peft
 import pytest
 import torch
@@ -251,6 +252,29 @@ def test_rows_that_are_not_distilled_are_not_given_to_the_teacher(tiny_model: Pa
         with forward_passes(model) as passed:
             kl.loss(model, batch)
         assert passed == [copied]
+
+
+@pytest.mark.usefixtures("padded")
+@pytest.mark.parametrize(("rows", "distilled"), [("new", 8), ("replayed", 2), ("both", 10)])
+def test_cache_is_of_the_rows_that_will_be_drawn(
+    rows: str, distilled: int, tiny_model: Path
+) -> None:
+    model, bench = some_model(tiny_model, adapted=False)
+    old = workbench(LoadedModel(model, bench.tokenizer), SECOND).new
+    bench.drawn = np.array([*range(8), 13, 20])
+    with forward_passes(model) as passed:
+        KL(teacher="cached", rows=rows).start_stage(bench, Examples.concatenated([bench.new, old]))
+    assert sum(passed) == distilled
+
+
+@pytest.mark.usefixtures("padded")
+def test_run_caches_no_more_rows_than_it_learns_from(tiny_model: Path, tmp_path: Path) -> None:
+    methods = plan(kl={"teacher": "cached"}, replay={"ratio": 0.5})
+    methods.keep_rows(FIRST)
+    loaded = fresh(tiny_model)
+    with forward_passes(loaded.model) as passed:
+        trained = train(loaded, SECOND, settings(steps=1), tmp_path, methods)
+    assert sum(passed) == 2 * len(trained.schedule) < len(trained.schedule.examples)
 
 
 @pytest.mark.parametrize("teacher", ["auto", "copy", "cached"])

@@ -116,17 +116,19 @@ class KL(Method[KLConfig]):
             )
         new = len(bench.new)
         start, end = {"new": (0, new), "replayed": (new, None), "both": (0, None)}[config.rows]
-        chosen = range(len(examples))[start:end]
+        offered = range(len(examples))[start:end]
         cached = config.teacher == "cached"
         if config.teacher == "auto":
-            # A cache takes a pass over every row that may be drawn, a copy one over every row that
-            # is; a copy of a whole model takes its memory as well.
-            cached = not adapted or len(chosen) <= 2 * new
+            # A copy of a whole model takes its memory, and one of an adapter next to none; a cache
+            # pays where its rows are few, for which of them are drawn is not always known.
+            cached = not adapted or len(offered) <= 2 * new
         first = self._reference if config.reference == "base" else {}
         self._reference, self._cached = {}, None  # let go of the last stage's teacher
         if config.reference == "base" or not cached:
             now = trained_values(bench.model, "cpu" if config.offload else None)
             self._reference = now | _beside(first, now)
+        drawn = offered if bench.drawn is None else bench.drawn.tolist()
+        chosen = [index for index in drawn if index in offered]
         if cached and chosen:
             with with_values(bench.model, self._reference):
                 self._cached = SoftTargets.of(

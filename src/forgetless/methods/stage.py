@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from forgetless.tasks.examples import Encoder, Examples, TaskRows
+from forgetless.tasks.examples import Encoder, Examples, Ints, TaskRows
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
 
@@ -73,6 +73,8 @@ class Workbench:
         tokenizer: Its tokenizer.
         encoder: Tokenises rows as for training.
         steps: Optimiser steps that the stage takes; known from the phase *start* on, 0 before.
+        drawn: In the phase *start*, indices of the examples that will be learned from, each once,
+            ascending; None where that is not known beforehand.
         found: What methods found out while the stage was trained, by their names, as plain data; it
             goes on record with what the training took.
     """
@@ -82,6 +84,7 @@ class Workbench:
     tokenizer: Any
     encoder: Encoder
     steps: int = 0
+    drawn: Ints | None = None
     found: dict[str, Any] = field(default_factory=dict)
 
     @cached_property

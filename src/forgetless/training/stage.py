@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from forgetless.launching import Sharding, by_engine
 from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Workbench
@@ -66,6 +68,7 @@ def train_stage(
 
     steps = math.ceil(len(schedule) / config.rows_per_step)
     bench.steps = steps
+    bench.drawn = np.unique(schedule.order)
     methods.start_stage(bench, schedule.examples)
     spent = (0.0, 0.0)
     if resumed is not None:  # once more: at the start methods put what they count back to 0
