@@ -21,6 +21,7 @@ from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
 from forgetless.training.rows import collate
 from forgetless.training.stage import training_arguments
+from tests.tiny import build_tokenizer
 from tests.training.build import (
     colour_task,
     differing,
@@ -33,6 +34,7 @@ from tests.training.build import (
     settings,
     train,
     weights,
+    with_learned_positions,
 )
 
 Labelled = tuple[list[int], list[int]]  # token ids and labels
@@ -246,6 +248,19 @@ def test_training_twice_gives_the_same_bits(tiny_model: Path, tmp_path: Path) ->
     )
     assert first.losses == second.losses
     assert differing(weights(first.model), weights(second.model)) == []
+
+
+def test_dropout_has_noise_of_its_own_in_every_stage(tmp_path: Path) -> None:
+    stages = one_stage_a_task([colour_task("a"), colour_task("b")])
+    noise: list[torch.Tensor] = []
+    for number, stage in enumerate([*stages, stages[1]]):
+        loaded = with_learned_positions(build_tokenizer())
+        loaded.model.transformer.drop.register_forward_pre_hook(
+            lambda *_: noise.append(torch.get_rng_state())
+        )
+        train(loaded, stage, settings(steps=1), tmp_path / str(number))
+    assert not noise[0].equal(noise[1])
+    assert noise[1].equal(noise[2])
 
 
 def test_recomputing_activations_changes_no_bit(tiny_model: Path, tmp_path: Path) -> None:

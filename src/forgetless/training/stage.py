@@ -79,13 +79,14 @@ def train_stage(
         sharding = None
     device = bench.device
     bfloat16 = config.in_bfloat16(device)
+    noise = int(bench.stage.rng("training").integers(2**31))  # of dropout
     with (
         engine_told_of(sharding),
         as_trained(bench.model, methods, sharding, bfloat16=bfloat16) as model,
     ):
         trainer = StageTrainer(
             model,
-            training_arguments(config, steps, checkpoints, device, bench.stage.seed, sharding),
+            training_arguments(config, steps, checkpoints, device, noise, sharding),
             schedule,
             methods,
             on_step,
