@@ -92,7 +92,7 @@ CASES: dict[str, Case] = {
     "ema": Case(on={"decay": 0.5}, off={"decay": 0}),
     "sfa": Case(on={"weight": 0.3, "interval": 0.6}, off={"weight": 0}),
     "freeze": Case(on={"share": 0.5}, off={"first": 0}),
-    "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True),
+    "lora": Case(on={"rank": 4, "dropout": 0.1}, other_weights=True, learns=0.2),
     "olora": Case(on={"rank": 4, "alpha": 32, "dropout": 0.1}, other_weights=True, learns=0.1),
     "osf": Case(on={"share": 0.5}, learns=0.1),
     "merge": Case(on={"alpha": 0.6}, off={"alpha": 1}),
