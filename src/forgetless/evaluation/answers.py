@@ -16,7 +16,7 @@ from pathlib import Path
 
 from forgetless.errors import RunFailed
 from forgetless.evaluation.result import ItemResult
-from forgetless.storage import make_folder
+from forgetless.storage import disk_faults_explained, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +47,14 @@ class AnswerStore:
         """The file, opened when it is first used: what is refused before leaves none behind."""
         assert self._path is not None
         try:
-            if self._opened is None:
-                self._opened = _open(self._path)
-            yield self._opened
+            with disk_faults_explained(self._path):
+                if self._opened is None:
+                    self._opened = _open(self._path)
+                yield self._opened
         except sqlite3.DatabaseError as fault:
             raise RunFailed(
                 f"{self._path}: answers cannot be read or kept there: {fault}",
-                fix="end what else is using it, make room, or leave it be with  --no-store",
+                fix="end what else is using it, or leave it be with  --no-store",
             ) from fault
 
     def find(self, keys: Iterable[str]) -> dict[str, ItemResult]:

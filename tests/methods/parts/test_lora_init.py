@@ -474,7 +474,7 @@ def test_rslora_scales_by_the_root_of_the_rank(rows: Path, tiny_model: Path) -> 
     [
         ({"dora": True}, {"ewc", "l2sp", "merge"}),
         ({"init": "mica"}, {"ewc", "l2sp"}),
-        ({"init": "pissa"}, {"ewc", "merge"}),
+        ({"init": "pissa"}, {"ewc", "merge", "budget"}),
         ({"init": "eva"}, set()),
     ],
 )
