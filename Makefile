@@ -1,7 +1,8 @@
 # Everything runs in .venv, made on first use from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-JOBS ?= 2# processes of tests, each with about 1 GB
+# Processes of tests, each with about 1 GB: one a core, up to eight.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN | awk '{print $$1 < 8 ? $$1 : 8}')
 
 OLDEST := .venv-oldest
 .PHONY: demo test slow coverage oldest check lint types tests docs package release format clean
