@@ -152,8 +152,9 @@ def execute(job: Job, root: Path, fresh: bool) -> None:
     folder, plan = root / job.name, _plan(job, root)
     if (folder / MEASURED).is_file():  # it failed, or was of other data: nothing to go on from
         shutil.rmtree(folder)
-    goes_on = _gone_back_to_a_whole_stage(folder, _made_of(job, plan))
-    clock, idle = CostClock(folder / SPENT, _made_of(job, plan)), resident_mb()
+    made_of = _made_of(job, plan)
+    goes_on = _gone_back_to_a_whole_stage(folder, made_of)
+    clock, idle = CostClock(folder / SPENT, made_of), resident_mb()
     try:
         from forgetless.sequence import run_sequence
 
@@ -168,7 +169,7 @@ def execute(job: Job, root: Path, fresh: bool) -> None:
     write_json(
         folder / MEASURED,
         {
-            "made_of": _made_of(job, plan),
+            "made_of": made_of,
             "withheld": _plainly(job.withheld),
             "parts": clock.parts,
         }

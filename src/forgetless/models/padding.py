@@ -12,7 +12,7 @@ from typing import Any
 
 from forgetless.models.forward import evaluation_mode, last_logits
 from forgetless.models.tree import steady
-from forgetless.models.trials import some_tokens, tolerance, tried
+from forgetless.models.trials import difference, some_tokens, tried
 
 
 def side_by_side(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -36,13 +36,7 @@ def side_by_side(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
 
 def _obstacle(model: Any) -> str | None:
     """Why rows of several lengths cannot be read side by side; nothing if they can."""
-    try:
-        error, spread = _probe(model)
-    except Exception as fault:  # whatever a model does that was not made for this
-        return f"{type(fault).__name__}: {str(fault).strip().splitlines()[:1]}"
-    if not error <= tolerance(model) * spread:
-        return f"padding makes a row another (by {error:.2g} of {spread:.2g})"
-    return None
+    return difference(model, _probe, "padding makes a row another")
 
 
 def _probe(model: Any) -> tuple[float, float]:

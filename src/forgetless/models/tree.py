@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.models.forward import accepts, evaluation_mode, innermost, logits_at
 from forgetless.models.reach import ENDLESS, Reach
-from forgetless.models.trials import some_tokens, tolerance, tried
+from forgetless.models.trials import difference, some_tokens, tried
 
 if TYPE_CHECKING:
     import torch
@@ -152,13 +152,7 @@ def _obstacle(model: Any) -> str | None:
     # These read a mask as something else; on a GPU the attempt alone can end the process.
     if any(part in attention for part in ("flash", "flex", "paged")):
         return f"{attention} takes no mask of its own for each token"
-    try:
-        error, spread = _probe(model)
-    except Exception as fault:  # whatever a model does that was not made for this
-        return f"{type(fault).__name__}: {str(fault).strip().splitlines()[:1]}"
-    if not error <= tolerance(model) * spread:
-        return f"a tree is read otherwise than its branches (by {error:.2g} of {spread:.2g})"
-    return None
+    return difference(model, _probe, "a tree is read otherwise than its branches")
 
 
 def _probe(model: Any) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from forgetless.models.forward import innermost
 
 log = logging.getLogger(__name__)
 
-_TOLERANCE = {4: 1e-3, 2: 0.05}  # by bytes of a weight
+_TOLERANCE = {4: 1e-3, 2: 0.05}  # share of the logits' own spread, by bytes of a weight
 
 _found: WeakKeyDictionary[Any, dict[Any, str | None]] = WeakKeyDictionary()
 
@@ -35,9 +35,21 @@ def tried(model: Any, trial: Callable[[Any], str | None], otherwise: str) -> str
     return known[state]
 
 
-def tolerance(model: Any) -> float:
-    """How far logits may be apart that should be alike, as a share of their own spread."""
-    return _TOLERANCE.get(innermost(model).dtype.itemsize, 1e-3)
+def difference(model: Any, probe: Callable[[Any], tuple[float, float]], means: str) -> str | None:
+    """Why logits that should be alike are not, in words; nothing if they are.
+
+    Args:
+        model: A causal language model of transformers or peft.
+        probe: Finds how far they are apart, and their own spread.
+        means: What it means if they are too far apart.
+    """
+    try:
+        error, spread = probe(model)
+    except Exception as fault:  # whatever a model does that was not made for this
+        return f"{type(fault).__name__}: {str(fault).strip().splitlines()[:1]}"
+    if not error <= _TOLERANCE.get(innermost(model).dtype.itemsize, 1e-3) * spread:
+        return f"{means} (by {error:.2g} of {spread:.2g})"
+    return None
 
 
 def some_tokens(model: Any, *shape: int) -> list[Any]:

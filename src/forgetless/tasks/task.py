@@ -81,7 +81,7 @@ class Task:
                 )
         return "plain"
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, str]:
         """Test item to its group, of those that do not stand alone.
 
