@@ -1,7 +1,7 @@
 """Setting *smollm2*: a real model of 135M parameters; medical shorthand, then law.
 
 The plan is that of ``forgetless demo``, in which plain training collapses, with twice the test
-items: every other item chooses an arm's rate and options, and the rest are reported.
+items: half of them, by lot, choose an arm's rate and options, and the rest are reported.
 """
 
 from __future__ import annotations

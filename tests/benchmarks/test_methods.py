@@ -21,13 +21,13 @@ from benchmarks.methods import adjusted, chosen
 from forgetless.comparing.arms import JOINT, LORA, SEQUENTIAL, Arm, Candidate
 from forgetless.comparing.clock import LEARNING, CostClock
 from forgetless.comparing.protocol import Trial, choose, compare
-from forgetless.comparing.runs import MEASURED, Job, Measured, StageCost, execute, finished, halves
+from forgetless.comparing.runs import MEASURED, Job, Measured, StageCost, execute, finished
 from forgetless.comparing.settings import Setting
 from forgetless.comparing.trials import job_name, plan_of
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
 from forgetless.methods.groups import GROUPS
-from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
+from forgetless.metrics import ScoreMatrix, TaskColumn
 from forgetless.plan import make_plan
 from forgetless.tasks.matching import exact_match
 from forgetless.tasks.row import Row, Turn
@@ -136,16 +136,6 @@ def test_seed_that_would_choose_and_be_reported_is_refused() -> None:
     setting(search_seeds=(1,), split_items=True)
     for real in (TINY, SMOLLM2):
         assert real.split_items or not {*real.search_seeds} & {*real.seeds}
-
-
-def test_halves_of_the_items_share_none_and_leave_none_out() -> None:
-    cell = Cell({"q1": 1.0, "q2": 0.0, "q4": 1.0}, errors={"q3": "too long"})
-    whole = ScoreMatrix(["base"], [TaskColumn("law")], {(0, "law"): cell})
-    first, second = (part.cells[0, "law"] for part in halves(whole))
-    assert isinstance(first, Cell)
-    assert isinstance(second, Cell)
-    assert (dict(first.scores), dict(first.errors)) == ({"q1": 1.0}, {"q3": "too long"})
-    assert (dict(second.scores), dict(second.errors)) == ({"q2": 0.0, "q4": 1.0}, {})
 
 
 def test_gap_closed_is_0_for_plain_and_1_for_joint_training_and_a_share_between() -> None:

@@ -16,16 +16,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from forgetless.comparing.clock import LEARNING, CostClock
 from forgetless.comparing.settings import Withheld
 from forgetless.errors import ForgetlessError
 from forgetless.layout import MANIFEST, WEIGHTS
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
-from forgetless.metrics.pairing import number_groups
 from forgetless.plan import Plan, make_plan
 from forgetless.storage import write_json
+from forgetless.tasks.halves import divided, grouped
 
 if TYPE_CHECKING:
     from forgetless.result import RunResult
@@ -257,26 +255,37 @@ def _measured(
 def halves(
     matrix: ScoreMatrix, withheld: Withheld | None = None
 ) -> tuple[ScoreMatrix, ScoreMatrix]:
-    """The matrix over every other item of each task, and the one over the rest.
+    """The matrix over the half of each task's items that chooses, and the one over the rest.
 
-    A group of items is never divided, and what is withheld is in neither.
+    They are drawn by lot, the same in every run; a group of items is never divided, and what is
+    withheld is in neither.
     """
-    first: dict[tuple[int, str], Cell] = {}
-    second: dict[tuple[int, str], Cell] = {}
+    cells: dict[tuple[int, str], Cell] = {}
+    items: dict[str, set[str]] = {column.name: set() for column in matrix.tasks}
     for (row, task), cell in matrix.cells.items():
         assert isinstance(cell, Cell)
-        items = sorted({*cell.scores, *cell.errors} - (withheld or {}).get(task, frozenset()))
-        number = number_groups(items, matrix.column(task).groups)
-        numbers = np.arange(len(items)) if number is None else number
-        for cells, half in ((first, 0), (second, 1)):
-            chosen = [item for item, at in zip(items, numbers, strict=True) if at % 2 == half]
-            cells[row, task] = Cell(
-                {item: cell.scores[item] for item in chosen if item in cell.scores},
-                {item: cell.errors[item] for item in chosen if item in cell.errors},
-            )
+        cells[row, task] = cell
+        items[task] |= {*cell.scores, *cell.errors} - (withheld or {}).get(task, frozenset())
+    parts = {task: _in_two(sorted(items[task]), matrix.column(task).groups) for task in items}
+    first, second = (
+        {place: _over(cell, parts[place[1]][half]) for place, cell in cells.items()}
+        for half in (0, 1)
+    )
     return (
         ScoreMatrix(matrix.stages, matrix.tasks, first),
         ScoreMatrix(matrix.stages, matrix.tasks, second),
+    )
+
+
+def _in_two(items: list[str], groups: Mapping[str, str]) -> tuple[set[str], set[str]]:
+    first, second = divided(grouped(items, groups))
+    return {items[place] for place in first}, {items[place] for place in second}
+
+
+def _over(cell: Cell, items: set[str]) -> Cell:
+    return Cell(
+        {item: score for item, score in cell.scores.items() if item in items},
+        {item: error for item, error in cell.errors.items() if item in items},
     )
 
 

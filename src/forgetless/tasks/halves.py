@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from forgetless.errors import DataError
@@ -12,11 +13,11 @@ from forgetless.tasks.task import Task
 FEWEST_ITEMS = 8
 
 
+Groups = Mapping[tuple[str, str], Sequence[int]]
+
+
 def halves(task: Task) -> tuple[Task, Task]:
     """Half of the items chooses, the rest certifies; a group is never divided.
-
-    A lot drawn of their names decides, the same at all times: in a file that alternates between two
-    kinds of items, every other one would be all of one kind.
 
     Returns:
         The task with the items that choose, and with those that certify.
@@ -30,12 +31,7 @@ def halves(task: Task) -> tuple[Task, Task]:
             f"needed at least {2 * FEWEST_ITEMS}",
             fix="name a task with more test items",
         )
-    groups = groups_to_divide(task)
-    first: list[int] = []
-    second: list[int] = []
-    for group in sorted(groups, key=lambda name: (-len(groups[name]), _lot(name))):
-        smaller = first if len(first) <= len(second) else second
-        smaller.extend(groups[group])
+    first, second = divided(groups_to_divide(task))
     if min(len(first), len(second)) < FEWEST_ITEMS:
         raise DataError(
             f"task {task.name!r}: half of its {len(task.test)} test items choose and half certify; "
@@ -43,10 +39,32 @@ def halves(task: Task) -> tuple[Task, Task]:
             f"and each needs at least {FEWEST_ITEMS}",
             fix="name a task whose items are of more groups, or of smaller ones",
         )
-    chosen, certifying = (
-        replace(task, test=Selected(task.test, sorted(half))) for half in (first, second)
-    )
+    chosen, certifying = (replace(task, test=Selected(task.test, half)) for half in (first, second))
     return chosen, certifying
+
+
+def divided(groups: Groups) -> tuple[list[int], list[int]]:
+    """The places of whole groups in two parts of about the same size, each in order.
+
+    A lot drawn of their names decides, the same at all times: in a file that alternates between two
+    kinds of items, every other one would be all of one kind.
+    """
+    first: list[int] = []
+    second: list[int] = []
+    for group in sorted(groups, key=lambda name: (-len(groups[name]), _lot(name))):
+        smaller = first if len(first) <= len(second) else second
+        smaller.extend(groups[group])
+    return sorted(first), sorted(second)
+
+
+def grouped(items: Iterable[str], named: Mapping[str, str]) -> dict[tuple[str, str], list[int]]:
+    """Places of the items in each group; one that ``named`` gives no group is a group by itself."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, item in enumerate(items):
+        group = named.get(item, "")
+        key = (group, "") if group else ("", item)
+        groups.setdefault(key, []).append(place)
+    return groups
 
 
 def groups_to_divide(task: Task) -> dict[tuple[str, str], list[int]]:
@@ -55,11 +73,7 @@ def groups_to_divide(task: Task) -> dict[tuple[str, str], list[int]]:
     Raises:
         DataError: if there is but one group, so that one half would be empty.
     """
-    named = task.groups
-    groups: dict[tuple[str, str], list[int]] = {}
-    for place, row in enumerate(task.test):
-        key = (named[row.id], "") if row.id in named else ("", row.id)
-        groups.setdefault(key, []).append(place)
+    groups = grouped((row.id for row in task.test), task.groups)
     if len(groups) < 2:
         group = task.test[0].group
         alike = f"are of group {group!r}" if group else "ask the same"
