@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,19 @@ from forgetless.comparing.workers import Workers
 # Runs whose first stage others may take, where it comes out the same.
 DONORS: Mapping[str, Mapping[str, Any]] = {SEQUENTIAL: {}, LORA: {"lora": {}}}
 
+LONGEST = 100
+"""Signs of an arm's name in that of a folder, which no file system takes at any length."""
+
 
 def job_name(trial: Trial) -> str:
-    """A folder's name that tells all trials of a comparison apart."""
-    words = f"{trial.arm.name}/{trial.candidate}/seed {trial.seed}"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words.replace("%", "")).strip("-")
+    """A folder's name that tells all trials of a comparison apart.
+
+    Its words leave signs and digits out, so a hash of what they stand for ends it.
+    """
+    arm, point, seed = trial.arm.name, trial.candidate, trial.seed
+    words = f"{arm[:LONGEST]}/{point}/seed {seed}"
+    exact = hashlib.sha256(f"{arm}/{point!r}/{seed}".encode()).hexdigest()
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-") + f"-{exact[:8]}"
 
 
 def plan_of(trial: Trial, setting: Setting, prepared: Mapping[str, Any]) -> dict[str, Any]:
