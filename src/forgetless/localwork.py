@@ -53,8 +53,10 @@ class LocalWork(StageWork):
             if self._trackers is not None:
                 self._trackers.step(before, step, logs)
 
-        doing = f"{stage.name}: out of memory while training {self._config.batch_size} rows"
-        with _out_of_memory_explained(doing, _smaller_batches(self._config)):
+        doing = (
+            f"{stage.name}: out of memory while training {self._config.batch_size} rows at a time"
+        )
+        with out_of_memory_explained(doing, _smaller_batches(self._config)):
             training = train_stage(
                 bench,
                 schedule,
@@ -83,9 +85,9 @@ class LocalWork(StageWork):
         from forgetless.evaluation.store import score_stage
 
         size = self._config.scoring_batch_size
-        doing = f"{stage.name}: out of memory while scoring {size} sequences"
+        doing = f"{stage.name}: out of memory while scoring {size} sequences at a time"
         smaller = f"--set training.scoring_batch_size={size // 2}" if size > 1 else None
-        with _out_of_memory_explained(doing, smaller):
+        with out_of_memory_explained(doing, smaller):
             scoring = score_stage(
                 self._model(stage),
                 self._experiment.tasks,
@@ -138,7 +140,7 @@ class LocalWork(StageWork):
 
 
 @contextmanager
-def _out_of_memory_explained(doing: str, fix: str | None) -> Iterator[None]:
+def out_of_memory_explained(doing: str, fix: str | None = None) -> Iterator[None]:
     """Turn memory that ends into a message.
 
     Args:
@@ -148,16 +150,23 @@ def _out_of_memory_explained(doing: str, fix: str | None) -> Iterator[None]:
     Raises:
         RunFailed: when a device, or the machine, has no more memory.
     """
-    from accelerate.utils.memory import should_reduce_batch_size
-
     try:
         yield
-    except RuntimeError as error:
-        if should_reduce_batch_size(error):
-            raise RunFailed(
-                f"{doing} at a time; everything finished before is kept", fix=fix
-            ) from error
+    except (RuntimeError, MemoryError) as error:
+        if _wants_memory(error):
+            raise RunFailed(f"{doing}; everything finished before is kept", fix=fix) from error
         raise
+
+
+def _wants_memory(error: Exception) -> bool:
+    """Whether an error says that memory ended, in the words of torch, CUDA or Python itself."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    return (
+        isinstance(error, MemoryError)
+        or "CUDA error: out of memory" in str(error)
+        or should_reduce_batch_size(error)
+    )
 
 
 def _smaller_batches(config: TrainingConfig) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from forgetless.errors import PlanError
 from forgetless.launching import sharding_left_to_us
 from forgetless.layout import MANIFEST, stage_name
-from forgetless.localwork import LocalWork
+from forgetless.localwork import LocalWork, out_of_memory_explained
 from forgetless.methods.stage import Stage
 from forgetless.plan import Plan, TrainingConfig, make_plan
 from forgetless.preparation import Experiment, prepare
@@ -65,10 +65,11 @@ def run_sequence(
         previous = UNTOUCHED
         for stage in (UNTOUCHED, *experiment.stages):
             work.begin(stage)
-            if not work.trained(stage) and not work.take_shared(stage):
-                work.train(stage, start=UNTOUCHED if stage.from_base else previous)
-            if not work.scored(stage):
-                work.score(stage)
+            with out_of_memory_explained(f"{stage.name}: out of memory"):
+                if not work.trained(stage) and not work.take_shared(stage):
+                    work.train(stage, start=UNTOUCHED if stage.from_base else previous)
+                if not work.scored(stage):
+                    work.score(stage)
             work.describe(stage)
             work.track(stage)
             previous = stage

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
 
 from forgetless.comparing.runs import Job, execute, finished, halves
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
@@ -76,3 +80,19 @@ def test_a_finished_run_is_divided_as_it_is_asked_for_now(
     assert before.search is not None
     assert now.search.score(2, "first") == before.search.score(2, "first")
     assert (now.stages, now.peak_memory_mb) == (before.stages, before.peak_memory_mb)
+
+
+def test_an_arm_that_finds_no_memory_has_failed_and_says_why(
+    plan: MakePlan,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ended(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("forgetless.models.load.load_model", ended)
+    job = Job("run", {key: value for key, value in plan().resolved().items() if key != "output"})
+    execute(job, tmp_path, fresh=True)
+    found = finished(job, tmp_path)
+    assert found is not None
+    assert found.failed == "0-base: out of memory; everything finished before is kept"

@@ -379,6 +379,37 @@ def test_memory_that_ends_while_training_names_a_smaller_batch_with_the_same_ste
     ]
 
 
+@pytest.mark.parametrize(
+    ("part", "error", "stage"),
+    [
+        ("models.load.load_model", torch.OutOfMemoryError("CUDA out of memory. Tried"), "0-base"),
+        ("training.schedule.build_schedule", MemoryError(), "1-first"),
+        ("methods.compose.Compose.end_stage",
+         RuntimeError("CUDA error: out of memory\nCUDA kernel errors"), "1-first"),
+    ],
+)  # fmt: skip
+def test_memory_that_ends_in_any_other_part_of_a_stage_is_told_with_the_stage(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch, part: str, error: Exception, stage: str
+) -> None:
+    def ended(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(f"forgetless.{part}", ended)
+    with pytest.raises(RunFailed, match=f"^{stage}: out of memory; everything finished before"):
+        run_sequence(plan(methods=["ewc"]))
+
+
+def test_a_fault_of_ours_is_not_taken_for_a_want_of_memory(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: Any, **__: Any) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("forgetless.training.schedule.build_schedule", wrong)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        run_sequence(plan())
+
+
 def test_memory_that_ends_while_scoring_costs_no_training(
     plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
