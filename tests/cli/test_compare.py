@@ -113,12 +113,13 @@ def test_where_every_arm_failed_the_table_says_why_and_the_command_ends_with_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arms = tuple(replace(one, run="", failed="the disk was full") for one in found.arms)
-    why = ("No figure exists of replay: the disk was full.",)
+    why = ("No protection could be measured, so none can be recommended.",)
     none = replace(found, arms=arms, recommended=None, reasons=why)
     monkeypatch.setattr("forgetless.comparing.compare.compare", lambda *_, **__: none)
     code, out, err = forgetless("compare", plan_file, "-q")
     assert (code, err) == (1, "")
     assert why[0] in out
+    assert "replay: the disk was full" in out
 
 
 def test_json_is_all_that_is_printed(

@@ -16,6 +16,7 @@ from forgetless.comparing.runs import Measured
 from forgetless.comparing.settings import Setting
 from forgetless.metrics import ScoreMatrix, TaskColumn, average_accuracy, average_forgetting
 from forgetless.plan import make_plan
+from forgetless.report.comparison import failures
 from tests.metrics.build import cell
 
 
@@ -59,7 +60,7 @@ def test_an_arm_of_which_one_seed_failed_says_which_and_why(tmp_path: Path) -> N
     plan = make_plan({"model": "m", "sequence": ["law.jsonl"]})
     found = conclude(plan, setting, outcomes, tmp_path)
     assert [arm.failed for arm in found.arms] == ["seed 4: the disk was full"] * 2
-    assert found.reasons[0] == "No figure exists of sequential: seed 4: the disk was full."
+    assert failures(found)[0] == "sequential: seed 4: the disk was full"
 
 
 def test_one_seed_is_left_as_it_is() -> None:

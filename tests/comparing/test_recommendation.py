@@ -97,11 +97,12 @@ def test_nothing_is_recommended_that_is_not_better_than_plain_for_certain() -> N
     )
 
 
-def test_a_loss_elsewhere_an_edge_and_a_failure_are_told() -> None:
+def test_a_loss_elsewhere_and_an_edge_are_told_after_the_verdict() -> None:
     broken = replace(arm("si", 0.0), failed="the loss became nan", accuracy=NONE, gain=NONE)
     taken = arm("replay", 0.9, elsewhere=figure(-0.2, -0.3, -0.1), at_edge=True)
     _, why = recommend([PLAIN, JOINT, taken, broken])
-    assert why[0] == "No figure exists of si: the loss became nan."
+    assert why[0].startswith("Take replay")  # the verdict; a failure is told beside the table
+    assert not any("si" in reason.split() or "nan" in reason for reason in why)
     assert "It lost 0.20 on the tasks that are only tested." in why
     plain = replace(PLAIN, elsewhere=figure(-0.5, -0.6, -0.4))
     _, why = recommend([plain, JOINT, taken])
@@ -165,6 +166,25 @@ def test_to_keep_a_budget_by_luck_is_no_reason() -> None:
     unknown = replace(PLAIN, over_budget=NONE)  # nothing is known of plain training's
     _, why = recommend([unknown, JOINT, arm("kl", 0.3, **same)], budget="2%")
     assert not any("luck" in reason for reason in why)
+
+
+def test_a_budget_kept_for_certain_goes_before_one_that_a_cheaper_arm_kept_by_luck() -> None:
+    unsure = {"gain": figure(0.05, -0.05, 0.15), "over_budget": figure(-0.01, -0.02, 0.0)}
+    sure = arm("replay", 0.36, cost=1.5, nearer=figure(0.21, 0.1, 0.3), **unsure)
+    near = {"to_best": figure(-0.01, -0.1, 0.1), **unsure}
+    lucky = arm("ewc", 0.35, nearer=figure(0.2, -0.01, 0.3), **near)
+    broken = replace(PLAIN, over_budget=figure(0.2, 0.1, 0.3))
+    name, why = recommend([broken, JOINT, sure, lucky], budget="2%")
+    assert name == "replay"
+    assert why[0].startswith("Take replay at learning rate 0.001: it kept the budget")
+    best = replace(lucky, accuracy=figure(0.37, 0, 1), to_best=figure(0, 0, 0))
+    sure = replace(sure, to_best=figure(-0.01, -0.1, 0.1))
+    name, why = recommend([broken, JOINT, sure, best], budget="2%")
+    assert name == "replay"
+    assert (
+        "ewc ended at 0.37 against 0.36, which these items cannot tell apart, and may be no "
+        "better than plain training." in why
+    )
 
 
 def test_where_nothing_keeps_the_budget_what_is_cheaper_is_not_taken_if_it_lost_more() -> None:

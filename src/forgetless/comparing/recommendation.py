@@ -17,10 +17,10 @@ def recommend(
 ) -> tuple[str | None, list[str]]:
     """Choose among the arms; with a budget, among those within it, if there are any.
 
-    Of those that are no worse than the best one for certain, the cheapest; of those that cost the
-    same, the best.  None, if it is not better than plain training for certain.  To keep a budget
-    that plain training breaks is better, if the difference is no luck.  Where none keeps it, none
-    is taken that is further beyond it than the best one.
+    Of those that are no worse than the best one for certain, the cheapest that is better than plain
+    training for certain; of those that cost the same, the best.  None, if no such one is better.
+    To keep a budget that plain training breaks is better, if the difference is no luck.  Where none
+    keeps it, none is taken that is further beyond it than the best one.
 
     Args:
         arms: All arms, the bounds among them.
@@ -32,24 +32,22 @@ def recommend(
         Name of the arm, and why.
     """
     rest = [a for a in arms if a.name not in (SEQUENTIAL, JOINT) and a.accuracy.value is not None]
-    told = [f"No figure exists of {a.name}: {a.failed}." for a in arms if a.failed is not None]
     if not rest:
-        return None, [*told, "No protection could be measured, so none can be recommended."]
+        return None, ["No protection could be measured, so none can be recommended."]
     within = [arm for arm in rest if within_budget(arm.over_budget)]
     pool = within or rest
     best = max(pool, key=lambda arm: arm.accuracy.value or 0.0)
     equals = [arm for arm in pool if arm is best or not _below(arm.to_best)]
     if budget and not within:  # what is cheaper must not be further beyond it
         equals = [arm for arm in equals if _beyond(arm) <= _beyond(best)]
-    least = min(map(_price, equals))
-    cheap = [arm for arm in equals if _price(arm) <= ABOUT_AS_CHEAP * least]
-    chosen = max(cheap, key=lambda arm: arm.accuracy.value or 0.0)
-    if not _above(chosen.gain) and _above(best.gain):
-        chosen = best  # cheap, and no better than nothing: that is no recommendation
     plain = next((arm for arm in arms if arm.name == SEQUENTIAL), None)
     alone = bool(within) and plain is not None and _breaks_budget(plain)
+    better = [arm for arm in equals if _above(arm.gain) or (alone and _above(arm.nearer))]
+    eligible = better or equals  # cheap, and no better than nothing: that is no recommendation
+    least = min(map(_price, eligible))
+    cheap = [arm for arm in eligible if _price(arm) <= ABOUT_AS_CHEAP * least]
+    chosen = max(cheap, key=lambda arm: arm.accuracy.value or 0.0)
     keeps = alone and _above(chosen.nearer)
-    better = _above(chosen.gain) or keeps
     why = [_better(chosen, items, keeps=keeps), *_kept(chosen, within, budget)]
     if alone and not better:
         why.append(
@@ -57,9 +55,14 @@ def recommend(
             f"be luck ({_signed(chosen.nearer)} nearer to it)."
         )
     if chosen is not best:
+        but = (
+            "costs more"
+            if _price(best) > _price(chosen)
+            else "may be no better than plain training"
+        )
         why.append(
             f"{best.name} ended at {best.accuracy.value:.2f} against {chosen.accuracy.value:.2f}, "
-            "which these items cannot tell apart, and costs more."
+            f"which these items cannot tell apart, and {but}."
         )
     useless = [arm.name for arm in rest if not _above(arm.gain)]
     if useless and _above(chosen.gain):
@@ -82,7 +85,7 @@ def recommend(
             "a better one may lie beyond (--rates)."
         )
     why.append(_rests_on(chosen, seeds))
-    return (chosen.name if better else None), [*told, *why]
+    return (chosen.name if better else None), why
 
 
 def _kept(chosen: ArmResult, within: Sequence[ArmResult], budget: str) -> list[str]:
