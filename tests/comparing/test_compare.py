@@ -126,6 +126,26 @@ def test_what_is_not_recommended_has_no_plan(plan: MakePlan) -> None:  # noqa: F
         recommended_plan(plan(), nothing)
 
 
+@pytest.mark.parametrize(
+    ("own", "named", "arms"),
+    [
+        (["replay"], "replay, kl", ["plan: replay", "kl"]),
+        ([{"replay": {"ratio": 0.1}}], "replay, kl", ["plan: replay", "kl"]),  # the default
+        ([{"replay": {"ratio": 0.2}}], "replay", ["plan: replay", "replay"]),
+        (["ewc"], "ewc", ["plan: ewc", "ewc"]),  # the one is tuned, the other as it is
+        (["joint"], "kl", ["kl"]),
+    ],
+)
+def test_no_arm_is_trained_twice(
+    plan: MakePlan,  # noqa: F811
+    own: list[Any],
+    named: str,
+    arms: list[str],
+) -> None:
+    found = chosen_arms(plan(methods=own), named, rates_alone=False)
+    assert [arm.name for arm in found] == ["sequential", "joint", *arms]
+
+
 def test_rates_lie_around_the_plans_and_adapters_have_higher_ones(plan: MakePlan) -> None:  # noqa: F811
     setting = setting_of(plan(training={"learning_rate": 3e-4}), (), pilot=False)
     assert setting.rates == pytest.approx((1e-4, 3e-4, 9e-4))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from forgetless.comparing.arms import ADAPTERS, Arm
 from forgetless.comparing.cluster import RayCluster
 from forgetless.comparing.conclusion import conclude
-from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds
+from forgetless.comparing.menu import DEFAULT, arm_of_plan, arms_named, bounds, same
 from forgetless.comparing.pool import LocalProcesses, Pool
 from forgetless.comparing.protocol import Trial
 from forgetless.comparing.protocol import compare as carry_out
@@ -135,10 +135,14 @@ def _pool(on: On, *, jobs: int, threads: int, fresh: bool) -> Pool:
 
 
 def chosen_arms(plan: Plan, methods: str | None, *, rates_alone: bool) -> list[Arm]:
-    """The two bounds, the plan's own methods, and those named."""
+    """The two bounds, the plan's own methods, and those named; of what is the same, the first."""
     own = arm_of_plan(resolved_methods(plan))
     named = arms_named(methods or ",".join(DEFAULT), rates_alone=rates_alone)
-    return [*bounds(), *([] if own is None else [own]), *named]
+    arms: list[Arm] = []
+    for arm in (*bounds(), *([] if own is None else [own]), *named):
+        if not any(same(arm, other) for other in arms):
+            arms.append(arm)
+    return arms
 
 
 def setting_of(

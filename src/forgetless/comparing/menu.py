@@ -65,8 +65,9 @@ def arms_named(text: str, *, rates_alone: bool = False) -> list[Arm]:
     if not arms:
         raise UsageError("--methods names none", fix="--methods 'replay, ewc+replay'")
     for arm, other in itertools.combinations(arms, 2):
-        if arm.methods == other.methods:
-            raise UsageError(f"--methods: {arm.name} is named twice", fix="name it once")
+        if same(arm, other):
+            also = "" if arm.name == other.name else f", also as {other.name}"
+            raise UsageError(f"--methods: {arm.name} is named twice{also}", fix="name it once")
     return [arm for arm in arms if arm.name not in (SEQUENTIAL, JOINT)]  # always there
 
 
@@ -86,6 +87,24 @@ def arm_of_plan(specs: Sequence[MethodSpec]) -> Arm | None:
     return Arm(
         f"plan: {Compose.from_plan(specs).label}", {spec.name: spec.options for spec in specs}
     )
+
+
+def same(arm: Arm, other: Arm) -> bool:
+    """Whether two arms train the same at every point of their grids, however they are written."""
+    ours, theirs = _grid(arm), _grid(other)
+    return len(ours) == len(theirs) and all(point in theirs for point in ours)
+
+
+def _grid(arm: Arm) -> list[list[tuple[str, Any]]]:
+    """By point at any one rate, the methods with all their options, defaults filled in."""
+    return [
+        [(method.name, method.config) for method in Compose.from_plan(_specs(methods)).methods]
+        for methods in (arm.plan(point, {}) for point in arm.candidates([1.0]))
+    ]
+
+
+def _specs(methods: Sequence[Mapping[str, Any]]) -> list[MethodSpec]:
+    return [MethodSpec.model_validate(method) for method in methods]
 
 
 def _arm(text: str, rates_alone: bool) -> Arm:
