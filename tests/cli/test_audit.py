@@ -65,11 +65,15 @@ def test_another_audit_is_never_written_over(
     for stage in stages:
         shutil.copytree(tiny_model, stage)
     other = shutil.copy(items, "others.jsonl")
+    Path("elsewhere").mkdir()
+    namesake = shutil.copy(items, "elsewhere")
     for asked, folder in (
         ((stages[0], items.name), "plain-1-law"),
         ((stages[1], items.name), "replay-1-law"),
         ((stages[1], other), "replay-1-law-2"),
         ((stages[1], items.name), "replay-1-law"),
+        ((stages[1], namesake), "replay-1-law-3"),
+        ((stages[1], f"./{namesake}"), "replay-1-law-3"),
     ):
         after, task = asked
         ended = forgetless("audit", tiny_model, after, "--task", task, "-q")
@@ -98,12 +102,12 @@ def test_results_of_one_folder_name_in_two_places_are_two_audits(
 def test_an_audit_with_a_task_of_the_harness_is_none_without_it() -> None:
     found = audit()
     models = [info.name for info in found.subjects]
-    own = [task.name for task in found.tasks]
+    own = {task.name: task.source for task in found.tasks}
     assert Wanted(models, own).is_of(found)
     theirs = Wanted.typed(models, ["lm_eval:arc_easy"], None)
     assert not theirs.is_of(found)
     (task, *_) = found.tasks
-    assert theirs.is_of(replace(found, tasks=(replace(task, name="arc_easy"),)))
+    assert theirs.is_of(replace(found, tasks=(replace(task, name="arc_easy", source=""),)))
 
 
 @pytest.mark.parametrize("budget", [("--budget", "3%"), ("--set", "budget=0.03")])

@@ -49,6 +49,7 @@ class AuditTask:
         warnings: What the user should know about its data.
         conditions: How it was put to the models, the same for all: name of a part, such as
             ``prompts`` or ``chat template``, to its value or hash.
+        source: What its items were read from, as it was named; empty for a task of another tool.
     """
 
     name: str
@@ -59,6 +60,7 @@ class AuditTask:
     description: str = ""
     warnings: tuple[str, ...] = ()
     conditions: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

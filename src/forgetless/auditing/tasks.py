@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from forgetless.auditing.result import AuditTask
@@ -70,6 +71,11 @@ def gather_tasks(
     return found
 
 
+def source_of(config: TaskConfig) -> str:
+    """What a task's items are read from, as it was named."""
+    return str(Path(config.test or config.train or ""))
+
+
 def refuse_namesakes(names: Sequence[str]) -> None:
     """Make sure that every task can be told by its name.
 
@@ -93,6 +99,7 @@ def _asked(task: Task, area: str = "") -> AskedTask:
             area=area,
             description=task.description,
             warnings=task.warnings,
+            source=source_of(task.config),
         ),
         task,
         task.groups,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from forgetless.auditing.imported import are_results
 from forgetless.auditing.result import Audit, SubjectInfo
-from forgetless.auditing.tasks import DEFAULT_SUITE, LM_EVAL, split_tasks
+from forgetless.auditing.tasks import DEFAULT_SUITE, LM_EVAL, source_of, split_tasks
 from forgetless.errors import RunFolderError
 from forgetless.layout import WEIGHTS
-from forgetless.plan import ENDPOINT, HUB_NAME, TaskConfig
+from forgetless.plan import BUNDLED, ENDPOINT, HUB_NAME, TaskConfig
 from forgetless.report.audit.document import NAME, read_audit
 from forgetless.tasks.given import task_config
 from forgetless.tasks.suites import suite as read_suite
@@ -24,12 +24,13 @@ class Wanted:
 
     Attributes:
         models: The model before, then those after.
-        tasks: Names of the tasks; of tasks of lm-evaluation-harness that of their group, if they
-            were named by it.  None for results, which bring their own.
+        tasks: Names of the tasks, with what their items are read from; of tasks of
+            lm-evaluation-harness the name of their group, if they were named by it, and nothing.
+            None for results, which bring their own.
     """
 
     models: Sequence[str]
-    tasks: Collection[str] | None
+    tasks: Mapping[str, str] | None
 
     @classmethod
     def typed(
@@ -42,14 +43,9 @@ class Wanted:
         configs = [task_config(one) if isinstance(one, str) else one for one in own]
         named = suite or (None if tasks else DEFAULT_SUITE)
         members = read_suite(named) if named else ()
-        return cls(
-            models,
-            [
-                *(config.name for config in configs),
-                *(member.task for member in members),
-                *(name.removeprefix(LM_EVAL) for name in harness),
-            ],
-        )
+        configs += [TaskConfig(test=BUNDLED + member.task).named() for member in members]
+        sources = {config.name: source_of(config) for config in configs}
+        return cls(models, sources | {name.removeprefix(LM_EVAL): "" for name in harness})
 
     def is_of(self, found: Audit) -> bool:
         """Whether an earlier audit asked the same models the same tasks."""
@@ -57,7 +53,7 @@ class Wanted:
             return False
         if not all(map(_names, self.models, found.subjects)):
             return False
-        return self.tasks is None or {task.name for task in found.tasks} == set(self.tasks)
+        return self.tasks is None or {t.name: t.source for t in found.tasks} == self.tasks
 
 
 def choose_folder(wanted: Wanted, output: Path | None) -> Path:
