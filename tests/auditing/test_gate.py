@@ -51,3 +51,10 @@ def test_a_task_that_had_nothing_to_lose_and_gained_is_told_as_a_gain() -> None:
         "kept",
         "kept within the budget on 1 task; task1 gained and had nothing to lose",
     )
+
+
+@pytest.mark.parametrize("words", [("at floor",), ("kept", "at floor")])
+def test_nothing_is_said_of_chance_where_answers_cannot_be_guessed(words: tuple[Verdict]) -> None:
+    reason = judge_gate(verdicts(*words))[1]
+    assert "chance" not in reason
+    assert "the model before has too little to lose" in reason

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from forgetless.metrics import Cell, Evidence, TaskVerdict, find_flips, judge, mcnemar, sign_flip
+from forgetless.report.outcome import fate_of
 
 from .build import cell
 
@@ -266,6 +267,16 @@ def test_a_task_that_rose_from_the_floor_is_said_to_have_gained() -> None:
     assert found.reason.endswith("30 items; the model before had too little to lose for a loss to "
                                  "be seen")  # fmt: skip
     assert not verdict(task(gained=2, wrong=28)).rose_from_floor
+
+
+def test_a_rise_from_the_floor_is_no_gain_if_items_without_an_answer_may_have_been_lost() -> None:
+    told = verdict(Evidence("law", "accuracy", cell("0" * 100), cell("1" * 8 + "0" * 92)))
+    assert told.rose_from_floor
+    hidden = Evidence(
+        "law", "accuracy", cell("x" * 5 + "0" * 95), cell("0" * 5 + "1" * 8 + "0" * 87)
+    )
+    assert not verdict(hidden).rose_from_floor
+    assert fate_of(verdict(hidden, describe=True, most_missing=1.0), 0.95) == "at floor"
 
 
 def test_little_to_lose_does_not_hide_a_fall_below_it() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from forgetless.auditing.result import GateStatus
 from forgetless.metrics import TaskVerdict
 
+TOO_LITTLE = "the model before has too little to lose"
+"""It guesses, or where one cannot guess, next to nothing is right."""
+
 
 def judge_gate(verdicts: Sequence[TaskVerdict]) -> tuple[GateStatus, str]:
     """Put the verdicts on all tasks into one.
@@ -28,7 +31,7 @@ def judge_gate(verdicts: Sequence[TaskVerdict]) -> tuple[GateStatus, str]:
     if named["inconclusive"]:
         return "inconclusive", f"these items do not decide on {_listed(named['inconclusive'])}"
     if len(named["at floor"]) == len(verdicts):
-        return "inconclusive", "the model before is at chance on every task: none can show a loss"
+        return "inconclusive", f"{TOO_LITTLE} on every task: none can show a loss"
     gained = [verdict.task for verdict in verdicts if verdict.rose_from_floor]
     at_floor = [task for task in named["at floor"] if task not in gained]
     kept = len(verdicts) - len(named["at floor"])
@@ -37,7 +40,7 @@ def judge_gate(verdicts: Sequence[TaskVerdict]) -> tuple[GateStatus, str]:
     if gained:
         said += f"; {_listed(gained)} gained and had nothing to lose"
     if at_floor:
-        said += f"; {_listed(at_floor)} cannot show a loss (the model before is at chance)"
+        said += f"; {_listed(at_floor)} cannot show a loss ({TOO_LITTLE})"
     return "kept", said
 
 

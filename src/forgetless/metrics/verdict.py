@@ -117,8 +117,11 @@ class TaskVerdict:
 
     @property
     def rose_from_floor(self) -> bool:
-        """Whether there was nothing to lose, and a sure gain: a task that is new to the model."""
-        limits = self.change.interval
+        """Whether there was nothing to lose, and a sure gain: a task that is new to the model.
+
+        Sure is a gain even with all unanswered items lost.
+        """
+        limits = (self.worst or self.change).interval
         return self.verdict == "at floor" and limits is not None and limits.low > 0
 
     @property

@@ -158,7 +158,7 @@ def fate_of(judged: TaskVerdict, level: float) -> Fate:
     limits = judged.change.interval
     clear = limits is None or limits.low > 0
     kept = judged.verdict in ("kept", "at ceiling")
-    if risen and clear and (kept or (judged.verdict == "at floor" and judged.worst is None)):
+    if risen and clear and (kept or judged.rose_from_floor):
         return "improved"
     return cast("Fate", judged.verdict)  # no share of missing items makes it fail here
 
