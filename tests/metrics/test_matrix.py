@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 from forgetless.errors import NotMeasured
@@ -12,7 +11,7 @@ from .build import by_hand, cell, itemised
 
 
 def test_score_is_the_mean_over_items() -> None:
-    assert itemised({"law": ["1101", "1000"]}).array().tolist() == [[0.75], [0.25]]
+    assert itemised({"law": ["1101", "1000"]}).values == [[0.75], [0.25]]
 
 
 def test_item_that_failed_in_one_row_counts_in_no_row() -> None:
@@ -65,16 +64,9 @@ def test_missing_cell_says_its_reason() -> None:
         ScoreMatrix(["base", "tax"], tasks, cells).score(1, "law")
 
 
-def test_array_of_an_incomplete_matrix_names_the_first_missing_cell() -> None:
-    matrix = by_hand(law=(1, [0.1, 0.2]), tax=(None, [0.3, None]))
-    with pytest.raises(NotMeasured, match="task 'tax' after stage 1"):
-        matrix.array()
-
-
 def test_column_that_was_never_measured_hides_no_other() -> None:
     matrix = itemised({"law": ["11", "10"], "tax": [None, None]})
     assert matrix.values == [[1.0, None], [0.5, None]]
-    assert matrix.resample(3, np.random.default_rng(0)).score(1, "law").shape == (3,)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
@@ -132,32 +124,9 @@ def test_values_of_the_wrong_shape_are_refused(values: list[list[float | None]])
 
 def test_matrix_made_by_hand_has_no_items_and_says_so() -> None:
     matrix = by_hand(law=(1, [0.5, 0.75]))
-    rng = np.random.default_rng(0)
     for ask in (
         lambda: matrix.paired("law"),
         lambda: matrix.cell(0, "law"),
-        lambda: matrix.resample(2, rng),
     ):
         with pytest.raises(NotMeasured, match="only mean scores are known"):
             ask()
-
-
-def test_resampling_draws_the_same_items_for_every_row() -> None:
-    matrix = itemised({"law": ["11010", "11010"], "tax": ["00111", "11000"]})
-    stack = matrix.resample(200, np.random.default_rng(0))
-    np.testing.assert_array_equal(stack.score(0, "law"), stack.score(1, "law"))
-    # The rows of tax are each other's opposites, so paired draws always add up to 1.
-    np.testing.assert_allclose(stack.score(0, "tax") + stack.score(1, "tax"), 1.0)
-
-
-def test_resampling_draws_each_task_on_its_own() -> None:
-    matrix = itemised({"law": ["1100"], "tax": ["1100"]})
-    stack = matrix.resample(200, np.random.default_rng(0))
-    assert abs(np.corrcoef(stack.score(0, "law"), stack.score(0, "tax"))[0, 1]) < 0.3
-
-
-def test_resampling_has_the_variance_of_a_mean() -> None:
-    matrix = itemised({"law": ["1" * 30 + "0" * 10]})
-    draws = matrix.resample(20_000, np.random.default_rng(0)).score(0, "law")
-    assert draws.mean() == pytest.approx(0.75, abs=0.002)
-    assert draws.var() == pytest.approx(0.75 * 0.25 / 40, rel=0.05)

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
-
 from forgetless.errors import NotMeasured
 from forgetless.metrics.cells import Cell, CellMean, PairedItems, check_range, pair
-from forgetless.metrics.resampling import resampled_means
-from forgetless.metrics.scores import FloatArray, Scores, ScoreStack, TaskColumn
+from forgetless.metrics.scores import Scores, TaskColumn
 
 _NONE_COMMON = "no item was scored in every row"
 
@@ -148,19 +145,6 @@ class ScoreMatrix(Scores[float]):
             for row in range(len(self.stages))
         ]
 
-    def array(self) -> FloatArray:
-        """The scores of a complete matrix.
-
-        Returns:
-            Shape (T+1, T').
-
-        Raises:
-            NotMeasured: naming the first missing cell.
-        """
-        return np.array(
-            [[self.score(row, task.name) for task in self.tasks] for row in range(len(self.stages))]
-        )
-
     def cell(self, stage: int, task: str) -> Cell:
         """The items of one cell as they were scored, paired or not.
 
@@ -197,35 +181,6 @@ class ScoreMatrix(Scores[float]):
         """How many items no score of the task counts, because some row could not score them."""
         items = self._paired[self.column(task).name] or self._first_mean(task)
         return items.excluded
-
-    def resample(self, draws: int, rng: np.random.Generator) -> ScoreStack:
-        """Draw the test items anew, as if other items of the same kind had been asked.
-
-        ``R*[d, i, j] = sum_k w[d, j, k] s[i, j, k]``, ``n w[d, j] ~ Multinomial(n, 1/n)``.  The
-        weights of a task are the same for all its rows, so that rows stay paired.
-
-        Args:
-            draws: Number of resampled matrices.
-            rng: Source of randomness.
-
-        Returns:
-            A stack whose values have shape (draws, T+1, T').
-
-        Raises:
-            NotMeasured: if only the means of a task are known.
-
-        Source: Efron 1979, Bootstrap Methods: Another Look at the Jackknife, section 2.
-        """
-        values = np.full((draws, len(self.stages), len(self.tasks)), np.nan)
-        for column, task in enumerate(self.tasks):
-            items = self._paired[task.name]
-            if items is None:
-                raise _no_items(task.name)
-            if not items.ids:
-                continue
-            scores = np.stack(list(items.rows.values()), axis=1)  # (n, rows)
-            values[:, list(items.rows), column] = resampled_means(scores, draws, rng)
-        return ScoreStack(self.stages, self.tasks, values, self.missing)
 
     def _score_or_none(self, row: int, task: str) -> float | None:
         try:
