@@ -7,6 +7,7 @@ import os
 import platform
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,6 +164,29 @@ def test_a_damaged_file_is_refused_by_its_name(
     code, out, err = forgetless("show", tmp_path)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {tmp_path / name}: ")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ({"arms": []}, "'arms' is empty"),
+        ({"by_seed": {"x": 0.5}}, "'arms[0].by_seed' has the key 'x', needed an integer"),
+    ],
+)
+def test_a_comparison_that_cannot_be_shown_is_refused_with_the_place(
+    forgetless: Forgetless,
+    tmp_path: Path,
+    found: Comparison,  # noqa: F811
+    damage: dict[str, Any],
+    told: str,
+) -> None:
+    file = tmp_path / "compare.json"
+    document = json.loads(render_comparison_json(found))
+    (document if "arms" in damage else document["arms"][0]).update(damage)
+    file.write_text(json.dumps(document))
+    code, out, err = forgetless("show", tmp_path)
+    assert (code, out) == (2, "")
+    assert err == f"error: {file}: {told}\n  fix: make it again: forgetless compare PLAN\n"
 
 
 def test_a_folder_of_folders_names_one_of_them(forgetless: Forgetless, tmp_path: Path) -> None:

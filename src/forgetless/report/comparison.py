@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forgetless.comparing.result import ArmResult, Comparison
+from forgetless.errors import RunFolderError
 from forgetless.metrics import Figure
 from forgetless.report.markup import plain, table
 from forgetless.report.plain_data import read_document
@@ -107,7 +108,11 @@ def read_comparison(folder: Path) -> Comparison:
     Raises:
         RunFolderError: if it is missing, of another format, or not what it must be.
     """
-    return read_document(folder / "compare.json", Comparison, FORMAT, "forgetless compare PLAN")
+    file, command = folder / "compare.json", "forgetless compare PLAN"
+    found = read_document(file, Comparison, FORMAT, command)
+    if not found.arms:
+        raise RunFolderError(f"{file}: 'arms' is empty", fix=f"make it again: {command}")
+    return found
 
 
 def legend(found: Comparison) -> str:

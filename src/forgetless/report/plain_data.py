@@ -103,9 +103,19 @@ class PlainReader:
             if not isinstance(value, dict):
                 self._refuse(place, value, "an object")
             return {
-                inner[0](key): self.read(inner[1], v, f"{place}.{key}") for key, v in value.items()
+                self._key(inner[0], key, place): self.read(inner[1], v, f"{place}.{key}")
+                for key, v in value.items()
             }
         return self._scalar(kind, value, place)
+
+    def _key(self, kind: type, key: str, place: str) -> Any:
+        try:
+            return kind(key)
+        except ValueError:
+            raise RunFolderError(
+                f"{self._where}: '{place}' has the key {key[:40]!r}, needed an integer",
+                fix=self._fix,
+            ) from None
 
     def _dataclass(self, kind: type, value: Any, place: str) -> Any:
         if not isinstance(value, dict):

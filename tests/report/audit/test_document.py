@@ -96,6 +96,11 @@ def test_an_unknown_field_is_passed_over(tmp_path: Path) -> None:
             "'costs.base.seconds' is null, needed a finite number",
         ),
         (["comparisons"], [], "its comparisons are not of the models and tasks"),
+        (
+            ["comparisons", 1, "verdicts", 0],
+            KeyError,
+            "its comparisons are not of the models and tasks",
+        ),
         (["format"], 2, "its format is 2, this version reads format 1"),
     ],
 )

@@ -68,8 +68,8 @@ def read_audit(path: Path) -> Audit:
     audit = read_document(file, Audit, FORMAT, command)
     labels, tasks = {after.label for after in audit.afters}, {task.name for task in audit.tasks}
     told = {found.after for found in audit.comparisons}
-    judged = {verdict.task for found in audit.comparisons for verdict in found.verdicts}
-    if not told or told != labels or not judged <= tasks:
+    judged = [{verdict.task for verdict in found.verdicts} for found in audit.comparisons]
+    if not told or told != labels or any(names != tasks for names in judged):
         raise RunFolderError(
             f"{file}: its comparisons are not of the models and tasks that it names",
             fix=f"make it again: {command}",
