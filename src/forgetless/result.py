@@ -64,21 +64,25 @@ class RunResult:
             stage: Number of the stage; -1 is the last.
 
         Raises:
-            UsageError: if there is no such stage, or its model is not saved here: stage 0 is the
-                untouched one, and a provider keeps its own.
+            UsageError: if there is no such stage, it is not trained yet, or its model is not saved
+                here: stage 0 is the untouched one, and a provider keeps its own.
         """
-        trained = {entry.index: entry.name for entry in self.results.stages if entry.index > 0}
-        number = stage if stage >= 0 else len(trained) + 1 + stage
+        from forgetless.report.data import TO_COME
+
+        planned = {entry.index: entry for entry in self.results.stages if entry.index > 0}
+        trained = [index for index, entry in planned.items() if entry.state != TO_COME]
+        number = stage if stage >= 0 else len(planned) + 1 + stage
         if number not in trained:
             raise UsageError(
                 f"{self.path}: no model of stage {stage}",
                 fix=f"its trained stages: {', '.join(map(str, trained)) or 'none yet'}",
             )
-        folder = stage_folder(self.path, trained[number])
+        folder = stage_folder(self.path, planned[number].name)
         for kind in WEIGHTS:
             if (folder / kind).is_dir():
                 return folder / kind
-        raise UsageError(f"{folder}: the model is not here; a provider keeps it")
+        why = "it was deleted or moved" if planned[number].hosted is None else "a provider keeps it"
+        raise UsageError(f"{folder}: the model is not here; {why}")
 
     def report(self, *others: RunResult, to: Path | None = None) -> ReportFiles:
         """Write report.html, report.md and report.json.

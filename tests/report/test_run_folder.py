@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from forgetless.errors import RunFolderError
+from forgetless.errors import RunFolderError, UsageError
 from forgetless.report import read_run
+from forgetless.result import RunResult
 
 from .fake_runs import FakeTask, write_run
 
@@ -256,3 +257,18 @@ def test_the_same_methods_in_a_label_tell_the_role(tmp_path: Path) -> None:
     assert role("sequential + lora") == (True, False)
     assert role("joint + lora") == (False, True)
     assert role("replay + lora") == (False, False)
+
+
+def test_a_model_that_is_not_there_is_told_with_the_reason(tmp_path: Path) -> None:
+    tasks = [FakeTask("law", (0.0, 0.9, 0.9), 1), FakeTask("tax", (0.0, 0.0, 0.9), 2)]
+    path = write_run(tmp_path / "run", tasks, done=1)  # the second stage is still to come
+    model = path / "stages" / "1-law" / "model"
+    model.mkdir(parents=True)
+    assert RunResult(path).model_path(1) == RunResult(path).model_path(-2) == model
+    for stage in (2, -1):
+        with pytest.raises(UsageError, match=f"no model of stage {stage}") as told:
+            RunResult(path).model_path(stage)
+        assert told.value.fix == "its trained stages: 1"
+    model.rmdir()
+    with pytest.raises(UsageError, match="1-law: the model is not here; it was deleted or moved"):
+        RunResult(path).model_path(1)

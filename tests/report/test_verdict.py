@@ -346,6 +346,17 @@ CASES = [
         ["Nor can replay be compared with it."],
     ),
     Case(
+        "what stages taught cannot be told where the score before them is missing",
+        {"sequential": [
+            law(0.0, 0.9, 0.9, errors={0: 100}),
+            FakeTask("tax", (0.0, 0.0, 0.9), 2, errors={1: 100}, items=100),
+        ]},
+        "kept",
+        ["forgot nothing measurable"],
+        ["What was learned could not be measured; no other run stands beside this one"],
+        silent=["Nothing was trained"],
+    ),
+    Case(
         "one task was not measured at the end",
         {"sequential": [law(0.0, 0.9, None), tax(0, 0, 1), general(0.9, 0.9, 0.2)]},
         "lost",

@@ -201,7 +201,9 @@ def _alone(report: Report, lead: Arm, tone: Tone) -> str:
     )
     if tone == "unknown":
         return f"What was learned so far: {names}." if names else "Nor what was learned."
-    learned = f"It learned {names}" if names else "Nothing was trained"
+    trained = any(outcome.learning != "only tested" for outcome in lead.outcomes)
+    nothing = "What was learned could not be measured" if trained else "Nothing was trained"
+    learned = f"It learned {names}" if names else nothing
     if lead is report.joint:
         return f"{learned}; joint training sees all tasks at once: it is a bound, not a sequence."
     if report.joint and tone == "lost":
