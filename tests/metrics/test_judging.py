@@ -269,6 +269,16 @@ def test_a_task_that_rose_from_the_floor_is_said_to_have_gained() -> None:
     assert not verdict(task(gained=2, wrong=28)).rose_from_floor
 
 
+@pytest.mark.parametrize("right", [8, 18, 43])
+def test_so_many_items_as_are_said_to_decide_on_a_single_flip_decide(right: int) -> None:
+    one = verdict(task(both=right, lost=1))
+    assert (one.verdict, one.p_value) == ("inconclusive", 1.0)
+    assert one.items_needed is not None
+    times = one.items_needed // one.items  # of the same kind
+    assert verdict(task(both=right * times, lost=times)).verdict == "lost"
+    assert verdict(task(both=right * (times - 1), lost=times - 1)).verdict == "inconclusive"
+
+
 def test_a_rise_from_the_floor_is_no_gain_if_items_without_an_answer_may_have_been_lost() -> None:
     told = verdict(Evidence("law", "accuracy", cell("0" * 100), cell("1" * 8 + "0" * 92)))
     assert told.rose_from_floor

@@ -250,7 +250,12 @@ def _items_needed(
         noise = math.sqrt(float((evidence.changes**2).sum()))
         # Few flips tell less in an exact test than the normal curve has it.
         shown = [abs(float(evidence.changes.sum())) / noise, float(norm.isf(task.p_value / 2))]
-        strengthen = wanted / min(strength for strength in shown if strength > 0)
+        # And of m changes, however alike, its p-value is 2^(1 - m) at least.
+        fewest = math.ceil(1 - math.log2((1 - level) * stricter))
+        strengthen = max(
+            wanted / min(strength for strength in shown if strength > 0),
+            math.sqrt(fewest / np.count_nonzero(evidence.changes)),
+        )
     return items_needed(
         loss,
         task.budget,
