@@ -120,6 +120,7 @@ SETTINGS = (
     setting("sequence.0.fields={prompt: nope}", "the column 'nope', which is not there", "columns"),
     setting("sequence.0.hold_out=1", "hold_out: found int '1': input should be less than 1"),
     setting("sequence.0.hold_out=1e-9", "task 'a' has no test items", "raise hold_out"),
+    setting("sequence.0.hold_out=0.999", "task 'a' has no rows to train on", "lower hold_out"),
     setting("sequence.0.shots=999", "999 worked examples asked for", "lower shots"),
     setting("sequence.0.score=multiple_choice", "its items have no choices", "choose exact_match"),
     setting("methods=[nope]", "there is no method 'nope'", "there are sequential"),

@@ -137,7 +137,7 @@ FILES = (
     file("one row many times", "bad.jsonl", GOOD.splitlines()[0] + "\n" + GOOD.splitlines()[0],
          "has no test items", "raise hold_out"),
     file("rows all alike", "bad.jsonl", '{"prompt": "a", "completion": "b"}\n' * 20,
-         "all rows are alike", "add other rows"),
+         "every row is alike one that is held out", "add other rows"),
     file("UTF-16", "bad.jsonl", GOOD.encode("utf-16"), "bad.jsonl:1: not UTF-8 text", UTF8),
     file("UTF-16 without its mark", "bad.jsonl", GOOD.encode("utf-16-le"), "a NUL byte; needed"),
     file("compressed", "bad.jsonl", b"\x1f\x8b\x08\0abc", "bad.jsonl:1: not UTF-8 text", UTF8),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,32 +87,75 @@ def test_twins_never_stand_on_both_sides_and_nothing_else_is_lost(
     try:
         task = only({"train": source, "hold_out": share}, seed=seed)
     except DataError as error:
-        if "no test items" in error.message or "none is left to train on" in error.message:
+        if re.search("no test items|no rows to train on|none is left to train on", error.message):
             return
         raise
     train, test = answers(task.train), answers(task.test)
     assert not set(train) & set(test)
     assert sorted(train + test) == sorted(f"say {n}" for n in numbers)
-    assert 0 <= len(test) - round(len(numbers) * share) < max(map(numbers.count, numbers))
+    smallest = min(map(numbers.count, numbers))
+    assert len(test) <= max(smallest, round(len(numbers) * share))
 
 
-@pytest.mark.parametrize(("rows", "share"), [(4, 0.1), (1, 0.5), (2, 0.9)])
+@pytest.mark.parametrize(
+    ("rows", "share", "lacking", "mend"),
+    [
+        (4, 0.1, "test items", "raise"),
+        (1, 0.5, "test items", "raise"),
+        (2, 0.9, "rows to train on", "lower"),
+        (40, 0.99, "rows to train on", "lower"),
+    ],
+)
 def test_a_share_that_leaves_one_side_empty_is_refused(
-    write: Write, rows: int, share: float
+    write: Write, rows: int, share: float, lacking: str, mend: str
 ) -> None:
     source = write("few.jsonl", lines(range(rows)))
     error = refusal({"train": source, "hold_out": share})
     assert error.message == (
-        f"task 'few' has no test items ({source}: {rows} training rows, {share:g} of them held out)"
+        f"task 'few' has no {lacking} ({source}: {rows} training rows, {share:g} of them held out)"
     )
-    assert error.fix == "raise hold_out, or name a test source"
+    assert error.fix == f"{mend} hold_out, or name a test source"
 
 
 def test_rows_that_are_all_alike_are_refused(write: Write) -> None:
     error = refusal(write("same.jsonl", lines([1] * 10)))
-    assert (
-        error.message == "task 'same': all rows are alike or of one group, none is left to train on"
+    assert error.message == (
+        "task 'same': every row is alike one that is held out, or of its group; none is left to "
+        "train on"
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_copies_of_a_row_do_not_take_the_place_of_test_items(write: Write, seed: int) -> None:
+    source = write("a.jsonl", lines([0] * 30 + [*range(1, 71)]))
+    task = only(source, seed=seed)
+    assert (len(task.train), len(set(answers(task.test)))) == (90, 10)
+    assert not task.warnings
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("sizes", "share", "held", "told"),
+    [
+        ((30, 70), 0.5, 30, ()),
+        ((90, 3, 7), 0.1, 10, ()),
+        ((98, 2), 0.1, 2, ("2 of 100 rows are held out, where hold_out asks for 10",)),
+        ((50, 50), 0.1, 50, ("50 of 100 rows are held out, where hold_out asks for 10",)),
+        ((40, 60), 0.1, 40, ("40 of 100 rows are held out, where hold_out asks for 10",)),
+    ],
+)
+def test_a_group_larger_than_what_is_wanted_is_held_out_only_where_all_are(
+    write: Write, seed: int, sizes: Sequence[int], share: float, held: int, told: Sequence[str]
+) -> None:
+    rows = [
+        {"prompt": f"{group} {n}?", "completion": "a", "group": f"p{group}"}
+        for group, size in enumerate(sizes)
+        for n in range(size)
+    ]
+    file = write("p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task = only({"train": file, "hold_out": share}, seed=seed)
+    assert (len(task.test), len(task.train)) == (held, sum(sizes) - held)
+    assert [warning.partition(": ")[0] for warning in task.warnings] == list(told)
 
 
 def test_a_row_without_a_twin_is_held_out_as_ever(write: Write) -> None:

@@ -14,13 +14,18 @@ from forgetless.plan import TaskConfig
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import Selected
 
+FAR = 2
+"""A share held out that is so many times the one asked for, or that part of it, is told."""
+
 
 def hold_out(
     config: TaskConfig, rows: Sequence[Row], seed: int
-) -> tuple[Sequence[Row], Sequence[Row]]:
+) -> tuple[Sequence[Row], Sequence[Row], tuple[str, ...]]:
     """Split rows into training and test; those alike, or of one group, stay together.
 
-    A row that is alike one of a group held out, and of another group, is in neither.
+    Such a family is drawn by lot as one row is, whatever its size, and left out if it is larger
+    than what is still wanted; if all are, the smallest is held out.  A row that is alike one of a
+    group held out, and of another group, is in neither.
 
     Args:
         config: The task; says which share of its rows is held out.
@@ -28,7 +33,8 @@ def hold_out(
         seed: Decides which, together with the task's name.
 
     Returns:
-        What is left to train on, and the test items, both in the order of the rows.
+        What is left to train on and the test items, both in the order of the rows; and what to tell
+        of a share that families made quite another one.
 
     Raises:
         DataError: if either would be empty.
@@ -38,34 +44,46 @@ def hold_out(
     if wanted < 1 or wanted >= total:
         for _ in rows:  # a malformed row explains more than a split that came out empty
             pass
+        lacking, mend = ("test items", "raise") if wanted < 1 else ("rows to train on", "lower")
         raise DataError(
-            f"task {config.name!r} has no test items ({config.train}: {total} training rows, "
+            f"task {config.name!r} has no {lacking} ({config.train}: {total} training rows, "
             f"{config.hold_out:g} of them held out)",
-            fix="raise hold_out, or name a test source",
+            fix=f"{mend} hold_out, or name a test source",
         )
-    order = array("i", range(total))
-    random.Random(f"{seed}/hold_out/{config.name}").shuffle(order)  # noqa: S311
+    lots = array("i", range(total))
+    random.Random(f"{seed}/hold_out/{config.name}").shuffle(lots)  # noqa: S311
     content, family = array("Q"), array("Q")  # hashes: 16 bytes a row, whatever is in it
     for row in rows:
         content.append(_hash(row.content_hash()))
         family.append(_hash(f"group {row.group}") if row.group else content[-1])
-    _, member, sizes = np.unique(family, return_inverse=True, return_counts=True)
+    _, first, member, sizes = np.unique(
+        family, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.asarray(lots)
+    order = member[order][first[member[order]] == order]  # a family comes where its first row does
     drawn, items = np.zeros(len(sizes), np.bool_), 0
-    for number in member[order]:
-        if items >= wanted:
-            break
-        if not drawn[number]:
+    for number in order:
+        if items + sizes[number] <= wanted:
             drawn[number] = True
-            items += sizes[number]
+            items += int(sizes[number])
+    if not items:
+        drawn[order[sizes[order].argmin()]] = True
     held = drawn[member]
     twins = np.isin(content, np.asarray(content)[held])
     test, train = (array("i", map(int, np.flatnonzero(side))) for side in (held, ~held & ~twins))
     if not train:
         raise DataError(
-            f"task {config.name!r}: all rows are alike or of one group, none is left to train on",
+            f"task {config.name!r}: every row is alike one that is held out, or of its group; none "
+            "is left to train on",
             fix="add other rows, or name a test source",
         )
-    return Selected(rows, train), Selected(rows, test)
+    told: tuple[str, ...] = ()
+    if not wanted <= FAR * len(test) <= FAR**2 * wanted:
+        told = (
+            f"{len(test)} of {total} rows are held out, where hold_out asks for {wanted}: rows "
+            "that are alike, or of one group, stay together",
+        )
+    return Selected(rows, train), Selected(rows, test), told
 
 
 def _hash(text: str) -> int:

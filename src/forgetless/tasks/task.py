@@ -152,6 +152,7 @@ def load_task(config: TaskConfig, seed: int = 0) -> Task:
 def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     config, description, version = _with_bundled_defaults(config)
     train: Sequence[Row] = ()
+    warnings: tuple[str, ...] = ()
     if config.train is not None:
         train = read_source(config.train, fields=config.fields, split=_split(config.train, config))
     test_source = config.test
@@ -163,7 +164,7 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     elif config.memory:
         test = train[: config.train_limit]
     else:
-        train, test = hold_out(config, train, seed)
+        train, test, warnings = hold_out(config, train, seed)
     if trained_in is None:
         train = ()
     shots, test = _worked_examples(config, train, test)
@@ -176,7 +177,7 @@ def _load(config: TaskConfig, seed: int, trained_in: int | None) -> Task:
     if config.choose_by == "letter" and config.score == "multiple_choice":
         train, shots = Lettered(train), tuple(Lettered(shots))
         test = [lettered(row) for row in test]
-    return Task(config, train, test, shots, trained_in, description, version=version)
+    return Task(config, train, test, shots, trained_in, description, warnings, version)
 
 
 def _split(source: str, config: TaskConfig) -> str:
