@@ -72,7 +72,7 @@ LLaMA-Factory: [from your script](from_your_script.md).
 `aliases` (further right answers, a list or separated by `|`), `system`, `id` and `group` are read
 where present. Rows of one `group`, such as the questions on one passage, are not independent: they
 are held out together, never divided between the items that choose and those that certify, and
-drawn together in every interval and test. What comes from the hub, models too, is taken at the commit
+drawn together in every interval and test. So are test items that ask the same; groups that share an item are one. What comes from the hub, models too, is taken at the commit
 that its branch stands for when the run begins; the run's manifest and `plan.yaml` name it. Bundled tasks: {bundled}.
 """
 

@@ -152,6 +152,11 @@ def test_a_group_of_items_counts_as_one() -> None:
     assert "rest on 3 groups of them; a loss of 71 points" in str(few_items(asked(60, groups=3)))
 
 
+def test_items_that_ask_the_same_count_as_one() -> None:
+    items = [exchange(n, f"Who are you {n % 3}?", "Bob") for n in range(60)]
+    assert "rest on 3 groups of them" in str(few_items(make_task("x", test=items)))
+
+
 def test_items_that_only_choose_do_not_count() -> None:
     assert few_items(asked(26), giving=0.5) is None
     assert "rest on 12, for of 25 the others choose" in str(few_items(asked(25), giving=0.5))

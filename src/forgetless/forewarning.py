@@ -11,6 +11,7 @@ from forgetless.methods.stage import Stage
 from forgetless.metrics import hidden_loss
 from forgetless.plan import BUNDLED
 from forgetless.tasks.examples import TaskRows
+from forgetless.tasks.halves import grouped
 from forgetless.tasks.task import Task
 
 COARSE = 0.25
@@ -30,7 +31,7 @@ def few_items(task: Task, giving: float = 1.0) -> str | None:
         task: The task; of one that is scored in nats, which have no bound, nothing can be foretold.
         giving: Share of its items that give figures, the others choose; a group counts as one item.
     """
-    units = len({row.group or row.id for row in task.test})
+    units = len(grouped((row.id for row in task.test), task.groups))
     used = max(1, int(giving * units))
     hidden = hidden_loss(used)
     if task.unit == "nats" or hidden <= COARSE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,6 +11,7 @@ from forgetless.errors import DataError
 from forgetless.plan import TaskConfig
 from forgetless.tasks.bundled import BUNDLED_TASKS
 from forgetless.tasks.halves import halves
+from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import load_task
 from tests.training.build import exchange, make_task
 
@@ -48,6 +50,44 @@ def test_items_that_ask_the_same_are_a_group_and_come_into_one_half() -> None:
     assert not asked[0] & asked[1]
 
 
+@pytest.mark.parametrize(
+    ("groups", "wording"),
+    [
+        ("xy", "q {}?"),  # every item is asked in two groups
+        (("x", None), "q {}?"),  # in one group, and in none
+        ((None, None), "Q  {}?"),
+    ],
+)
+def test_items_that_ask_the_same_are_one_group_whatever_the_file_names(
+    groups: Sequence[str | None], wording: str
+) -> None:
+    rows = [
+        exchange(f"{n}/{place}", text.format(n), "a", group=f"{group}{n // 2}" if group else None)
+        for n in range(32)
+        for place, (group, text) in enumerate(zip(groups, ("q {}?", wording), strict=True))
+    ]
+    task = make_task("law", test=rows)
+    assert len(task.groups) == 64
+    assert len(set(task.groups.values())) == (16 if any(groups) else 32)
+    halved = [{row.id.partition("/")[0] for row in half.test} for half in halves(task)]
+    assert not halved[0] & halved[1]
+
+
+def test_groups_that_share_items_in_a_chain_are_one_named_as_the_first() -> None:
+    rows = [
+        exchange(f"{n}/{g}", f"{n}?", "a", group=f"g{g:02}") for g in range(9) for n in (g, g + 1)
+    ]
+    for order in (rows, rows[::-1], rows[1::2] + rows[::2]):
+        assert set(make_task("law", test=order).groups.values()) == {"g00"}
+
+
+def test_conversations_that_end_in_the_same_words_are_not_the_same_item() -> None:
+    end = (Turn("assistant", "And?"), Turn("user", "Is it true?"))
+    rows = [Row(str(n), (Turn("user", f"Passage {n}"), *end), "yes") for n in range(4)]
+    rows += [Row(f"c{n}", (Turn("user", "Which?"),), "a", choices=("a", f"{n}")) for n in range(4)]
+    assert make_task("law", test=rows).groups == {}
+
+
 def test_halves_do_not_depend_on_the_order_of_the_items() -> None:
     rows = [exchange(n, f"{n}?", "a") for n in range(40)]
     there, back = (halves(make_task("law", test=order)) for order in (rows, rows[::-1]))
@@ -59,8 +99,8 @@ def test_halves_do_not_depend_on_the_order_of_the_items() -> None:
     ("rows", "message"),
     [
         ([exchange(n, f"{n}?", "a") for n in range(15)], "15 test items.*needed at least 16"),
-        ([exchange(n, f"{n}?", "a", group="g") for n in range(16)], "all test items are of group"),
-        ([exchange(n, "same?", "a") for n in range(16)], "all test items ask the same"),
+        ([exchange(n, f"{n}?", "a", group="g") for n in range(16)], "all test items are of one"),
+        ([exchange(n, "same?", "a") for n in range(16)], "or ask the same"),
         (
             [exchange(n, f"{n}?", "a", group="g" if n else None) for n in range(16)],
             "the halves have 15 and 1 items, and each needs at least 8",

@@ -75,11 +75,9 @@ def groups_to_divide(task: Task) -> dict[tuple[str, str], list[int]]:
     """
     groups = grouped((row.id for row in task.test), task.groups)
     if len(groups) < 2:
-        group = task.test[0].group
-        alike = f"are of group {group!r}" if group else "ask the same"
         raise DataError(
-            f"task {task.name!r}: all test items {alike}; half choose and half certify, and a "
-            "group is never divided",
+            f"task {task.name!r}: all test items are of one group or ask the same; half choose and "
+            "half certify, and a group is never divided",
             fix="name a task whose items are of two groups or more",
         )
     return groups

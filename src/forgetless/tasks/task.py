@@ -85,12 +85,10 @@ class Task:
     def groups(self) -> dict[str, str]:
         """Test item to its group, of those that do not stand alone.
 
-        Items that ask the same are a group, though the file names none: they are answered alike.
+        Items that ask the same are of one group, whatever groups the file names: they are answered
+        alike.
         """
-        alone = {row.id: row.content_hash() for row in self.test if not row.group}
-        asked = Counter(alone.values())
-        twins = {item: content for item, content in alone.items() if asked[content] > 1}
-        return {row.id: row.group for row in self.test if row.group} | twins
+        return _joined_groups(self.test)
 
     @property
     def chance(self) -> dict[str, float]:
@@ -321,7 +319,50 @@ def exchange_hash(row: Row) -> bytes:
     """Hash of the last question and its answer, whatever their case, spacing and letters."""
     row = row.spelt or row
     asked = row.prompt[-1].content if row.prompt else ""
-    text = "\x00".join(" ".join(part.lower().split()) for part in (asked, row.answer))
+    return _hash_of_words(asked, row.answer)
+
+
+_Node = tuple[int, str]  # 0: a group that the file names, 1: a row of none, 2: what is asked
+
+
+def _joined_groups(rows: Sequence[Row]) -> dict[str, str]:
+    """Row to its group, of those that do not stand alone; groups that share an item are one.
+
+    Such a group has the first of their names, or where the file names none, a hash of what it asks.
+    """
+    before: dict[_Node, _Node] = {}  # a forest; its roots are the groups
+
+    def root(node: _Node) -> _Node:
+        while (above := before.setdefault(node, node)) != node:
+            before[node] = before[above]  # halves the way for those that come after
+            node = above
+        return node
+
+    nodes = [(0, row.group) if row.group else (1, row.content_hash()) for row in rows]
+    for node, row in zip(nodes, rows, strict=True):
+        one, other = root(node), root((2, _item_hash(row)))
+        before[max(one, other)] = min(one, other)
+    found = [root(node) for node in nodes]
+    sizes = Counter(found)
+    return {
+        row.id: group[1]
+        for row, group in zip(rows, found, strict=True)
+        if row.group or sizes[group] > 1
+    }
+
+
+def _item_hash(row: Row) -> str:
+    """Hash of all that an item asks and its answer, whatever their case, spacing and letters.
+
+    Unlike :func:`exchange_hash`, which the same last question in two conversations shares.
+    """
+    row = row.spelt or row
+    asked = [turn.content for turn in row.prompt]
+    return _hash_of_words(*asked, row.answer, *sorted(map(str.lower, row.choices))).hex()
+
+
+def _hash_of_words(*texts: str) -> bytes:
+    text = "\x00".join(" ".join(part.lower().split()) for part in texts)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
