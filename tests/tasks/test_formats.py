@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from forgetless.tasks.formats import Format, MalformedRow, detect_format, read_row
+from forgetless.tasks.parsing import Number
 from forgetless.tasks.row import Row, Turn
 
 CHAT = [
@@ -202,6 +203,12 @@ def test_a_number_is_itself_among_choices_that_are_numbers() -> None:
     assert row({"question": "1 + 1?", "choices": [1, 2, 3], "answer": "B"}).answer == "2"
 
 
+def test_a_number_written_in_two_ways_is_the_same_choice() -> None:
+    assert fault({"question": "q", "choices": [1, 1.0, 2], "answer": 1}) == (
+        "'choices' has the same entry twice"
+    )
+
+
 @pytest.mark.parametrize(("choices", "answer"), [([1, 2, 3, 4], 0), ([10, 20], 1), ([1, 2], "nan")])
 def test_among_choices_that_are_numbers_no_number_is_an_index(
     choices: list[int], answer: object
@@ -269,6 +276,8 @@ def test_an_answer_outside_the_choices_is_refused(answer: Any) -> None:
          "'messages[1].content' is empty"),
         ({"messages": [CHAT[1], {"role": "assistant", "content": [{"type": "text"}]}]},
          "'messages[1].content' is list, needed text"),
+        ({"messages": [CHAT[1], CHAT[2] | {"weight": Number("0.0")}]},
+         "messages[1] is marked as not to be learned, but every assistant turn is"),
         ({"messages": [CHAT[1], CHAT[2] | {"weight": 0}]},
          "messages[1] is marked as not to be learned, but every assistant turn is"),
         ({"messages": [CHAT[1], CHAT[2] | {"train": False}]},

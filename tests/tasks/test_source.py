@@ -105,6 +105,34 @@ def test_a_json_number_becomes_the_text_it_was_written_as(write: Write, number: 
     assert exchanges(source) == [("n?", number.replace("-0", "0"))]
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv"])
+@pytest.mark.parametrize(
+    ("choices", "answer", "right"),
+    [
+        ("[1.0, 2.0, 3.0]", "1", "1.0"),
+        ("[0.5, 1.50]", "1.5", "1.50"),
+        ("[0.5, 1.5]", "0.50", "0.5"),
+        ("[1e3, 2e3, 3e3]", "1000", "1e3"),
+        ("[-0.5, 1, 2]", "1", "1"),
+    ],
+)
+def test_choices_with_a_point_are_numbers_in_every_kind_of_text_file(
+    write: Write, ending: str, choices: str, answer: str, right: str
+) -> None:
+    record = f'{{"question": "q?", "choices": {choices}, "answer": {answer}}}\n'
+    if ending == "csv":
+        record = f'question,choices,answer\nq?,"{choices}",{answer}\n'
+    (row,) = rows(write(f"a.{ending}", record))
+    assert row.answer == right
+    assert row.choices == tuple(choices.strip("[]").split(", "))
+
+
+def test_a_text_that_looks_like_a_marked_number_stays_text(write: Write) -> None:
+    text = '{"\\u0000": "1.5"}'
+    source = write("a.jsonl", json.dumps({"prompt": text, "completion": "1.5", "n": 1.5}) + "\n")
+    assert exchanges(source) == [(text, "1.5")]
+
+
 def test_rows_of_different_types_and_extra_fields_go_together(write: Write) -> None:
     lines = [
         {"prompt": "a", "completion": 3},

@@ -7,7 +7,6 @@ contain, so that an edited file is read anew even if its date has not changed.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 from forgetless.errors import DataError
 from forgetless.plan import DATA_SUFFIXES, meant, near_path
-from forgetless.tasks.parsing import scan
+from forgetless.tasks.parsing import from_json, scan, to_json
 
-_VERSION = 1  # of what is kept in the cache
+_VERSION = 2  # of what is kept in the cache
 MOST_FILES = 100_000  # looked at in a folder of data
 
 
@@ -68,12 +67,12 @@ class TextRecords(Records):
         return self._columns
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        record: dict[str, Any] = json.loads(self._records[index].as_py())
+        record: dict[str, Any] = from_json(self._records[index].as_py())
         return record
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for chunk in self._records.chunks:
-            yield from map(json.loads, chunk.to_pylist())
+            yield from map(from_json, chunk.to_pylist())
 
     def place(self, index: int) -> str:
         """File and line, or file and row."""
@@ -177,7 +176,7 @@ def _keep(files: Sequence[Path], source: str, digest: str) -> Any:
 def _storable(files: Sequence[Path]) -> Iterator[dict[str, str]]:
     for place, record in scan(files):
         shown = place.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text
-        yield {"place": shown, "record": json.dumps(record, ensure_ascii=False)}
+        yield {"place": shown, "record": to_json(record)}
 
 
 def _parquet(files: Sequence[Path], source: str, digest: str) -> Any:

@@ -30,6 +30,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast, get_args
 
+from forgetless.tasks.parsing import Number
 from forgetless.tasks.row import Role, Row, Turn
 
 Format = Literal[
@@ -121,7 +122,7 @@ def read_row(record: Mapping[str, Any], shape: Format, number: int) -> Row:
     if shape == "multiple_choice":
         raw = _list(record, "choices")
         choices = tuple(_text(choice, "choices") for choice in raw)
-        numbers = any(isinstance(choice, int | float) for choice in raw)
+        numbers = any(isinstance(choice, int | float | Number) for choice in raw)
         answer = _choice(_need(record, "answer"), choices, numbers=numbers)
         question = _text(_need(record, "question"), "question")
         return Row(identity, (*system, Turn("user", question)), answer, choices=choices, **about)
@@ -192,7 +193,7 @@ def _list(record: Mapping[str, Any], field: str) -> list[Any]:
 def _json(cell: str, field: str, needed: str) -> Any:
     """What a CSV cell holds as JSON."""
     try:
-        return json.loads(cell)
+        return json.loads(cell, parse_float=Number)
     except json.JSONDecodeError as error:
         reason = error.msg
     except RecursionError:
@@ -212,11 +213,11 @@ def _choice(answer: Any, choices: tuple[str, ...], *, numbers: bool) -> str:
     """
     if len(choices) < 2:
         raise MalformedRow(f"'choices' has {len(choices)} entries, needed at least 2")
-    if len({choice.strip() for choice in choices}) < len(choices):
+    meaning = _amount if numbers else str.strip
+    if len(set(map(meaning, choices))) < len(choices):
         raise MalformedRow("'choices' has the same entry twice")
     text = str(answer).strip()
     if numbers or isinstance(answer, str):
-        meaning = _amount if numbers else str.strip
         for choice in choices:
             if meaning(text) == meaning(choice):
                 return choice
@@ -262,7 +263,8 @@ def _messages(value: Any, field: str) -> tuple[Turn, ...]:
         role, content = _role(message, place), message.get("content", message.get("value"))
         if content is None:
             raise MalformedRow(f"{place} has no content")
-        if role == "assistant" and (message.get("weight") == 0 or message.get("train") is False):
+        unlearned = _amount(str(message.get("weight"))) == 0 or message.get("train") is False
+        if role == "assistant" and unlearned:
             raise MalformedRow(
                 f"{place} is marked as not to be learned, but every assistant turn is"
             )
