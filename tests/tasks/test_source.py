@@ -311,10 +311,12 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          "line", 'put text that contains a comma in quotes: "a, b"'),
         ("a.csv", "prompt,prompt\na,b\n", ":1: the column 'prompt' stands there twice",
          "rename one of the two"),
-        ("a.csv", 'prompt,completion\n"a,b\n', ":2: not valid CSV: unexpected end of data",
+        ("a.csv", 'prompt,completion\n"a,b\nc,d\n', ":2: not valid CSV: a quote is never closed",
          "mend that row, or save the table as JSONL"),
         ("a.csv", 'prompt,completion\n"a" b,c\n', ":2: not valid CSV: ',' expected after '\"'",
          "mend that row, or save the table as JSONL"),
+        ("a.csv", 'prompt,completion\n"a,b\nc,d\n"e",f\n', ":2: not valid CSV: ',' expected after "
+         "'\"' in line 4; is a quote not closed?", "mend that row, or save the table as JSONL"),
         ("a.txt", "x", ": found .txt; needed files of one kind out of .jsonl, .json, .csv, "
          ".parquet", None),
         ("a", "x", ": found no ending; needed files of one kind out of .jsonl, .json, .csv, "
@@ -346,7 +348,7 @@ def test_a_quote_that_nothing_closes_is_told_before_all_is_read(
     monkeypatch.setattr("forgetless.tasks.parsing.LONGEST_CELL", 1000)
     source = write("a.csv", 'text\n"a\n' + "word\n" * 1000)
     reason = "not valid CSV: a cell of over 1,000 characters; is a quote not closed?"
-    assert refusal(source).message.endswith(reason)
+    assert refusal(source).message == f"{source}:2: {reason}"
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -129,8 +129,12 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             reason = "a carriage return that ends no line"
         elif reason.startswith("field larger"):
             reason = f"a cell of over {LONGEST_CELL:,} characters; is a quote not closed?"
+        elif reason == "unexpected end of data":
+            reason = "a quote is never closed"
+        elif reader.line_num > begun:  # the quote that ends there was opened in an earlier line
+            reason += f" in line {reader.line_num}; is a quote not closed?"
         raise DataError(
-            f"{file}:{reader.line_num}: not valid CSV: {reason}",
+            f"{file}:{begun}: not valid CSV: {reason}",
             fix="mend that row, or save the table as JSONL",
         ) from None
 
