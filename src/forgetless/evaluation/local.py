@@ -24,7 +24,7 @@ from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
 
-SCORING = "2"
+SCORING = "3"
 """Goes up when the same request would be scored otherwise, so that no older answer is taken."""
 
 

@@ -19,11 +19,12 @@ from forgetless.tasks.words import holds, pieces
 
 _QUOTES = "\"'`“”‘’"
 # 1,250,000 or 1250000, with or without decimals, .5, 1e3; a minus sign only where it cannot be a
-# hyphen; no part of a word or a name (x19, x_19) nor of another number (1.2.3)
+# hyphen; no part of a word or a name (x19, x_19).  What digits, points, commas and fraction bars
+# are joined to it comes second: with it, it is no number that we read (1.2.3, 3,4, 3/4)
 _NUMBER = re.compile(
-    r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,])"
-    r"[-−]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<!\.)\.\d+)"
-    r"(?:[eE][-+−]?\d{1,4}(?![^\W_]))?(?![.,]?\d)"
+    r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,/⁄])"
+    r"([-−]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<!\.)\.\d+)"
+    r"(?:[eE][-+−]?\d{1,4}(?![^\W_]))?)((?:\d+|[.,/⁄][-−]?\d+)*)"
 )
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻]+")
 _THIN_SPACE = re.compile("(?<=\\d)[\u00a0\u2009\u202f](?=\\d{3}(?!\\d))")
@@ -86,7 +87,9 @@ def number(output: str, golds: Sequence[str]) -> float:
     after it does.  Thousands may be parted by commas or by spaces that do not break (others part
     two numbers).  Trailing zeros after the point do not count, nor do superscripts (a note, the
     power of a unit), and what follows a new ``Question:`` (models that only continue text write
-    one) is not the answer.  An answer that is not a number is matched by nothing.
+    one) is not the answer.  Digits that are joined otherwise, as in ``3,4``, ``1.2.3``, ``3/4`` or
+    ``½``, are a number that is not read: as the last one they match nothing, and an answer that is
+    no number is matched by nothing.
 
     >>> number("12 + 7 = 19.", ["19"]), number("19 or 20", ["19"]), number("1,250.0", ["1250"])
     (1.0, 0.0, 1.0)
@@ -97,8 +100,11 @@ def number(output: str, golds: Sequence[str]) -> float:
 
 def _last_number(text: str) -> Decimal | None:
     text = _THIN_SPACE.sub(",", _SUPERSCRIPT.sub(" ", text))
-    numbers = _NUMBER.findall(unicodedata.normalize("NFKC", text))
-    return Decimal(numbers[-1].replace(",", "").replace("−", "-")) if numbers else None
+    found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    number, joined = found[-1] if found else ("", "")
+    if joined or not number:
+        return None
+    return Decimal(number.replace(",", "").replace("−", "-"))
 
 
 MATCHERS: Mapping[str, Callable[[str, Sequence[str]], float]] = {
