@@ -93,6 +93,13 @@ def test_exact_match_is_equality_after_normalisation(
         ("119歳です", ["19"], 0.0),
         ("เมืองหลวงคือกรุงเทพ", ["กรุงเทพ"], 1.0),
         ("ที่นี่", ["ท"], 0.0),  # a letter without its marks
+        ("ที่cat", ["cat"], 1.0),  # any word may begin beside a script without spaces
+        ("ที่cat", ["ที่"], 1.0),  # and end
+        ("ที่cat", ["ที"], 0.0),
+        ("กcat", ["cat"], 1.0),
+        ("ที่นี่", ["\u0e48"], 0.0),  # marks without their letter
+        ("catที่", ["cat"], 1.0),
+        ("हिन्दीcat", ["cat"], 0.0),
         ("हिन्दी", ["हिन"], 0.0),
         ("भाषा हिन्दी है", ["हिन्दी"], 1.0),
         ("✔\ufe0fParis", ["paris"], 1.0),  # a mark on what is no letter

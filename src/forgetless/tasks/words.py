@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_MARK = "\u0300"  # stands for every combining mark
+# What stands for every combining mark: on a letter, and on a character of an unspaced script.
+_MARK, _UNSPACED_MARK = "\u0300", "\u0301"
+_MARKS = f"[{_MARK}{_UNSPACED_MARK}]"
 _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and ideographs
 )
-_RUN = rf"(?:[^\W_]{_MARK}*)+"
+_RUN = rf"(?:[^\W_]{_MARKS}*)+"
 _WORD = re.compile(rf"{_RUN}(?:['’\-]{_RUN})*")
-_PIECE = re.compile(rf"[{_UNSPACED}]{_MARK}*|(?:[^\W{_UNSPACED}]{_MARK}*)+")
+_PIECE = re.compile(rf"[{_UNSPACED}]{_UNSPACED_MARK}*|(?:[^\W{_UNSPACED}]{_MARK}*)+")
 _CHARACTER = re.compile(f"[{_UNSPACED}]")
-_BEGINS = re.compile(rf"(?<![^\W{_UNSPACED}])(?<!{_MARK})|(?=[{_UNSPACED}])")
-_ENDS = re.compile(rf"(?!{_MARK})(?:(?![^\W{_UNSPACED}])|(?<=[{_UNSPACED}]))")
+_BEGINS = re.compile(rf"(?!{_MARKS})(?:(?<![^\W{_UNSPACED}])(?<!{_MARK})|(?=[{_UNSPACED}]))")
+_ENDS = re.compile(rf"(?!{_MARKS})(?:(?![^\W{_UNSPACED}])|(?<=[{_UNSPACED}{_UNSPACED_MARK}]))")
 
 
 def words(text: str) -> list[str]:
@@ -65,12 +67,16 @@ def _found(pattern: re.Pattern[str], text: str) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    """The text with one and the same mark for each that stands on a letter or a digit."""
+    """The text with one of two marks for each that stands on a letter or a digit."""
     if text.isascii():
         return text
     shown: list[str] = []
+    mark = ""  # of the last character; empty where none can stand on it
     for character in text:
-        carried = shown and (shown[-1] == _MARK or shown[-1].isalnum())
-        mark = carried and unicodedata.category(character).startswith("M")
-        shown.append(_MARK if mark else character)
+        if mark and unicodedata.category(character).startswith("M"):
+            shown.append(mark)
+            continue
+        shown.append(character)
+        unspaced = _CHARACTER.match(character)
+        mark = (_UNSPACED_MARK if unspaced else _MARK) if character.isalnum() else ""
     return "".join(shown)
