@@ -6,6 +6,7 @@ from pathlib import Path
 
 PLAN = "plan.yaml"
 MANIFEST = "manifest.json"
+MATRIX = "matrix.json"
 HOLDER = ".lock.json"
 """Who holds the lock that is beside it."""
 

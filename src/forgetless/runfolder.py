@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.circumstances import machine, threads, versions
 from forgetless.errors import RunFolderError
-from forgetless.layout import MANIFEST, PLAN, stage_folder
+from forgetless.layout import MANIFEST, MATRIX, PLAN, stage_folder
 from forgetless.locking import locked
 from forgetless.models.source import file_hash
 from forgetless.plan import Plan, load_plan
@@ -104,9 +104,11 @@ class RunFolder:
             entry["rendering"] = renderings.get(entry["name"], entry["rendering"])
 
     def finish(self) -> None:
-        """Write the matrix of all rows and mark the run finished."""
-        if self.manifest["state"] != "finished":
+        """Write the matrix of all rows, also where it was deleted, and mark the run finished."""
+        finished = self.manifest["state"] == "finished"
+        if not finished or not first_does((self.path / MATRIX).is_file):
             self.write_matrix()
+        if not finished:
             self.manifest.update(state="finished", finished=_now())
             self.save()
 
@@ -117,7 +119,7 @@ class RunFolder:
 
         def written() -> None:
             matrix = RunResult(self.path).matrix
-            write_json(self.path / "matrix.json", matrix_to_json(matrix, intervals=intervals))
+            write_json(self.path / MATRIX, matrix_to_json(matrix, intervals=intervals))
 
         first_does(written)
 

@@ -283,6 +283,14 @@ def test_changed_data_of_a_later_stage_is_refused_before_an_earlier_one_is_touch
     assert contents(finished.path) == before
 
 
+def test_a_matrix_that_was_deleted_is_written_again_by_a_finished_run(plan: MakePlan) -> None:
+    finished = run_sequence(plan())
+    before = contents(finished.path)
+    (finished.path / "matrix.json").unlink()
+    run_sequence(plan())
+    assert contents(finished.path) == before
+
+
 def test_changed_test_items_are_scored_again_without_training(
     plan: MakePlan, tmp_path: Path
 ) -> None:
