@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,11 @@ def test_a_group_of_items_counts_as_one() -> None:
 
 
 def test_items_that_ask_the_same_count_as_one() -> None:
-    items = [exchange(n, f"Who are you {n % 3}?", "Bob") for n in range(60)]
-    assert "rest on 3 groups of them" in str(few_items(make_task("x", test=items)))
+    once = asked(15)
+    twice = [replace(row, id=f"{row.id} again") for row in once.test]
+    assert few_items(replace(once, test=[*once.test, *twice])) is None
+    same = replace(once, test=[replace(once.test[0], id=str(n)) for n in range(60)])
+    assert "rest on 1 groups of them; a loss of 98 points" in str(few_items(same))
 
 
 def test_items_that_only_choose_do_not_count() -> None:

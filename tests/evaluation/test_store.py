@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
-from forgetless.evaluation.store import score_stage
+from forgetless.evaluation.store import score_stage, score_subject
+from forgetless.evaluation.subject import Subject
 from forgetless.models.load import LoadedModel
+from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
 from tests.evaluation.build import COLOURS, choices, texts
 from tests.training.build import exchange, make_task
@@ -193,3 +196,62 @@ def test_lines_scored_in_other_batches_are_not_gone_on_with(
     counts: list[int] = []
     store_scores(taught, tmp_path, on_scored=lambda *call: counts.append(call[1]), batch_size=3)
     assert counts[0] == 0
+
+
+TWINS = make_task(
+    "twins",
+    (),
+    [exchange(n, f"colour 0-{n % 3}?", "red") for n in range(4)]
+    + [exchange(n, f"colour 0-{n}?", "red", group="passage") for n in range(4, 6)],
+    max_new_tokens=4,
+)
+
+
+class Elsewhere:
+    """A model somewhere else; it knows only what it is asked, and stops after some answers."""
+
+    name = "elsewhere"
+
+    def __init__(self, stops_after: int = 99) -> None:
+        self.left = stops_after
+
+    def answer(self, task: Task, rows: Sequence[Row]) -> Iterator[list[ItemResult]]:
+        for row in rows:
+            if not self.left:
+                raise Killed
+            self.left -= 1
+            yield [ItemResult(task.name, row.id, "", row.answer, output="-", score=0.0)]
+
+
+def groups_in(folder: Path) -> dict[str, str]:
+    lines = map(json.loads, (folder / "scores.jsonl").read_text().splitlines())
+    return {line["item"]: line.get("group", "") for line in lines}
+
+
+def asked_elsewhere(folder: Path, model: Elsewhere) -> None:
+    score_subject(cast(Subject, model), [TWINS], (), folder, lambda *_: None)
+
+
+def test_items_that_ask_the_same_are_written_as_a_group_wherever_the_model_is(
+    taught: LoadedModel, tmp_path: Path
+) -> None:
+    store_scores(taught, tmp_path, [TWINS], batch_size=2)
+    found = groups_in(tmp_path)
+    assert found == {row.id: TWINS.groups.get(row.id, "") for row in TWINS.test}
+    assert found["0"] == found["3"] != "" == found["1"]
+    assert found["4"] == found["5"] == "passage"
+    with pytest.raises(Killed):
+        asked_elsewhere(tmp_path, Elsewhere(stops_after=3))
+    asked_elsewhere(tmp_path, Elsewhere())  # which asks the last ones without their twins
+    assert groups_in(tmp_path) == found
+
+
+def test_lines_written_without_groups_are_gone_on_with(taught: LoadedModel, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        asked_elsewhere(tmp_path, Elsewhere(stops_after=5))
+    part = tmp_path / "scores.part-0.jsonl"
+    heading, *lines = map(json.loads, part.read_text().splitlines())
+    old = [heading, *({k: v for k, v in line.items() if k != "group"} for line in lines)]
+    part.write_text("".join(f"{json.dumps(one)}\n" for one in old))
+    asked_elsewhere(tmp_path, Elsewhere(stops_after=1))
+    assert [item for item, group in groups_in(tmp_path).items() if group] == ["5"]

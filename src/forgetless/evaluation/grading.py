@@ -130,5 +130,4 @@ def _about(task: Task, row: Row, prompt: str) -> partial[ItemResult]:
         prompt=prompt,
         gold=row.answer,
         choices=row.choices or None,
-        group=row.group,
     )

@@ -24,7 +24,7 @@ class ItemResult:
         readings: Other readings of the same answer, by name.
         error: Why it could not be scored.
         group: Items of one group, such as the questions on a passage, are not independent; empty
-            if it stands alone.
+            if it stands alone, and until it stands beside the other items of its task.
     """
 
     task: str

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,8 @@ def _scored(
             on_scored(task.name, len(done), len(task.test))
             for results in answered(task, done) if len(done) < len(task.test) else ():
                 for result in results:
-                    lines[task.name, result.item] = result.to_line()
+                    placed = replace(result, group=task.groups.get(result.item, ""))
+                    lines[task.name, result.item] = placed.to_line()
                     file.write(lines[task.name, result.item] + "\n")
                     done.add(result.item)
                 file.flush()

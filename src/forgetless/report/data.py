@@ -165,7 +165,8 @@ class ItemScore:
         correct: Right or wrong; ``None`` where the task has no such notion.
         readings: Every reading taken, by name; one of them is the score.
         error: Why it could not be scored.
-        group: What it shares with others, such as a passage; empty if it stands alone.
+        group: What it shares with others, such as a passage or all that it asks; empty if it stands
+            alone.
     """
 
     task: str
