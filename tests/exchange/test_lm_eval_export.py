@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -132,12 +133,28 @@ def test_means_and_standard_errors_are_right(tmp_path: Path) -> None:
     assert figures["exact_match_stderr,none"] == pytest.approx(1 / 3)  # sqrt((2/3) / 2 / 3)
 
 
-def test_an_item_without_a_score_is_left_out_and_counted(tmp_path: Path) -> None:
-    task = AnsweredTask("colours", "multiple_choice", [choice(0, None), choice(1, 1.0)])
+@pytest.mark.parametrize("scores", [(None, 1.0), (None, None)])
+def test_an_item_without_a_score_is_written_with_its_error_and_in_no_figure(
+    scores: Sequence[float | None], tmp_path: Path
+) -> None:
+    items = [choice(number, score) for number, score in enumerate(scores)]
+    task = AnsweredTask("colours", "multiple_choice", items)
     found = json.loads(export_lm_eval(tmp_path, "model", [task], DATE).read_text())
-    assert found["n-samples"]["colours"] == {"original": 2, "effective": 1}
-    assert found["results"]["colours"]["acc_norm,none"] == 1.0
-    assert len(read_results(tmp_path).tasks[0].items) == 1
+    assert found["n-samples"]["colours"] == {"original": 2, "effective": 2}
+    assert found["results"]["colours"].get("acc_norm,none") == scores[1]
+    (read,) = read_results(tmp_path).tasks
+    assert [(one.score, one.error) for one in read.items] == [(i.score, i.error) for i in items]
+    assert read.warnings == ()
+
+
+def test_groups_and_levels_are_read_again(tmp_path: Path) -> None:
+    items = [replace(free(n, 1.0), group="p" if n < 2 else "") for n in range(3)]
+    levels = {"w1": "level1", "w2": "level2"}
+    export_lm_eval(tmp_path, "model", [AnsweredTask("t", "exact_match", items, levels=levels)])
+    (read,) = read_results(tmp_path).tasks
+    keys = [one.item for one in read.items]
+    assert read.groups == dict.fromkeys(keys[:2], "p")
+    assert read.levels == {keys[1]: "level1", keys[2]: "level2"}
 
 
 @pytest.mark.parametrize("scorer", [*get_args(Scorer)[1:], "judge"])
@@ -155,12 +172,6 @@ def test_half_of_a_surrogate_pair_in_an_answer_is_written_and_read_again(tmp_pat
     item = ItemResult("t", "a", "Yes?", "ja", None, "ja\ud800", "ja", 1.0)
     export_lm_eval(tmp_path, "model", [AnsweredTask("t", "contains", [item])])
     assert read_results(tmp_path).tasks[0].items[0].output == item.output
-
-
-def test_a_task_without_any_score_is_refused(tmp_path: Path) -> None:
-    task = AnsweredTask("colours", "multiple_choice", [choice(0, None)])
-    with pytest.raises(DataError, match="no item has a score"):
-        export_lm_eval(tmp_path, "model", [task])
 
 
 def test_exports_under_other_conditions_are_not_compared(tmp_path: Path) -> None:

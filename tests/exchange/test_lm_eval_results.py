@@ -64,6 +64,22 @@ def test_the_strict_filter_counts_and_the_flexible_one_is_the_lenient_reading(
     assert task.scorer == "exact_match"
 
 
+def test_items_that_ask_the_same_are_a_group(tmp_path: Path) -> None:
+    same = {"prompt_hash": "p", "target_hash": "t", "arguments": {"gen_args_0": {"arg_0": "?"}}}
+    samples = [choice_sample(n, [-1, -2], 0, **(same if n < 2 else {})) for n in range(3)]
+    (task,) = read_lm_eval(write_run(tmp_path, samples)).tasks
+    first, second, third = (task.groups.get(item.item) for item in task.items)
+    assert first == second is not None
+    assert third is None
+
+
+def test_items_of_which_nobody_says_what_was_asked_are_no_group(tmp_path: Path) -> None:
+    silent = {"prompt_hash": "", "target_hash": "", "arguments": []}
+    samples = [choice_sample(n, [-1, -2], 0, **silent) for n in range(3)]
+    (task,) = read_lm_eval(write_run(tmp_path, samples)).tasks
+    assert task.groups == {}
+
+
 def test_the_model_and_the_versions_are_told(before: Imported) -> None:
     assert before.model == "base"
     assert before.versions["lm_eval"] == "0.4.13"

@@ -153,6 +153,7 @@ def _items(task: AskedTask, columns: Sequence[Column]) -> list[AnsweredItem]:
                     for label, result in results.items()
                     if result.error is not None
                 },
+                level=task.parts.get(item, ""),
             )
         )
     return answered

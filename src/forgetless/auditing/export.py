@@ -19,24 +19,31 @@ def export_audit(audit: Audit, folder: Path) -> list[Path]:
         folder: Gets a folder for each model, named by its label.
 
     Returns:
-        The results file of each model, the one before first.  A task of which no item has a score
-        is left out, and a model that has no task at all.
+        The results file of each model, the one before first.
     """
     made = datetime.fromisoformat(audit.created)
-    written = []
-    for subject in audit.subjects:
-        tasks = list(_answered(audit, subject.label))
-        if tasks:
-            place = folder / subject.label.replace("/", "-")
-            written.append(export_lm_eval(place, subject.name, tasks, made))
-    return written
+    return [
+        export_lm_eval(
+            folder / subject.label.replace("/", "-"),
+            subject.name,
+            list(_answered(audit, subject.label)),
+            made,
+        )
+        for subject in audit.subjects
+    ]
 
 
 def _answered(audit: Audit, label: str) -> Iterator[AnsweredTask]:
     for task in audit.tasks:
-        items = [_result(item, label) for item in audit.items if item.task == task.name]
-        if any(item.score is not None for item in items):
-            yield AnsweredTask(task.name, task.scorer, items, task.conditions, task.description)
+        items = [item for item in audit.items if item.task == task.name]
+        yield AnsweredTask(
+            name=task.name,
+            scorer=task.scorer,
+            items=[_result(item, label) for item in items],
+            conditions=task.conditions,
+            description=task.description,
+            levels={item.item: item.level for item in items if item.level},
+        )
 
 
 def _result(item: AnsweredItem, label: str) -> ItemResult:
@@ -51,4 +58,5 @@ def _result(item: AnsweredItem, label: str) -> ItemResult:
         answer=output,
         score=item.scores.get(label),
         error=item.errors.get(label),
+        group=item.group,
     )

@@ -145,4 +145,4 @@ def asked_task(task: ImportedTask, items: Sequence[str]) -> AskedTask:
         for result in task.items
         if result.choices and result.item in wanted
     }
-    return AskedTask(info, None, task.groups, chance)
+    return AskedTask(info, None, task.groups, chance, task.levels)

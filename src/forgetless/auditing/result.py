@@ -77,6 +77,7 @@ class AnsweredItem:
         outputs: What each model said, by label; None where it could not be asked.
         scores: Score of each, by label; absent where it could not be scored.
         errors: Why not, by label.
+        level: Of a graded task, the level it is of; empty in any other.
     """
 
     task: str
@@ -88,6 +89,7 @@ class AnsweredItem:
     outputs: Mapping[str, str | None]
     scores: Mapping[str, float]
     errors: Mapping[str, str]
+    level: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class AskedTask:
         task: The items; None where they were asked elsewhere.
         groups: Item id to the group it belongs to; absent if it stands alone.
         chance: Item id to the score of guessing; empty where there is no such thing.
-        parts: Item id to its level, where the items of a built-in task are graded.
+        parts: Item id to its level, where the items are graded, as those of a built-in task may be.
     """
 
     info: AuditTask

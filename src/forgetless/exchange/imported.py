@@ -31,7 +31,9 @@ class ImportedTask:
         conditions: How it was put to the model; two runs are comparable if these are equal.
         prints: Item to the hashes of what must be the same on both sides, such as ``prompts``
             and ``targets``.
-        groups: Item to its group, where items are not independent: the epochs of one sample.
+        groups: Item to its group, where items are not independent: the epochs of one sample, items
+            that ask the same.
+        levels: Item to its level, where they are graded; the files of other tools name none.
         warnings: What the user should know about it.
     """
 
@@ -42,6 +44,7 @@ class ImportedTask:
     conditions: Conditions
     prints: Mapping[str, Mapping[str, str]]
     groups: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property

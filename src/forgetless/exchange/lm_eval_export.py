@@ -2,7 +2,9 @@
 
 Fields and hashes are those of lm-evaluation-harness 0.4.13 (``evaluator.py``,
 ``loggers/evaluation_tracker.py``).  What it has and we do not know is null; likelihoods of single
-choices are not kept by us, so ``resps`` holds the answer in words.
+choices are not kept by us, so ``resps`` holds the answer in words.  What we know and it has no
+place for is in the field ``forgetless`` of a sample: group and level of an item, and why it has no
+score.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 from forgetless.errors import DataError
 from forgetless.evaluation.result import ItemResult
 from forgetless.exchange.imported import text_hash
+from forgetless.exchange.lm_eval_samples import OWN
 from forgetless.storage import make_folder, write_json, write_text
 
 MULTIPLE_CHOICE = "multiple_choice"
@@ -34,6 +37,7 @@ class AnsweredTask:
         items: Its items, with and without a score.
         conditions: How it was put; a reader of ours compares them.
         description: One line about it.
+        levels: Item id to its level, where the items are graded.
     """
 
     name: str
@@ -41,6 +45,7 @@ class AnsweredTask:
     items: Sequence[ItemResult]
     conditions: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    levels: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_lm_eval(
@@ -48,7 +53,7 @@ def export_lm_eval(
 ) -> Path:
     """Write ``MODEL/results_DATE.json`` and a ``MODEL/samples_TASK_DATE.jsonl`` for each task.
 
-    Items without a score are left out; ``n-samples`` says of how many they are.
+    An item without a score stands there with its error, and is in no figure.
 
     Args:
         folder: The output folder; it is made.
@@ -60,7 +65,7 @@ def export_lm_eval(
         The results file.
 
     Raises:
-        DataError: if no item of a task has a score, or two tasks would share a file.
+        DataError: if two tasks would share a file.
     """
     stamp = (date or datetime.now(UTC)).replace(tzinfo=None).isoformat().replace(":", "-")
     sanitized = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
@@ -83,13 +88,11 @@ def export_lm_eval(
         **dict.fromkeys(("chat_template", "fewshot_as_multiturn")),
     }
     for name, task in zip(names, tasks, strict=True):
-        answered = [item for item in task.items if item.score is not None]
-        if not answered:
-            raise DataError(
-                f"task {task.name!r}: no item has a score, so there is nothing to write"
-            )
-        metrics = _metrics(task, answered)
-        samples = [_sample(n, item, metrics) for n, item in enumerate(answered)]
+        metrics = _metrics(task)
+        samples = [
+            _sample(n, item, metrics, task.levels.get(item.item, ""))
+            for n, item in enumerate(task.items)
+        ]
         # ASCII only: a lone surrogate in a model's output has no other way into a file
         lines = [json.dumps(sample, allow_nan=False) for sample in samples]
         write_text(place / f"samples_{name}_{stamp}.jsonl", "".join(f"{one}\n" for one in lines))
@@ -107,8 +110,7 @@ def export_lm_eval(
         }
         found["versions"][name], found["n-shot"][name] = "N/A", 0
         found["higher_is_better"][name] = {metric: metric != "nll" for metric in metrics}
-        counts = {"original": len(task.items), "effective": len(answered)}
-        found["n-samples"][name] = counts
+        found["n-samples"][name] = dict.fromkeys(("original", "effective"), len(samples))
         hashes = [s["doc_hash"] + s["prompt_hash"] + s["target_hash"] for s in samples]
         found["task_hashes"][name] = text_hash("".join(hashes))
     results = place / f"results_{stamp}.json"
@@ -127,16 +129,18 @@ def _output_type(task: AnsweredTask) -> str:
     return "loglikelihood" if task.scorer == "nll" else "generate_until"
 
 
-def _metrics(task: AnsweredTask, answered: Sequence[ItemResult]) -> tuple[str, ...]:
-    """Names of the metrics of every item, the one that is the score first."""
-    names = [name for name in answered[0].readings if all(name in i.readings for i in answered)]
+def _metrics(task: AnsweredTask) -> tuple[str, ...]:
+    """Names of the metrics of every item with a score, the one that is the score first."""
+    answered = [item for item in task.items if item.score is not None]
+    given = dict.fromkeys(name for item in answered for name in item.readings)
+    names = [name for name in given if all(name in item.readings for item in answered)]
     score = next((n for n in names if all(i.readings[n] == i.score for i in answered)), None)
     usual = {MULTIPLE_CHOICE: "acc", "nll": "log_likelihood"}.get(task.scorer, task.scorer)
     first = task.scorer if task.scorer in names and score is not None else score or usual
     return (first, *(name for name in names if name != first))
 
 
-def _sample(number: int, item: ItemResult, metrics: Sequence[str]) -> dict[str, Any]:
+def _sample(number: int, item: ItemResult, metrics: Sequence[str], level: str) -> dict[str, Any]:
     document = {
         "id": item.item,
         "prompt": item.prompt,
@@ -144,7 +148,11 @@ def _sample(number: int, item: ItemResult, metrics: Sequence[str]) -> dict[str, 
         **({} if item.choices is None else {"choices": list(item.choices)}),
     }
     asked: Sequence[Any] = [f" {one}" for one in item.choices] if item.choices else [{}]
-    values = {name: item.score if n == 0 else item.readings[name] for n, name in enumerate(metrics)}
+    values = {
+        name: item.score if n == 0 else item.readings.get(name) for n, name in enumerate(metrics)
+    }
+    own = {"group": item.group, "level": level, "error": item.error}
+    told = {name: value for name, value in own.items() if value}
     return {
         "doc_id": number,
         "doc": document,
@@ -160,19 +168,25 @@ def _sample(number: int, item: ItemResult, metrics: Sequence[str]) -> dict[str, 
         "prompt_hash": text_hash(item.prompt),
         "target_hash": text_hash(item.gold),
         **values,
+        **({OWN: told} if told else {}),
     }
 
 
 def _figures(
     name: str, samples: Sequence[Mapping[str, Any]], metrics: Sequence[str]
 ) -> dict[str, Any]:
-    """Means and their standard errors, the sample standard deviation over the root of n."""
+    """Means over the items with a score, each with its standard error.
+
+    That is the sample standard deviation over the root of their number n.
+    """
     found: dict[str, Any] = {"name": name, "alias": name, "sample_len": len(samples)}
     for metric in metrics:
-        values = [float(sample[metric]) for sample in samples]
-        mean = math.fsum(values) / len(values)
+        values = [float(sample[metric]) for sample in samples if sample[metric] is not None]
+        if not values:
+            continue
+        n = len(values)
+        mean = math.fsum(values) / n
         found[f"{metric},none"] = mean
         spread = math.fsum((value - mean) ** 2 for value in values)
-        n = len(values)
         found[f"{metric}_stderr,none"] = math.sqrt(spread / (n - 1) / n) if n > 1 else "N/A"
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions
 from forgetless.exchange.imported import LENIENT, STRICT, ImportedTask, text_hash
 from forgetless.exchange.json_files import AGAIN, as_number, part
+from forgetless.tasks.twins import with_twins
 
 ACCURACIES = frozenset(
     [
@@ -30,11 +31,14 @@ ACCURACIES = frozenset(
 LIKELIHOOD = "log_likelihood"
 """Of our own exports: that of the gold answer, in nats per token."""
 
+OWN = "forgetless"
+"""Field of our own exports, where it has something to say: an item's group, level and error."""
+
 STRICT_AND_LOOSE = {"prompt_level_strict_acc": "prompt_level_loose_acc"}
 FIELDS = frozenset(
     [
         *("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter"),
-        *("metrics", "doc_hash", "prompt_hash", "target_hash"),
+        *("metrics", "doc_hash", "prompt_hash", "target_hash", OWN),
     ]
 )
 NOT_A_NUMBER = "the model's likelihood is not a number"
@@ -78,7 +82,11 @@ def imported_task(
     filters = _by_filter(samples)
     strict = STRICT + "-match" if STRICT + "-match" in filters else next(iter(filters))
     counted = filters[strict]
-    usable, unusable = _metrics(counted, about)
+    numbers = {key: sample["doc_id"] for key, (_, sample) in counted.items()}
+    errors = _own(counted, "error") | {
+        key: failed[number] for key, number in numbers.items() if failed and number in failed
+    }
+    usable, unusable = _metrics(counted, about, errors)
     metric = _chosen_metric(usable, unusable, about.metric)
     choice_of_gold = _gold_finder(list(counted.values())) if metric in ("acc", "acc_norm") else None
     lenient = next((f for f in filters if "flexible" in f or LENIENT in f), None)
@@ -99,9 +107,15 @@ def imported_task(
             readings[LENIENT] = readings[f"{metric},{lenient}"]
         elif (loose := STRICT_AND_LOOSE.get(metric)) in readings:
             readings[LENIENT] = readings[str(loose)]
-        reason = (failed or {}).get(sample["doc_id"])
+        reason = errors.get(key)
         items.append(_item(name, key, sample, metric, readings, choice_of_gold, reason))
     unread = tuple(f"metric {one} is not read: {why}" for one, why in unusable.items())
+    prints = {key: _prints(sample) for key, (_, sample) in counted.items()}
+    asked = {
+        key: text_hash("".join(prints[key].values()))
+        for key, (_, sample) in counted.items()
+        if arguments(sample)
+    }
     parts = {"metric": metric if strict == "none" else f"{metric},{strict}"}
     return ImportedTask(
         name=name,
@@ -109,7 +123,9 @@ def imported_task(
         scorer="multiple_choice" if about.output_type == "multiple_choice" else metric,
         items=tuple(items),
         conditions=Conditions({**about.conditions, **parts}),
-        prints={key: _prints(sample) for key, (_, sample) in counted.items()},
+        prints=prints,
+        groups=with_twins(_own(counted, "group"), asked),
+        levels=_own(counted, "level"),
         warnings=unread,
     )
 
@@ -169,15 +185,23 @@ def arguments(sample: Mapping[str, Any]) -> list[list[Any]]:
     return [list(r.values()) if isinstance(r, Mapping) else list(r) for r in requests]
 
 
-def _metrics(samples: Mapping[str, Placed], about: About) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Metrics that score single items, and why the others do not."""
+def _own(samples: Mapping[str, Placed], what: str) -> dict[str, str]:
+    """Item to what our own export says of it beside what lm_eval's files hold."""
+    told = {key: sample.get(OWN, {}) for key, (_, sample) in samples.items()}
+    return {key: found[what] for key, found in told.items() if what in found}
+
+
+def _metrics(
+    samples: Mapping[str, Placed], about: About, failed: Collection[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Metrics that score single items, of all that did not fail, and why the others do not."""
     first = next(iter(samples.values()))[1]
     names = first.get("metrics") or [n for n in first if n not in FIELDS]
     usable, unusable = [], {}
     for name in names:
         if name == "nll":  # of our own exports, and no score
             continue
-        raw = [sample.get(name) for _, sample in samples.values()]
+        raw = [sample.get(name) for key, (_, sample) in samples.items() if key not in failed]
         values = [v for v in map(as_number, raw) if v is not None and math.isfinite(v)]
         if any(as_number(value) is None for value in raw):
             unusable[name] = "it is computed over the whole task, not item by item"

@@ -48,6 +48,7 @@ class LmEvalSample(Shape):
     doc_hash: str = ""
     prompt_hash: str = ""
     target_hash: str = ""
+    forgetless: dict[str, str] = {}
 
 
 class _Scorer(Shape):

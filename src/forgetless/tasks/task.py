@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from forgetless.tasks.letters import Lettered, lettered
 from forgetless.tasks.render import Renderer, Style
 from forgetless.tasks.row import Row
 from forgetless.tasks.source import Selected, read_source
+from forgetless.tasks.twins import with_twins
 
 SHORT_ANSWER = 5  # words; up to this, an answer is scored by exact match unless the plan says how
 
@@ -83,12 +83,11 @@ class Task:
 
     @cached_property
     def groups(self) -> dict[str, str]:
-        """Test item to its group, of those that do not stand alone.
-
-        Items that ask the same are of one group, whatever groups the file names: they are answered
-        alike.
-        """
-        return _joined_groups(self.test)
+        """Test item to its group, of those that do not stand alone; see :func:`with_twins`."""
+        return with_twins(
+            {row.id: row.group for row in self.test},
+            {row.id: _item_hash(row) for row in self.test},
+        )
 
     @property
     def chance(self) -> dict[str, float]:
@@ -320,35 +319,6 @@ def exchange_hash(row: Row) -> bytes:
     row = row.spelt or row
     asked = row.prompt[-1].content if row.prompt else ""
     return _hash_of_words(asked, row.answer)
-
-
-_Node = tuple[int, str]  # 0: a group that the file names, 1: a row of none, 2: what is asked
-
-
-def _joined_groups(rows: Sequence[Row]) -> dict[str, str]:
-    """Row to its group, of those that do not stand alone; groups that share an item are one.
-
-    Such a group has the first of their names, or where the file names none, a hash of what it asks.
-    """
-    before: dict[_Node, _Node] = {}  # a forest; its roots are the groups
-
-    def root(node: _Node) -> _Node:
-        while (above := before.setdefault(node, node)) != node:
-            before[node] = before[above]  # halves the way for those that come after
-            node = above
-        return node
-
-    nodes = [(0, row.group) if row.group else (1, row.content_hash()) for row in rows]
-    for node, row in zip(nodes, rows, strict=True):
-        one, other = root(node), root((2, _item_hash(row)))
-        before[max(one, other)] = min(one, other)
-    found = [root(node) for node in nodes]
-    sizes = Counter(found)
-    return {
-        row.id: group[1]
-        for row, group in zip(rows, found, strict=True)
-        if row.group or sizes[group] > 1
-    }
 
 
 def _item_hash(row: Row) -> str:
