@@ -10,7 +10,10 @@ import pytest
 
 from forgetless.auditing.audit import audit
 from forgetless.auditing.harness import harness_tasks
+from forgetless.auditing.imported import asked_task
 from forgetless.errors import DataError, UsageError
+from forgetless.evaluation.result import ItemResult
+from forgetless.evaluation.subject import Conditions
 from forgetless.exchange.imported import ImportedTask
 from forgetless.exchange.lm_eval_tasks import LmEvalTasks
 from forgetless.exchange.reading import read_results
@@ -83,6 +86,32 @@ def test_items_that_several_results_lack_are_counted_once(tmp_path: Path) -> Non
     found = audit(before, *afters)
     assert [task.items for task in found.tasks] == [5]
     assert "15 items are in some of the results only" in found.before.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("choices", "chance"),
+    [
+        ([3, 3], {"0": 1 / 3, "1": 1 / 3}),
+        ([3, 2], {"0": 1 / 3, "1": 1 / 2}),
+        ([3, 1], {}),
+        ([3, 0], {}),
+    ],
+)
+def test_there_is_a_chance_of_guessing_where_every_item_has_two_choices(
+    choices: list[int], chance: dict[str, float]
+) -> None:
+    items = [
+        ItemResult("t", str(n), f"{n}?", "a", tuple("abc"[:many]) or None, score=1.0)
+        for n, many in enumerate([*choices, 0])
+    ]
+    task = ImportedTask("t", "accuracy", "acc", tuple(items), Conditions({}), {})
+    assert asked_task(task, ["0", "1"]).chance == chance
+
+
+def test_results_with_a_single_choice_are_judged(tmp_path: Path) -> None:
+    for side in ("before", "after"):
+        write_run(tmp_path / side, [choice_sample(n, [-1, -2][: n + 1], 0) for n in range(80)])
+    assert audit(tmp_path / "before", tmp_path / "after").gate == "kept"
 
 
 def test_a_task_that_the_results_after_lack_has_failed(tmp_path: Path) -> None:

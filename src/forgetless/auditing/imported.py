@@ -15,6 +15,7 @@ from forgetless.evaluation.result import ItemResult
 from forgetless.exchange.compare import compare_conditions
 from forgetless.exchange.imported import Imported, ImportedTask
 from forgetless.exchange.reading import is_results_folder, read_results
+from forgetless.metrics import chance_of_choosing
 
 
 def are_results(models: Sequence[Any]) -> bool:
@@ -140,9 +141,6 @@ def asked_task(task: ImportedTask, items: Sequence[str]) -> AskedTask:
         conditions=task.conditions.parts,
     )
     wanted = set(items)
-    chance = {
-        result.item: 1 / len(result.choices)
-        for result in task.items
-        if result.choices and result.item in wanted
-    }
+    choices = {result.item: result.choices for result in task.items if result.item in wanted}
+    chance = chance_of_choosing(choices)
     return AskedTask(info, None, task.groups, chance, task.levels)

@@ -22,6 +22,7 @@ from forgetless.metrics.figures import (
     learning_accuracy,
 )
 from forgetless.metrics.flips import Drop, Flips, find_flips, largest_drops
+from forgetless.metrics.floor import chance_of_choosing
 from forgetless.metrics.judging import judge
 from forgetless.metrics.limits import IntervalMethod, hidden_loss
 from forgetless.metrics.matrix import ScoreMatrix
@@ -75,6 +76,7 @@ __all__ = [
     "by_reading",
     "cell_intervals",
     "certify",
+    "chance_of_choosing",
     "count_null_flips",
     "detectable_loss",
     "estimate",

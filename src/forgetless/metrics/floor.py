@@ -8,7 +8,7 @@ no sign of guessing either.  There the items are too few, and the verdict says s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,18 @@ _HALF_WAY, _LOOSE = 0.5, 0.02
 
 _LUCKY_GROUPS = 0.002
 """The same of groups, each guessed as a whole: how far their items agree is not known well."""
+
+
+def chance_of_choosing(choices: Mapping[str, Collection[str] | None]) -> dict[str, float]:
+    """Item to the score of guessing, from its choices; empty unless every item has two or more.
+
+    Of an item whose choices are not known, or with one alone, guessing has no known score; and so
+    the task as a whole has none.
+    """
+    numbers = {item: len(offered or ()) for item, offered in choices.items()}
+    if any(number < 2 for number in numbers.values()):
+        return {}
+    return {item: 1 / number for item, number in numbers.items()}
 
 
 def mean_chance(chance: Chance | None, ids: Sequence[str]) -> float | None:

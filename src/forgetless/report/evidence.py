@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
-from forgetless.metrics import Cell, Evidence, by_reading
+from forgetless.metrics import Cell, Evidence, by_reading, chance_of_choosing
 from forgetless.report.data import ItemScore, RunResults, TaskInfo
 
 
@@ -36,7 +36,7 @@ def evidence_between(run: RunResults, task: TaskInfo, before: int, after: int) -
         before=_without(old, elsewhere),
         after=_without(new, elsewhere),
         groups=run.matrix.column(task.name).groups,
-        chance=_chance(first) if task.scorer == "multiple_choice" else None,
+        chance=_chance(task, first) or None,
         readings_before=by_reading({name: item.readings for name, item in first.items()}),
         readings_after=by_reading({name: item.readings for name, item in last.items()}),
         parts={name: name.split("/")[0] for name in first} if task.graded else {},
@@ -48,9 +48,7 @@ def _without(cell: Cell, left_out: Set[str]) -> Cell:
     return Cell(scores, cell.errors)
 
 
-def _chance(items: Mapping[str, ItemScore]) -> dict[str, float] | None:
-    """Item to the score of guessing; None if the choices of one are not known."""
-    choices = {name: len(item.choices or ()) for name, item in items.items()}
-    if min(choices.values()) < 2:
-        return None
-    return {name: 1 / number for name, number in choices.items()}
+def _chance(task: TaskInfo, items: Mapping[str, ItemScore]) -> dict[str, float]:
+    if task.scorer != "multiple_choice":
+        return {}
+    return chance_of_choosing({name: item.choices for name, item in items.items()})
