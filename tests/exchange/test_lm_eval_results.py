@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from forgetless.auditing.audit import audit
 from forgetless.errors import DataError
 from forgetless.exchange.imported import Imported
 from forgetless.exchange.lm_eval_results import read_lm_eval
@@ -61,6 +62,7 @@ def test_the_strict_filter_counts_and_the_flexible_one_is_the_lenient_reading(
     task = before.task("toy_words")
     assert [item.score for item in task.items] == [0.0] * 8
     assert [item.readings["lenient"] for item in task.items] == [1.0] * 4 + [0.0] * 4
+    assert task.readings == ("exact_match", "lenient")
     assert task.scorer == "exact_match"
 
 
@@ -339,7 +341,21 @@ def test_the_loose_reading_of_instructions_is_the_lenient_one(tmp_path: Path) ->
     strict, loose = "prompt_level_strict_acc", "prompt_level_loose_acc"
     sample = choice_sample(1, [-1, -2], 0, metrics=[strict, loose], **{strict: 0.0, loose: 1.0})
     item = read_lm_eval(write_run(tmp_path, [sample])).tasks[0].items[0]
-    assert (item.score, item.readings["lenient"]) == (0.0, 1.0)
+    assert item.score == 0.0
+    assert item.readings == {strict: 0.0, "lenient": 1.0}
+
+
+def test_a_loss_under_the_strict_filter_alone_is_one_of_form(tmp_path: Path) -> None:
+    strict, flexible = "strict-match", "flexible-extract"
+    for side, right in (("before", 1.0), ("after", 0.0)):
+        samples = [
+            choice_sample(n, [-1], 0, filter=kind, metrics=["exact_match"], exact_match=score)
+            for n in range(40)
+            for kind, score in ((strict, right), (flexible, 1.0))
+        ]
+        write_run(tmp_path / side, samples, config={"output_type": "generate_until"})
+    (verdict,) = audit(tmp_path / "before", tmp_path / "after").comparisons[0].verdicts
+    assert (verdict.verdict, verdict.nature) == ("lost", "format")
 
 
 def test_two_generated_texts_are_no_likelihoods(tmp_path: Path) -> None:

@@ -38,22 +38,24 @@ def lost(before: dict[str, Any], after: dict[str, Any], **more: Any) -> TaskVerd
     return found
 
 
+@pytest.mark.parametrize("name", ["contains", "lenient"])
 @pytest.mark.parametrize(
     ("contains", "nature"),
     [(170, "format"), (165, "format"), (180, "format"), (70, "knowledge"), (110, "knowledge"),
      (147, None)],
 )  # fmt: skip
 def test_answers_that_still_contain_the_right_one_lost_their_form(
-    contains: int, nature: Nature | None
+    name: str, contains: int, nature: Nature | None
 ) -> None:
-    found = lost({"contains": values(marks(170))}, {"contains": values(marks(contains))})
+    found = lost({name: values(marks(170))}, {name: values(marks(contains))})
     assert found.nature == nature
-    reading = found.readings["contains"]
+    reading = found.readings[name]
     assert reading.before.value == 0.85
     assert reading.after.value == contains / 200
     assert reading.change.value == pytest.approx((contains - 170) / 200)
     if nature == "format":
-        assert "the form of its answers was lost, not the knowledge" in found.reason
+        told = f"{name} 0.85 before, {contains / 200:.3f}".removesuffix("0")
+        assert f"form of its answers was lost, not the knowledge ({told} after)" in found.reason
 
 
 def test_a_right_answer_that_is_as_likely_as_before_was_not_forgotten() -> None:

@@ -89,7 +89,8 @@ def imported_task(
     usable, unusable = _metrics(counted, about, errors)
     metric = _chosen_metric(usable, unusable, about.metric)
     choice_of_gold = _gold_finder(list(counted.values())) if metric in ("acc", "acc_norm") else None
-    lenient = next((f for f in filters if "flexible" in f or LENIENT in f), None)
+    flexible = next((f for f in filters if f != strict and ("flexible" in f or LENIENT in f)), None)
+    lenient = (metric, flexible) if flexible else (STRICT_AND_LOOSE.get(metric), strict)
     items = []
     for key, (place, sample) in counted.items():
         readings = {}
@@ -100,13 +101,11 @@ def imported_task(
                 )
             for measure in usable:
                 label = measure if other == strict else f"{measure},{other}"
+                if (measure, other) == lenient:
+                    label = LENIENT
                 value = as_number(found[key][1].get(measure))
                 if value is not None and math.isfinite(value):
                     readings[label] = value
-        if lenient is not None and lenient != strict and f"{metric},{lenient}" in readings:
-            readings[LENIENT] = readings[f"{metric},{lenient}"]
-        elif (loose := STRICT_AND_LOOSE.get(metric)) in readings:
-            readings[LENIENT] = readings[str(loose)]
         reason = errors.get(key)
         items.append(_item(name, key, sample, metric, readings, choice_of_gold, reason))
     unread = tuple(f"metric {one} is not read: {why}" for one, why in unusable.items())

@@ -24,8 +24,8 @@ LOWER_IS_BETTER = frozenset({"nll"})
 NOT_SCORES = frozenset({"tokens"})
 """Readings that say nothing about how good an answer is."""
 
-LENIENT = ("contains", "nll")
-"""Readings that do not mind the form of an answer."""
+LENIENT = ("contains", "lenient", "nll")
+"""Readings that do not mind the form of an answer; ``lenient`` is that of another tool."""
 
 _INTACT = 0.25
 """A lenient reading that lost less than this share of the strict loss is intact."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forgetless.metrics.floor import Floor
+from forgetless.metrics.lenient import LENIENT
 from forgetless.metrics.scores import ROUNDING
 from forgetless.metrics.verdict import TaskVerdict
 
@@ -212,7 +213,7 @@ def _readings(task: TaskVerdict) -> str:
     told = [
         f"{name} {_number(reading.before.value)} before, {_number(reading.after.value)} after"
         for name, reading in task.readings.items()
-        if name in ("contains", "nll")
+        if name in LENIENT
     ]
     return "; ".join(told)
 
