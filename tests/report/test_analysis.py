@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,62 @@ def test_the_untouched_model_scored_otherwise_is_told(tmp_path: Path) -> None:
     tax = dataclasses.replace(TAX, scores=[0.4, 0.4, 0.9])
     assert pair(tmp_path, LAW, tax).warnings == (
         "plain and other score the untouched model differently; they should agree",
+    )
+
+
+def asking_otherwise(folder: Path, number: int) -> Path:
+    """The run, with other questions under the ids of the first so many items of law."""
+    for file in folder.glob("stages/*/scores.jsonl"):
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for line in lines:
+            if line["item"] in [f"law-{i:04d}" for i in range(number)]:
+                line["prompt"] = "What else?"
+        file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return folder
+
+
+@pytest.mark.parametrize(("number", "final", "learned"), [(5, 3 / 5, 0.0), (10, None, None)])
+def test_items_that_only_share_their_id_are_not_compared(
+    number: int, final: float | None, learned: float | None, tmp_path: Path
+) -> None:
+    """Of the items 5 to 9 plain training has none right at the end, the other run three."""
+    law = dataclasses.replace(LAW, scores=[0.1, 0.8, 0.8], extra={"test_sha256": "bb" * 32})
+    both = [dataclasses.replace(t, trained_in=1, scores=[0.1, 0.9]) for t in (LAW, TAX)]
+    folders = [
+        write_run(tmp_path / "plain", [LAW, TAX]),
+        asking_otherwise(write_run(tmp_path / "other", [law, TAX], label="replay"), number),
+        write_run(tmp_path / "joint", both, label="joint", stages=["base", "joint"]),
+    ]
+    report = analyse([read_run(folder) for folder in folders], draws=50)
+    arm = report.arms[1]
+    assert arm.against["law"].final.value == (None if final is None else pytest.approx(final))
+    assert arm.against["law"].learned.value == learned
+    assert arm.against["tax"].final.value == 0
+    if final is None:
+        assert "it asks something else in other" in str(arm.against["law"].final.reason)
+    intransigence = arm.summary.task("law").intransigence.value
+    assert intransigence == (None if final is None else pytest.approx(4 / 5 - 3 / 5))
+    assert (arm.gap_closed.value is None) == (final is None)
+    assert arm.summary.task("law").final == report.arms[0].summary.task("law").learned
+    (item,) = [one for one in report.changes if one.item == "law-0004"]
+    assert [change.title for change in item.arms] == ["sequential"]
+
+
+def test_other_rows_and_items_are_told(tmp_path: Path) -> None:
+    one, two = ({"train_sha256": sign * 64, "test_sha256": sign * 64} for sign in "ab")
+    law, tax = (dataclasses.replace(task, extra=one) for task in (LAW, TAX))
+    other = dataclasses.replace(law, extra=two)
+    folders = [
+        write_run(tmp_path / "plain", [law, tax]),
+        write_run(tmp_path / "other", [other, tax], label="replay"),
+        asking_otherwise(write_run(tmp_path / "third", [law, tax], label="ewc"), 1),
+    ]
+    assert analyse([read_run(folder) for folder in folders], draws=10).warnings == (
+        "plain and other learned law from different rows",
+        "plain and other have different test items of law: only those that ask the same are "
+        "compared",
+        "plain and third have different test items of law: only those that ask the same are "
+        "compared",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -240,6 +240,20 @@ CASES = [
         ],
         ["no other run stands beside this one"],
         silent=["forgot nothing", "lost"],
+    ),
+    Case(
+        "a run that was asked something else",
+        {
+            "sequential": LOST,
+            "replay": [replace(law(0.06, 0.78, 0.78), question="Copy {i}."), LOST[1]],
+        },
+        "lost",
+        [],
+        [
+            "With replay it ended there at 0.78 against 0.00, but how they compare is not known: ",
+            "(the first: it asks something else in replay).",
+        ],
+        silent=["noise"],
     ),
     Case(
         "too few items to tell, and to compare",

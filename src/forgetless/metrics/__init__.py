@@ -28,7 +28,7 @@ from forgetless.metrics.limits import IntervalMethod, hidden_loss
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.matrix_json import matrix_from_json, matrix_to_json
 from forgetless.metrics.multiplicity import holm
-from forgetless.metrics.pairing import Formula, restrict_to_common_items
+from forgetless.metrics.pairing import Formula, leave_out, restrict_to_common_items
 from forgetless.metrics.power import detectable_loss, items_needed
 from forgetless.metrics.retention import (
     average_forgetting,
@@ -93,6 +93,7 @@ __all__ = [
     "largest_drops",
     "learned_score",
     "learning_accuracy",
+    "leave_out",
     "matrix_from_json",
     "matrix_to_json",
     "mcnemar",

@@ -169,12 +169,26 @@ def number_groups(ids: Sequence[str], groups: Groups) -> IntArray | None:
 
 
 def _restrict(run: ScoreMatrix, common: Mapping[str, set[str]]) -> ScoreMatrix:
+    others: dict[str, set[str]] = {}
+    for (_, task), cell in run.cells.items():
+        if isinstance(cell, Cell) and cell.scores:
+            others.setdefault(task, set()).update(cell.scores.keys() - common[task])
+    return leave_out(run, others, _LEFT_OUT)
+
+
+def leave_out(run: ScoreMatrix, items: Mapping[str, set[str]], reason: str) -> ScoreMatrix:
+    """Take the scores of some items away, in every row.
+
+    Args:
+        run: The matrix.
+        items: By task, their ids.
+        reason: Why; each is an error from now on.
+    """
     cells = {}
     for (row, task), cell in run.cells.items():
-        if isinstance(cell, Cell) and cell.scores.keys() - common.get(task, set()):
-            kept = {item: score for item, score in cell.scores.items() if item in common[task]}
-            left_out = dict.fromkeys(cell.scores.keys() - kept.keys(), _LEFT_OUT)
-            cells[row, task] = Cell(kept, {**cell.errors, **left_out})
+        if isinstance(cell, Cell) and (gone := cell.scores.keys() & items.get(task, set())):
+            kept = {item: score for item, score in cell.scores.items() if item not in gone}
+            cells[row, task] = Cell(kept, {**cell.errors, **dict.fromkeys(gone, reason)})
     if not cells:
         return run
     missing = {at: reason for at, reason in run.missing.items() if at not in run.cells}

@@ -25,6 +25,7 @@ from forgetless.report.budget import BudgetOutcome, budget_outcome, told
 from forgetless.report.changes import ChangedItem, SharedWords, changed_items, shared_words
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.outcome import TaskOutcome, judge_tasks
+from forgetless.report.same_items import beside
 from forgetless.report.side_by_side import arm_titles, check_side_by_side
 
 LEVEL = 0.95
@@ -161,9 +162,9 @@ def analyse(
 
 
 def _summary(run: RunResults, joint: RunResults | None, **how: Any) -> Summary:
-    summary = summarise(run.matrix, joint.matrix if joint and joint is not run else None, **how)
     if run is not joint:
-        return summary
+        return summarise(run.matrix, beside(run, joint) if joint else None, **how)
+    summary = summarise(run.matrix, **how)
     own = Figure(None, None, "it is the joint run itself")
     tasks = tuple(replace(task, intransigence=own) for task in summary.tasks)
     return replace(summary, tasks=tasks, average_intransigence=own)
@@ -190,7 +191,7 @@ def _gap_closed(
         lacking = "sequential" if sequential is None else "joint"
         return Figure(None, None, f"no {lacking} run to compare with")
     try:
-        return find(gap_closed, run.matrix, sequential.matrix, joint.matrix)
+        return find(gap_closed, run.matrix, beside(run, sequential), beside(run, joint))
     except ValueError as differ:  # the runs train different tasks
         return Figure(None, None, str(differ))
 
@@ -200,9 +201,9 @@ def _against(
 ) -> dict[str, Against]:
     if sequential is None or run is sequential:
         return {}
-    found = {}
+    found, theirs = {}, beside(run, sequential)
     for task in run.tasks:
-        pair = run.matrix.of_task(task.name), sequential.matrix.of_task(task.name)
+        pair = run.matrix.of_task(task.name), theirs.of_task(task.name)
         found[task.name] = Against(
             final=find(partial(_final_less, task=task.name), *pair),
             learned=find(partial(_learned_less, task=task.name), *pair),

@@ -13,6 +13,7 @@ from typing import Literal
 from forgetless.errors import NotMeasured
 from forgetless.metrics import Cell, largest_drops
 from forgetless.report.data import ItemScore, RunResults, TaskInfo
+from forgetless.report.same_items import Asked, asked
 
 Kind = Literal["lost", "gained", "fell", "right", "wrong", "rose", "unscored"]
 CHANGED: tuple[Kind, ...] = ("lost", "gained", "fell")
@@ -74,10 +75,11 @@ def changed_items(
     """
     found: list[ChangedItem] = []
     for task, words in shared.items():
-        changes: dict[str, list[ArmChange]] = {}
+        changes: dict[tuple[str, Asked], list[ArmChange]] = {}
         for title, run in arms:
             for change in _arm_changes(title, run, task):
-                changes.setdefault(change.before.item, []).append(change)
+                same = change.before.item, asked(change.before)
+                changes.setdefault(same, []).append(change)
         own = [
             ChangedItem(
                 task=task,
@@ -87,7 +89,7 @@ def changed_items(
                 choices=fates[0].before.choices,
                 arms=tuple(fates),
             )
-            for item, fates in changes.items()
+            for (item, _), fates in changes.items()
             if any(fate.kind in CHANGED for fate in fates)
         ]
         own.sort(key=lambda entry: all(arm.kind == "gained" for arm in _changed(entry)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from forgetless.plan.differences import differences
 from forgetless.plan.file import settings_in
 from forgetless.report.analysis import DRAWS, LEVEL
 from forgetless.report.data import RunResults, TaskInfo
+from forgetless.report.same_items import asked_otherwise
 
 _PLACE = {"output"}  # where a run writes decides nothing
 
@@ -210,7 +211,7 @@ def _pair(
     lost = gained = items = p_value = reason = None
     try:
         ours, theirs = _same_items(first, second, rows, name)
-        items = len(ours.cell(0, name).scores.keys() & theirs.cell(0, name).scores.keys())
+        items = len(ours.cell(0, name).scores)
         change = find(_second_less_first, ours, theirs)
         reason = change.reason
         flips = find_flips(ours.cell(0, name), theirs.cell(0, name), ours.column(name).groups)
@@ -239,29 +240,25 @@ def _second_less_first(one: Any, other: Any) -> Any:
 def _same_items(
     first: RunResults, second: RunResults, rows: tuple[int, int], task: str
 ) -> tuple[ScoreMatrix, ScoreMatrix]:
-    """The compared row of each run, one task, without items that only share their number.
+    """The compared row of each run, one task, over the items that both scored.
 
     Raises:
         NotMeasured: if a run did not score the task there, or no item is left.
     """
-    asked = [
-        {item.item: (item.prompt, item.gold) for item in run.scores[row] or () if item.task == task}
-        for run, row in zip((first, second), rows, strict=True)
-    ]
-    same = {item for item, about in asked[0].items() if asked[1].get(item) == about}
     one, other = (
-        _row(run, row, task, same) for run, row in zip((first, second), rows, strict=True)
+        run.matrix.cell(row, task).scores for run, row in zip((first, second), rows, strict=True)
     )
-    return one, other
+    common = (one.keys() & other.keys()) - asked_otherwise(first, second, task)
+    if not common:
+        raise NotMeasured(f"the runs have no test item of '{task}' in common")
+    return _row(first, rows[0], task, common), _row(second, rows[1], task, common)
 
 
-def _row(run: RunResults, row: int, task: str, items: set[str]) -> ScoreMatrix:
+def _row(run: RunResults, row: int, task: str, items: Set[str]) -> ScoreMatrix:
     stage, whole = run.stages[row].name, run.matrix.column(task)
     column = TaskColumn(task, whole.unit, None, whole.groups)  # one row alone trains nothing
     scores = run.matrix.cell(row, task).scores
     kept = {item: score for item, score in scores.items() if item in items}
-    if not kept:
-        raise NotMeasured(f"the runs have no test item of '{task}' in common")
     return ScoreMatrix([stage], [column], {(0, task): Cell(kept)})
 
 

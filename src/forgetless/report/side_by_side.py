@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from forgetless.errors import NotMeasured, RunFolderError
 from forgetless.report.data import RunResults
+from forgetless.report.same_items import asked_otherwise
 from forgetless.report.wording import listing
 
 _SAME = 1e-3
@@ -42,6 +43,7 @@ def check_side_by_side(runs: Sequence[RunResults]) -> list[str]:
         sequences = not (first.is_joint or other.is_joint)
         if sequences and [s.tasks for s in first.stages] != [s.tasks for s in other.stages]:
             warnings.append(f"{pair} trained the tasks in a different order")
+        warnings += _other_data(first, other, pair)
     return list(dict.fromkeys(warnings))
 
 
@@ -116,7 +118,31 @@ def _differ_at_first(first: RunResults, other: RunResults, task: str) -> bool:
         here, there = first.matrix.cell(0, task).scores, other.matrix.cell(0, task).scores
     except NotMeasured:
         return False
-    return any(abs(here[item] - there[item]) > _SAME for item in here.keys() & there.keys())
+    common = (here.keys() & there.keys()) - asked_otherwise(first, other, task)
+    return any(abs(here[item] - there[item]) > _SAME for item in common)
+
+
+def _other_data(first: RunResults, other: RunResults, pair: str) -> Iterator[str]:
+    """What to know where tasks of one name are not of the same rows and items."""
+    tasks = list(zip(first.tasks, other.tasks, strict=True))
+    rows = [here.name for here, there in tasks if _differ(here.train_sha256, there.train_sha256)]
+    items = [
+        here.name
+        for here, there in tasks
+        if _differ(here.test_sha256, there.test_sha256) or asked_otherwise(first, other, here.name)
+    ]
+    if rows:
+        yield f"{pair} learned {listing(rows)} from different rows"
+    if items:
+        yield (
+            f"{pair} have different test items of {listing(items)}: only those that ask the same "
+            "are compared"
+        )
+
+
+def _differ(here: str | None, there: str | None) -> bool:
+    """Whether two hashes differ, where both were noted."""
+    return None not in (here, there) and here != there
 
 
 def _identity(run: RunResults) -> str:

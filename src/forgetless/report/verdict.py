@@ -144,10 +144,12 @@ def _compared(report: Report, lead: Arm, others: Sequence[Arm], task: str, tone:
             "without a plain sequential run beside them how much either protects is not known."
         )
     gain = best.against[task].final
+    ended = f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}"
+    if gain.value is None:
+        return f"{ended}, but how they compare is not known: {gain.reason}."
     if gain.interval is None or gain.interval.low <= 0:
         worse = gain.interval is not None and gain.interval.high < 0
         apart = "which is worse than no protection" if worse else "a difference within the noise"
-        ended = f"With {best.title} it ended there at {score(end, unit)} against {there}{aside}"
         return f"{ended}, {apart}."
     kept = f"With {best.title} it still scored {score(end, unit)} there at the end{aside}"
     if outcome.fate == "lost":
