@@ -24,7 +24,7 @@ from forgetless.models.load import LoadedModel
 from forgetless.tasks.row import Turn
 from tests.guard.build import GENTLE, RUINOUS, guarded, known_task, picks, steps
 from tests.training.build import differing, exchange, fresh, make_task
-from tests.training.trainers import losses, made, state_of
+from tests.training.trainers import losses, made, state_of, stock
 
 both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 
@@ -442,7 +442,24 @@ def test_a_training_begun_anew_is_rolled_back_to_the_last_good_weights_before_it
     trainer.train()
     assert guard.stopped_at == 2
     assert guard.rolled_back_to == 2
+    assert "has the weights of step 2 of the attempt before again" in guard.summary()
     assert differing(state_of(trainer), good) == []
+
+
+def test_a_training_begun_anew_where_the_last_good_weights_are_not_is_refused(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    loaded = fresh(tiny_model)
+    guard = RetentionGuard([known_task(tiny_model)], every=2, on_break="rollback")
+    callbacks = [RuinFrom(99), guard, Interrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        stock(tmp_path / "one", loaded.model, loaded.tokenizer, callbacks=callbacks).train()
+    other = stock(tmp_path / "two", loaded.model, loaded.tokenizer, callbacks=[guard], **RUINOUS)
+    before = state_of(other)
+    with pytest.raises(UsageError, match=r"two.* is not there; .* is that of step 2") as caught:
+        other.train()
+    assert "in the trainer's output_dir" in str(caught.value.fix)
+    assert differing(state_of(other), before) == []  # told before the first step
 
 
 def test_a_training_begun_anew_on_the_same_model_keeps_its_row_0(

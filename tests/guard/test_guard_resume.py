@@ -142,6 +142,24 @@ def test_weights_that_a_stricter_budget_would_not_have_kept_are_not_rolled_back_
     resumed(tiny_model, tmp_path, make_guard(tiny_model, on_break="stop"))
 
 
+def test_weights_kept_before_a_training_was_begun_anew_are_judged_by_a_stricter_budget_too(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    guard = make_guard(tiny_model, on_break="rollback", budget=0.99)
+    trainer = made("transformers", tiny_model, tmp_path, callbacks=[guard, StopAt(3)], **SAVED)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.callback_handler.callbacks.insert(0, StopAt(3))
+    with pytest.raises(KeyboardInterrupt):  # begun anew, and killed before its first check
+        trainer.train()
+    strict = make_guard(tiny_model, on_break="rollback")
+    with pytest.raises(UsageError, match=r"go to step 3 of the attempt before, where task 'known'"):
+        resumed(tiny_model, tmp_path, strict)
+    guard = make_guard(tiny_model, on_break="rollback", budget=0.99)
+    resumed(tiny_model, tmp_path, guard)
+    assert steps(guard) == [0, 3, 6, 9, 12]
+
+
 def test_a_checkpoint_holds_items_on_few_lines(tiny_model: Path, tmp_path: Path) -> None:
     killed(tiny_model, tmp_path, 5, make_guard(tiny_model))
     text = (tmp_path / "checkpoint-4" / "trainer_state.json").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from forgetless.errors import UsageError
 from forgetless.guard.asking import ask_tasks
-from forgetless.guard.history import Check, as_text, cells_of, figures, to_state
+from forgetless.guard.history import Check, as_text, figures, from_state, to_state
 from forgetless.guard.judge import column_of, doubts, judge
 from forgetless.guard.kept import LastGood
 from forgetless.guard.surroundings import (
@@ -66,7 +66,8 @@ class RetentionGuard(TrainerCallback):
         on_break: What is done when a budget is broken.
         history: The checks, with every item.
         stopped_at: Step at which training was stopped, if it was.
-        rolled_back_to: Step whose weights were put back, if any were.
+        rolled_back_to: Step whose weights were put back, if any were; of the attempt before where a
+            training was begun anew and had no check within budget since.
 
     Raises:
         UsageError: for a task that cannot be read or has no test items, and for wrong settings.
@@ -115,7 +116,7 @@ class RetentionGuard(TrainerCallback):
         self._level = 1 - (1 - level) / max(1, len(self._budgets))
         self._asked = {task.name: asked_hash(task) for task in self.tasks}
         self._key = f"{STATE}({', '.join(self._asked)})"
-        self._good: int | None = None  # the last step within budget
+        self._good: Check | None = None  # the last within budget
         self._training = ""  # name of this training, in what it leaves on disk
         self._model: Any = None  # of a training that has not come to its end
         self._untold: Check | None = None  # row 0, until callbacks are ready to hear of it
@@ -131,7 +132,7 @@ class RetentionGuard(TrainerCallback):
         if self.stopped_at is not None:
             told.append(f"training was stopped at step {self.stopped_at}")
         if self.rolled_back_to is not None:
-            told.append(f"the model has the weights of step {self.rolled_back_to} again")
+            told.append(f"the model has the weights of {self._good_step()} again")
         return as_text(self.history, told)
 
     def on_init_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -153,10 +154,11 @@ class RetentionGuard(TrainerCallback):
             self._resume(state, args)
         elif self._model is model and self.history:
             # begun and not ended, as when a batch was too large: its row 0 is still the first, and
-            # its last good weights are still kept
+            # its last good weights are still kept, unless it writes elsewhere now
             self.history = self.history[:1]
+            self._check_kept(args)
         else:
-            self.history, self._good = [], None
+            self.history = []
             self._training = secrets.token_hex(8)
             self._begin(trainer, model)
         self._untold = self.history[0] if state.global_step == 0 else None
@@ -206,14 +208,15 @@ class RetentionGuard(TrainerCallback):
     def _begin(self, trainer: Any, model: Any) -> None:
         """Row 0: what there is to be lost."""
         cells, seconds = self._ask(trainer)
-        self.history.append(Check(0, cells, {}, seconds))
+        first = self._judged(0, cells, seconds)
+        self.history.append(first)
         for task in self.tasks:
             cell = cells[task.name]
             if cell.reason is not None:
                 raise UsageError(f"RetentionGuard: task {task.name!r}: {cell.reason}")
         for said in self._doubts():
             log.warning("retention: %s", said)
-        self._keep(trainer, model, 0)
+        self._keep(trainer, model, first)
 
     def _doubts(self) -> list[str]:
         """What no check will see, as far as row 0 shows."""
@@ -227,7 +230,7 @@ class RetentionGuard(TrainerCallback):
         check = self._judged(trainer.state.global_step, cells, seconds)
         self.history.append(check)
         if check.within:
-            self._keep(trainer, _bare(trainer), check.step)
+            self._keep(trainer, _bare(trainer), check)
         for name in check.broken:
             log.warning("retention: step %d: %s %s", check.step, name, check.findings[name].reason)
         self._remember(trainer.state)
@@ -242,6 +245,8 @@ class RetentionGuard(TrainerCallback):
         return cells, time.perf_counter() - started
 
     def _judged(self, step: int, cells: dict[str, Cell], seconds: float) -> Check:
+        if step == 0:  # what the others are judged by
+            return Check(0, cells, {}, seconds)
         first = self.history[0].cells
         findings = {
             task.name: judge(
@@ -256,25 +261,39 @@ class RetentionGuard(TrainerCallback):
         }
         return Check(step, cells, findings, seconds)
 
-    def _keep(self, trainer: Any, model: Any, step: int) -> None:
-        self._good = step
+    def _keep(self, trainer: Any, model: Any, check: Check) -> None:
         if self.on_break == "rollback" and trainer.args.process_index == 0:
-            self._kept(trainer.args).save(step, model, trainer.optimizer)
+            self._kept(trainer.args).save(check.step, model, trainer.optimizer)
+        self._good = check
+
+    def _check_kept(self, args: Any) -> None:
+        """Make sure that the weights to roll back to are where they are looked for."""
+        assert self._good is not None
+        if self.on_break == "rollback" and args.process_index == 0:
+            self._kept(args).check(self._good.step)
 
     def _roll_back(self, trainer: Any) -> None:
         assert self._good is not None
-        self._kept(trainer.args).restore(self._good, _bare(trainer), trainer.optimizer)
-        self.rolled_back_to = self._good
-        log.warning("retention: the model has the weights of step %d again", self._good)
-        log_figures(trainer, {"retention/rolled_back_to": float(self._good)})
+        self._kept(trainer.args).restore(self._good.step, _bare(trainer), trainer.optimizer)
+        self.rolled_back_to = self._good.step
+        log.warning("retention: the model has the weights of %s again", self._good_step())
+        log_figures(trainer, {"retention/rolled_back_to": float(self._good.step)})
+
+    def _good_step(self) -> str:
+        """The step of the last check within budget, told from the same step of this attempt."""
+        assert self._good is not None
+        before = "" if self._good in self.history else " of the attempt before"
+        return f"step {self._good.step}{before}"
 
     def _kept(self, args: Any) -> LastGood:
         return LastGood(args.output_dir, self._training, STATE)
 
     def _remember(self, state: Any) -> None:
         """Leave word in the trainer's state, which every checkpoint holds."""
-        more = {"good": self._good, "training": self._training}
-        state.stateful_callbacks[self._key] = to_state(self.history, self._asked, more)
+        assert self._good is not None
+        state.stateful_callbacks[self._key] = to_state(
+            self.history, self._good, self._asked, self._training
+        )
 
     def _resume(self, state: Any, args: Any) -> None:
         """Take up the history of a checkpoint; budgets may be others now, and are judged anew."""
@@ -292,24 +311,23 @@ class RetentionGuard(TrainerCallback):
                     f"step {state.global_step}, so scores cannot be compared",
                     fix="use the same items, settings, limit and seed",
                 )
-        (_, seconds, cells), *later = cells_of(held)
-        self.history = [Check(0, cells, {}, seconds)]
-        for step, seconds, cells in later:
-            self.history.append(self._judged(step, cells, seconds))
-        self._good, self._training = held["good"], held["training"]
+        checks, good = from_state(held)
+        self.history = []
+        for check in checks:
+            self.history.append(self._judged(*check))
+        self._good, self._training = self._judged(*good), held["training"]
         if self.on_break == "rollback":
             self._refuse_kept_beyond_budget()
-            if args.process_index == 0:
-                self._kept(args).check(self._good)
+        self._check_kept(args)
 
     def _refuse_kept_beyond_budget(self) -> None:
         """Weights that were kept within another budget may be beyond the one of now."""
-        for check in self.history:
-            if check.step == self._good and not check.within:
-                lost = next(each for each in check.findings.values() if not each.within)
+        assert self._good is not None
+        for finding in self._good.findings.values():
+            if not finding.within:
                 raise UsageError(
-                    f"RetentionGuard: a rollback would go to step {check.step}, where task "
-                    f"{lost.task!r} is not within its budget: {lost.reason}",
+                    f"RetentionGuard: a rollback would go to {self._good_step()}, where task "
+                    f"{finding.task!r} is not within its budget: {finding.reason}",
                     fix="resume with the budget of before, or with on_break='stop'",
                 )
 

@@ -62,62 +62,61 @@ def figures(check: Check, tasks: Sequence[Task]) -> dict[str, float]:
     return found
 
 
-def to_state(checks: Sequence[Check], asked: Mapping[str, str], more: Mapping[str, Any]) -> Any:
+def to_state(checks: Sequence[Check], good: Check, asked: Mapping[str, str], training: str) -> Any:
     """Plain data for a checkpoint.
 
     Lists are packed as text, for a Trainer writes each element of a list on a line of its own.
 
     Args:
         checks: The first one before the first step.
+        good: The last within budget, be it one of them or of the attempt before.
         asked: Hash of what was asked, by task name.
-        more: What else to remember.
+        training: Name of the training.
     """
-    ids = {
-        name: [*cell.scores, *cell.errors]
-        for name, cell in (checks[0].cells if checks else {}).items()
-    }
+    ids = {name: [*cell.scores, *cell.errors] for name, cell in checks[0].cells.items()}
+
+    def packed(check: Check) -> dict[str, Any]:
+        return {
+            "step": check.step,
+            "seconds": check.seconds,
+            "scores": {
+                name: json.dumps([cell.scores.get(item) for item in ids[name]])
+                for name, cell in check.cells.items()
+            },
+            "errors": {name: json.dumps(dict(cell.errors)) for name, cell in check.cells.items()},
+        }
+
     return {
-        **more,
+        "training": training,
         "asked": dict(asked),
         "ids": {name: json.dumps(items) for name, items in ids.items()},
-        "checks": [
-            {
-                "step": check.step,
-                "seconds": check.seconds,
-                "scores": {
-                    name: json.dumps([cell.scores.get(item) for item in ids[name]])
-                    for name, cell in check.cells.items()
-                },
-                "errors": {
-                    name: json.dumps(dict(cell.errors)) for name, cell in check.cells.items()
-                },
-            }
-            for check in checks
-        ],
+        "good": packed(good),
+        "checks": [packed(check) for check in checks],
     }
 
 
-def cells_of(state: Mapping[str, Any]) -> list[tuple[int, float, dict[str, Cell]]]:
-    """Step, seconds and items of each check that :func:`to_state` packed."""
+Asked = tuple[int, dict[str, Cell], float]  # step, items by task name, seconds
+
+
+def from_state(state: Mapping[str, Any]) -> tuple[list[Asked], Asked]:
+    """The checks that :func:`to_state` packed, and the last one within budget."""
     ids = {name: json.loads(items) for name, items in state["ids"].items()}
-    return [
-        (
-            check["step"],
-            check["seconds"],
-            {
-                name: Cell(
-                    {
-                        item: score
-                        for item, score in zip(ids[name], json.loads(packed), strict=True)
-                        if score is not None
-                    },
-                    json.loads(check["errors"][name]),
-                )
-                for name, packed in check["scores"].items()
-            },
-        )
-        for check in state["checks"]
-    ]
+
+    def unpacked(check: Mapping[str, Any]) -> Asked:
+        cells = {
+            name: Cell(
+                {
+                    item: score
+                    for item, score in zip(ids[name], json.loads(packed), strict=True)
+                    if score is not None
+                },
+                json.loads(check["errors"][name]),
+            )
+            for name, packed in check["scores"].items()
+        }
+        return check["step"], cells, check["seconds"]
+
+    return [unpacked(check) for check in state["checks"]], unpacked(state["good"])
 
 
 def as_text(history: Sequence[Check], told: Sequence[str]) -> str:

@@ -70,8 +70,8 @@ class LastGood:
             raise UsageError(
                 f"{file}: "
                 + ("is of another training" if file.is_file() else "is not there")
-                + f"; the checkpoint's last state within budget is that of step {step}",
-                fix=f"keep {FOLDER}/ where the checkpoints are, or use on_break='stop'",
+                + f"; the last state within budget is that of step {step}",
+                fix=f"keep {FOLDER}/ in the trainer's output_dir, or use on_break='stop'",
             )
 
     def restore(self, step: int, model: Any, optimizer: Any) -> None:
@@ -128,8 +128,8 @@ class LastGood:
             except (OSError, ValueError):  # torn by a kill: nothing goes on from it
                 continue
             for name, held in (state.get("stateful_callbacks") or {}).items():
-                if name.startswith(self._key) and held.get("good") is not None:
-                    yield int(held["good"])
+                if name.startswith(self._key):
+                    yield int(held["good"]["step"])
 
 
 def _trained(model: Any, optimizer: Any) -> dict[str, Any]:
