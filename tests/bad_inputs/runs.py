@@ -148,5 +148,6 @@ COMMANDS = (
     typed("repair model adapter --task few.jsonl --quiet", "needed at least 16", "more test items",
           few__jsonl='{"prompt": "a", "completion": "b"}\n'),
     typed("repair model adapter --task a.jsonl -o a.jsonl --quiet", "a file stands where", "name another"),
+    typed("repair model adapter --task a.jsonl --task a.jsonl --quiet", "two tasks are named 'a'", "name one"),
     typed("repair model openai:x --task a.jsonl --quiet", "only the endpoint has the weights", "audited"),
 )  # fmt: skip

@@ -152,6 +152,16 @@ def test_a_tuned_model_that_learned_nothing_is_no_case_for_a_repair(
     assert not (tmp_path / "no").exists()
 
 
+def test_two_tasks_of_one_name_are_refused_and_not_given_one_anothers_answers(
+    models: Tuned, tmp_path: Path
+) -> None:
+    (tmp_path / "old.jsonl").write_text(models.new.read_text())
+    tasks = [str(models.old), str(tmp_path / "old.jsonl")]
+    with pytest.raises(UsageError, match="two tasks are named 'old'") as caught:
+        repair(str(models.base), str(models.tuned), tasks)
+    assert caught.value.fix == "name one of them:  --task OTHER=FILE"
+
+
 def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:
     with pytest.raises(UsageError, match="half choose and half certify"):
         run(models, limit=10)

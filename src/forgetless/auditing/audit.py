@@ -28,12 +28,13 @@ from forgetless.auditing.result import Audit, SubjectInfo
 from forgetless.auditing.rewording import other_way
 from forgetless.auditing.stores import Stores
 from forgetless.auditing.subjects import describe, find_subjects
-from forgetless.auditing.tasks import AskedTask, gather_tasks, refuse_namesakes, split_tasks
+from forgetless.auditing.tasks import AskedTask, gather_tasks, split_tasks
 from forgetless.errors import UsageError
 from forgetless.evaluation.answers import AnswerStore
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.subject import Conditions, Subject
 from forgetless.progress import Progress
+from forgetless.tasks.given import refuse_namesakes
 
 
 def audit(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.auditing.result import AuditTask
-from forgetless.errors import UsageError
 from forgetless.plan import BUNDLED, TaskConfig
-from forgetless.tasks.given import read_task
+from forgetless.tasks.given import read_task, refuse_namesakes
 from forgetless.tasks.suites import suite as read_suite
 from forgetless.tasks.task import Task
 
@@ -74,19 +73,6 @@ def gather_tasks(
 def source_of(config: TaskConfig) -> str:
     """What a task's items are read from, as it was named."""
     return str(Path(config.test or config.train or ""))
-
-
-def refuse_namesakes(names: Sequence[str]) -> None:
-    """Make sure that every task can be told by its name.
-
-    Raises:
-        UsageError: naming the first that cannot.
-    """
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(
-                f"two tasks are named {name!r}", fix=f"name one of them:  --task other={name}"
-            )
 
 
 def _asked(task: Task, area: str = "") -> AskedTask:

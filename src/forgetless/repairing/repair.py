@@ -39,7 +39,7 @@ from forgetless.repairing.certificate import (
 from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import WRITTEN, PointScored, RepairResult, Status
 from forgetless.repairing.search import Found, Tried, search, told
-from forgetless.tasks.given import TaskLike, read_task
+from forgetless.tasks.given import TaskLike, read_task, refuse_namesakes
 from forgetless.tasks.halves import FEWEST_ITEMS, halves
 from forgetless.tasks.task import Task
 
@@ -89,7 +89,9 @@ def repair(
         _refuse_models_in(output)
     progress = progress or Progress()
     asked = [read_task(task, limit) for task in tasks]
-    accepted = _accepted(budget, [task.name for task in asked])
+    names = [task.name for task in asked]
+    refuse_namesakes(names)
+    accepted = _accepted(budget, names)
     searching, certifying = zip(*map(halves, asked), strict=True)
     progress.working("loading BASE and TUNED")
     loaded, between = _between(base, tuned, pick_device(device))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from forgetless.errors import DataError
+from forgetless.errors import DataError, UsageError
 from forgetless.plan import TaskConfig, make_part
 from forgetless.tasks.source import needed_fields
 from forgetless.tasks.task import Task, load_task
@@ -42,6 +42,19 @@ def read_task(
         config = task_config(str(given))
     limits = [most for most in (config.limit, limit) if most is not None]
     return load_task(config.model_copy(update={"limit": min(limits, default=None)}), seed)
+
+
+def refuse_namesakes(names: Sequence[str]) -> None:
+    """Make sure that every task can be told by its name.
+
+    Raises:
+        UsageError: naming the first that cannot.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two tasks are named {name!r}", fix="name one of them:  --task OTHER=FILE"
+            )
 
 
 def task_config(
