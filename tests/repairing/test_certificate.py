@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forgetless.metrics import Cell, Evidence, certify
-from forgetless.repairing.certificate import Judged, concluded, taken
+from forgetless.repairing.certificate import Judged, concluded, kept_of_gain, taken
 from forgetless.repairing.points import Point
 from forgetless.repairing.result import Status
 from forgetless.repairing.search import Tried
@@ -63,6 +63,16 @@ def test_a_point_is_refused_if_too_many_items_have_no_answer() -> None:
     )
     status, reason = concluded(certify([KEPT, mute]), repaired=True)
     assert (status, "too many have no answer" in reason) == ("not certified", True)
+
+
+def test_of_a_learned_task_without_an_answer_no_share_of_the_gain_is_told() -> None:
+    base, tuned, chosen = (
+        {"new": Cell({"0": 0.0, "1": score}), "tax": Cell({"0": score})}
+        for score in (0.0, 1.0, 0.5)
+    )
+    assert kept_of_gain(["new", "tax"], base, tuned, chosen) == {"new": 0.5, "tax": 0.5}
+    chosen["tax"] = Cell({}, {"0": "it was cut off"})
+    assert kept_of_gain(["new", "tax"], base, tuned, chosen) == {"new": 0.5}
 
 
 def way(*statuses: Status) -> list[Judged]:

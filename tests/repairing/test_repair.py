@@ -162,6 +162,25 @@ def test_two_tasks_of_one_name_are_refused_and_not_given_one_anothers_answers(
     assert caught.value.fix == "name one of them:  --task OTHER=FILE"
 
 
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_task_of_which_no_item_that_certifies_can_be_asked_is_refused_before_the_search(
+    models: Tuned, tmp_path: Path, relative: bool
+) -> None:
+    kinds = {"s": "tint", "l": "long " * 80}
+    rows = [
+        {"prompt": f"{asked} {n}?", "completion": "red", "group": group}
+        for group, asked in kinds.items()
+        for n in range(10)
+    ]
+    third = write_rows(tmp_path / "third.jsonl", rows)
+    searching, certifying = halves(load_task(TaskConfig(test=str(third))))
+    assert [searching.test[0].group, certifying.test[0].group] == ["s", "l"]
+    tasks = [str(models.old), str(models.new), str(third)]
+    budget = BudgetConfig(loss=0.8, relative=relative)
+    with pytest.raises(UsageError, match="'third': no item can be scored at point 0: "):
+        repair(str(models.base), str(models.tuned), tasks, budget=budget, device="cpu")
+
+
 def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:
     with pytest.raises(UsageError, match="half choose and half certify"):
         run(models, limit=10)

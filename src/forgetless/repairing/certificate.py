@@ -9,7 +9,6 @@ from itertools import takewhile
 import numpy as np
 
 from forgetless.metrics import Cell, Evidence, TaskVerdict, certify, word_for
-from forgetless.plan import BudgetConfig
 from forgetless.repairing.result import Status
 from forgetless.repairing.search import Tried
 from forgetless.tasks.task import Task
@@ -66,7 +65,7 @@ def _is_certified(one: Judged) -> bool:
 
 
 def certificate(
-    tasks: Sequence[Task], base: Cells, chosen: Cells, accepted: BudgetConfig
+    tasks: Sequence[Task], base: Cells, chosen: Cells, budgets: Mapping[str, float]
 ) -> tuple[TaskVerdict, ...]:
     """The chosen point against the base, each task by its own budget.
 
@@ -74,7 +73,7 @@ def certificate(
         tasks: With the items that certify.
         base: The model before tuning.
         chosen: The chosen point.
-        accepted: The budget.
+        budgets: By task, the largest loss against the base.
     """
     return certify(
         [
@@ -86,7 +85,7 @@ def certificate(
                 groups=task.groups,
                 chance=task.chance or None,
                 parts=task.levels,
-                budget=accepted.allowed(task.name, mean(base[task.name])),
+                budget=budgets[task.name],
             )
             for task in tasks
         ]
@@ -130,15 +129,15 @@ def concluded(verdicts: Sequence[TaskVerdict], *, repaired: bool) -> tuple[Statu
 def kept_of_gain(
     learned: Sequence[str], base: Cells, tuned: Cells, chosen: Cells
 ) -> dict[str, float]:
-    """What is kept of the gain on each learned task; those without a gain here are left out."""
+    """What is kept of the gain on each learned task.
+
+    Those without a gain here, or without an answer, are left out.
+    """
     kept = {}
     for task in learned:
-        low, high, now = (mean(cells[task]) for cells in (base, tuned, chosen))
-        if high > low:
-            kept[task] = (now - low) / (high - low)
+        scores = [list(cells[task].scores.values()) for cells in (base, tuned, chosen)]
+        if all(scores):
+            low, high, now = (float(np.mean(answered)) for answered in scores)
+            if high > low:
+                kept[task] = (now - low) / (high - low)
     return kept
-
-
-def mean(cell: Cell) -> float:
-    """Mean score of the items that were answered."""
-    return float(np.mean(list(cell.scores.values())))

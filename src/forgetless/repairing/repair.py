@@ -97,11 +97,15 @@ def repair(
     loaded, between = _between(base, tuned, pick_device(device))
     asker = _Asker(loaded, between, batch_size)
     progress.working("asking BASE and TUNED")
-    at_base = asker.means(BASE, searching, 1.0)
 
+    def budgets(tasks: Sequence[Task]) -> dict[str, float]:
+        at_base = asker.means(BASE, tasks, 1.0)
+        return {task: accepted.allowed(task, score) for task, score in at_base.items()}
+
+    allowed = budgets(certifying)  # before the search: a task without an answer is refused
     found = search(
         lambda point, share: asker.means(point, searching, share),
-        {task: accepted.allowed(task, score) for task, score in at_base.items()},
+        budgets(searching),
         adapter=between.adapter,
         progress=progress,
     )
@@ -121,7 +125,7 @@ def repair(
     }
     judged = []
     for step in way:
-        verdicts = certificate(certifying, cells[BASE], cells[step.point], accepted)
+        verdicts = certificate(certifying, cells[BASE], cells[step.point], allowed)
         judged.append(Judged(step, verdicts, *concluded(verdicts, repaired=bool(found.lost))))
     chosen = taken(judged)
     point = chosen.tried.point
