@@ -11,12 +11,13 @@ import torch
 
 from forgetless.auditing.audit import audit
 from forgetless.errors import ModelError, RunFolderError, UsageError
+from forgetless.evaluation.scorer import score_task
 from forgetless.models.save import save_stage_model
 from forgetless.plan import BudgetConfig, TaskConfig
 from forgetless.repairing.points import BASE, Point
 from forgetless.repairing.repair import _between, _said, repair
 from forgetless.repairing.result import RepairResult
-from forgetless.tasks.halves import halves
+from forgetless.tasks.halves import by_lot, halves
 from forgetless.tasks.task import load_task
 from tests.auditing.conftest import WORDS, teach
 from tests.repairing.test_search import found
@@ -80,7 +81,7 @@ def run(models: Tuned, output: Path | None = None, **settings: Any) -> RepairRes
 
 
 def test_the_written_model_scores_what_its_certificate_says(models: Tuned, tmp_path: Path) -> None:
-    found = run(models, tmp_path, budget=0.7)
+    found = run(models, tmp_path, budget=0.6)
     assert (found.lost, found.learned) == (("old",), ("new",))
     assert found.items == {"old": 16, "new": 16}
     assert found.status in ("repaired", "uncertain")
@@ -179,6 +180,23 @@ def test_a_task_of_which_no_item_that_certifies_can_be_asked_is_refused_before_t
     budget = BudgetConfig(loss=0.8, relative=relative)
     with pytest.raises(UsageError, match="'third': no item can be scored at point 0: "):
         repair(str(models.base), str(models.tuned), tasks, budget=budget, device="cpu")
+
+
+def test_the_first_few_items_that_the_search_asks_are_drawn_by_lot(
+    models: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def recorded(loaded: Any, task: Any, batch_size: int) -> Any:
+        asked.append([row.id for row in task.test])
+        return score_task(loaded, task, batch_size)
+
+    monkeypatch.setattr("forgetless.repairing.repair.score_task", recorded)
+    run(models)
+    searching, _ = halves(load_task(TaskConfig(test=str(models.old))))
+    few = next(ids for ids in asked if len(ids) == 8)
+    assert few == [row.id for row in by_lot(searching).test[:8]]
+    assert few != [row.id for row in searching.test[:8]]
 
 
 def test_a_task_with_too_few_items_is_refused(models: Tuned) -> None:

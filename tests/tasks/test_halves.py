@@ -10,7 +10,7 @@ import pytest
 from forgetless.errors import DataError
 from forgetless.plan import TaskConfig
 from forgetless.tasks.bundled import BUNDLED_TASKS
-from forgetless.tasks.halves import halves
+from forgetless.tasks.halves import by_lot, halves
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import load_task
 from tests.training.build import exchange, make_task
@@ -86,6 +86,15 @@ def test_conversations_that_end_in_the_same_words_are_not_the_same_item() -> Non
     rows = [Row(str(n), (Turn("user", f"Passage {n}"), *end), "yes") for n in range(4)]
     rows += [Row(f"c{n}", (Turn("user", "Which?"),), "a", choices=("a", f"{n}")) for n in range(4)]
     assert make_task("law", test=rows).groups == {}
+
+
+def test_the_first_few_items_by_lot_are_of_all_kinds_of_a_sorted_file() -> None:
+    rows = [exchange(n, f"{n}?", "a" if n < 100 else "b") for n in range(200)]
+    task = make_task("law", test=rows)
+    drawn, again = by_lot(task).test, by_lot(by_lot(task)).test
+    assert 10 < sum(row.answer == "a" for row in drawn[:40]) < 30
+    assert sorted(row.id for row in drawn) == sorted(row.id for row in rows)
+    assert [row.id for row in drawn] == [row.id for row in again]
 
 
 def test_halves_do_not_depend_on_the_order_of_the_items() -> None:

@@ -40,7 +40,7 @@ from forgetless.repairing.points import BASE, TUNED, Between, Point
 from forgetless.repairing.result import WRITTEN, PointScored, RepairResult, Status
 from forgetless.repairing.search import Found, Tried, search, told
 from forgetless.tasks.given import TaskLike, read_task, refuse_namesakes
-from forgetless.tasks.halves import FEWEST_ITEMS, halves
+from forgetless.tasks.halves import FEWEST_ITEMS, by_lot, halves
 from forgetless.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def repair(
     refuse_namesakes(names)
     accepted = _accepted(budget, names)
     searching, certifying = zip(*map(halves, asked), strict=True)
+    searching = tuple(map(by_lot, searching))  # the first few stand for all of a sorted file
     progress.working("loading BASE and TUNED")
     loaded, between = _between(base, tuned, pick_device(device))
     asker = _Asker(loaded, between, batch_size)

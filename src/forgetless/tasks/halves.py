@@ -43,6 +43,16 @@ def halves(task: Task) -> tuple[Task, Task]:
     return chosen, certifying
 
 
+def by_lot(task: Task) -> Task:
+    """The task with its items in an order drawn by lot, the same at all times.
+
+    In a file that is sorted, the first few would be all of one kind.
+    """
+    places = range(len(task.test))
+    drawn = sorted(places, key=lambda place: _lot(("", task.test[place].id)))
+    return replace(task, test=Selected(task.test, drawn))
+
+
 def divided(groups: Groups) -> tuple[list[int], list[int]]:
     """The places of whole groups in two parts of about the same size, each in order.
 
