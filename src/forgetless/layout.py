@@ -16,6 +16,9 @@ ASKED = (SCORES, ANSWERS)
 WEIGHTS = ("model", "adapter")
 """Subfolders of a stage, one of which holds what was trained."""
 
+REPAIR = "repair.json"
+"""What a repair came to, in the folder of its model."""
+
 
 def stage_name(number: int, *new: str) -> str:
     """Name of a stage: its number, and which tasks it is the first to train.

@@ -28,6 +28,14 @@ def test_a_rollback_is_not_called_a_repair(
     found = json.loads((tmp_path / "repaired" / "repair.json").read_text())
     assert (found["status"], found["exit_code"], found["model"]) == ("no point", 3, "")
     assert [file.name for file in (tmp_path / "repaired").iterdir()] == ["repair.json"]
+    code, _, err = forgetless(
+        *("repair", str(damage.before), str(damage.after), "--task", str(damage.items)),
+        *("-o", str(tmp_path / "repaired"), "--device", "cpu", "-q", "--budget", "9%"),
+    )
+    assert code == 2
+    assert "repaired: holds repair.json already" in err
+    assert f"--output {tmp_path / 'repaired'}-2" in err
+    assert json.loads((tmp_path / "repaired" / "repair.json").read_text()) == found
 
 
 def test_columns_of_other_names_are_found(

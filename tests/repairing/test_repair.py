@@ -133,12 +133,12 @@ def test_that_nothing_was_lost_is_certified_on_other_items(models: Tuned, tmp_pa
     assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize("name", ["model", "adapter"])
-def test_a_model_that_is_there_is_never_overwritten_nor_passes_for_the_repaired_one(
+@pytest.mark.parametrize("name", ["model", "adapter", "repair.json"])
+def test_what_is_there_is_never_overwritten_nor_passes_for_what_this_repair_came_to(
     models: Tuned, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / name).mkdir()
-    with pytest.raises(RunFolderError, match=f"holds a model already .*{name}"):
+    (tmp_path / name).touch()
+    with pytest.raises(RunFolderError, match=f"holds {name} already, of another repair or run"):
         run(models, tmp_path)
 
 

@@ -62,6 +62,7 @@ def repair(
     Nothing is trained. Half of the items search, the other half certify.
     """
     from forgetless.cli.terminal import TerminalProgress, open_console
+    from forgetless.layout import REPAIR
     from forgetless.repairing.repair import repair as carry_out
     from forgetless.report.repair import TerminalRepair, render_repair_json
     from forgetless.storage import check_folder, make_folder, write_text
@@ -83,14 +84,14 @@ def repair(
             progress=progress,
         )
     make_folder(output)
-    write_text(output / "repair.json", render_repair_json(found))
+    write_text(output / REPAIR, render_repair_json(found))
     if as_json:
-        typer.echo((output / "repair.json").read_text(encoding="utf-8"))
+        typer.echo((output / REPAIR).read_text(encoding="utf-8"))
     else:
         console.print(TerminalRepair(found))
         if found.model:
             console.print(f"model: {found.model}", markup=False, soft_wrap=True)
-        console.print(f"report: {output / 'repair.json'}", markup=False, soft_wrap=True)
+        console.print(f"report: {output / REPAIR}", markup=False, soft_wrap=True)
     raise typer.Exit(found.exit_code)
 
 

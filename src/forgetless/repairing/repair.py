@@ -15,7 +15,7 @@ import numpy as np
 from forgetless.errors import ModelError, RunFolderError, UsageError
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
-from forgetless.layout import WEIGHTS
+from forgetless.layout import REPAIR, WEIGHTS
 from forgetless.metrics import Cell
 from forgetless.metrics.frontier import NEXT_TO_NOTHING
 from forgetless.models.load import (
@@ -71,7 +71,7 @@ def repair(
         budget: Largest loss accepted on every task against the base: a share, or nats per token; or
             the budget of a plan, with other losses for single tasks or relative to the base.
         output: Where the repaired model is written; None writes none.  It must not hold a model:
-            another repair's, or a model that is asked here.
+            another repair's, or a model that is asked here; nor ``repair.json``.
         limit: Most items of each task.
         device: Where to compute.
         batch_size: Sequences in one pass.
@@ -86,7 +86,7 @@ def repair(
     if not tasks:
         raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
     if output is not None:
-        _refuse_models_in(output)
+        _refuse_what_is_in(output)
     progress = progress or Progress()
     asked = [read_task(task, limit) for task in tasks]
     names = [task.name for task in asked]
@@ -145,16 +145,16 @@ def repair(
     return replace(result, model=str(place))
 
 
-def _refuse_models_in(output: Path) -> None:
+def _refuse_what_is_in(output: Path) -> None:
     """Keep what is there: a repair that fails must leave no other model that passes for its own.
 
     Raises:
-        RunFolderError: if a model or an adapter is there.
+        RunFolderError: if a model, an adapter or what a repair came to is there.
     """
-    for name in WEIGHTS:
+    for name in (*WEIGHTS, REPAIR):
         if (output / name).exists():
             raise RunFolderError(
-                f"{output}: holds a model already ({output / name}), and a repair overwrites none",
+                f"{output}: holds {name} already, of another repair or run, which is kept",
                 fix=f"--output {output}-2",
             )
 

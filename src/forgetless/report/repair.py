@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from forgetless.layout import REPAIR
 from forgetless.metrics import word_for
 from forgetless.repairing.result import PointScored, RepairResult, Status
 from forgetless.report.plain_data import read_document
@@ -135,7 +136,7 @@ def read_repair(folder: Path) -> RepairResult:
         RunFolderError: if it is missing, of another format, or not what it must be.
     """
     command = "forgetless repair BASE TUNED --task TASK"
-    return read_document(folder / "repair.json", RepairResult, FORMAT, command)
+    return read_document(folder / REPAIR, RepairResult, FORMAT, command)
 
 
 def _cells(point: PointScored) -> list[str]:
