@@ -239,13 +239,29 @@ def test_an_adapter_stays_one_unless_it_has_more_than_two_factors(
 
 
 def test_numbers_below_one_and_no_tasks_at_all_are_refused(models: Tuned) -> None:
-    for given in ({"limit": 0}, {"batch_size": 0}):
-        (name,) = given
-        with pytest.raises(UsageError, match=f"repair: {name} is 0, needed at least 1"):
-            run(models, None, **given)
+    for name in ("limit", "batch_size"):
+        for number in (0, 1.5, "5", True):
+            said = f"repair: {name} is {number!r}, needed a whole number from 1"
+            with pytest.raises(UsageError, match=said):
+                run(models, None, **{name: number})
     with pytest.raises(UsageError, match="a repair needs tasks to measure") as caught:
         repair(str(models.base), str(models.tuned), [])
     assert caught.value.fix == "--task old.jsonl --task new.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        (-1, "repair: budget: loss: found int '-1': input should be greater than 0"),
+        (1.5, "repair: budget: loss: needed a share below 1, such as 1.5%"),
+        (float("nan"), "repair: budget: loss: found float 'nan': "),
+        ("x", "repair: budget: loss: needed a share such as 2% or 0.02, found 'x'"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant_is_refused(models: Tuned, budget: Any, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(models, budget=budget)
+    assert caught.value.message.startswith(said)
 
 
 def test_where_every_step_costs_too_much_there_is_no_point() -> None:

@@ -25,7 +25,7 @@ from forgetless.guard.surroundings import (
 from forgetless.guard.watched import asked_hash, budgets, watched_tasks
 from forgetless.metrics import Cell
 from forgetless.models.load import LoadedModel
-from forgetless.plan import TaskConfig
+from forgetless.plan import TaskConfig, check_counts
 from forgetless.tasks.given import TaskLike
 from forgetless.tasks.task import Task
 
@@ -93,16 +93,15 @@ class RetentionGuard(TrainerCallback):
         tokenizer: Any = None,
         seed: int = 0,
     ) -> None:
-        for name, count in {"every": every, "patience": patience, "batch_size": batch_size}.items():
-            if count is not None and (not isinstance(count, int) or count < 1):
-                raise UsageError(f"RetentionGuard: {name} is {count}, needed a number from 1")
+        needed = {"every": every, "patience": patience}
+        check_counts("RetentionGuard", needed, {"limit": limit, "batch_size": batch_size})
         if on_break not in get_args(Action):
             raise UsageError(
                 f"RetentionGuard: on_break is {on_break!r}",
                 fix=f"one of {', '.join(map(repr, get_args(Action)))}",
             )
-        if not 0.5 < level < 1:
-            raise UsageError(f"RetentionGuard: level is {level}, needed 0.5 to 1, such as 0.95")
+        if not isinstance(level, float) or not 0.5 < level < 1:
+            raise UsageError(f"RetentionGuard: level is {level!r}, needed 0.5 to 1, such as 0.95")
         if isinstance(tasks, Task | TaskConfig | Mapping | str | Path):
             tasks = [tasks]
         self.tasks = watched_tasks(tasks, limit, seed)

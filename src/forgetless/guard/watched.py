@@ -28,8 +28,6 @@ def watched_tasks(tasks: Sequence[TaskLike], limit: int | None, seed: int) -> tu
         raise UsageError(
             "RetentionGuard was given no task", fix="RetentionGuard(['medical.jsonl'])"
         )
-    if limit is not None and limit < 1:
-        raise UsageError(f"RetentionGuard: limit is {limit}, needed at least 1, or None for all")
     read = (read_task(task, seed=seed, where="RetentionGuard: task") for task in tasks)
     found = tuple(_few(task, limit, seed) for task in read)
     logged: dict[str, str] = dict.fromkeys(("broken", "worst_loss", "rolled_back_to"), "")

@@ -19,7 +19,7 @@ from forgetless.plan.shares import as_share
 from forgetless.plan.sources import BUNDLED, DATA_SUFFIXES, ENDPOINT, HUB, HUB_NAME, hub_dataset
 from forgetless.plan.task import Rendering, Scorer, TaskConfig
 from forgetless.plan.training import TrainingConfig
-from forgetless.plan.validation import Fault, make_part, make_plan, nearest
+from forgetless.plan.validation import Fault, check_counts, make_part, make_plan, nearest
 
 __all__ = [
     "AUTO",
@@ -41,6 +41,7 @@ __all__ = [
     "TaskConfig",
     "TrainingConfig",
     "as_share",
+    "check_counts",
     "hub_dataset",
     "load_plan",
     "make_part",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from forgetless.errors import PlanError
+from forgetless.errors import PlanError, UsageError
 from forgetless.plan.plan import Plan
 
 C = TypeVar("C", bound=BaseModel)
@@ -38,6 +38,23 @@ def make_part(part: type[C], data: Mapping[str, Any], where: str) -> C:
         raise PlanError("\n".join(lines), fix=fixes[0] if fixes else None) from None
     except RecursionError:
         raise PlanError(f"{where}: refers to itself") from None
+
+
+def check_counts(where: str, needed: Mapping[str, object], optional: Mapping[str, object]) -> None:
+    """Make sure that arguments that count something are whole numbers from 1.
+
+    Args:
+        where: Who was given them, for messages.
+        needed: Those that must be given, by name.
+        optional: Those that may be None.
+
+    Raises:
+        UsageError: naming the first that is not.
+    """
+    given = {name: count for name, count in optional.items() if count is not None}
+    for name, count in {**needed, **given}.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UsageError(f"{where}: {name} is {count!r}, needed a whole number from 1")
 
 
 def describe(value: object) -> str:

@@ -27,7 +27,7 @@ from forgetless.models.load import (
 )
 from forgetless.models.save import save_stage_model
 from forgetless.models.source import find_model, weights_hash
-from forgetless.plan import BudgetConfig, ModelConfig, make_part
+from forgetless.plan import BudgetConfig, ModelConfig, check_counts, make_part
 from forgetless.progress import Progress
 from forgetless.repairing.certificate import (
     Judged,
@@ -80,9 +80,7 @@ def repair(
     Raises:
         UsageError: for tasks, models or numbers that cannot be used.
     """
-    for what, number in {"limit": limit, "batch_size": batch_size}.items():
-        if number is not None and number < 1:
-            raise UsageError(f"repair: {what} is {number}, needed at least 1")
+    check_counts("repair", {"batch_size": batch_size}, {"limit": limit})
     if not tasks:
         raise UsageError("a repair needs tasks to measure", fix="--task old.jsonl --task new.jsonl")
     if output is not None:
@@ -284,7 +282,7 @@ def _values(loaded: LoadedModel) -> dict[str, torch.Tensor]:
 
 def _accepted(budget: float | BudgetConfig, names: Sequence[str]) -> BudgetConfig:
     if not isinstance(budget, BudgetConfig):
-        return BudgetConfig(loss=budget)
+        return make_part(BudgetConfig, {"loss": budget}, "repair: budget")
     for name in budget.tasks:
         if name not in names:
             raise UsageError(
