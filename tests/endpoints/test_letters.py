@@ -39,12 +39,66 @@ def test_choice_is_read_from_what_a_model_says(said: str, number: int | None) ->
         ("I, as an AI, would pick blue", "ABCDEFGHI", (*COLOURS, *"uvwxyz"), 1),
         ("1.5", "12345", tuple("12345"), None), ("2.", "12345", tuple("12345"), 1),
         ("B. C", "ABC", ("Go", "C", "B"), 1), ("Answer: C. B", "ABC", ("Go", "C", "B"), 2),
+        ("The answer is C major", "ABC", ("A minor", "C major", "E major"), 1),
+        ("E. coli, as it is", "ABCDE", ("E. coli", *"vwxy"), 0),
     ],
 )  # fmt: skip
 def test_letters_that_are_words_numbers_or_choices_are_told_from_answers(
     said: str, letters: str, choices: tuple[str, ...], number: int | None
 ) -> None:
     assert chosen_in(said, letters, choices) == number
+
+
+@pytest.mark.parametrize("letter", "ABC")
+@pytest.mark.parametrize(
+    "form",
+    [
+        "The answer is {} because it is.", "{} because it is.", "Answer: {} since it is.",
+        "{}\n\nExplanation: it is.", "{}\nIt is.", "**{}**\n\nIt is.", "{}\n\nThe answer is {}.",
+        "{} is correct because it is.", "{} is the answer.", "Well. {} is the best choice, I say",
+        "Option {} is correct.", "Answer {} is right.", "The answer is option {} and no other.",
+        "The answer should be {}.", "I think the answer would be {}", "It is most likely {}.",
+        "The answer is most likely {}.", "I would choose {}.", "I'd go with {}, as", "It's {}.",
+        "So it is $\\boxed{{{}}}$.", "\\boxed{{\\text{{{}}}}}", "Answer: ${}$",
+        "Option A: so. Option B: so. Option C: so. The answer is {}.",
+    ],
+)  # fmt: skip
+def test_every_letter_is_read_alike_in_the_ways_that_models_answer(form: str, letter: str) -> None:
+    assert chosen_in(form.format(letter, letter), "ABC", COLOURS) == "ABC".index(letter)
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("The answer is A. B, C and D are incorrect.", 0), ("A) B, C and D are false.", 0),
+        ("The correct answer is B. A, C, and D are wrong.", 1), ("B. A, C and D are wrong.", 1),
+        ("Answer: B. A: no; C: no", 1), ("B, A and C are wrong.", 1), ("B, A is wrong.", 1),
+        ("The answer is option C and not D.", 2), ("Answer: D (not C)", 3),
+        ("The answer is A, B or C", None), ("It is A or B.", None), ("A and B are right.", None),
+        ("The answer is A or B, since both are.", None), ("\\boxed{A, B}", None),
+        ("A\nB\nC\nD", None), ("A. B. C. D.", None), ("A) B)", None), ("A \n\n B", None),
+    ],
+)  # fmt: skip
+def test_the_wrong_letters_in_a_sentence_of_their_own_leave_the_answer(
+    said: str, number: int | None
+) -> None:
+    assert chosen_in(said, "ABCD", (*COLOURS, "pink")) == number
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "A car is what it is.", "It is A car.", "The answer is A car.", "I would choose A car",
+        "Option B is wrong.", "Option B is not correct.", "B is not correct.",
+        "The answer is not B.", "Neither option A nor option B is correct.",
+        "I don't think option B is correct.", "I would not choose B.", "It isn't B.",
+        "I as an AI cannot say", "I think so",
+        "The answer is 1.5", "The answer is 1,5", "The answer is 1/5", "Options: A is what I like",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_an_answer_names_no_letter(said: str) -> None:
+    letters = "12345" if "1" in said else "ABCDEFGHI"
+    assert chosen_in(said, letters, tuple(f"choice {n}" for n in letters)) is None
 
 
 def test_letters_with_white_space_and_in_small_are_one() -> None:

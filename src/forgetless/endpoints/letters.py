@@ -14,16 +14,37 @@ from forgetless.tasks.render import Style
 from forgetless.tasks.row import Row, Turn
 
 _MARKERS = "▁Ġ "  # what some servers leave before a token instead of its space
+_OPEN, _CLOSE = r"(?:[\s:*_(\[{$]|\\text\w*)*", r"[*_)\]}$]*"
+_NOUN = r"(?i:answer|choice|option|letter)"
+_IS = r"(?:is|(?:should|would|must) be)(?:\s+(?:most likely|likely|probably|clearly))?"
+_IS_RIGHT = r"is (?:right|correct|the (?:(?:right|correct|best) )?(?:answer|choice|option|one))\b"
+_REASON = r"(?:because|since|as)\b"
+
 _NOT_IN_A_WORD = r"(?<![\w'’])"
-_NO_SENTENCE = r"(?![\w'’])(?! [a-z])"  # in "A dog" the A is no answer
-_AT_ITS_END = r"(?=[*_)\]]*(?:[.!]?\s*$|[.!]?\n|[.!]\s))"  # nor is a small a, but for "it is a."
+_WHOLE = r"(?![\w'’]|[.,]\d)"  # nor in a number
+_NO_SENTENCE = rf"{_WHOLE}(?! (?!{_REASON}|and |or )[a-z])"  # in "A dog" the A is no answer
+_AT_ITS_END = rf"(?={_CLOSE}(?:[.!]?\s*$|[.!]?\n|[.!]\s))"  # nor is a small a, but for "it is a."
 
 # How a text names a letter, the surest first; ONE stands for any of the letters.
 _WAYS_TO_NAME = (
-    r"\A[\s*_(\[]*(?!I,)(?P<letter>ONE)[*_)\].:,](?!\d)",  # not "I, for one", not "1.5"
-    rf"(?i:answer|choice|option|letter)(?i:\s+is)?[\s:*_(\[]*{_NOT_IN_A_WORD}"
-    rf"(?P<letter>(?:ONE){_NO_SENTENCE}|(?i:ONE){_AT_ITS_END})",
-    r"\A[\s*_(\[]*(?P<letter>ONE)[*_)\]]* is (?:right|correct)[.,!]",
+    # not "I, for one" or "I as an AI", not "1.5"
+    rf"\A{_OPEN}(?!I[, ])(?P<letter>ONE)(?:[*_)\]}}$.:,](?!\d)|\n| {_REASON})",
+    # no letters but A and I are words: "answer is A dog" names none, "answer is B due to" does
+    rf"(?:{_NOUN}(?:\s+(?i:{_IS})|[\s*_]*:)|\\boxed){_OPEN}{_NOT_IN_A_WORD}"
+    rf"(?P<letter>(?:ONE)(?:{_NO_SENTENCE}|(?<![AaIi]){_WHOLE})|(?i:ONE){_AT_ITS_END})",
+    rf"{_NOUN}{_OPEN}{_NOT_IN_A_WORD}(?P<letter>(?:ONE){_NO_SENTENCE}|(?i:ONE){_AT_ITS_END})",
+    rf"(?:\A|[.!\n]){_OPEN}(?:{_NOUN} )?(?P<letter>ONE){_CLOSE} {_IS_RIGHT}",
+    rf"(?:I(?:['’]d| would)? (?:choose|pick|select|say|go with)|\b(?i:it)(?:['’]s| {_IS}))"
+    rf"{_OPEN}{_NOT_IN_A_WORD}(?P<letter>ONE){_NO_SENTENCE}",
+)
+
+# How further letters are listed after one: "A, B or C"; "A. B."; one a line. In "A. B and C are
+# wrong" and in "A, B is wrong" a sentence begins with the second letter.
+_WAYS_TO_LIST = (
+    rf"(?:{_CLOSE}(?: *[,/&] *(?:(?:and|or) )?| (?:and|or) ){_OPEN}(?P<letter>ONE){_WHOLE})+"
+    rf"(?!{_CLOSE} (?!{_REASON})[a-z])",
+    rf"{_CLOSE}(?P<mark>[.)]) +{_OPEN}(?P<letter>ONE)(?:(?P=mark)|\Z)",
+    rf"{_CLOSE}[.)]?\n{_OPEN}(?P<letter>ONE){_CLOSE}[.)]?(?:\n|\Z)",
 )
 
 
@@ -83,11 +104,13 @@ def letter_logprobs(tops: Mapping[str, float], letters: Sequence[str]) -> dict[i
 
 
 def chosen_in(text: str, letters: Sequence[str], choices: Sequence[str]) -> int | None:
-    """Number of the choice that a text names; None if it names none, or several.
+    r"""Number of the choice that a text names; None if it names none, or several.
 
     Looked for in turn: the whole text is a choice or a letter; it begins with a letter and a sign
-    (``B)``, ``B.``, ``**B**``) and lists no other; "answer is B"; it begins with "B is right"; one
-    choice alone occurs in it.
+    (``B)``, ``B.``, ``**B**``), the end of its line or a reason ("B because"); "answer is B" or
+    LaTeX's ``\boxed{B}``; "option B"; a sentence that begins with "B is right"; "it is B" or "I
+    would choose B"; one choice alone occurs in it. A letter that is listed with others ("A or B")
+    names none.
 
     >>> chosen_in("The answer is (B), since ...", "ABC", ("red", "blue", "grey"))
     1
@@ -102,10 +125,11 @@ def chosen_in(text: str, letters: Sequence[str], choices: Sequence[str]) -> int 
     if plain in place:
         return place[plain]
     one = "|".join(map(re.escape, letters))
+    lines = "\n".join(line.strip() for line in text.splitlines() if line.strip())
     several = False
     for way in _WAYS_TO_NAME:
-        found = re.finditer(way.replace("ONE", one), text)
-        numbers = {n for match in found for n in _listed(match, one, place, choices)}
+        found = re.finditer(way.replace("ONE", one), lines)
+        numbers = {n for match in found for n in _named(match, one, place, choices)}
         if len(numbers) == 1:
             return numbers.pop()
         several |= bool(numbers)
@@ -113,18 +137,23 @@ def chosen_in(text: str, letters: Sequence[str], choices: Sequence[str]) -> int 
     return within[0] if len(within) == 1 and not several else None
 
 
-def _listed(
+def _named(
     found: re.Match[str], one: str, place: Mapping[str, int], choices: Sequence[str]
 ) -> set[int]:
     """The choice whose letter was found, and one whose letter is listed after it.
 
-    What follows may be the choice itself, and look like a letter: ``B. C``.
+    What stands there may be a choice itself that begins like a letter, ``E. coli``; and what
+    follows may be the letter's own choice and look like a letter, ``B. C``.
     """
     number, rest = place[found["letter"].casefold()], found.string[found.end("letter") :]
+    here = normalise(found.string[found.start("letter") :])
+    for other, choice in enumerate(choices):
+        if len(choice.strip()) > 1 and here.startswith(normalise(choice)):
+            return {other}
     if normalise(rest.lstrip("*_)].:, ")).startswith(normalise(choices[number])):
         return {number}
-    more = re.match(rf"[*_\]]*[.,/&)]+ *(?:and |or )?[*_(\[]*({one}){_NO_SENTENCE}", rest)
-    return {number, place[more[1].casefold()]} if more else {number}
+    more = (re.match(way.replace("ONE", one), rest) for way in _WAYS_TO_LIST)
+    return {number, *(place[match["letter"].casefold()] for match in more if match)}
 
 
 def _differ(own: Sequence[str]) -> bool:
