@@ -69,6 +69,14 @@ def test_likeliest_letter_is_the_choice(serve: Serve, opened: Opened) -> None:
     assert result.readings["nll"] == pytest.approx(-math.log(math.exp(-1.0) + math.exp(-1.2)))
 
 
+@pytest.mark.parametrize("worth", [-math.inf, math.inf, math.nan])
+def test_letter_whose_log_probability_is_no_finite_number_has_none(
+    serve: Serve, opened: Opened, worth: float
+) -> None:
+    result = answers(opened(serve(first={"A": -0.1, "B": worth})), choices(1, gold="blue"))["c0"]
+    assert (result.answer, result.score, "nll" in result.readings) == ("red", 0.0, False)
+
+
 def test_letter_that_is_not_among_the_likeliest_is_read_from_text(
     serve: Serve, opened: Opened
 ) -> None:

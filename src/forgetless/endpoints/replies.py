@@ -18,7 +18,7 @@ class Tokens:
 
     Attributes:
         texts: Each token's text.
-        logprobs: Log-probability of each in nats; None where the server gives none.
+        logprobs: Log-probability of each in nats; None where the server gives no finite one.
         offsets: Where each starts in the text, in characters; empty if the server does not say.
         tops: The likeliest tokens at each place, with their log-probabilities.
     """
@@ -178,7 +178,8 @@ def _whole_numbers(values: Any, count: int) -> tuple[int, ...]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    """A finite number; some servers give -Infinity to tokens that are ruled out."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
