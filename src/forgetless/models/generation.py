@@ -1,7 +1,7 @@
 """Continuing prompts, batched: the likeliest tokens, or tokens drawn from the model.
 
-A token is drawn as the largest of logits/temperature + Gumbel noise (Gumbel 1954), with noise from
-a generator of its own: torch's global one is neither read nor moved.
+A token is drawn as the largest of logits + temperature * Gumbel noise (Gumbel 1954), with noise
+from a generator of its own: torch's global one is neither read nor moved.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def continuations(
         prompts: Token ids of each prompt, at least one each.
         max_new_tokens: Longest continuation, in tokens.
         stop_ids: Tokens that end a continuation.
-        temperature: Logits are divided by it before a token is drawn; 0: the likeliest token.
+        temperature: Tokens are drawn from the softmax of logits / temperature; 0: the likeliest.
         seed: Seed of the draws.
         on_logits: Is given indices of prompts that are still continued and the logits of their next
             tokens, shape (indices, vocabulary), before these are chosen.
@@ -90,7 +90,8 @@ def continuations(
             return logits
         # For all prompts, so that what one is given does not depend on when another ends.
         exponential = logits.new_empty(len(prompts), logits.shape[-1]).exponential_(generator=noise)
-        return logits / temperature - exponential[list(indices)].log_()
+        # noise times temperature, as logits over a tiny one would overflow; the largest is the same
+        return logits - temperature * exponential[list(indices)].log_()
 
     size = size or len(prompts)
     longest = max(map(len, prompts), default=0) + max_new_tokens
