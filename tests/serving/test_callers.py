@@ -125,17 +125,38 @@ def test_whoever_waits_for_an_answer_keeps_nobody_from_sending_files(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_server_that_ends_waits_for_no_long_answer_and_says_so(
-    wordy: Served, answers: Answers, tmp_path: Path, *, stream: bool
+def test_a_server_that_ends_waits_for_no_answer_and_says_so(
+    wordy: Served,
+    answers: Answers,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    stream: bool,
 ) -> None:
+    """Neither for the one under way, of which a stream has sent a part, nor for the next."""
     config = replace(wordy.config, folder=tmp_path)
+    body = CHAT | {"stream": stream}
     with serving(config, grace=1) as served:
-        client = connected(served, "chat/completions", CHAT | {"stream": stream})
+        first = connected(served, "chat/completions", body)
         assert answers.begun.acquire(timeout=60)
-    with client:
-        assert (b"200 OK" if stream else b"503") in client.recv(1024)
+        second = connected(served, "chat/completions", body)
+        time.sleep(0.3)  # until it has come
+    with first, second:
+        ended, refused = all_of(first), all_of(second)
+    assert b" 503 " in refused.splitlines()[0]
+    assert ended.startswith(b"HTTP/1.1 " + (b"200" if stream else b"503"))
+    assert b'"The server ends"' in ended
+    if stream:
+        assert ended.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert answers.ended.acquire(timeout=60)
     assert answers.written[0].count < LONG
+    assert not answers.begun.acquire(timeout=0.2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """Whatever comes until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])

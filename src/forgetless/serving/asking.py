@@ -19,7 +19,7 @@ from forgetless.models.reach import Reach
 from forgetless.serving.bodies import parsed
 from forgetless.serving.callers import Caller
 from forgetless.serving.echoing import echoed
-from forgetless.serving.faults import ApiError
+from forgetless.serving.faults import ApiError, server_ends
 from forgetless.serving.forms import AskingForm, ChatForm, TextForm
 from forgetless.serving.generating import Request, Token, Written, write
 from forgetless.serving.loaded import Shelf
@@ -79,7 +79,7 @@ class AskingRoutes:
                 turn = asyncio.get_running_loop().run_in_executor(self._turns, answer)
                 return JSONResponse(await turn)
             except asyncio.CancelledError:
-                raise ApiError(503, "The server ends") from None
+                raise server_ends() from None
 
     def _answer(
         self, form: ChatForm, caller: Caller, on_text: Callable[[str], None] | None = None

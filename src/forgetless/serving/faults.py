@@ -36,6 +36,11 @@ def no_such(what: str, name: str) -> ApiError:
     return ApiError(404, f"No such {what}: {name}", param="id", code=f"{what}_not_found")
 
 
+def server_ends() -> ApiError:
+    """What whoever still waits is told when the server ends."""
+    return ApiError(503, "The server ends")
+
+
 def reply(error: ApiError) -> JSONResponse:
     """An error as it goes out."""
     kind = "server_error" if error.status >= 500 else "invalid_request_error"

@@ -13,14 +13,19 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from forgetless.serving.callers import Caller
-from forgetless.serving.faults import ApiError, reply
+from forgetless.serving.faults import ApiError, reply, server_ends
 
 Answer = Callable[[Callable[[str], None]], dict[str, Any]]
 Piece = str | dict[str, Any] | ApiError
 
+DONE = "data: [DONE]\n\n"
+
 
 class _Stream(StreamingResponse):
-    """Events for a caller, who is told nothing more when they end or cannot be sent."""
+    """Events for a caller, who is told nothing more when they end or cannot be sent.
+
+    When the server ends before them, the last one says so.
+    """
 
     def __init__(self, events: AsyncIterator[str], caller: Caller) -> None:
         super().__init__(events, media_type="text/event-stream")
@@ -28,7 +33,11 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._caller:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+            except asyncio.CancelledError:
+                last = _failed(server_ends()) + DONE
+                await send({"type": "http.response.body", "body": last.encode()})
 
 
 async def streamed(
@@ -59,7 +68,10 @@ async def streamed(
             give(ApiError(500, f"The server failed: {type(error).__name__}"))
 
     turns.submit(work)
-    first = await pieces.get()
+    try:
+        first = await pieces.get()
+    except asyncio.CancelledError:
+        first = server_ends()
     if isinstance(first, ApiError):  # nothing was sent yet, so the status can still say it
         with caller:
             return reply(first)
@@ -78,9 +90,14 @@ async def _events(
         yield event({"content": piece}, None)
         piece = await pieces.get()
     if isinstance(piece, ApiError):
-        yield f"data: {bytes(reply(piece).body).decode()}\n\n"
+        yield _failed(piece)
     else:
         yield event({}, piece["choices"][0]["finish_reason"])
         if "usage" in empty:
             yield f"data: {json.dumps({**empty, 'choices': [], 'usage': piece['usage']})}\n\n"
-    yield "data: [DONE]\n\n"
+    yield DONE
+
+
+def _failed(error: ApiError) -> str:
+    """An error as an event."""
+    return f"data: {bytes(reply(error).body).decode()}\n\n"
