@@ -21,6 +21,7 @@ from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.files import StoredFile, stored_files
 from forgetless.serving.jobs import FineTuneJob, Jobs
+from forgetless.serving.worker import Worker
 from tests.serving.build import ENDED, Served, serving
 from tests.serving.conftest import TRAINING
 from tests.tiny import colours
@@ -366,6 +367,28 @@ def test_a_job_does_not_go_on_from_a_model_one_of_whose_files_is_gone(
         "ft:tiny was trained with file-gone, which was deleted, and a job that continues it needs "
         "all of its files. Send them again, and start from tiny"
     )
+
+
+def test_a_record_that_was_deleted_as_told_keeps_no_file_and_is_named_to_who_goes_on(
+    tmp_path: Path, idle: TestClient
+) -> None:
+    jobs = Jobs.kept_in(tmp_path / "jobs")
+    file = only_file(idle)
+    common = {"parent": "ftjob-gone", "training_file": file}
+    added(jobs, status="succeeded", fine_tuned_model="ft:child", **common)
+    queued = added(jobs, status="queued", **common)
+    client = TestClient(application(ServerConfig("model", tmp_path, "tiny")), "http://localhost")
+    error = client.post(JOBS, json={"model": "ft:child", "training_file": file}).json()["error"]
+    message = "builds on job ftjob-gone, whose record is gone: start from the base model"
+    assert (error["message"], error["param"]) == (f"ft:child {message}", "model")
+    Worker(
+        ServerConfig("model", tmp_path, "tiny"), stored_files(tmp_path / "files"), jobs
+    )._work_on()
+    assert jobs.records.get(queued).error == {
+        "code": "training_failed", "message": f"{queued} {message}", "param": None
+    }  # fmt: skip
+    for address in (f"files/{file}", "models/ft:tiny", "models/ft:child"):  # job still is queued
+        assert client.delete(f"/v1/{address}").json()["deleted"], address
 
 
 def test_jobs_of_one_second_keep_their_order_over_a_restart(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_job_that_waited_for_a_server_of_other_settings_fails_and_says_so(
 ) -> None:
     job = go_on(config).json()["id"]
     files, jobs = stored_files(config.folder / "files"), Jobs.kept_in(config.folder / "jobs")
-    Worker(replace(config, hold_out=0.2), files, jobs)._train(jobs.records.get(job))
+    Worker(replace(config, hold_out=0.2), files, jobs)._work_on()
     failed = jobs.records.get(job)
     assert failed.status == "failed"
     assert failed.error is not None

@@ -97,7 +97,9 @@ class FileRoutes:
 
     async def _delete(self, request: Request) -> Response:
         stored = self._files.get(request.path_params["id"])
-        if user := self._jobs.unfinished_with(stored.id):
-            raise ApiError(409, f"{stored.id} is needed by job {user.id}", code="file_in_use")
+        for chain in self._jobs.unfinished():
+            if any(stored.id in job.files for job in chain):
+                user = chain[-1].id
+                raise ApiError(409, f"{stored.id} is needed by job {user}", code="file_in_use")
         await run_in_threadpool(self._files.delete, stored.id)
         return JSONResponse({"id": stored.id, "object": "file", "deleted": True})

@@ -8,7 +8,8 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,22 @@ class Jobs:
         return next((job for job in self.records.all() if job.status in UNFINISHED), None)
 
     def chain(self, job: FineTuneJob) -> list[FineTuneJob]:
-        """The jobs whose models it builds on, oldest first, and itself."""
+        """The jobs whose models it builds on, oldest first, and itself.
+
+        Raises:
+            ApiError: if one of them is gone, as when its record was damaged and had to be deleted.
+        """
         found = [job]
-        while found[0].parent is not None:
-            found.insert(0, self.records.get(found[0].parent))
+        while (parent := found[0].parent) is not None:
+            try:
+                found.insert(0, self.records.get(parent))
+            except ApiError:
+                raise ApiError(
+                    400,
+                    f"{found[0].fine_tuned_model or found[0].id} builds on job {parent}, whose "
+                    "record is gone: start from the base model",
+                    param="model",
+                ) from None
         return found
 
     def maker(self, model: str) -> FineTuneJob:
@@ -136,13 +149,12 @@ class Jobs:
             404, f"The model '{model}' does not exist", param="model", code="model_not_found"
         )
 
-    def unfinished_with(self, file: str) -> FineTuneJob | None:
-        """An unfinished job that needs a file, if there is one."""
+    def unfinished(self) -> Iterator[list[FineTuneJob]]:
+        """Chains of the unfinished jobs; a job that builds on one that is gone will fail."""
         for job in self.records.all():
-            needed = {name for one in self.chain(job) for name in one.files}
-            if job.status in UNFINISHED and file in needed:
-                return job
-        return None
+            if job.status in UNFINISHED:
+                with suppress(ApiError):
+                    yield self.chain(job)
 
     def tell(self, job: str, message: str, data: Mapping[str, Any] | None = None) -> None:
         """Add an event; with ``data``, one of figures."""

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError
-from forgetless.serving.jobs import UNFINISHED, FineTuneJob, Jobs
+from forgetless.serving.jobs import FineTuneJob, Jobs
 from forgetless.serving.loaded import Shelf
 
 
@@ -55,9 +55,9 @@ class ModelRoutes:
 
     def _deleted(self, name: str) -> None:
         made = self._jobs.maker(name)
-        for job in self._jobs.records.all():
-            if job.status in UNFINISHED and made in self._jobs.chain(job):
-                raise ApiError(409, f"job {job.id} builds on {name}", code="model_in_use")
+        for chain in self._jobs.unfinished():
+            if made in chain:
+                raise ApiError(409, f"job {chain[-1].id} builds on {name}", code="model_in_use")
         self._jobs.change(made.id, only_if=("succeeded",), deleted=True)
         self._shelf.forget(name)
         shutil.rmtree(self._jobs.run_folder(made.id), ignore_errors=True)

@@ -82,6 +82,8 @@ class Worker:
                 return
         try:
             self._train(job)
+        except (ApiError, ForgetlessError) as error:
+            self._fail(job.id, "training_failed", error.message)
         except Exception as error:  # one job must not keep the others from being trained
             self._fail(job.id, "server_error", f"{type(error).__name__}: {error}")
 
@@ -94,13 +96,9 @@ class Worker:
         except ApiError as error:
             self._fail(job.id, "invalid_training_file", error.message)
             return
-        try:
-            for parent in chain[-2:-1]:
-                check_goes_on(parent, self._config)
-            made_with = making(job, self._config)
-        except (ApiError, ForgetlessError) as error:
-            self._fail(job.id, "training_failed", error.message)
-            return
+        for parent in chain[-2:-1]:
+            check_goes_on(parent, self._config)
+        made_with = making(job, self._config)
         contents = {name: content(self._files, name) for name in needed}
         ours, theirs = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(
