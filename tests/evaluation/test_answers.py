@@ -34,9 +34,11 @@ def test_an_error_is_asked_again(tmp_path: Path) -> None:
     assert store.find(["a"]) == {}
 
 
-def test_a_key_is_one_of_model_and_request() -> None:
-    keys = {answer_key("m", "r"), answer_key("m", "s"), answer_key("n", "r"), answer_key("mr", "")}
-    assert len(keys) == 4
+def test_a_key_is_one_of_model_request_and_way_of_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [("m", "r"), ("m", "s"), ("n", "r"), ("mr", "")]
+    keys = {answer_key(*one) for one in asked}
+    monkeypatch.setattr(answers, "SCORING", answers.SCORING + 1)
+    assert len(keys | {answer_key(*one) for one in asked}) == 8
 
 
 def test_more_keys_than_one_query_takes_are_all_looked_up(tmp_path: Path) -> None:

@@ -24,9 +24,6 @@ from forgetless.tasks.render import Renderer
 from forgetless.tasks.row import Row
 from forgetless.tasks.task import Task
 
-SCORING = "3"
-"""Goes up when the same request would be scored otherwise, so that no older answer is taken."""
-
 
 class LocalSubject:
     """A local model that can be asked.
@@ -110,7 +107,7 @@ class LocalSubject:
             return _digest(["refused", fault.message])
         config = task.config
         scored = [config.score, config.normalise, _generation(task, renderer), row.content_hash()]
-        return _digest([SCORING, tokens, scored])
+        return _digest([tokens, scored])
 
     def answer(self, task: Task, rows: Sequence[Row]) -> Iterator[list[ItemResult]]:
         """Ask some items; generated answers get the likelihood of the gold answer as well."""
