@@ -29,7 +29,7 @@ from forgetless.plan.paths import anchored
 from forgetless.processes import launched
 from forgetless.tasks.bundled import bundled_task
 from forgetless.tasks.halves import halves
-from forgetless.tasks.task import Task, held_back, load_tasks
+from forgetless.tasks.task import Task, held_back, load_tasks, tested
 
 # Settings of training that a provider's job heeds.
 _OF_A_JOB = {"epochs", "seed", "hold_out_seed"}
@@ -219,14 +219,14 @@ def prepare(plan: Plan) -> Experiment:
             ),
         }
     )
-    never_rehearsed = held_back(tasks)
+    never_rehearsed, asked = held_back(tasks), tested(tasks)
     budget = None
     if plan.budget is not None:
         guards, tasks = zip(*map(halves, tasks), strict=True)
         named = {task.name: task for task in guards}
         budget = Budget(plan.budget, named, methods.methods)
         methods = Compose([*methods.methods, budget])
-    stages = methods.stages(_one_stage_a_task(tasks, never_rehearsed, plan.training.seed))
+    stages = methods.stages(_one_stage_a_task(tasks, never_rehearsed, asked, plan.training.seed))
     # imports torch, so it comes last
     device = pick_device(plan.training.device) if plan.hosted is None else ""
     return Experiment(plan, tasks, tuple(stages), methods, source, device, budget, sharding)
@@ -295,7 +295,7 @@ def _hosted(plan: Plan, methods: Compose) -> tuple[Plan, ModelSource]:
 
 
 def _one_stage_a_task(
-    tasks: Sequence[Task], never_rehearsed: frozenset[bytes], seed: int
+    tasks: Sequence[Task], never_rehearsed: frozenset[bytes], asked: frozenset[bytes], seed: int
 ) -> list[Stage]:
     trained = [task for task in tasks if task.trained_in is not None]
     return [
@@ -305,6 +305,7 @@ def _one_stage_a_task(
             tasks=(task,),
             earlier=tuple(trained[: number - 1]),
             held_back=never_rehearsed,
+            tested=asked,
             seed=seed,
         )
         for number, task in enumerate(trained, start=1)

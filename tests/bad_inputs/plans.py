@@ -130,6 +130,13 @@ SETTINGS = (
         "joint and replay cannot be combined",
         "leave joint or replay out",
     ),
+    plan(
+        "a search on rows that are all tested",
+        "model: ./model\nsequence: [{train: a.jsonl, memory: true}, b.jsonl]\n"
+        "methods: [{merge: {alpha: search}}]\n",
+        "task 'a': of its 130 training rows, 130 teach a test item, and of the others too few",
+        "give alpha a number:  merge: {alpha: 0.5}",
+    ),
     setting("methods=[[replay]]", "methods.0: found list \"['replay']\": needed a mapping"),
     setting("methods=[{replay: {ratio: .nan}}]", "replay.ratio: found nan: input should be"),
     setting("methods=[{lora: {rank: 99999999999}}]", "lora.rank: found 99999999999: input should"),

@@ -25,7 +25,8 @@ from forgetless.methods.parts.between import GRID
 from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
-from forgetless.plan import ModelConfig
+from forgetless.plan import ModelConfig, make_plan
+from forgetless.preparation import prepare
 from forgetless.tasks.examples import Examples
 from forgetless.tasks.source import read_source
 from forgetless.tasks.task import Task
@@ -497,6 +498,29 @@ def test_withheld_rows_are_never_trained_on_and_the_search_is_on_record(
     withheld = {row.id for rows in merge._withheld.values() for row in rows}
     assert len(withheld) == 8
     assert learned == {row["id"] for row in [*rows[0], *rows[1], *other]} - withheld
+
+
+@pytest.mark.parametrize("budget", [None, "2%"])
+def test_test_of_memory_chooses_nothing_and_all_it_asks_is_taught(
+    budget: str | None, tiny_model: Path, tmp_path: Path
+) -> None:
+    """With a budget, so are the items that guard."""
+    rows = colours(0, 40)
+    train = write_rows(tmp_path / "train.jsonl", rows)
+    test = write_rows(tmp_path / "test.jsonl", rows[:30])
+    plan = {
+        "model": str(tiny_model),
+        "sequence": [{"train": str(train), "test": str(test), "memory": True}],
+        "methods": [{"merge": {"alpha": "search", "withhold": 0.5}}],
+        "output": str(tmp_path / "run"),
+    }
+    experiment = prepare(make_plan(plan | ({"budget": budget} if budget else {})))
+    (merge,) = (each for each in experiment.methods.methods if isinstance(each, Merge))
+    asked = {row["prompt"] for row in rows[:30]}
+    (withheld,) = merge._withheld.values()
+    assert len(withheld) == 5
+    assert asked.isdisjoint(row.prompt[-1].content for row in withheld)
+    assert asked < {row.prompt[-1].content for row in experiment.stages[0].tasks[0].train}
 
 
 def test_fingerprint_of_a_stage_holds_the_rows_it_is_searched_on() -> None:

@@ -20,7 +20,7 @@ from forgetless.models.reach import ENDLESS, Reach
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
 from forgetless.tasks.examples import Encoder
 from forgetless.tasks.row import Row, Turn
-from forgetless.tasks.task import Task, exchange_hash
+from forgetless.tasks.task import Task, tested
 from forgetless.training.report import TrainingReport
 from forgetless.training.schedule import Schedule, build_schedule
 from forgetless.training.stage import resume_point, train_stage
@@ -59,9 +59,11 @@ def colour_task(name: str, offset: int = 0, count: int = 12, tested: int = 3) ->
 
 def one_stage_a_task(tasks: Sequence[Task], seed: int = 0) -> list[Stage]:
     """The stages of a plain sequence."""
-    held_back = frozenset(exchange_hash(row) for task in tasks for row in task.test)
+    asked = tested(tasks)
     return [
-        Stage(number, f"{number}-{task.name}", (task,), tuple(tasks[: number - 1]), held_back, seed)
+        Stage(
+            number, f"{number}-{task.name}", (task,), tuple(tasks[: number - 1]), asked, asked, seed
+        )
         for number, task in enumerate(tasks, start=1)
     ]
 

@@ -25,6 +25,7 @@ class Stage:
         earlier: Tasks trained in earlier stages, oldest first.
         held_back: Hashes (``exchange_hash``) of test items, but those of a task that says it asks
             what it taught; never to be rehearsed.
+        tested: Hashes of all test items; no choice may rest on them.
         seed: Seed of everything drawn in this stage.
         from_base: Start from the untouched model instead of the previous stage's.
     """
@@ -34,6 +35,7 @@ class Stage:
     tasks: tuple[Task, ...]
     earlier: tuple[Task, ...] = ()
     held_back: frozenset[bytes] = frozenset()
+    tested: frozenset[bytes] = frozenset()
     seed: int = 0
     from_base: bool = False
 

@@ -272,6 +272,11 @@ def _scorer(config: TaskConfig, test: Sequence[Row]) -> str:
     return config.score
 
 
+def tested(tasks: Sequence[Task]) -> frozenset[bytes]:
+    """Hashes of all test items."""
+    return frozenset(exchange_hash(row) for task in tasks for row in task.test)
+
+
 def held_back(tasks: Sequence[Task]) -> frozenset[bytes]:
     """Hashes of what no stage may rehearse: all test items, but those that a task says it taught.
 
@@ -290,7 +295,7 @@ def _with_overlap_warnings(tasks: Sequence[Task]) -> list[Task]:
     Raises:
         DataError: if none does of a task that says so.
     """
-    asked = {exchange_hash(row) for task in tasks for row in task.test}
+    asked = tested(tasks)
     taught: set[bytes] = set()
     for task in tasks:  # reads every row, so a malformed one is found before any training
         taught.update(found for row in task.train if (found := exchange_hash(row)) in asked)
@@ -334,6 +339,16 @@ def _item_hash(row: Row) -> str:
 def _hash_of_words(*texts: str) -> bytes:
     text = "\x00".join(" ".join(part.lower().split()) for part in texts)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def exchange_hashes(row: Row) -> list[bytes]:
+    """Hashes of all that a row teaches: each earlier reply with its question, and last its own."""
+    earlier = [
+        Row(row.id, row.prompt[:number], turn.content)
+        for number, turn in enumerate(row.prompt)
+        if turn.role == "assistant"
+    ]
+    return [exchange_hash(each) for each in (*earlier, row)]
 
 
 def _hash(rows: Sequence[Row], version: str = "") -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from forgetless.errors import DataError
 from forgetless.methods.parts.withheld import withhold
-from forgetless.tasks.row import Row
+from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.task import Task, exchange_hash
 from tests.training.build import colour_task, exchange, make_task, one_stage_a_task
 
@@ -94,6 +94,30 @@ def test_task_with_too_few_different_rows_is_refused_with_what_to_do(asked: list
     with pytest.raises(DataError) as caught:
         withhold(one_stage_a_task([task_of("t", asked)]), 0.1)
     assert caught.value.message == (
-        f"task 't': of its {len(asked)} training rows, too few differ to withhold some"
+        f"task 't': of its {len(asked)} training rows, 0 teach a test item, and of the others too "
+        "few differ to withhold some"
+    )
+    assert caught.value.fix == "add rows, or give alpha a number:  merge: {alpha: 0.5}"
+
+
+def test_what_any_task_tests_is_never_withheld_and_so_chooses_nothing() -> None:
+    """Not where it stands within a chat either, nor a copy of what such a chat teaches last."""
+    chat = Row("chat", (Turn("user", "0?"), Turn("assistant", "0!"), Turn("user", "9?")), "9!")
+    rows = [exchange(n, f"{n}?", f"{n}!") for n in range(10)]
+    first = make_task("first", [*rows, chat], rows[:4])
+    second = make_task("second", [*rows[2:], *rows[2:]], rows[4:6])
+    for seed in range(10):
+        stages, withheld = withhold(one_stage_a_task([first, second], seed), 0.9)
+        assert set(ids(withheld["first"])) < {"6", "7", "8"}
+        assert set(ids(withheld["second"])) < {"6", "7", "8"}
+        assert {"0", "1", "2", "3", "4", "5", "9", "chat"} < set(ids(stages[0].tasks[0].train))
+
+
+def test_task_whose_every_row_is_tested_is_refused_with_what_to_do() -> None:
+    rows = [exchange(n, f"{n}?", f"{n}!") for n in range(20)]
+    with pytest.raises(DataError) as caught:
+        withhold(one_stage_a_task([make_task("t", rows, rows, memory=True)]), 0.1)
+    assert caught.value.message.startswith(
+        "task 't': of its 20 training rows, 20 teach a test item, and of the others too few differ"
     )
     assert caught.value.fix == "add rows, or give alpha a number:  merge: {alpha: 0.5}"

@@ -16,7 +16,7 @@ import numpy as np
 from forgetless.methods.stage import Stage
 from forgetless.tasks.examples import Encoder, Examples, Ints, TaskRows
 from forgetless.tasks.row import Row
-from forgetless.tasks.task import Task, exchange_hash
+from forgetless.tasks.task import Task, exchange_hashes
 
 Policy = Literal["all", "reservoir", "balanced"]
 
@@ -113,9 +113,7 @@ class Buffer:
 def is_tested(row: Row, stage: Stage) -> bool:
     """Whether a row, or an exchange in the midst of it, is a test item of any task."""
     # rows of a user's own trainer have no text; there, nothing is held back
-    return bool(stage.held_back) and not stage.held_back.isdisjoint(
-        map(exchange_hash, _exchanges(row))
-    )
+    return bool(stage.held_back) and not stage.held_back.isdisjoint(exchange_hashes(row))
 
 
 def untested(rows: TaskRows, stage: Stage) -> TaskRows:
@@ -127,16 +125,6 @@ def untested(rows: TaskRows, stage: Stage) -> TaskRows:
 def held_back_hash(stage: Stage) -> str:
     """SHA-256 over what a stage must not rehearse."""
     return hashlib.sha256(b"".join(sorted(stage.held_back))).hexdigest()
-
-
-def _exchanges(row: Row) -> list[Row]:
-    """The row and what its earlier turns already teach: each assistant turn with its question."""
-    earlier = [
-        Row(row.id, row.prompt[:number], turn.content)
-        for number, turn in enumerate(row.prompt)
-        if turn.role == "assistant"
-    ]
-    return [*earlier, row]
 
 
 def _balanced(groups: Sequence[list[tuple[str, int]]], size: int) -> list[tuple[str, int]]:
