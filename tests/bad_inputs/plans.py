@@ -141,6 +141,24 @@ SETTINGS = (
     setting("methods=[{replay: {ratio: .nan}}]", "replay.ratio: found nan: input should be"),
     setting("methods=[{lora: {rank: 99999999999}}]", "lora.rank: found 99999999999: input should"),
     setting("methods=[{lora: {targets: [nope]}}]", "lora cannot be put on Llama", "name modules"),
+    *(
+        setting(
+            f"methods=[{penalty}, {{lora: {{targets: [embed_tokens]}}}}]",
+            "embed_tokens: its adapter does not just add a product of two matrices",
+            "use plain LoRA on linear layers",
+        )
+        for penalty in ("ewc", "l2sp")
+    ),
+    setting(
+        "methods=[{lora: {init: eva, targets: [embed_tokens]}}]",
+        "targets names a module that is not linear",
+        "leave it out",
+    ),
+    setting(
+        "methods=[{lora: {init: pissa, rank: 33}}]",
+        "init pissa cannot take rank 33 from a layer",
+        "lower  lora: {rank: ...}",
+    ),
     setting("budget=200%", "budget.loss: found float '2.0': input should be less than 1"),
     setting("budget={loss: 2%, tasks: {nope: 1%}}", "budget.tasks names 'nope'; the tasks are a"),
     setting("ask=[' ']", "ask: found a question without words, needed text"),

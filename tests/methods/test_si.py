@@ -228,8 +228,7 @@ def test_factors_of_an_adapter_have_no_importances_of_their_own(tiny_model: Path
     with pytest.raises(PlanError, match="si and lora cannot be combined"):
         Compose([SI(), LoRA()])
     model = adapt(Compose([LoRA()]), fresh(tiny_model).model, STAGES[0])
-    here = bench(model, [], STAGES[0])  # as in a trainer that was made with an adapter
     with pytest.raises(ModelError, match="si: importances are of each weight") as caught:
-        SI().start_stage(here, here.new)
+        SI().refuse_model(model)  # as in a trainer that was made with an adapter
     assert caught.value.fix == "merge it first:  model = model.merge_and_unload()"
-    SI(strength=0).start_stage(here, here.new)
+    SI(strength=0).refuse_model(model)

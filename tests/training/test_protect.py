@@ -20,6 +20,7 @@ import forgetless
 from forgetless.errors import ModelError, PlanError, UsageError
 from forgetless.methods import (
     EMA,
+    EWC,
     KL,
     L2SP,
     METHODS,
@@ -546,15 +547,20 @@ def test_what_cannot_work_is_refused_at_once(case: str, tiny_model: Path, tmp_pa
         protect(trainer, methods)
 
 
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [(OSF(), "has an adapter"), (SI(), "has an adapter"), (EWC(), "not just add a product")],
+    ids=lambda value: getattr(value, "name", ""),
+)
 def test_a_trainer_whose_model_a_method_refuses_is_left_as_it_was(
-    tiny_model: Path, tmp_path: Path
+    method: Method[Any], message: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    config = peft.LoraConfig(r=4, target_modules=["q_proj"])
+    config = peft.LoraConfig(r=4, target_modules=["q_proj"], use_dora=True)
     model = peft.get_peft_model(fresh(tiny_model).model, config)
     trainer = made("transformers", tiny_model, tmp_path, model=model)
     kind, callbacks = type(trainer), list(trainer.callback_handler.callbacks)
-    with pytest.raises(ModelError, match="merge it first"):
-        protect(trainer, [OSF()])
+    with pytest.raises(ModelError, match=message):
+        protect(trainer, [method])
     assert type(trainer) is kind
     assert trainer.callback_handler.callbacks == callbacks
     assert protect(trainer, [Replay(ratio=0.1)]).protection.methods.label == "replay"

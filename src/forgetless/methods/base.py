@@ -170,6 +170,15 @@ class Method(Generic[C]):
         """
         return self.config.model_dump(mode="json")
 
+    def refuse_model(self, model: Any) -> None:
+        """Look whether it can work with a model as all methods have adapted it, in any stage.
+
+        Called before anything is trained; in a dry run the model has shapes only.
+
+        Raises:
+            ModelError: if it cannot.
+        """
+
     def let_go(self) -> None:
         """Drop what only the training of the stage needed; called once the model is settled."""
 

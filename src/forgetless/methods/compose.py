@@ -153,6 +153,9 @@ class Compose:
         """Phase *model*; what is initialised at random depends on the stage's seed alone.
 
         What the last stage froze is free again, as in a model from disk.
+
+        Raises:
+            ModelError: for a model that a method cannot adapt, or cannot work with.
         """
         import torch
 
@@ -172,6 +175,16 @@ class Compose:
             for name, parameter in bench.model.named_parameters()
             if name in free and not parameter.requires_grad
         }
+        self.refuse_model(bench.model)
+
+    def refuse_model(self, model: Any) -> None:
+        """Say which methods cannot work with a model as it is adapted; :meth:`adapt` does so, too.
+
+        Raises:
+            ModelError: for the first of them.
+        """
+        for method in self.methods:
+            method.refuse_model(model)
 
     def rehearsal(self, bench: Workbench) -> list[tuple[float, Examples]]:
         """Phase *data*: pools to draw from, each with its share of the mixture's tokens.

@@ -102,6 +102,11 @@ class EWC(Method[EWCConfig]):
         """Where something was learned before."""
         return self.config.strength > 0 and stage.number > 1
 
+    def refuse_model(self, model: Any) -> None:
+        """Refuse adapters without a product that could be held where it was."""
+        if self.config.strength > 0:
+            trained_products(model)
+
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Take the model as the last stage left it."""
         if not self._importances:

@@ -65,6 +65,11 @@ class L2SP(Method[L2SPConfig]):
         """Always, from the first stage."""
         return self.config.strength > 0
 
+    def refuse_model(self, model: Any) -> None:
+        """Refuse adapters without a product that could be held where it was."""
+        if self.config.strength > 0:
+            trained_products(model)
+
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Take the model as it starts."""
         if self.config.strength == 0:

@@ -38,6 +38,7 @@ from forgetless.methods.parts.lora_init import (
     TAKING_OVER,
     Factors,
     Init,
+    refuse_rank,
     start_factors,
 )
 from forgetless.methods.stage import Stage, Workbench
@@ -150,6 +151,7 @@ class LoRA(Method[LoRAConfig]):
     def _start(self, bench: Workbench) -> None:
         """Start a new adapter from the weights, or from rows."""
         options, layers = self.config, linear_layers(bench.model)
+        refuse_rank(layers, options.init)
         if bench.dry:
             return
         examples = self._examples(bench) if options.init in FROM_ROWS else None

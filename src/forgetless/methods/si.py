@@ -75,17 +75,17 @@ class SI(Method[SIConfig]):
         """Where something was learned before; in the first stage it only watches."""
         return self.config.strength > 0 and stage.number > 1
 
-    def start_stage(self, bench: Workbench, examples: Examples) -> None:
-        """Take the model as the last stage left it; begin the paths.
+    def refuse_model(self, model: Any) -> None:
+        """Refuse a model with an adapter."""
+        if self.config.strength > 0:
+            refuse_adapter(model, f"si: {_FACTORS}")
 
-        Raises:
-            ModelError: if the model has an adapter.
-        """
+    def start_stage(self, bench: Workbench, examples: Examples) -> None:
+        """Take the model as the last stage left it; begin the paths."""
         import torch
 
         if self.config.strength == 0:
             return
-        refuse_adapter(bench.model, f"si: {_FACTORS}")
         weights = trained_weights(bench.model)
         self._anchors = {name: weight.detach().clone() for name, weight in weights.items()}
         self._paths = {

@@ -148,7 +148,7 @@ class Protection:
 
         Raises:
             UsageError: if the stage before was trained and not ended.
-            ModelError: for a model that a method cannot adapt.
+            ModelError: for a model that a method cannot adapt or work with.
         """
         if self._trained:
             raise self._not_ended()
@@ -189,6 +189,8 @@ class Protection:
     def _adapt(self, bench: Workbench) -> None:
         if self.methods.adapts_model:
             self.methods.adapt(bench)
+        else:
+            self.methods.refuse_model(bench.model)
         self._adapted = self.stage
 
     def trained(self) -> None:

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from forgetless.errors import ModelError
+from forgetless.methods import EWC, L2SP
+from forgetless.methods.compose import Compose
 from forgetless.methods.parts.pulls import (
     Product,
     pull_products,
@@ -17,7 +19,7 @@ from forgetless.methods.parts.pulls import (
     trained_products,
     trained_weights,
 )
-from tests.training.build import fresh, with_learned_positions
+from tests.training.build import adapt, colour_task, fresh, one_stage_a_task, with_learned_positions
 
 STRENGTH = 3.0
 
@@ -220,3 +222,15 @@ def test_adapter_on_several_matrices_at_once_is_refused() -> None:
     model = peft.get_peft_model(torch.nn.Sequential(Experts()), config)
     with pytest.raises(ModelError, match="its adapter does not just add a product"):
         trained_products(model)
+
+
+@pytest.mark.parametrize("method", [EWC, L2SP])
+def test_such_an_adapter_is_refused_before_the_first_stage_is_trained(
+    method: type[EWC] | type[L2SP], tiny_model: Path
+) -> None:
+    """Shapes are enough for it, so that a dry run refuses it as well."""
+    model = lora(fresh(tiny_model).model.to("meta"), use_dora=True)
+    first, _ = one_stage_a_task([colour_task("first"), colour_task("second")])
+    with pytest.raises(ModelError, match="its adapter does not just add a product"):
+        adapt(Compose([method()]), model, first)
+    adapt(Compose([method(strength=0)]), model, first)

@@ -45,6 +45,26 @@ DAMPING = 0.01  # of CorDA's second moments, relative to their mean diagonal
 GAMMA = 16.0  # LoRA-GA's gamma
 
 
+def refuse_rank(layers: Sequence[Any], init: Init) -> None:
+    """Refuse a start that takes more from a layer than it has.
+
+    Args:
+        layers: Layers that have an adapter; their shapes are enough.
+        init: How the adapter is to start; not one of ``BY_PEFT``.
+
+    Raises:
+        ModelError: for the first of them.
+    """
+    for layer in layers:
+        rank, most = layer.r[ADAPTER], min(layer.in_features, layer.out_features)
+        if rank > most // (2 if init == "lora_ga" else 1):
+            raise ModelError(
+                f"init {init} cannot take rank {rank} from a layer of {layer.in_features} inputs "
+                f"and {layer.out_features} outputs",
+                fix="lower  lora: {rank: ...}, or use another init",
+            )
+
+
 def start_factors(
     model: Any,
     layers: Sequence[Any],
@@ -56,25 +76,14 @@ def start_factors(
 
     Args:
         model: Has an adapter that changes nothing yet.
-        layers: Its layers that have one.
+        layers: Its layers that have one, of a rank that ``refuse_rank`` lets pass.
         init: Not one of ``BY_PEFT``.
         iterations: Subspace iterations of ``pissa_niter``.
         examples: What the ways of ``FROM_ROWS`` look at.
 
     Returns:
         A0, shape (rank, inputs), and B0, shape (outputs, rank), of each layer, float32.
-
-    Raises:
-        ModelError: if the rank is more than a layer has.
     """
-    for layer in layers:
-        rank, most = layer.r[ADAPTER], min(layer.in_features, layer.out_features)
-        if rank > most // (2 if init == "lora_ga" else 1):
-            raise ModelError(
-                f"init {init} cannot take rank {rank} from a layer of {layer.in_features} inputs "
-                f"and {layer.out_features} outputs",
-                fix="lower  lora: {rank: ...}, or use another init",
-            )
     seen: Sequence[torch.Tensor | None] = [None] * len(layers)
     if examples is not None:
         look = mean_gradients if init == "lora_ga" else second_moments
