@@ -16,7 +16,7 @@ from itertools import count as number_from
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from forgetless.errors import FailedElsewhere
+from forgetless.errors import FailedElsewhere, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +26,12 @@ T = TypeVar("T")
 
 
 def launched() -> int:
-    """Number of processes that the launcher started; 1 without one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Number of processes that the launcher started; 1 without one.
+
+    Raises:
+        UsageError: if the environment gives no such number.
+    """
+    return _told("WORLD_SIZE", least=1)
 
 
 def count() -> int:
@@ -37,11 +41,15 @@ def count() -> int:
 
 
 def rank() -> int:
-    """Number of this process, from 0."""
+    """Number of this process, from 0.
+
+    Raises:
+        UsageError: if the environment gives no such number.
+    """
     group = _group()
     if group is not None:
         return int(group.get_rank())
-    return int(os.environ.get("RANK", "0")) if launched() > 1 else 0
+    return _told("RANK", least=0) if launched() > 1 else 0
 
 
 def first() -> bool:
@@ -55,6 +63,9 @@ def join(device: str) -> None:
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; with several GPUs each process takes its own.
     """
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        if os.environ.get(name) == "":  # accelerate would read a number from it
+            del os.environ[name]
     if launched() == 1 or _group() is not None:
         return
     from accelerate import PartialState
@@ -153,6 +164,18 @@ def first_does(work: Callable[[], T]) -> T:
         raise FailedElsewhere(f"the first process failed: {told[1]}")
     result: T = told[0]
     return result
+
+
+def _told(name: str, least: int) -> int:
+    """A number that the launcher put into the environment; the least one if it is not there."""
+    found = os.environ.get(name) or str(least)
+    if not found.isdecimal() or int(found) < least:
+        raise UsageError(
+            f"the environment variable {name} is {found!r}, needed a whole number of at least "
+            f"{least}",
+            fix=f"unset {name}",
+        )
+    return int(found)
 
 
 def _tell(values: list[Any]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from forgetless import processes
 from forgetless.errors import RunFailed
 from tests.cli.conftest import Ended, Forgetless
 from tests.tiny import build_tokenizer, write_rows
@@ -181,3 +183,33 @@ def test_json_is_not_printed_for_a_plan_that_was_refused(
     assert "tokens, more than training.max_length = 8" in found
     with pytest.raises(json.JSONDecodeError):
         json.loads(ended.out)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', needed a whole number of at least 1"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0', needed a whole number of at least 1"),
+        ({"WORLD_SIZE": "1.0"}, "WORLD_SIZE is '1.0', needed a whole number of at least 1"),
+        ({"WORLD_SIZE": "2", "RANK": "-1"}, "RANK is '-1', needed a whole number of at least 0"),
+    ],
+)
+def test_what_no_launcher_says_of_its_processes_is_refused(
+    told: dict[str, str], message: str, forgetless: Forgetless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    found, fix = refused(forgetless("--version"))
+    assert found == f"the environment variable {message}"
+    assert fix == f"unset {message.split()[0]}"
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_RANK"])
+def test_what_a_launcher_left_empty_is_not_set(
+    name: str, forgetless: Forgetless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for accelerate either, once a run has begun."""
+    monkeypatch.setenv(name, "")
+    assert forgetless("--version").code == 0
+    processes.join("cpu")
+    assert name not in os.environ

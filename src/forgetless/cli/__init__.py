@@ -93,9 +93,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     stop = Stop()
     try:
-        if launched() == 1:  # a launcher ends its processes itself, which may be waiting
-            stop.listen()
-        code = _run(sys.argv[1:])
+        code = _run(sys.argv[1:], stop)
         if code == STOPPED:
             code = _stopped(stop)
     except KeyboardInterrupt:  # before or after the command itself
@@ -111,9 +109,13 @@ def _stopped(stop: Stop) -> int:
     )
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], stop: Stop) -> int:
+    speaks = True
     try:
-        if launched() > 1 and arguments[:1] != ["run"]:
+        speaks = first()
+        if launched() == 1:  # a launcher ends its processes itself, which may be waiting
+            stop.listen()
+        elif arguments[:1] != ["run"]:
             raise UsageError(
                 f"{launched()} processes were launched, and only  forgetless run  shares its work",
                 fix="start it without a launcher",
@@ -123,7 +125,7 @@ def _run(arguments: list[str]) -> int:
     except FailedElsewhere as error:
         return error.exit_code  # the process that failed says why
     except UsageError as error:  # every process finds the same fault
-        return _fail(error.message, error.fix, error.exit_code) if first() else error.exit_code
+        return _fail(error.message, error.fix, error.exit_code) if speaks else error.exit_code
     except ForgetlessError as error:
         return _fail(error.message, error.fix, error.exit_code)
     except typer.TyperException as error:  # wrong usage; typer exports no nearer name for it
