@@ -26,6 +26,7 @@ from forgetless.methods import (
     METHODS,
     OGD,
     OSF,
+    SFA,
     SI,
     Freeze,
     Joint,
@@ -1160,3 +1161,26 @@ def test_checkpoint_of_an_unprotected_training_is_refused(tiny_model: Path, tmp_
     trainer = protect(made("transformers", tiny_model, tmp_path, **changes), [Replay()])
     with pytest.raises(UsageError, match="checkpoint-2: was written without protection"):
         trainer.train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize("rehearses", [False, True], ids=["", "replay"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"dataloader_drop_last": True},
+     {"dataloader_drop_last": True, "gradient_accumulation_steps": 3}],
+    ids=["", "dropped", "dropped, parts"],
+)  # fmt: skip
+def test_methods_know_how_many_steps_a_stage_takes(
+    changes: dict[str, Any], rehearses: bool, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Rows are 10, in batches of 4; with rehearsed ones among them more."""
+    methods: list[Method[Any]] = [sfa := SFA(), *([Replay(ratio=0.3)] if rehearses else [])]
+    trainer = protect(
+        made("transformers", tiny_model, tmp_path, count=10, per_device_train_batch_size=4,
+             num_train_epochs=1.5, **changes),
+        methods,
+    )  # fmt: skip
+    for _ in range(1 + rehearses):
+        trainer.train()
+        assert sfa._planned == trainer.state.max_steps
+        trainer.protection.end_stage()

@@ -224,7 +224,8 @@ def _steps(args: Any, rows: int) -> int:
     """Optimiser steps of a training, as the Trainer counts them."""
     if args.max_steps > 0:
         return int(args.max_steps)
-    batches = math.ceil(rows / (args.train_batch_size * args.world_size))
+    batches = rows / (args.train_batch_size * args.world_size)
+    batches = math.floor(batches) if args.dataloader_drop_last else math.ceil(batches)
     steps: int = max(1, math.ceil(batches / args.gradient_accumulation_steps))
     return math.ceil(float(args.num_train_epochs) * steps)
 
