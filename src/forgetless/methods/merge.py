@@ -65,8 +65,8 @@ class MergeConfig(Config):
         0.05,
         gt=0,
         lt=1,
-        description="share of each task's training rows that a search withholds from training; at "
-        "least 4 rows, at most 256",
+        description="share of each task's training rows that a search withholds from training, of "
+        "those that teach no test item; at least 4 rows, at most 256",
     )
 
     @field_validator("alpha", mode="before")
