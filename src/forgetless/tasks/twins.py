@@ -31,8 +31,7 @@ def with_twins(named: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, 
 
     items = list(dict.fromkeys((*named, *asked)))
     for item in items:
-        group, content = named.get(item), asked.get(item)
-        for node in ((0, group), (1, content)):
+        for node in ((0, named.get(item, "")), (1, asked.get(item, ""))):
             if node[1]:
                 one, other = root((2, item)), root(node)
                 above[max(one, other)] = min(one, other)
