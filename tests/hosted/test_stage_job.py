@@ -306,3 +306,54 @@ def test_what_is_about_to_be_done_is_on_disk_first(
     with serving(ScriptedProvider()) as server:
         carried_out(server, tmp_path)
     assert (seen["about_to"], seen["file"], seen["job"]) == ("job", "file-0", None)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"method": "supervised"},
+        {"method": ["a"]},
+        {"method": {"type": ["a"]}},
+        {"method": {"type": "supervised", "supervised": "x"}},
+        {"hyperparameters": "auto"},
+        {"hyperparameters": {"batch_size": float("inf")}},
+        {"hyperparameters": {"learning_rate_multiplier": 10**400}},
+        {"trained_tokens": float("nan")},
+    ],
+)
+def test_what_a_job_tells_in_another_form_counts_as_not_told(
+    told: dict[str, Any], tmp_path: Path
+) -> None:
+    def changed(path: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return reply | told if "training_file" in reply else reply
+
+    script = ScriptedProvider()
+    with serving(changing(script, changed)) as server:
+        done = carried_out(server, tmp_path)
+    assert (done.id, done.seconds) == ("ftjob-0", 60)
+    assert (done.batch_size, done.learning_rate_multiplier) == (None, None)
+    assert done.trained_tokens == (None if "trained_tokens" in told else 500)
+
+
+@pytest.mark.parametrize(
+    ("events", "losses"),
+    [
+        (5, []),
+        (["x"], []),
+        ([{"id": "e", "data": {"step": float("nan"), "train_loss": 1.0}}], []),
+        (
+            [{"id": "e", "data": {"step": 1, "train_loss": 1.0, "total_steps": float("inf")}}],
+            [Loss(1, 1, 1.0)],
+        ),
+    ],
+)
+def test_events_in_another_form_count_as_not_told(
+    events: Any, losses: list[Loss], tmp_path: Path
+) -> None:
+    def changed(path: str, reply: dict[str, Any]) -> dict[str, Any]:
+        return {"data": events} if "/events" in path else reply
+
+    with serving(changing(ScriptedProvider(), changed)) as server:
+        done = carried_out(server, tmp_path)
+        with provider_of(server) as (provider, _):
+            assert provider.losses(done.id) == losses

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -56,10 +57,13 @@ class Job:
         Raises:
             Transient: if it has no id.
         """
-        method = reply.get("method") or {}
-        settings = reply.get("hyperparameters") or {}
-        settings = settings | ((method.get(method.get("type")) or {}).get("hyperparameters") or {})
-        error = reply.get("error") or {}
+        method = _mapping(reply.get("method"))
+        chosen = _mapping(method.get(str(method.get("type"))))
+        settings = {
+            **_mapping(reply.get("hyperparameters")),
+            **_mapping(chosen.get("hyperparameters")),
+        }
+        error = reply.get("error")
         error = error if isinstance(error, Mapping) else {"message": error}
         told = [str(error[name]) for name in ("message", "code") if error.get(name)]
         begun, ended = _number(reply.get("created_at")), _number(reply.get("finished_at"))
@@ -145,7 +149,7 @@ class Provider:
             page = self._get(f"{JOBS}/{job}/events?limit=10", "to list events", dict)
         except RunFailed:  # it is only shown
             return None
-        return next(_losses(page.get("data")), None)
+        return next(_losses(_entries(page)), None)
 
     def losses(self, job: str) -> list[Loss]:
         """All losses that a job told, by step; none of a provider that tells none."""
@@ -170,8 +174,7 @@ class Provider:
         after, seen = "", set[str]()
         while True:
             page = self._get(f"{path}limit={PAGE}{after}", what, dict)
-            listed = [entry for entry in page.get("data") or () if isinstance(entry, Mapping)]
-            entries = [entry for entry in listed if str(entry.get("id")) not in seen]
+            entries = [entry for entry in _entries(page) if str(entry.get("id")) not in seen]
             yield from entries
             if not (entries and page.get("has_more")):
                 return
@@ -205,16 +208,27 @@ def _remedy(status: int, variable: str) -> str | None:
     return None
 
 
-def _losses(events: Any) -> Iterator[Loss]:
-    for event in events or ():
-        data = event.get("data") if isinstance(event, Mapping) else None
-        data = data if isinstance(data, Mapping) else {}
+def _losses(events: Iterable[Mapping[str, Any]]) -> Iterator[Loss]:
+    for event in events:
+        data = _mapping(event.get("data"))
         step, loss = _number(data.get("step")), _number(data.get("train_loss"))
         if step is not None and loss is not None:
             steps = _number(data.get("total_steps"))
             yield Loss(int(step), int(step if steps is None else steps), loss)
 
 
+def _entries(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Entries of a page of a list; of another form, they count as not told, as all below."""
+    data = page.get("data")
+    return [entry for entry in data if isinstance(entry, Mapping)] if isinstance(data, list) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping; an empty one for whatever is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def _number(value: Any) -> float | None:
-    """A number; ``auto`` and what is not told are none."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A finite number; None for ``auto`` and whatever else is none."""
+    told = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if told and abs(value) <= sys.float_info.max else None
