@@ -30,6 +30,10 @@ class Killed(BaseException):
     """The process is killed here."""
 
 
+def killed(*_: Any) -> str:
+    raise Killed
+
+
 @contextmanager
 def provider_of(server: Server, timeout: float = 1.0) -> Iterator[tuple[Provider, EndpointConfig]]:
     config = EndpointConfig("base", server.url, timeout=timeout, retries=3, first_wait=0.01)
@@ -357,3 +361,33 @@ def test_events_in_another_form_count_as_not_told(
         done = carried_out(server, tmp_path)
         with provider_of(server) as (provider, _):
             assert provider.losses(done.id) == losses
+
+
+@pytest.mark.parametrize("left", ["unanswered", "killed"])
+def test_a_refusal_says_nothing_of_an_earlier_try_that_was_left_open(
+    left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job of the first try starts after the second was refused."""
+    script = ScriptedProvider()
+    tries: list[dict[str, Any]] = []
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        if path == "/fine_tuning/jobs" and body:
+            tries.append(body)
+            if left == "unanswered" and len(tries) == 1:
+                return 504, {"error": {"message": "timeout"}}
+            return 429, {"error": {"message": "no credit", "code": "insufficient_quota"}}
+        return script(path, body, headers)
+
+    with serving(respond) as server:
+        if left == "killed":
+            with monkeypatch.context() as patch:
+                patch.setattr(Provider, "create", killed)
+                with pytest.raises(Killed):
+                    carried_out(server, tmp_path, timeout=0.2)
+        with pytest.raises(RunFailed, match="no credit"):
+            carried_out(server, tmp_path, timeout=0.2)
+        script._created(tries[0])  # of both tries alike
+        server.respond = script
+        assert carried_out(server, tmp_path).id == "ftjob-0"
+    assert len(script.jobs) == 1

@@ -101,24 +101,30 @@ class StageJob:
             begun = self._record["about_to"] == what
             self._save(about_to=what)
             found = self._come(find, self._config.timeout) if begun else None
-            self._save(**{what: found or self._made(make, find)})
+            self._save(**{what: found or self._made(make, find, left_open=begun)})
         made: str = self._record[what]
         return made
 
-    def _made(self, make: Callable[[], str], find: Callable[[], str | None]) -> str:
-        """Make it; a lost reply does not mean that nothing was made, so look before each try."""
+    def _made(
+        self, make: Callable[[], str], find: Callable[[], str | None], *, left_open: bool
+    ) -> str:
+        """Make it; a lost reply does not mean that nothing was made, so look before each try.
+
+        ``left_open``: whether an earlier process was killed, or gave up, before it had a reply.
+        """
         config = self._config
         for tried in range(config.retries + 1):
-            begun = time.monotonic()
+            began = time.monotonic()
             try:
                 return make()
             except Unanswered:
                 if tried == config.retries:
                     raise
-            except RunFailed:  # refused: there is nothing to look for
-                self._save(about_to=None)
+            except RunFailed:  # refused, which says nothing of a try before
+                if tried == 0 and not left_open:
+                    self._save(about_to=None)
                 raise
-            waited = time.monotonic() - begun
+            waited = time.monotonic() - began
             time.sleep(min(config.longest_wait, config.first_wait * 2**tried))
             if (found := self._come(find, waited)) is not None:
                 return found
