@@ -52,8 +52,7 @@ def carried_out(
 ) -> Job:
     with provider_of(server, timeout) as (provider, config):
         work = StageJob(provider, config, folder, "1-law")
-        file = work.send(file_in(folder))
-        work.start({"model": "base", "training_file": file})
+        work.start(file_in(folder), {"model": "base"})
         return work.settled(0.01, progress or Progress())
 
 
@@ -257,6 +256,7 @@ def test_a_job_that_ends_badly_is_explained_and_the_next_try_is_a_new_one(
     [
         (403, "check that the key in $OPENAI_API_KEY is right, and may fine-tune there"),
         (404, "check the address and the model; not every provider has fine-tuning jobs"),
+        (402, "check the account there: its credit and its limits"),
         (413, None),
     ],
 )
@@ -391,3 +391,72 @@ def test_a_refusal_says_nothing_of_an_earlier_try_that_was_left_open(
         server.respond = script
         assert carried_out(server, tmp_path).id == "ftjob-0"
     assert len(script.jobs) == 1
+
+
+def refusing(script: ScriptedProvider, status: int, code: str = "") -> Respond:
+    """The provider, but that it starts no job."""
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        if "training_file" in body:
+            return status, {"error": {"message": "no", "code": code}}
+        return script(path, body, headers)
+
+    return respond
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_file_that_has_expired_before_its_job_was_started_is_sent_again(
+    status: int, tmp_path: Path
+) -> None:
+    script = ScriptedProvider()
+
+    def strict(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        known = [file["id"] for file in script.files]
+        refuses = body.get("training_file", known[0]) not in known
+        return (refusing(script, status) if refuses else script)(path, body, headers)
+
+    with serving(refusing(script, 429, "insufficient_quota")) as server:
+        with pytest.raises(RunFailed) as caught:
+            carried_out(server, tmp_path)
+        assert caught.value.fix == "check the account there: its credit and its limits"
+        before = script.files[0]["filename"]
+        script.files = [{"id": "file-x", "filename": "x"}]
+        server.respond = strict
+        assert carried_out(server, tmp_path).training_file == "file-1"
+    assert script.files[1]["filename"] != before
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_refusal_that_is_not_for_want_of_the_file_is_told_and_nothing_sent_again(
+    tmp_path: Path, *, listed: bool
+) -> None:
+    script = ScriptedProvider()
+    refuses = refusing(script, 400)
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        return (404, {}) if "limit" in path and not listed else refuses(path, body, headers)
+
+    with serving(respond) as server, pytest.raises(RunFailed, match=r"to start the job .*: no"):
+        carried_out(server, tmp_path)
+    assert [len(script.files), len(server.bodies("/fine_tuning/jobs"))] == [1, 1]
+
+
+def test_a_job_that_the_provider_knows_no_more_is_told_with_what_to_delete(tmp_path: Path) -> None:
+    script = ScriptedProvider()
+
+    class Impatient(Progress):
+        def trained(self, step: int, steps: int, loss: float) -> None:
+            raise Killed
+
+    with serving(script) as server:
+        with pytest.raises(Killed):
+            carried_out(server, tmp_path, Impatient())
+        script.jobs.clear()
+        with pytest.raises(RunFailed, match=r"to tell of job ftjob-0 \(HTTP 404\)") as caught:
+            carried_out(server, tmp_path)
+        record = tmp_path / "job.json"
+        assert caught.value.fix == (
+            f"if it is gone for good, delete {record}; the same command then starts a new job"
+        )
+        record.unlink()
+        assert carried_out(server, tmp_path).id == "ftjob-0"

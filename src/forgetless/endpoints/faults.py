@@ -53,8 +53,10 @@ class Refused(RunFailed):
         said: What the server said.
     """
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(f"the server refused (HTTP {status}): {said}")
+    def __init__(
+        self, status: int, said: str, message: str = "", *, fix: str | None = None
+    ) -> None:
+        super().__init__(message or f"the server refused (HTTP {status}): {said}", fix=fix)
         self.status = status
         self.said = said
 

@@ -188,7 +188,9 @@ class Provider:
         try:
             return self._background.run(work)
         except Refused as fault:
-            raise RunFailed(
+            raise Refused(
+                fault.status,
+                fault.said,
                 f"{self._config.base_url} refused {what} (HTTP {fault.status}): {fault.said}",
                 fix=_remedy(fault.status, self._config.key_variable),
             ) from None
@@ -203,6 +205,8 @@ class Provider:
 def _remedy(status: int, variable: str) -> str | None:
     if status in (401, 403):
         return f"check that the key in ${variable} is right, and may fine-tune there"
+    if status in (402, 429):
+        return "check the account there: its credit and its limits"
     if status == 404:
         return "check the address and the model; not every provider has fine-tuning jobs"
     return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.endpoints.config import EndpointConfig
-from forgetless.endpoints.faults import Unanswered
+from forgetless.endpoints.faults import WRONG_REQUEST, Refused, Unanswered
 from forgetless.errors import RunFailed
 from forgetless.hosted.provider import LOST, Job, Provider
 from forgetless.progress import Progress
@@ -42,31 +42,30 @@ class StageJob:
         self._config = config
         self._path = folder / RECORD
         self._stage = stage
-        self._record: dict[str, Any] = {
-            "name": f"forgetless-{stage}-{uuid.uuid4().hex}.jsonl",
-            "about_to": None,
-            "file": None,
-            "job": None,
-        }
+        self._record: dict[str, Any] = self._nothing_done()
         if self._path.is_file():
             self._record = json.loads(self._path.read_text(encoding="utf-8"))
 
-    def send(self, file: Path) -> str:
-        """Send the training file, if it is not there yet; returns its id."""
-        name: str = self._record["name"]
-        return self._once(
-            "file",
-            lambda: self._provider.upload(name, file),
-            lambda: self._provider.uploaded(name),
-        )
+    def start(self, file: Path, settings: Mapping[str, Any]) -> str:
+        """Send the training file and start the job, unless they are there; returns the job's id.
 
-    def start(self, body: Mapping[str, Any]) -> str:
-        """Start the job, if it is not there yet; returns its id."""
-        return self._once(
-            "job",
-            lambda: self._provider.create(body),
-            lambda: self._provider.created(body["training_file"]),
-        )
+        A file that the provider no longer has, as some delete them after a while, is sent again.
+
+        Args:
+            file: The training file.
+            settings: What the request for the job holds beside it.
+
+        Raises:
+            Refused: if the provider will not.
+            Unanswered: if it does not answer.
+        """
+        try:
+            return self._started(file, settings)
+        except Refused as fault:
+            if fault.status not in WRONG_REQUEST | {404} or not self._file_is_gone():
+                raise
+        self._save(**self._nothing_done())
+        return self._started(file, settings)
 
     def settled(self, poll_every: float, progress: Progress) -> Job:
         """Wait for the end of the job.
@@ -74,7 +73,7 @@ class StageJob:
         Raises:
             RunFailed: if it failed or was cancelled; the same command starts a new one then.
         """
-        job = self._provider.job(self._record["job"])
+        job = self._look()
         while not job.ended:
             told = self._provider.last_loss(job.id) if job.status == "running" else None
             if told is None:
@@ -82,7 +81,7 @@ class StageJob:
             else:
                 progress.trained(told.step, told.steps, told.loss)
             time.sleep(poll_every)
-            job = self._provider.job(job.id)
+            job = self._look()
         if job.status not in LOST:
             return job
         self._path.unlink()  # the next try is a new job
@@ -94,6 +93,44 @@ class StageJob:
             if job.status == "cancelled"
             else "mend what it says, then run the same command again: it starts a new job",
         )
+
+    def _nothing_done(self) -> dict[str, str | None]:
+        """The record of a job of which nothing is done; its file has a name that no other has."""
+        name = f"forgetless-{self._stage}-{uuid.uuid4().hex}.jsonl"
+        return {"name": name, "about_to": None, "file": None, "job": None}
+
+    def _started(self, file: Path, settings: Mapping[str, Any]) -> str:
+        name = self._record["name"]
+        sent = self._once(
+            "file",
+            lambda: self._provider.upload(name, file),
+            lambda: self._provider.uploaded(name),
+        )
+        return self._once(
+            "job",
+            lambda: self._provider.create({**settings, "training_file": sent}),
+            lambda: self._provider.created(sent),
+        )
+
+    def _file_is_gone(self) -> bool:
+        """Whether the file was sent, and is not at the provider any more."""
+        sent = self._record["file"]
+        try:
+            return sent is not None and self._provider.uploaded(self._record["name"]) != sent
+        except RunFailed:  # nobody knows
+            return False
+
+    def _look(self) -> Job:
+        try:
+            return self._provider.job(self._record["job"])
+        except Refused as fault:
+            if fault.status != 404:
+                raise
+            raise RunFailed(
+                fault.message,
+                fix=f"if it is gone for good, delete {self._path}; the same command then starts "
+                "a new job",
+            ) from None
 
     def _once(self, what: str, make: Callable[[], str], find: Callable[[], str | None]) -> str:
         """Make something of which there must not be two, or find that it is there."""

@@ -72,8 +72,7 @@ class HostedWork(StageWork):
         with Provider(self._untouched) as provider:
             work = StageJob(provider, self._untouched, checkpoints, stage.name)
             self._progress.working("sending the training file")
-            body = self._request(stage, self._model_after(start), work.send(data))
-            job = work.start(body)
+            job = work.start(data, self._settings(stage, self._model_after(start)))
             self._progress.note(f"{stage.name}: job {job}; it goes on if this process is stopped")
             done = work.settled(self._hosted.poll_every, self._progress)
             losses = provider.losses(job)
@@ -114,7 +113,8 @@ class HostedWork(StageWork):
         assert entry is not None
         return str(entry["hosted"]["model"])
 
-    def _request(self, stage: Stage, model: str, file: str) -> dict[str, Any]:
+    def _settings(self, stage: Stage, model: str) -> dict[str, Any]:
+        """What the request for a stage's job holds beside the training file."""
         training = self._experiment.plan.training
         settings = {
             "n_epochs": int(training.epochs),
@@ -125,7 +125,6 @@ class HostedWork(StageWork):
         suffix = re.sub(r"[^a-z0-9-]+", "-", stage.name.lower())[:LONGEST_SUFFIX].strip("-")
         return {
             "model": model,
-            "training_file": file,
             "suffix": suffix,
             "seed": training.seed % 2**31,
             "method": {"type": "supervised", "supervised": {"hyperparameters": known}},
