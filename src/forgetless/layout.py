@@ -15,6 +15,8 @@ ASKED = (SCORES, ANSWERS)
 """Files of a stage; both are there once it is scored."""
 WEIGHTS = ("model", "adapter")
 """Subfolders of a stage, one of which holds what was trained."""
+BEGUN_WITH = "fingerprint"
+"""Beside a stage's checkpoints, and there before them: what the stage is trained on."""
 
 REPAIR = "repair.json"
 """What a repair came to, in the folder of its model."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from forgetless.errors import RunFailed
-from forgetless.layout import ASKED, WEIGHTS, stage_folder, stage_name
+from forgetless.layout import ASKED, BEGUN_WITH, WEIGHTS, stage_folder, stage_name
 from forgetless.methods.stage import Stage, Workbench
 from forgetless.preparation import Experiment
 from forgetless.processes import first, first_does
@@ -93,7 +93,7 @@ class StageWork(ABC):
         names = (stage_name(0), *(stage.name for stage in self._experiment.stages))
         for name, fingerprint in zip(names, self._fingerprints, strict=True):
             entry = self._folder.entry(name)
-            begun = stage_folder(self._folder.path, name) / "checkpoints" / "fingerprint"
+            begun = stage_folder(self._folder.path, name) / "checkpoints" / BEGUN_WITH
             was = entry["fingerprint"] if entry else begun.read_text() if begun.is_file() else None
             if was not in (None, fingerprint):
                 raise RunFailed(
@@ -324,4 +324,4 @@ def _drop_checkpoints(stage: Path) -> None:
 def _begin(checkpoints: Path, fingerprint: str) -> None:
     """Note what a stage is trained on, before its first checkpoint."""
     checkpoints.mkdir(exist_ok=True)
-    write_text(checkpoints / "fingerprint", fingerprint)
+    write_text(checkpoints / BEGUN_WITH, fingerprint)

@@ -22,6 +22,7 @@ from forgetless.sequence import run_sequence
 from forgetless.training.report import TrainingReport
 from tests.endpoints.faults import Server
 from tests.endpoints.faults import serving as serving_script
+from tests.endpoints.scripted import Scripted
 from tests.hosted.scripted import ScriptedProvider
 from tests.serving.build import Served, lines
 from tests.tiny import colours, write_rows
@@ -174,6 +175,32 @@ def test_a_failed_job_is_told_and_the_same_command_starts_a_new_one(
         UsageError, match=r"stages/2-second: the model is not here; a provider keep"
     ):
         again.model_path()
+
+
+@pytest.mark.parametrize("refused", ["", "/files", "/fine_tuning/jobs"])
+def test_data_that_the_provider_finds_wrong_may_be_mended(
+    refused: str, plan: MakePlan, tmp_path: Path
+) -> None:
+    """It refuses the file, or to start the job; or the job fails."""
+    wrong = {"message": "line 3 is blocked"}
+    script = ScriptedProvider(page=100)
+    script.ends = [*[("failed", wrong)] * (not refused), ("succeeded", None)]
+    refusals = [(400, {"error": wrong})]
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any]:
+        if path == refused and refusals:
+            return refusals.pop()
+        if path.startswith(("/files", "/fine_tuning")):
+            return script(path, body, headers)
+        return Scripted(model=body.get("model", "tiny"))(path, body, headers)
+
+    with serving_script(respond) as server:
+        made = plan(server.url)
+        with pytest.raises(RunFailed, match="line 3 is blocked"):
+            run_sequence(made)
+        write_rows(tmp_path / "first.jsonl", colours(7, 20))
+        run_sequence(made)
+    assert [job["status"] for job in script.jobs][-2:] == ["succeeded", "succeeded"]
 
 
 def test_choices_learned_by_letter_are_another_stage_than_choices_learned_in_full(

@@ -18,6 +18,7 @@ from forgetless.endpoints.config import EndpointConfig
 from forgetless.endpoints.faults import WRONG_REQUEST, Refused, Unanswered
 from forgetless.errors import RunFailed
 from forgetless.hosted.provider import LOST, Job, Provider
+from forgetless.layout import BEGUN_WITH
 from forgetless.progress import Progress
 from forgetless.storage import write_json
 
@@ -31,7 +32,7 @@ class StageJob:
     Args:
         provider: Who has them.
         config: How patiently it is asked.
-        folder: Where ``job.json`` is.
+        folder: Where ``job.json`` is, beside what the stage was begun with.
         stage: The stage's name.
     """
 
@@ -56,13 +57,17 @@ class StageJob:
             settings: What the request for the job holds beside it.
 
         Raises:
-            Refused: if the provider will not.
+            Refused: if the provider will not; if that may be for the data, they may be mended.
             Unanswered: if it does not answer.
         """
         try:
             return self._started(file, settings)
         except Refused as fault:
-            if fault.status not in WRONG_REQUEST | {404} or not self._file_is_gone():
+            if fault.status not in WRONG_REQUEST | {404, 413}:
+                raise
+            if not self._file_is_gone():
+                if self._record["about_to"] is None:
+                    self._forget()
                 raise
         self._save(**self._nothing_done())
         return self._started(file, settings)
@@ -84,7 +89,7 @@ class StageJob:
             job = self._look()
         if job.status not in LOST:
             return job
-        self._path.unlink()  # the next try is a new job
+        self._forget()
         came = "was cancelled" if job.status == "cancelled" else "failed"
         why = f": {job.error}" if job.error else ""
         raise RunFailed(
@@ -111,6 +116,11 @@ class StageJob:
             lambda: self._provider.create({**settings, "training_file": sent}),
             lambda: self._provider.created(sent),
         )
+
+    def _forget(self) -> None:
+        """Let the next try be a new job, whose data may have been mended: nothing was learned."""
+        (self._path.parent / BEGUN_WITH).unlink(missing_ok=True)
+        self._path.unlink()
 
     def _file_is_gone(self) -> bool:
         """Whether the file was sent, and is not at the provider any more."""
