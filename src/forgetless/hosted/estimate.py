@@ -6,10 +6,11 @@ or estimated; scoring counts with the most requests, and the most tokens of each
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from forgetless.endpoints.chat import Message
 from forgetless.endpoints.ways import Way, asked
 from forgetless.errors import DataError
 from forgetless.evaluation.store import open_questions
@@ -19,6 +20,7 @@ from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Stage
 from forgetless.plan import Plan
 from forgetless.preparation import Experiment, prepare
+from forgetless.tasks.render import Style
 from forgetless.tasks.task import Task
 
 MILLION = 1e6
@@ -156,23 +158,42 @@ def estimate_hosted(plan: Plan) -> HostedEstimate:
 
 
 def _count(task: Task, counter: TokenCounter) -> TaskCount:
-    """The most that asking every item once takes; items that cannot be asked cost none.
+    """The most that asking every item once takes, however the server turns out to be asked."""
+    taken = [_taken(task, way, counter) for way in _ways(task)]
+    read, written = (max(tokens) for tokens in zip(*taken, strict=True))
+    return TaskCount(task.name, len(task.train), len(task.test), task.config.score, read, written)
 
-    A choice may take two requests: one for a letter as the first token, and where there is none
-    among the likeliest, one for an answer.
+
+def _ways(task: Task) -> list[Way]:
+    """The ways in which a server with chat may be asked, as :func:`way_for` chooses."""
+    style: Style = "plain" if task.config.render == "plain" else "chat"
+    echo = Way("echo", "plain", chat=False)
+    if task.config.score == "nll":
+        return [echo]
+    if task.config.score != "multiple_choice":
+        return [Way("generation", style, chat=True)]
+    letters = Way("letters", style, chat=True)
+    return [letters, echo] if style == "plain" else [letters]
+
+
+def _taken(task: Task, way: Way, counter: TokenCounter) -> tuple[int, int]:
+    """Tokens read and written, at the most, by asking every item in one way.
+
+    A choice by letter may take two requests: one for the letter as the first token, and where there
+    is none among the likeliest, one for an answer.  An echo takes one for each choice, with all of
+    the prompt.  Items that cannot be asked cost none.
     """
-    way, limits = Way("generation", "chat", chat=True), [task.config.max_new_tokens]
-    if task.config.score == "multiple_choice":
-        limits = [1, *limits]
-    elif task.config.score == "nll":
-        way, limits = Way("echo", "plain", chat=False), [1]
+    answer = task.config.max_new_tokens
+    limits = {"generation": [answer], "letters": [1, answer], "echo": [1]}[way.mode]
     read = written = 0
     for row in task.test:
         try:
             item = asked(task, row, way)
         except DataError:
             continue
-        echoed = [{"role": "user", "content": item.text + text} for text in item.texts]
-        read += counter.count(echoed or item.messages) * len(limits)
-        written += sum(limits)
-    return TaskCount(task.name, len(task.train), len(task.test), task.config.score, read, written)
+        prompts: list[Sequence[Message]] = [item.messages]
+        if way.mode == "echo":
+            prompts = [[{"role": "user", "content": item.text + text}] for text in item.texts]
+        read += sum(map(counter.count, prompts)) * len(limits)
+        written += sum(limits) * len(prompts)
+    return read, written
