@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from forgetless.errors import ModelError, RunFolderError, UsageError
-from forgetless.plan import MethodSpec
+from forgetless.plan import MethodSpec, TrainingConfig
 from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.server import serve
@@ -68,6 +68,10 @@ def test_unknown_addresses_are_errors_in_the_form_of_the_api(served: Served) -> 
         ({"methods": (MethodSpec(name="joint"),)}, "joint changes what is trained when"),
         ({"methods": (MethodSpec(name="auto"),)}, "auto depends on how many tasks"),
         ({"hold_out": 1.0}, "hold_out is 1"),
+        (
+            {"training": TrainingConfig(epochs=1.5)},
+            r"training.epochs is 1.5, but the n_epochs of a job are whole",
+        ),
         ({"name": "my:model"}, "the name 'my:model' holds a colon"),
     ],
 )

@@ -14,13 +14,14 @@ from openai.types.fine_tuning import FineTuningJob
 from starlette.testclient import TestClient
 
 from forgetless.errors import RunFolderError
-from forgetless.plan import make_plan
+from forgetless.plan import TrainingConfig, make_plan
 from forgetless.result import RunResult
 from forgetless.sequence import run_sequence
 from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.files import StoredFile, stored_files
 from forgetless.serving.jobs import FineTuneJob, Jobs
+from forgetless.serving.making import training_of
 from forgetless.serving.worker import Worker
 from tests.serving.build import ENDED, Served, serving
 from tests.serving.conftest import TRAINING
@@ -329,6 +330,26 @@ def test_a_page_begins_after_the_entry_that_is_named(idle: TestClient) -> None:
     newer = [idle.post(JOBS, json=make).json()["id"] for _ in range(2)]
     page = idle.get(f"{JOBS}?after={newer[1]}&limit=1").json()
     assert ([job["id"] for job in page["data"]], page["has_more"]) == ([newer[0]], True)
+
+
+def test_epochs_that_a_request_sets_take_the_place_of_the_server_s_steps(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    files = stored_files(tmp_path / "files")
+    files.put(file := files.new_id(), StoredFile(file, 0, 1, "rows.jsonl", "fine-tune"))
+    config = ServerConfig(
+        str(tiny_model), tmp_path, "tiny", training=TrainingConfig(steps=4, epochs=0.5)
+    )
+    client = TestClient(application(config), "http://localhost")
+    trained = []
+    for wanted in ({}, {"n_epochs": "auto"}, {"n_epochs": 2}):
+        body = {"model": "tiny", "training_file": file, "hyperparameters": wanted}
+        shown = client.post(JOBS, json=body).json()
+        told = FineTuningJob.model_validate(shown).hyperparameters
+        job = Jobs.kept_in(tmp_path / "jobs").records.get(shown["id"])
+        training = training_of(job, config)
+        trained.append((told.n_epochs, training.steps, training.epochs))
+    assert trained == [("auto", 4, 0.5), ("auto", 4, 0.5), (2, None, 2.0)]
 
 
 def test_what_an_unfinished_job_needs_is_not_deleted(idle: TestClient) -> None:

@@ -25,7 +25,8 @@ class ServerConfig:
         folder: Where everything is kept.
         name: What the model is called in the API; from ``model`` if empty.
         methods: What protects the files of a chain of jobs from one another.
-        training: How a job is trained; a job may set epochs, batch size, rate and seed.
+        training: How a job is trained; a job may set epochs, which replace steps, batch size, rate
+            and seed.
         hold_out: Share of a file's rows that are held out to measure what was kept, where a job has
             no validation file.
         max_tokens: Most tokens that are written for a request; one that asks for more is refused.
@@ -53,6 +54,11 @@ class ServerConfig:
             raise UsageError(f"the name {name!r} holds a colon", fix="--name NAME")
         if not 0 < self.hold_out < 1:
             raise UsageError(f"hold_out is {self.hold_out:g}, needed a share between 0 and 1")
+        if self.training.steps is None and self.training.epochs % 1:
+            raise UsageError(
+                f"training.epochs is {self.training.epochs:g}, but the n_epochs of a job are whole",
+                fix="--set epochs=1  or  --set steps=100",
+            )
         self._check_methods()
         if not self.token and not is_loopback(self.host):
             raise UsageError(

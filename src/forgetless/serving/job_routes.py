@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -135,7 +134,7 @@ class JobRoutes:
         """
         training = self._config.training
         usual = {
-            "n_epochs": math.ceil(training.epochs),
+            "n_epochs": int(training.epochs) if training.steps is None else "auto",
             "batch_size": training.rows_per_step,
             "learning_rate_multiplier": 1.0,
         }

@@ -19,11 +19,12 @@ from forgetless.serving.jobs import FineTuneJob
 def training_of(job: FineTuneJob, config: ServerConfig) -> TrainingConfig:
     """How a job is trained: as the server does, but for what the job says itself."""
     wanted, usual = job.hyperparameters, config.training
-    changes = {
-        "epochs": wanted["n_epochs"],
+    changes: dict[str, Any] = {
         "learning_rate": usual.learning_rate * wanted["learning_rate_multiplier"],
         "seed": job.seed,
     }
+    if wanted["n_epochs"] != "auto":
+        changes |= {"epochs": wanted["n_epochs"], "steps": None}
     if wanted["batch_size"] != usual.rows_per_step:
         changes |= {"batch_size": wanted["batch_size"], "accumulation": 1}
     return TrainingConfig.model_validate(usual.model_dump() | changes)
