@@ -112,6 +112,32 @@ def test_a_job_that_waited_for_a_server_of_other_settings_fails_and_says_so(
     assert "hold_out was 0.1 and is 0.2" in str(failed.error["message"])
 
 
+@pytest.mark.parametrize("continues", [True, False])
+def test_a_job_that_was_begun_otherwise_waits_with_its_run_and_the_next_is_trained(
+    config: ServerConfig, caplog: pytest.LogCaptureFixture, *, continues: bool
+) -> None:
+    files, jobs = stored_files(config.folder / "files"), Jobs.kept_in(config.folder / "jobs")
+    made, file = jobs.records.all()[0], files.all()[0].id
+    fields = {"training_file": file, "hyperparameters": made.hyperparameters, "seed": 0}
+    parent = made.id if continues else None
+    job = added(jobs, status="running", task="two", parent=parent, **fields)
+    jobs.change(job, made_with=made.made_with)
+    (jobs.run_folder(job) / "stages").mkdir(parents=True)
+    other = added(jobs, status="queued", task="one", **fields)
+    worker = Worker(replace(config, hold_out=0.2), files, jobs)
+    worker._work_on()
+    jobs.tidy()
+    found = jobs.records.get(job)
+    assert (found.status, found.made_with, found.error) == ("queued", made.made_with, None)
+    assert (jobs.run_folder(job) / "stages").exists()
+    for said in (jobs.events(job)[-1]["message"], caplog.text):
+        assert "hold_out was 0.1 and is 0.2" in said
+        assert "The job waits" in said
+    ready = jobs.next(worker.waiting)
+    assert ready is not None
+    assert ready.id == other
+
+
 def test_what_a_job_is_trained_with_is_kept_and_not_shown(
     served: Served, chain: tuple[FineTuningJob, FineTuningJob]
 ) -> None:

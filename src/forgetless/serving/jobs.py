@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -56,6 +56,11 @@ class FineTuneJob:
     def files(self) -> tuple[str, ...]:
         """Its files: the one it learns, and the one it is measured with if there is one."""
         return tuple(name for name in (self.training_file, self.validation_file) if name)
+
+    @property
+    def called(self) -> str:
+        """Its model in messages; the job itself until there is one."""
+        return self.fine_tuned_model or self.id
 
     def shown(self) -> dict[str, Any]:
         """The job as the API shows it."""
@@ -113,9 +118,12 @@ class Jobs:
             self.records.put(job.id, job)
             self.changed.notify_all()
 
-    def next(self) -> FineTuneJob | None:
-        """The oldest job that is not finished."""
-        return next((job for job in self.records.all() if job.status in UNFINISHED), None)
+    def next(self, but: Container[str] = ()) -> FineTuneJob | None:
+        """The oldest job that is not finished, but for some."""
+        for job in self.records.all():
+            if job.status in UNFINISHED and job.id not in but:
+                return job
+        return None
 
     def chain(self, job: FineTuneJob) -> list[FineTuneJob]:
         """The jobs whose models it builds on, oldest first, and itself.

@@ -54,7 +54,7 @@ def check_base(made: FineTuneJob, config: ServerConfig) -> None:
     if made.made_with is not None and made.made_with["base"]["sha256"] != config.weights:
         raise ApiError(
             400,
-            f"{made.fine_tuned_model} was trained from {made.made_with['base']['name']}, which is "
+            f"{made.called} was trained from {made.made_with['base']['name']}, which is "
             f"not the base model of this server ({config.model}) or has changed since: start the "
             "server with the one it was trained from, or name another folder:  --folder served-2",
             param="model",
@@ -64,6 +64,9 @@ def check_base(made: FineTuneJob, config: ServerConfig) -> None:
 
 def check_goes_on(made: FineTuneJob, config: ServerConfig) -> None:
     """Hold all that a model was made with against what the server would make it with now.
+
+    ``made`` is the job that made it, or one that was begun: its run, other than a model, knows the
+    base by its name as well.
 
     Raises:
         ApiError: naming what differs.
@@ -75,12 +78,12 @@ def check_goes_on(made: FineTuneJob, config: ServerConfig) -> None:
     found = [
         f"{key} was {there!r} and is {here!r}"
         for key, there, here in differences(made.made_with, making(made, config))
-        if key != "base.name"
+        if key != "base.name" or made.fine_tuned_model is None
     ]
     if found:
         raise ApiError(
             400,
-            f"{made.fine_tuned_model} was made by a server with other settings: "
+            f"{made.called} was made by a server with other settings: "
             f"{'; '.join(found)}. Start the server as it was, or the job from {config.name}",
             param="model",
             code="other_settings",

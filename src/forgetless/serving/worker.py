@@ -32,18 +32,23 @@ class Worker:
     """Trains the oldest unfinished job until there is none, then waits for another.
 
     A job that was running when the server ended is the first when it starts again; its run goes on
-    from the last checkpoint.
+    from the last checkpoint.  Where this server would train it otherwise than it was begun, it
+    waits for one that would not.
 
     Args:
         config: The server's settings.
         files: Its files.
         jobs: Its jobs.
+
+    Attributes:
+        waiting: Ids of the jobs that wait for another server.
     """
 
     def __init__(self, config: ServerConfig, files: Records[StoredFile], jobs: Jobs) -> None:
         self._config = config
         self._files = files
         self._jobs = jobs
+        self.waiting: set[str] = set()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="forgetless-jobs", daemon=True)
         # A server of processes loads torch once, and every job begins with it.
@@ -75,7 +80,7 @@ class Worker:
         """Train the next job, or wait for one."""
         self._jobs.tidy()
         with self._jobs.changed:
-            job = self._jobs.next()
+            job = self._jobs.next(but=self.waiting)
             if job is None:
                 if not self._ending.is_set():
                     self._jobs.changed.wait()
@@ -96,9 +101,15 @@ class Worker:
         except ApiError as error:
             self._fail(job.id, "invalid_training_file", error.message)
             return
-        for parent in chain[-2:-1]:
-            check_goes_on(parent, self._config)
-        made_with = making(job, self._config)
+        try:
+            for made in chain[-2:]:
+                check_goes_on(made, self._config)
+        except (ApiError, ForgetlessError) as error:
+            if job.made_with is None:
+                raise
+            self._wait(job.id, error.message)
+            return
+        made_with = job.made_with or making(job, self._config)
         contents = {name: content(self._files, name) for name in needed}
         ours, theirs = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(
@@ -169,6 +180,14 @@ class Worker:
                 trained_tokens=tokens,
                 finished_at=int(time.time()),
             )
+
+    def _wait(self, job: str, message: str) -> None:
+        """Leave a job that was begun, and its run, to a server that would train it so."""
+        said = f"The job waits: {message}"
+        log.warning("%s: %s", job, said)
+        self.waiting.add(job)
+        if self._jobs.change(job, status="queued"):
+            self._jobs.tell(job, said)
 
     def _fail(self, job: str, code: str, message: str) -> None:
         error = {"code": code, "message": message, "param": None}
