@@ -9,8 +9,9 @@ import torch
 
 from forgetless import run
 from forgetless.errors import PlanError
-from forgetless.methods import METHODS, base
-from forgetless.methods.compose import Compose
+from forgetless.methods import EWC, METHODS, base
+from forgetless.methods.base import State
+from forgetless.methods.compose import Compose, save_states
 from forgetless.plan import MethodSpec
 from tests.methods.probes import Recorder
 from tests.tiny import colours, write_rows
@@ -171,3 +172,12 @@ def test_message_of_a_bad_combination_of_options_is_ours_alone() -> None:
     with pytest.raises(PlanError) as caught:
         Compose.from_plan([MethodSpec(name="lora", options={"init": "corda"})])
     assert caught.value.message.startswith("methods: lora: init corda and calibration")
+
+
+def test_restored_tensors_begin_in_memory_where_new_ones_do(tmp_path: Path) -> None:
+    """By where its factors begin a matrix product is rounded; in a file they begin anywhere."""
+    kept = {f"importance/{size}": torch.ones(size) for size in (1, 3, 5)}
+    save_states(tmp_path / "state", {"ewc": State(kept)})
+    ewc = EWC()
+    Compose([ewc]).restore(tmp_path / "state")
+    assert [tensor.data_ptr() % 64 for tensor in ewc.state().tensors.values()] == [0, 0, 0]

@@ -299,26 +299,52 @@ def test_second_stage_works_and_learns(name: str, tiny_model: Path, tmp_path: Pa
         before = after
 
 
-@every_method
-def test_going_on_from_disk_with_fresh_objects_gives_the_same_trajectory(
-    name: str, tiny_model: Path, tmp_path: Path, acting: Callable[[str], Taught]
-) -> None:
-    at_once = acting(name).after
-    stages = make(name).stages(one_stage_a_task(TASKS))
+def teach_in_fresh_objects(
+    make: Callable[[], Compose], model: Path, folder: Path
+) -> Iterator[Weights]:
+    """The weights after each stage, each taught from what the one before left on disk."""
     previous: Path | None = None
-    for number, stage in enumerate(stages):
-        methods = make(name)
+    for number, stage in enumerate(make().stages(one_stage_a_task(TASKS))):
+        methods = make()
         if previous is not None:
             methods.restore(previous / "methods")
         start = None if stage.from_base else previous
-        loaded = load_model(ModelConfig(name=str(tiny_model)), stage=start)
-        train(loaded, stage, settings(), tmp_path / stage.name, methods)
-        previous = tmp_path / f"done-{number}"
+        loaded = load_model(ModelConfig(name=str(model)), stage=start)
+        train(loaded, stage, settings(), folder / stage.name, methods)
+        previous = folder / f"done-{number}"
         previous.mkdir()
         save_stage_model(loaded.model, loaded.tokenizer, previous)
         end_stage(methods, loaded, stage)
         methods.save(previous / "methods")
-        assert differing(weights(loaded.model), at_once[number]) == []
+        yield weights(loaded.model)
+
+
+@every_method
+def test_going_on_from_disk_with_fresh_objects_gives_the_same_trajectory(
+    name: str, tiny_model: Path, tmp_path: Path, acting: Callable[[str], Taught]
+) -> None:
+    found = teach_in_fresh_objects(lambda: make(name), tiny_model, tmp_path)
+    for ours, at_once in zip(found, acting(name).after, strict=True):
+        assert differing(ours, at_once) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"l2sp": {"anchor": "base", "strength": 0.5}, "lora": {"rank": 4, "init": "orthogonal"}},
+        {"ogd": {"energy": 0.8}, "kl": {}},
+    ],
+    ids=" and ".join,
+)
+def test_so_it_does_where_restored_tensors_are_factors_of_matrix_products(
+    options: Mapping[str, Mapping[str, Any]], tiny_model: Path, tmp_path: Path
+) -> None:
+    """Such a product is rounded by where in memory its factors begin."""
+    specs = [MethodSpec(name=name, options=dict(given)) for name, given in options.items()]
+    at_once = teach(Compose.from_plan(specs), tiny_model, tmp_path / "at-once")
+    found = teach_in_fresh_objects(lambda: Compose.from_plan(specs), tiny_model, tmp_path)
+    for ours, theirs in zip(found, at_once, strict=True):
+        assert differing(ours, theirs) == []
 
 
 @every_method

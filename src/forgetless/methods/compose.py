@@ -288,8 +288,11 @@ class Compose:
 
         for method in self.methods:
             values = json.loads((folder / f"{method.name}.json").read_text(encoding="utf-8"))
-            tensors = folder / f"{method.name}.safetensors"
-            method.restore(State(load_file(tensors) if tensors.is_file() else {}, values))
+            file = folder / f"{method.name}.safetensors"
+            read = load_file(file) if file.is_file() else {}
+            # In memory of their own: a file's begin anywhere, and matrix products round by where.
+            tensors = {name: tensor.clone() for name, tensor in read.items()}
+            method.restore(State(tensors, values))
 
 
 def save_states(folder: Path, states: Mapping[str, State]) -> None:
