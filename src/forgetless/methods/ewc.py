@@ -23,14 +23,14 @@ Differs: decay reduces only what is older than the last stage.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from forgetless.errors import ModelError
 from forgetless.methods.base import Method, State
+from forgetless.methods.parts.adapters import weights_of_their_own
 from forgetless.methods.parts.fisher import fisher_diagonal
 from forgetless.methods.parts.pulls import (
     Product,
@@ -136,8 +136,8 @@ class EWC(Method[EWCConfig]):
         """Add the importances of what the stage taught."""
         products = trained_products(bench.model)
         weights = trained_weights(bench.model, products)
-        with _base_weights(bench.model, products) as bases:
-            found = self._fisher(bench, weights | bases)
+        with weights_of_their_own(_layers(bench.model, products)) as bases:
+            found = self._fisher(bench, weights | dict(zip(products, bases, strict=True)))
         for name, new in found.items():
             old = self._importances.get(name, new.new_zeros(())).to(new.device)
             if self.config.mode == "online":
@@ -180,30 +180,18 @@ class EWC(Method[EWCConfig]):
             self._anchors = state.part("anchor")
 
 
-@contextmanager
-def _base_weights(model: Any, names: Iterable[str]) -> Iterator[dict[str, torch.nn.Parameter]]:
-    """The weights of adapted layers, each meanwhile a parameter of its layer alone.
-
-    A head that shares its weight with the embeddings would get their gradient as well, and the
-    adapter changes the head only.
+def _layers(model: Any, names: Collection[str]) -> list[Any]:
+    """The layers whose weights have these names.
 
     Raises:
-        ModelError: for one that is quantised.
+        ModelError: for one whose weight is quantised, and has no gradient.
     """
-    import torch
-
-    layers = {name: model.get_submodule(name.removesuffix(".weight")) for name in names}
-    weights = {name: layer.weight for name, layer in layers.items()}
-    for name, weight in weights.items():
-        if not weight.is_floating_point():
+    layers = [model.get_submodule(name.removesuffix(".weight")) for name in names]
+    for name, layer in zip(names, layers, strict=True):
+        if not layer.weight.is_floating_point():
             raise ModelError(
-                f"{name}: is stored as {weight.dtype}, and ewc needs the gradient of every weight",
+                f"{name}: is stored as {layer.weight.dtype}, and ewc needs the gradient of every "
+                "weight",
                 fix="load the model without quantisation, or use  l2sp  instead",
             )
-    try:
-        for name, layer in layers.items():
-            layer.weight = torch.nn.Parameter(weights[name].detach(), requires_grad=False)
-        yield {name: layer.weight for name, layer in layers.items()}
-    finally:
-        for name, layer in layers.items():
-            layer.weight = weights[name]
+    return layers

@@ -27,6 +27,8 @@ from forgetless.models.forward import PADDING
 from forgetless.models.load import LoadedModel, load_model
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
+from forgetless.tasks.examples import Examples, Origin
+from forgetless.tasks.render import Encoded
 from tests.tiny import build_tokenizer, colours, write_rows
 from tests.training.build import (
     Weights,
@@ -315,6 +317,37 @@ def test_mean_gradient_is_that_of_the_mean_loss_of_all_learned_tokens(
     linear = [m for n, m in plain.named_modules() if isinstance(m, nn.Linear) and n != "lm_head"]
     for ours, module in zip(found, linear, strict=True):
         torch.testing.assert_close(ours, module.weight.grad, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*tie:UserWarning")
+def test_mean_gradient_of_an_adapted_head_is_its_own_though_it_shares_the_embeddings(
+    rows: Path, tiny_model: Path
+) -> None:
+    found = []
+    for tied in (True, False):
+        loaded = fresh(tiny_model)
+        head, embeddings = loaded.model.lm_head, loaded.model.get_input_embeddings()
+        if not tied:
+            head.weight = nn.Parameter(head.weight.detach().clone())
+        bench = workbench(loaded, FIRST)
+        lora("default", rows, targets=["lm_head"]).adapt(bench)
+        found += mean_gradients(bench.model, linear_layers(bench.model), bench.new)
+        assert (head.weight is embeddings.weight) is tied
+    assert found[0].equal(found[1])
+
+
+def test_base_weights_are_as_frozen_as_before_where_gradients_cannot_be_taken(
+    rows: Path, tiny_model: Path
+) -> None:
+    loaded = adapted("default", rows, tiny_model)
+    layers = linear_layers(loaded.model)
+    before = [layer.get_base_layer().weight for layer in layers]
+    unknown = Examples.of([Encoded([9999] * 4, [True] * 4)], [Origin("t", "1")])
+    with pytest.raises(IndexError):
+        mean_gradients(loaded.model, layers, unknown)
+    after = [layer.get_base_layer().weight for layer in layers]
+    assert all(ours is theirs for ours, theirs in zip(after, before, strict=True))
+    assert not any(weight.requires_grad for weight in after)
 
 
 def test_lora_ga_starts_along_the_gradient() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -126,6 +127,28 @@ def set_factors(layer: Any, adapter: str, a: torch.Tensor, b: torch.Tensor) -> N
         part.weight = torch.nn.Parameter(own)
     layer.lora_A[adapter].out_features = layer.lora_B[adapter].in_features = len(a)
     layer.r[adapter] = len(a)
+
+
+@contextmanager
+def weights_of_their_own(layers: Sequence[Any]) -> Iterator[list[torch.nn.Parameter]]:
+    """The weights of adapted layers, each meanwhile a parameter of its layer alone, not trained.
+
+    A head that shares its weight with the embeddings would get their gradient as well, and the
+    adapter changes the head only.
+
+    Args:
+        layers: Those below the adapters, which hold the weights.
+    """
+    import torch
+
+    weights = [layer.weight for layer in layers]
+    try:
+        for layer, weight in zip(layers, weights, strict=True):
+            layer.weight = torch.nn.Parameter(weight.detach(), requires_grad=False)
+        yield [layer.weight for layer in layers]
+    finally:
+        for layer, weight in zip(layers, weights, strict=True):
+            layer.weight = weight
 
 
 def freeze(layers: Sequence[Any], adapter: str) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from forgetless.errors import ModelError
-from forgetless.methods.parts.adapters import ADAPTER
+from forgetless.methods.parts.adapters import ADAPTER, weights_of_their_own
 from forgetless.methods.parts.passes import batch_of, in_batches
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.tasks.examples import Examples
@@ -231,18 +231,17 @@ def mean_gradients(model: Any, layers: Sequence[Any], examples: Examples) -> lis
     """
     import torch
 
-    weights = [layer.get_base_layer().weight.requires_grad_() for layer in layers]
-    sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in weights]
     learned = 0.0
-    for chosen in in_batches(examples):
-        batch = batch_of(model, [examples[index] for index in chosen.tolist()])
-        for total, found in zip(
-            sums, torch.autograd.grad(batch.losses.sum(), weights), strict=True
-        ):
-            total += found
-        learned += batch.learned_tokens
-    for weight in weights:
-        weight.requires_grad_(False)
+    with weights_of_their_own([layer.get_base_layer() for layer in layers]) as weights:
+        for weight in weights:
+            weight.requires_grad_()
+        sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in weights]
+        for chosen in in_batches(examples):
+            batch = batch_of(model, [examples[index] for index in chosen.tolist()])
+            found = torch.autograd.grad(batch.losses.sum(), weights)
+            for total, gradient in zip(sums, found, strict=True):
+                total += gradient
+            learned += batch.learned_tokens
     return [_oriented(layer, total) / learned for layer, total in zip(layers, sums, strict=True)]
 
 
