@@ -21,7 +21,7 @@ def bart() -> Any:
     return build(
         "Bart", vocab_size=261, d_model=32, encoder_layers=1, encoder_ffn_dim=64, decoder_layers=1,
         decoder_attention_heads=2, decoder_ffn_dim=64, max_position_embeddings=256, init_std=0.3,
-        is_decoder=True, is_encoder_decoder=False,
+        is_decoder=True, is_encoder_decoder=False, dropout=0.0,
     )  # fmt: skip
 
 

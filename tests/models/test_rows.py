@@ -14,6 +14,7 @@ from forgetless.models.forest import Cost
 from forgetless.models.forward import logits_at, pad_left
 from forgetless.models.rows import logits_of_rows
 from forgetless.models.tree import obstacle, tree_logits
+from tests.models.test_padding import bart
 from tests.training.build import forward_passes, fresh, with_learned_positions
 
 SHARED = [5, 6, 7, 8, 9, 10, 11, 12]
@@ -143,4 +144,35 @@ def test_rows_with_nothing_in_common_are_padded(
     wanted = torch.ones((4, 4), dtype=torch.bool)
     with forward_passes(model) as passes:
         logits_of_rows(model, padded.ids, padded.mask, padded.positions, torch.arange(4), wanted)
+    assert passes == [4]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_of_each_length_have_a_pass_of_their_own_where_padding_is_read(side: str) -> None:
+    model = bart()
+    ids, mask, positions, columns, wanted = padded_on(side)
+    with forward_passes(model) as passes:
+        found = logits_of_rows(model, ids, mask, positions, columns, wanted)
+    assert passes == [1, 1, 1, 1]
+    assert found.shape == (*wanted.shape, 261)
+    for row, logits in enumerate(found):
+        alone = model(ids[row, mask[row].bool()][None]).logits[0]
+        starts = int(mask[row].argmax())
+        places = columns[wanted[row]] - starts
+        assert torch.allclose(logits[wanted[row]], alone[places], atol=1e-5)
+
+
+def test_padding_that_longer_rows_left_is_not_read_either() -> None:
+    """A teacher sees some rows of a batch only."""
+    model = bart()
+    *place, columns, wanted = padded_on("left")
+    short = (*(each[-1:] for each in place), columns, wanted[-1:])
+    alone = model(torch.tensor([ROWS[-1]])).logits[0, 0]
+    assert torch.allclose(logits_of_rows(model, *short)[0, -1], alone, atol=1e-5)
+
+
+def test_processes_that_train_together_pad_whatever_their_model_reads() -> None:
+    model = bart()
+    with forward_passes(model) as passes:
+        logits_of_rows(Wrapped(model), *padded_on("left"))
     assert passes == [4]

@@ -16,6 +16,7 @@ from forgetless.launching import Sharding
 from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Stage, Workbench
 from forgetless.models.load import LoadedModel, load_model
+from forgetless.models.padding import looks_past_padding
 from forgetless.models.reach import ENDLESS, Reach
 from forgetless.plan import ModelConfig, TaskConfig, TrainingConfig
 from forgetless.tasks.examples import Encoder
@@ -196,7 +197,8 @@ def die_at(step: int | None) -> Callable[[int], None]:
 
 @contextmanager
 def forward_passes(model: Any) -> Iterator[list[int]]:
-    """Rows of each pass through the model meanwhile."""
+    """Rows of each pass through the model meanwhile, without the trial of how it reads padding."""
+    looks_past_padding(model)
     counted: list[int] = []
 
     def count(_: Any, called: tuple[Any, ...]) -> None:

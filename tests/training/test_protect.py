@@ -37,14 +37,17 @@ from forgetless.methods import (
 )
 from forgetless.methods.base import Method
 from forgetless.methods.compose import Compose
+from forgetless.models.padding import looks_past_padding
 from forgetless.training.obstacles import refuse_what_cannot_work
 from forgetless.training.others_mixture import MixedRows, draw
 from forgetless.training.protect import protect
 from forgetless.training.protection import Protection
 from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
 from tests.methods.test_contract import CASES
+from tests.models.test_padding import bart
+from tests.tiny import build_tokenizer
 from tests.training.build import differing, distance, fresh, weights
-from tests.training.trainers import StopAt, losses, made, state_of, texts, tokenised
+from tests.training.trainers import StopAt, losses, made, state_of, stock, texts, tokenised
 
 both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 
@@ -420,6 +423,7 @@ def test_methods_see_the_model_in_its_own_precision_and_training_does_not(
 
     changes: dict[str, Any] = {"bf16": True, "max_steps": 1}
     trainer = made("transformers", tiny_model, tmp_path, **changes)
+    looks_past_padding(trainer.model)  # the passes of its trial are seen elsewhere
     trainer.model.lm_head.register_forward_hook(
         lambda *_: seen.append((place[0], torch.is_autocast_enabled("cpu")))
     )
@@ -743,6 +747,24 @@ def test_padding_on_the_left_without_positions_is_refused_where_logits_are_looke
     with pytest.raises(UsageError, match="pads rows on the left and gives no position_ids"):
         protect(trainer, [Calm()])
     protect(trainer, [Replay()])
+
+
+def test_padding_on_the_left_is_warned_of_where_the_model_reads_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings_of(methods: list[Method[Any]], side: str, **changes: Any) -> list[str]:
+        tokenizer = build_tokenizer()
+        tokenizer.padding_side = side
+        trainer = stock(tmp_path, bart(), tokenizer, max_steps=1, **changes)
+        caplog.clear()
+        protect(trainer, methods).train()
+        return [r.getMessage() for r in caplog.records if r.name.startswith("forgetless")]
+
+    (told,) = warnings_of([L2SP()], "left")
+    assert told.startswith("BartForCausalLM reads padding as text, and the trainer pads rows on ")
+    assert warnings_of([L2SP()], "left", per_device_train_batch_size=1) == []
+    assert warnings_of([L2SP()], "right") == []
+    assert warnings_of([KL()], "right") == []
 
 
 def test_rows_with_one_label_each_are_refused_where_rows_are_looked_at(

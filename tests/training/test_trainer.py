@@ -10,17 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetless.methods.batch import IGNORED
+from forgetless.models.load import LoadedModel
 from forgetless.models.save import save_stage_model
 from forgetless.plan import TrainingConfig
 from forgetless.tasks.render import Encoded
 from forgetless.tasks.row import Row, Turn
+from forgetless.training import stage as stage_module
 from forgetless.training.rows import collate
-from forgetless.training.stage import training_arguments
+from forgetless.training.stage import in_passes, training_arguments
+from tests.models.test_padding import bart
 from tests.tiny import build_tokenizer
 from tests.training.build import (
     colour_task,
@@ -180,6 +184,47 @@ def test_losses_and_weights_are_those_of_a_plain_loop(
     assert distance(weights(trained.model), expected) < 0.005 * distance(start, expected)
 
 
+def test_rows_beside_longer_ones_are_learned_as_each_alone_where_padding_is_read(
+    tmp_path: Path,
+) -> None:
+    (stage,) = one_stage_a_task([EVERYTHING])
+    start = weights(bart())
+    together, alone = (
+        train(LoadedModel(bart(), build_tokenizer()), stage,
+              settings(batch_size=size, accumulation=4 // size), tmp_path / str(size))
+        for size in (4, 1)
+    )  # fmt: skip
+    assert together.losses == pytest.approx(alone.losses, rel=1e-3)
+    way = distance(weights(alone.model), start)
+    assert distance(weights(together.model), weights(alone.model)) < 0.01 * way
+
+
+def test_each_of_several_processes_takes_one_row_at_a_time_where_padding_is_read(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(batch_size=4, accumulation=2)
+    ragged, even = np.array([7, 9]), np.array([7, 7])
+    assert in_passes(bart(), ragged, config) is config
+    monkeypatch.setattr(stage_module, "count", lambda: 2)
+    assert in_passes(bart(), ragged, config).batch_of(2) == (1, 4)
+    assert in_passes(bart(), even, config) is config
+    assert in_passes(fresh(tiny_model).model, ragged, config) is config
+
+
+def test_whether_padding_is_read_is_tried_out_in_the_precision_of_the_weights(
+    tmp_path: Path,
+) -> None:
+    """What bfloat16 rounds could pass for padding that is read."""
+    (stage,) = one_stage_a_task([EVERYTHING])
+    loaded = with_learned_positions(build_tokenizer())
+    rounded: list[bool] = []
+    loaded.model.transformer.drop.register_forward_pre_hook(
+        lambda drop, _: None if drop.training else rounded.append(torch.is_autocast_enabled("cpu"))
+    )
+    train(loaded, stage, settings(steps=1, precision="bfloat16"), tmp_path)
+    assert rounded == [False, False]
+
+
 def test_key_is_the_same_for_the_same_example_alone() -> None:
     example = Encoded([5, 6, 7], [False, True, True])
     assert example.key == Encoded([5, 6, 7], [False, True, True]).key
@@ -256,7 +301,7 @@ def test_dropout_has_noise_of_its_own_in_every_stage(tmp_path: Path) -> None:
     for number, stage in enumerate([*stages, stages[1]]):
         loaded = with_learned_positions(build_tokenizer())
         loaded.model.transformer.drop.register_forward_pre_hook(
-            lambda *_: noise.append(torch.get_rng_state())
+            lambda drop, _: noise.append(torch.get_rng_state()) if drop.training else None
         )
         train(loaded, stage, settings(steps=1), tmp_path / str(number))
     assert not noise[0].equal(noise[1])

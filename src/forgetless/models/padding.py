@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from forgetless.models.forward import evaluation_mode, last_logits
+from forgetless.models.forward import evaluation_mode, innermost, last_logits
 from forgetless.models.tree import steady
 from forgetless.models.trials import difference, some_tokens, tried
 
@@ -25,13 +25,27 @@ def side_by_side(model: Any, lengths: Sequence[int]) -> Iterator[list[int]]:
     Yields:
         Indices of rows.
     """
-    told = "only rows of one length are read side by side"
-    alike = len({*lengths}) <= 1
-    if alike or (max(lengths) <= steady(model) and tried(model, _obstacle, told) is None):
+    if len({*lengths}) <= 1 or looks_past_padding(model, max(lengths)):
         yield [*range(len(lengths))]
         return
     for length in sorted({*lengths}, reverse=True):
         yield [index for index, own in enumerate(lengths) if own == length]
+
+
+def looks_past_padding(model: Any, length: int = 0) -> bool:
+    """Whether rows of several lengths, padded on the left, are read as each alone.
+
+    To be asked before training puts autocast around a model: what that rounds in float32 weights
+    would pass for padding that is read.
+
+    Args:
+        model: A causal language model of transformers or peft; of any other it is assumed.
+        length: The most tokens of a row.
+    """
+    if not hasattr(innermost(model), "config"):
+        return True
+    told = "only rows of one length are read side by side"
+    return tried(model, _obstacle, told) is None and length <= steady(model)
 
 
 def _obstacle(model: Any) -> str | None:

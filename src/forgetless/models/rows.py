@@ -3,7 +3,8 @@
 Rows of chats begin with the same template, and rows of one task often with the same instruction: in
 short questions and answers that is half of all tokens.  As a forest they are read, and learned
 from, once; nothing is padded; and the last token of a row, which predicts nothing, is not read.
-Values and gradients are those of padded rows, within rounding.
+Values and gradients are those of padded rows, within rounding.  Where rows are padded and the model
+reads padding, those of each length have a pass of their own.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.models.forest import Cost, forest, groves
 from forgetless.models.forward import innermost, logits_at
+from forgetless.models.padding import looks_past_padding, side_by_side
 from forgetless.models.sharded import in_parts
 from forgetless.models.tree import Trunk, obstacle, span, tree_logits
+from forgetless.processes import count
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +51,7 @@ def logits_of_rows(
     rows = _rows(model, ids, mask, positions, columns, wanted)
     together = _together(model, rows, ids) if rows else None
     if rows is None or together is None:
-        return logits_at(model, ids, mask, positions, columns)
+        return _padded(model, ids, mask, positions, columns)
     import torch
 
     starts = mask.argmax(1).tolist()
@@ -66,6 +69,31 @@ def logits_of_rows(
         known += len(nodes)
     # (nodes read, vocabulary) -> (batch, k, vocabulary)
     return torch.cat(read).index_select(0, places.flatten().to(ids.device)).view(*places.shape, -1)
+
+
+def _padded(
+    model: Any,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+    columns: torch.Tensor,
+) -> torch.Tensor:
+    """Logits of padded rows: in one pass, or in one for each length where padding would be read."""
+    import torch
+
+    inner = getattr(model, "module", model)
+    length, lengths = ids.shape[1], mask.sum(1).tolist()
+    # Processes that train together must make as many passes each.
+    one_pass = min(lengths) == length or model is not inner or (count() > 1 and in_parts(inner))
+    if one_pass or looks_past_padding(inner, length):
+        return logits_at(model, ids, mask, positions, columns)
+    found: dict[int, torch.Tensor] = {}
+    for rows in side_by_side(inner, lengths):
+        inside = mask[rows].any(0)  # shape (length,)
+        places = (inside.cumsum(0) - 1).clamp(min=0)[columns]  # any where padding predicts
+        own_ids, own_mask, own = (each[rows][:, inside] for each in (ids, mask, positions))
+        found |= zip(rows, logits_at(model, own_ids, own_mask, own, places), strict=True)
+    return torch.stack([found[row] for row in range(len(ids))])
 
 
 def _rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from transformers import Trainer
@@ -19,8 +20,12 @@ from forgetless.methods.base import (
     WeighsTokens,
 )
 from forgetless.methods.compose import Compose
+from forgetless.models.forward import innermost
+from forgetless.models.padding import looks_past_padding
 from forgetless.models.sharded import trains_in_parts
 from forgetless.training.others_rows import collator_of, completed, items_of, taught
+
+log = logging.getLogger(__name__)
 
 ROWS = 8  # of the dataset, tried before training
 
@@ -66,8 +71,7 @@ def refuse_rows(trainer: Any, methods: Compose) -> None:
     looking = KeepsRows | LooksAhead | LearnsAtEnd | MixesData | AddsLoss | WeighsTokens
     if not any(isinstance(method, looking) for method in methods.methods):
         return
-    collate, dataset = collator_of(trainer), trainer.train_dataset
-    rows = [dict(dataset[index]) for index in range(min(ROWS, len(dataset)))]
+    collate, rows = collator_of(trainer), _first_rows(trainer)
     examples = [example for row in rows for example in taught(collate, row)]
     if methods.needs_logits:
         completed(collate([dict(row) for row in rows]))
@@ -83,6 +87,32 @@ def refuse_rows(trainer: Any, methods: Compose) -> None:
                 fix="use a collator that pads, such as DataCollatorForSeq2Seq, and rows without "
                 "padding",
             ) from error
+
+
+def warn_of_padding(trainer: Any, model: Any, methods: Compose) -> None:
+    """Say where the trainer pads rows for a model that reads padding, and nothing keeps them apart.
+
+    A forward pass of ours does, in one process.  A model in parts is not tried out.
+    """
+    args = trainer.args
+    if trains_in_parts(trainer, model) or looks_past_padding(model):
+        return
+    alone = args.world_size == 1 and not trainer.is_deepspeed_enabled
+    if args.per_device_train_batch_size == 1 or (methods.needs_logits and alone):
+        return
+    mask = collator_of(trainer)(_first_rows(trainer)).get("attention_mask")
+    if mask is not None and not mask[:, 0].all():
+        log.warning(
+            "%s reads padding as text, and the trainer pads rows on the left: beside a longer one "
+            "a row is learned as another text; set tokenizer.padding_side = 'right', or "
+            "per_device_train_batch_size=1",
+            type(innermost(model)).__name__,
+        )
+
+
+def _first_rows(trainer: Any) -> list[dict[str, Any]]:
+    dataset = trainer.train_dataset
+    return [dict(dataset[index]) for index in range(min(ROWS, len(dataset)))]
 
 
 def _obstacle(trainer: Any, method: Method[Any]) -> str:

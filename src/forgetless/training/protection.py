@@ -16,7 +16,7 @@ from forgetless.models.sharded import trains_in_parts
 from forgetless.plan import TrainingConfig
 from forgetless.storage import replace_folder
 from forgetless.tasks.examples import Examples
-from forgetless.training.obstacles import refuse_rows
+from forgetless.training.obstacles import refuse_rows, warn_of_padding
 from forgetless.training.others_mixture import MixedRows
 from forgetless.training.others_rows import collator_of, items_of, taught
 from forgetless.training.phases import unprepare
@@ -175,6 +175,7 @@ class Protection:
             )
         refuse_rows(trainer, self.methods)
         bench = self._workbench(trainer)
+        warn_of_padding(trainer, bench.model, self.methods)
         if self._adapted != self.stage:
             self._adapt(bench)
         pools = self.methods.rehearsal(bench)

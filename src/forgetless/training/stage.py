@@ -14,8 +14,10 @@ import numpy as np
 from forgetless.launching import Sharding, by_engine
 from forgetless.methods.compose import Compose
 from forgetless.methods.stage import Workbench
+from forgetless.models.padding import looks_past_padding
 from forgetless.plan import TrainingConfig
 from forgetless.processes import count, first_does
+from forgetless.tasks.examples import Ints
 from forgetless.training.checkpoints import Checkpoint, latest_complete
 from forgetless.training.report import TrainingReport, final_loss
 from forgetless.training.schedule import Schedule
@@ -69,6 +71,7 @@ def train_stage(
     steps = math.ceil(len(schedule) / config.rows_per_step)
     bench.steps = steps
     bench.drawn = np.unique(schedule.order)
+    config = in_passes(bench.model, schedule.examples.lengths[bench.drawn], config)
     methods.start_stage(bench, schedule.examples)
     spent = (0.0, 0.0)
     if resumed is not None:  # once more: at the start methods put what they count back to 0
@@ -122,6 +125,22 @@ def train_stage(
     bench.model.eval()
     methods.settle(bench)
     return report
+
+
+def in_passes(model: Any, lengths: Ints, config: TrainingConfig) -> TrainingConfig:
+    """The settings, with one row in a pass where processes would pad rows and padding is read.
+
+    They must make as many passes each, so rows of each length cannot have passes of their own.
+
+    Args:
+        model: Not yet prepared for training.
+        lengths: Tokens of each row that is learned from.
+        config: Training settings.
+    """
+    fit = looks_past_padding(model, int(lengths.max())) or lengths.min() == lengths.max()
+    if fit or count() == 1:
+        return config
+    return config.model_copy(update={"batch_size": 1, "accumulation": config.rows_per_step})
 
 
 def training_arguments(

@@ -29,6 +29,7 @@ from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
+from tests.models.test_padding import bart
 from tests.tiny import build_tokenizer, colours, write_rows
 from tests.training.build import (
     Weights,
@@ -287,6 +288,23 @@ def test_second_moments_are_those_of_every_token_and_of_no_padding(
     for moments, inputs in zip(found, seen, strict=True):
         stacked = torch.cat(inputs).detach()
         assert len(stacked) == len(examples.ids)
+        torch.testing.assert_close(moments, stacked.T @ stacked, rtol=1e-4, atol=1e-4)
+
+
+def test_second_moments_in_a_model_that_reads_padding_are_those_of_each_row_alone() -> None:
+    model = bart()
+    rows = [[5, 6, 7, 8, 9], [10, 11], [12, 13]]
+    examples = Examples.of(
+        [Encoded(row, [True] * len(row)) for row in rows],
+        [Origin("t", str(number)) for number in range(len(rows))],
+    )
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)][:4]
+    found = second_moments(model, layers, examples)
+    seen = seen_by_layer(layers, model)
+    for row in rows:
+        model(torch.tensor([row]))
+    for moments, inputs in zip(found, seen, strict=True):
+        stacked = torch.cat(inputs).detach()
         torch.testing.assert_close(moments, stacked.T @ stacked, rtol=1e-4, atol=1e-4)
 
 

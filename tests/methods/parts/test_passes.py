@@ -11,6 +11,8 @@ import torch
 from forgetless.methods.parts.passes import batch_of, embeddings, in_batches, mean_losses
 from forgetless.tasks.examples import Examples, Origin
 from forgetless.tasks.render import Encoded
+from tests.methods.bigram import random_bigram
+from tests.models.test_padding import bart
 from tests.training.build import fresh
 
 
@@ -47,9 +49,13 @@ def test_losses_are_zero_where_nothing_is_learned(tiny_model: Path) -> None:
     assert batch.keys.tolist() == [examples()[0].key, examples()[1].key]
 
 
+def batched(tokens: int) -> list[list[int]]:
+    return [chosen.tolist() for chosen in in_batches(random_bigram(), examples(), tokens)]
+
+
 def test_every_example_is_in_one_batch_that_fits() -> None:
     lengths = examples().lengths
-    batches = [chosen.tolist() for chosen in in_batches(examples(), tokens=16)]
+    batches = batched(tokens=16)
     assert sorted(index for chosen in batches for index in chosen) == [0, 1, 2, 3, 4]
     for chosen in batches:
         assert len(chosen) == 1 or max(lengths[chosen]) * len(chosen) <= 16
@@ -57,11 +63,11 @@ def test_every_example_is_in_one_batch_that_fits() -> None:
 
 def test_examples_that_fill_their_last_batch_leave_none_behind_it() -> None:
     """Lengths 9, 4, 12, 4, 7: the longest sets what fits beside it."""
-    batches = [chosen.tolist() for chosen in in_batches(examples(), tokens=14)]
+    batches = batched(tokens=14)
     assert batches == [[2], [0], [4, 1], [3]]
-    batches = [chosen.tolist() for chosen in in_batches(examples(), tokens=24)]
+    batches = batched(tokens=24)
     assert batches == [[2, 0], [4, 1, 3]]
-    assert [*in_batches(Examples.of([], []))] == []
+    assert [*in_batches(random_bigram(), Examples.of([], []))] == []
 
 
 def test_mode_of_the_model_is_put_back(tiny_model: Path) -> None:
@@ -87,3 +93,13 @@ def test_the_first_token_of_a_text_is_no_target_however_it_is_padded(tiny_model:
     assert together.learned_tokens == sum(len(text) - 1 for text in texts)
     for text, losses in zip(texts, together.losses, strict=True):
         assert losses.sum().item() == pytest.approx(batch_of(model, [text]).losses.sum().item())
+
+
+def test_examples_of_a_model_that_reads_padding_are_read_as_each_alone() -> None:
+    model = bart()
+    assert sorted(map(len, in_batches(model, examples()))) == [1, 1, 1, 2]
+    losses, states = mean_losses(model, examples()), embeddings(model, examples())
+    for index in range(5):
+        alone = Examples.of([examples()[index]], [Origin("t", "0")])
+        assert losses[index] == pytest.approx(mean_losses(model, alone)[0], rel=1e-4)
+        assert states[index] == pytest.approx(embeddings(model, alone)[0], abs=1e-4)

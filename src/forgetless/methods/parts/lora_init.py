@@ -211,7 +211,7 @@ def second_moments(model: Any, layers: Sequence[Any], examples: Examples) -> lis
         for layer, total in zip(layers, sums, strict=True)
     ]
     try:
-        for chosen in in_batches(examples):
+        for chosen in in_batches(model, examples):
             padded = pad_left([examples[index].ids for index in chosen.tolist()])
             ids, mask = padded.ids.to(device), padded.mask.to(device)
             real = mask.bool()
@@ -236,7 +236,7 @@ def mean_gradients(model: Any, layers: Sequence[Any], examples: Examples) -> lis
         for weight in weights:
             weight.requires_grad_()
         sums = [torch.zeros_like(weight, dtype=torch.float32) for weight in weights]
-        for chosen in in_batches(examples):
+        for chosen in in_batches(model, examples):
             batch = batch_of(model, [examples[index] for index in chosen.tolist()])
             found = torch.autograd.grad(batch.losses.sum(), weights)
             for total, gradient in zip(sums, found, strict=True):

@@ -14,6 +14,7 @@ from forgetless.models.forward import (
     pad_left,
     pad_like,
 )
+from forgetless.models.padding import side_by_side
 from forgetless.models.rows import logits_of_rows
 from forgetless.processes import shared_out
 from forgetless.tasks.examples import Examples
@@ -97,15 +98,20 @@ def batch_of(model: Any, examples: Sequence[Encoded]) -> Batch:
 
 
 def in_batches(
-    examples: Examples, tokens: int = TOKENS_IN_A_PASS
+    model: Any, examples: Examples, tokens: int = TOKENS_IN_A_PASS
 ) -> Iterator[np.ndarray[Any, Any]]:
-    """Indices of examples of like length, as many together as fit into so many padded tokens."""
+    """Indices of examples of like length, as many together as fit into so many padded tokens.
+
+    Of one length, where the model reads padding.
+    """
     order = np.argsort(-examples.lengths, kind="stable")
     start = 0
     while start < len(order):
         longest = int(examples.lengths[order[start]])
         size = max(1, tokens // longest)
-        yield order[start : start + size]
+        batch = order[start : start + size]
+        for places in side_by_side(model, examples.lengths[batch].tolist()):
+            yield batch[places]
         start += size
 
 
@@ -128,7 +134,7 @@ def passes(
         with torch.no_grad():
             return look(batch_of(model, [examples[index] for index in chosen]))
 
-    batches = [chosen.tolist() for chosen in in_batches(examples)]
+    batches = [chosen.tolist() for chosen in in_batches(model, examples)]
     with evaluation_mode(model):
         yield from zip(batches, shared_out(batches, seen), strict=True)
 
@@ -162,7 +168,7 @@ def embeddings(model: Any, examples: Examples) -> np.ndarray[Any, Any]:
         means: np.ndarray[Any, Any] = torch.einsum("blw,bl->bw", states, share).cpu().numpy()
         return means
 
-    batches = [chosen.tolist() for chosen in in_batches(examples)]
+    batches = [chosen.tolist() for chosen in in_batches(model, examples)]
     with evaluation_mode(model), torch.no_grad():
         means = np.concatenate([*shared_out(batches, pooled)])
     return means[np.argsort(np.concatenate(batches))]
