@@ -158,7 +158,7 @@ def test_items_that_ask_the_same_count_as_one() -> None:
     twice = [replace(row, id=f"{row.id} again") for row in once.test]
     assert few_items(replace(once, test=[*once.test, *twice])) is None
     same = replace(once, test=[replace(once.test[0], id=str(n)) for n in range(60)])
-    assert "rest on 1 groups of them; a loss of 98 points" in str(few_items(same))
+    assert "rest on 1 group of them; a loss of 98 points" in str(few_items(same))
 
 
 def test_items_that_only_choose_do_not_count() -> None:

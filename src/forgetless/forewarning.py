@@ -36,7 +36,8 @@ def few_items(task: Task, giving: float = 1.0) -> str | None:
     hidden = hidden_loss(used)
     if task.unit == "nats" or hidden <= COARSE:
         return None
-    rest_on = f"{used} groups of them" if units < len(task.test) else f"{used}"
+    groups = "1 group" if used == 1 else f"{used} groups"
+    rest_on = f"{groups} of them" if units < len(task.test) else f"{used}"
     if giving < 1:
         rest_on += f", for of {units} the others choose"
     return (
