@@ -138,8 +138,8 @@ class Jobs:
             except ApiError:
                 raise ApiError(
                     400,
-                    f"{found[0].fine_tuned_model or found[0].id} builds on job {parent}, whose "
-                    "record is gone: start from the base model",
+                    f"{found[0].called} builds on job {parent}, whose record is gone: start from "
+                    "the base model",
                     param="model",
                 ) from None
         return found
