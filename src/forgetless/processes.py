@@ -49,7 +49,7 @@ def rank() -> int:
     group = _group()
     if group is not None:
         return int(group.get_rank())
-    return _told("RANK", least=0) if launched() > 1 else 0
+    return _told("RANK", least=0, most=launched() - 1) if launched() > 1 else 0
 
 
 def first() -> bool:
@@ -166,13 +166,13 @@ def first_does(work: Callable[[], T]) -> T:
     return result
 
 
-def _told(name: str, least: int) -> int:
+def _told(name: str, least: int, most: int | None = None) -> int:
     """A number that the launcher put into the environment; the least one if it is not there."""
     found = os.environ.get(name) or str(least)
-    if not found.isdecimal() or int(found) < least:
+    if not found.isdecimal() or int(found) < least or (most is not None and int(found) > most):
+        needed = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise UsageError(
-            f"the environment variable {name} is {found!r}, needed a whole number of at least "
-            f"{least}",
+            f"the environment variable {name} is {found!r}, needed a whole number {needed}",
             fix=f"unset {name}",
         )
     return int(found)

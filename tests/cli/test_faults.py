@@ -191,7 +191,8 @@ def test_json_is_not_printed_for_a_plan_that_was_refused(
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two', needed a whole number of at least 1"),
         ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0', needed a whole number of at least 1"),
         ({"WORLD_SIZE": "1.0"}, "WORLD_SIZE is '1.0', needed a whole number of at least 1"),
-        ({"WORLD_SIZE": "2", "RANK": "-1"}, "RANK is '-1', needed a whole number of at least 0"),
+        ({"WORLD_SIZE": "2", "RANK": "-1"}, "RANK is '-1', needed a whole number from 0 to 1"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK is '2', needed a whole number from 0 to 1"),
     ],
 )
 def test_what_no_launcher_says_of_its_processes_is_refused(

@@ -407,7 +407,9 @@ def test_adapter_is_held_where_its_product_mattered(
     assert way(1e4) < 0.5 * way(0)
 
 
-def test_quantised_base_of_an_adapter_is_refused_with_what_to_do(tiny_model: Path) -> None:
+def test_quantised_base_of_an_adapter_is_refused_before_training_with_what_to_do(
+    tiny_model: Path,
+) -> None:
     loaded = fresh(tiny_model)
     loaded.model = adapted(loaded.model, target_modules=["q_proj"])
     for layer in loaded.model.modules():
@@ -415,7 +417,7 @@ def test_quantised_base_of_an_adapter_is_refused_with_what_to_do(tiny_model: Pat
             base: Any = layer.base_layer
             base.weight = torch.nn.Parameter(base.weight.to(torch.int8), requires_grad=False)
     with pytest.raises(ModelError, match="is stored as torch") as caught:
-        EWC().end_stage(workbench(loaded, STAGES[0]))
+        EWC().refuse_model(loaded.model)
     assert caught.value.fix == "load the model without quantisation, or use  l2sp  instead"
 
 

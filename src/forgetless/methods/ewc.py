@@ -103,9 +103,9 @@ class EWC(Method[EWCConfig]):
         return self.config.strength > 0 and stage.number > 1
 
     def refuse_model(self, model: Any) -> None:
-        """Refuse adapters without a product that could be held where it was."""
+        """Refuse adapters without a product to hold where it was, and quantised layers below."""
         if self.config.strength > 0:
-            trained_products(model)
+            _layers(model, trained_products(model))
 
     def start_stage(self, bench: Workbench, examples: Examples) -> None:
         """Take the model as the last stage left it."""

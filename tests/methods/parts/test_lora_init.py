@@ -25,6 +25,7 @@ from forgetless.methods.parts.lora_init import (
 )
 from forgetless.models.forward import PADDING
 from forgetless.models.load import LoadedModel, load_model
+from forgetless.models.padding import looks_past_padding
 from forgetless.models.save import save_stage_model
 from forgetless.plan import ModelConfig
 from forgetless.tasks.examples import Examples, Origin
@@ -282,6 +283,7 @@ def test_second_moments_are_those_of_every_token_and_of_no_padding(
     with torch.no_grad():  # padding that was counted would show
         loaded.model.get_input_embeddings().weight[PADDING] += 1
     found = second_moments(loaded.model, layers, examples)
+    assert looks_past_padding(loaded.model)  # as it was found without hooks
     seen = seen_by_layer(layers, loaded.model)
     for index in range(len(examples)):
         loaded.model(torch.tensor([examples[index].ids]))

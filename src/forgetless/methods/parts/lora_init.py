@@ -195,6 +195,7 @@ def second_moments(model: Any, layers: Sequence[Any], examples: Examples) -> lis
     import torch
 
     device = next(model.parameters()).device
+    batches = [*in_batches(model, examples)]  # tries the model out, so before it has hooks
     sums = [torch.zeros(layer.in_features, layer.in_features, device=device) for layer in layers]
     real = torch.empty(0)
 
@@ -211,7 +212,7 @@ def second_moments(model: Any, layers: Sequence[Any], examples: Examples) -> lis
         for layer, total in zip(layers, sums, strict=True)
     ]
     try:
-        for chosen in in_batches(model, examples):
+        for chosen in batches:
             padded = pad_left([examples[index].ids for index in chosen.tolist()])
             ids, mask = padded.ids.to(device), padded.mask.to(device)
             real = mask.bool()
