@@ -187,6 +187,34 @@ def test_a_budget_kept_for_certain_goes_before_one_that_a_cheaper_arm_kept_by_lu
     )
 
 
+def test_a_budget_kept_for_certain_goes_before_a_certain_gain_that_may_have_kept_it_by_luck() -> (
+    None
+):
+    kept = {"over_budget": figure(-0.01, -0.02, 0.0)}
+    sure = arm("replay", 0.86, cost=1.5, nearer=figure(0.21, 0.1, 0.3), **kept)
+    lucky = arm(
+        "ewc", 0.85, nearer=figure(0.05, -0.01, 0.1), to_best=figure(-0.01, -0.1, 0.1), **kept
+    )
+    broken = replace(PLAIN, over_budget=figure(0.2, 0.1, 0.3))
+    name, why = recommend([broken, JOINT, sure, lucky], budget="2%")
+    assert name == "replay"
+    assert not any("luck" in reason for reason in why)
+    best = replace(lucky, accuracy=figure(0.87, 0, 1))
+    sure = replace(sure, to_best=figure(-0.01, -0.1, 0.1))
+    name, why = recommend([broken, JOINT, sure, best], budget="2%")
+    assert name == "replay"
+    assert (
+        "ewc ended at 0.87 against 0.86, which these items cannot tell apart, and may have kept "
+        "the budget by luck." in why
+    )
+    name, why = recommend([broken, JOINT, lucky], budget="2%")  # its gain is reason enough
+    assert name == "ewc"
+    assert (
+        "That ewc kept the budget on these items, and plain training did not, may be luck "
+        "(+0.05 (−0.01 to +0.10) nearer to it)." in why
+    )
+
+
 def test_where_nothing_keeps_the_budget_what_is_cheaper_is_not_taken_if_it_lost_more() -> None:
     best = arm("ewc", 0.9, cost=1.5, over_budget=figure(0.1, 0.0, 0.2))
     near = {"cost": 1.0, "to_best": figure(-0.05, -0.1, 0.02)}

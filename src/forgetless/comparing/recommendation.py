@@ -19,8 +19,8 @@ def recommend(
 
     Of those that are no worse than the best one for certain, the cheapest that is better than plain
     training for certain; of those that cost the same, the best.  None, if no such one is better.
-    To keep a budget that plain training breaks is better, if the difference is no luck.  Where none
-    keeps it, none is taken that is further beyond it than the best one.
+    To keep a budget that plain training breaks is better, if the difference is no luck, and goes
+    before a gain.  Where none keeps it, none is taken that is further beyond it than the best one.
 
     Args:
         arms: All arms, the bounds among them.
@@ -42,24 +42,27 @@ def recommend(
         equals = [arm for arm in equals if _beyond(arm) <= _beyond(best)]
     plain = next((arm for arm in arms if arm.name == SEQUENTIAL), None)
     alone = bool(within) and plain is not None and _breaks_budget(plain)
-    better = [arm for arm in equals if _above(arm.gain) or (alone and _above(arm.nearer))]
+    sure = [arm for arm in equals if alone and _above(arm.nearer)]
+    better = sure or [arm for arm in equals if _above(arm.gain)]
     eligible = better or equals  # cheap, and no better than nothing: that is no recommendation
     least = min(map(_price, eligible))
     cheap = [arm for arm in eligible if _price(arm) <= ABOUT_AS_CHEAP * least]
     chosen = max(cheap, key=lambda arm: arm.accuracy.value or 0.0)
-    keeps = alone and _above(chosen.nearer)
-    why = [_better(chosen, items, keeps=keeps), *_kept(chosen, within, budget)]
-    if alone and not better:
+    why = [_better(chosen, items, keeps=bool(sure)), *_kept(chosen, within, budget)]
+    if alone and not sure:
+        nearer = chosen.nearer
+        beside = "" if nearer.value is None else f" ({_signed(nearer)} nearer to it)"
         why.append(
             f"That {chosen.name} kept the budget on these items, and plain training did not, may "
-            f"be luck ({_signed(chosen.nearer)} nearer to it)."
+            f"be luck{beside}."
         )
     if chosen is not best:
-        but = (
-            "costs more"
-            if _price(best) > _price(chosen)
-            else "may be no better than plain training"
-        )
+        if _price(best) > _price(chosen):
+            but = "costs more"
+        elif _above(best.gain):
+            but = "may have kept the budget by luck"
+        else:
+            but = "may be no better than plain training"
         why.append(
             f"{best.name} ended at {best.accuracy.value:.2f} against {chosen.accuracy.value:.2f}, "
             f"which these items cannot tell apart, and {but}."
