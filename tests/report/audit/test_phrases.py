@@ -25,6 +25,11 @@ def test_every_verdict_has_a_meaning_and_a_place() -> None:
     assert set(MEANINGS) == set(ORDER) == {*get_args(Verdict), "gained"}
 
 
+def test_at_floor_is_not_said_to_be_guessing_alone() -> None:
+    """Written answers cannot be guessed: there the model before was right too rarely."""
+    assert "was right too rarely for a loss to be seen" in MEANINGS["at floor"]
+
+
 def test_one_model_is_not_named_and_several_are() -> None:
     assert gate_line(audit(later=False)) == (
         "Budget broken (exit code 3): facts and format lost more than 5 points."

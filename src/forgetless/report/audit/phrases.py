@@ -39,7 +39,10 @@ MEANINGS: Mapping[Word, str] = {
     "inconclusive": "These items cannot decide between kept and lost; the reason says what would.",
     "kept": "The limits rule out a loss larger than the budget, or the score rose for certain.",
     "gained": "The model before had nothing to lose, and the one after is better for certain.",
-    "at floor": "The model before may have guessed: this task cannot show a loss.",
+    "at floor": (
+        "The model before may have guessed, or was right too rarely for a loss to be seen: this "
+        "task cannot show one."
+    ),
     "at ceiling": (
         "Kept, but both models answer nearly everything right: a small loss of ability need not "
         "show on items this easy."
