@@ -11,6 +11,7 @@ import pytest
 
 from forgetless.cli.audit import _mending
 from forgetless.cli.audit_folder import Wanted
+from forgetless.report.audit.document import NAME, audit_document, read_audit
 from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
 from tests.exchange.build import choice_sample, write_run
@@ -74,6 +75,7 @@ def test_another_audit_is_never_written_over(
         ((stages[1], items.name), "replay-1-law"),
         ((stages[1], namesake), "replay-1-law-3"),
         ((stages[1], f"./{namesake}"), "replay-1-law-3"),
+        ((stages[1], Path(namesake).absolute()), "replay-1-law-3"),
     ):
         after, task = asked
         ended = forgetless("audit", tiny_model, after, "--task", task, "-q")
@@ -83,7 +85,7 @@ def test_another_audit_is_never_written_over(
     assert ended == (
         2,
         "",
-        "error: audits/plain-1-law: holds an audit of other models or tasks\n"
+        "error: audits/plain-1-law: holds an audit of other models, tasks or files\n"
         "  fix: --output audits/plain-1-law-2\n",
     )
 
@@ -102,12 +104,25 @@ def test_results_of_one_folder_name_in_two_places_are_two_audits(
 def test_an_audit_with_a_task_of_the_harness_is_none_without_it() -> None:
     found = audit()
     models = [info.name for info in found.subjects]
-    own = {task.name: task.source for task in found.tasks}
-    assert Wanted(models, own).is_of(found)
     theirs = Wanted.typed(models, ["lm_eval:arc_easy"], None)
     assert not theirs.is_of(found)
     (task, *_) = found.tasks
-    assert theirs.is_of(replace(found, tasks=(replace(task, name="arc_easy", source=""),)))
+    asked = replace(found, tasks=(replace(task, name="arc_easy", source=""),))
+    assert theirs.is_of(asked)
+    assert not Wanted(models, {"arc_easy": "arc_easy.jsonl"}).is_of(asked)
+
+
+def test_an_audit_that_does_not_say_what_its_items_were_read_from_may_have_read_any_file(
+    tmp_path: Path,
+) -> None:
+    found = audit()
+    models = [info.name for info in found.subjects]
+    own = {task.name: f"{task.name}.jsonl" for task in found.tasks}
+    unsaid = audit_document(found)
+    for task in unsaid["tasks"]:
+        del task["source"]
+    (tmp_path / NAME).write_text(json.dumps(unsaid))
+    assert Wanted(models, own).is_of(read_audit(tmp_path))
 
 
 @pytest.mark.parametrize("budget", [("--budget", "3%"), ("--set", "budget=0.03")])

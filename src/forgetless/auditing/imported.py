@@ -139,6 +139,7 @@ def asked_task(task: ImportedTask, items: Sequence[str]) -> AskedTask:
         items=len(items),
         warnings=task.warnings,
         conditions=task.conditions.parts,
+        source="",
     )
     wanted = set(items)
     choices = {result.item: result.choices for result in task.items if result.item in wanted}

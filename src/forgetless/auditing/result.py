@@ -49,7 +49,8 @@ class AuditTask:
         warnings: What the user should know about its data.
         conditions: How it was put to the models, the same for all: name of a part, such as
             ``prompts`` or ``chat template``, to its value or hash.
-        source: What its items were read from, as it was named; empty for a task of another tool.
+        source: What its items were read from, as it was named; empty for a task of another tool,
+            None if that is not known.
     """
 
     name: str
@@ -60,7 +61,7 @@ class AuditTask:
     description: str = ""
     warnings: tuple[str, ...] = ()
     conditions: Mapping[str, str] = field(default_factory=dict)
-    source: str = ""
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

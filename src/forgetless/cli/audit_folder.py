@@ -53,7 +53,12 @@ class Wanted:
             return False
         if not all(map(_names, self.models, found.subjects)):
             return False
-        return self.tasks is None or {t.name: t.source for t in found.tasks} == self.tasks
+        if self.tasks is None:
+            return True
+        sources = {task.name: task.source for task in found.tasks}
+        return self.tasks.keys() == sources.keys() and all(
+            _same_source(typed, sources[name]) for name, typed in self.tasks.items()
+        )
 
 
 def choose_folder(wanted: Wanted, output: Path | None) -> Path:
@@ -72,7 +77,7 @@ def choose_folder(wanted: Wanted, output: Path | None) -> Path:
     free = next(one for one in itertools.chain([place], numbered) if _is_free(one, wanted))
     if output is not None and free != output:
         raise RunFolderError(
-            f"{output}: holds an audit of other models or tasks", fix=f"--output {free}"
+            f"{output}: holds an audit of other models, tasks or files", fix=f"--output {free}"
         )
     return free
 
@@ -109,3 +114,9 @@ def _names(typed: str, info: SubjectInfo) -> bool:
     if info.kind == "results":
         return str(Path(typed)) == info.details.get("folder")
     return info.name == (typed.partition("@http")[0] if info.kind == "endpoint" else typed)
+
+
+def _same_source(typed: str, found: str | None) -> bool:
+    """Whether items are read from what an earlier audit read them from, by whatever path."""
+    # What has no path, such as a built-in task, is as equal below the present folder as by itself.
+    return found is None or Path(typed).resolve() == Path(found).resolve()
