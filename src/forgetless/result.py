@@ -26,6 +26,9 @@ class RunResult:
 
     path: Path
 
+    def __init__(self, path: str | Path) -> None:
+        object.__setattr__(self, "path", Path(path))  # as it is frozen
+
     @cached_property
     def results(self) -> RunResults:
         """Everything the folder holds, item by item."""
@@ -84,7 +87,7 @@ class RunResult:
         why = "it was deleted or moved" if planned[number].hosted is None else "a provider keeps it"
         raise UsageError(f"{folder}: the model is not here; {why}")
 
-    def report(self, *others: RunResult, to: Path | None = None) -> ReportFiles:
+    def report(self, *others: RunResult, to: str | Path | None = None) -> ReportFiles:
         """Write report.html, report.md and report.json.
 
         Args:
@@ -93,4 +96,4 @@ class RunResult:
         """
         from forgetless.report import write_report
 
-        return write_report([self.path, *(other.path for other in others)], to or self.path)
+        return write_report([self.path, *(other.path for other in others)], Path(to or self.path))

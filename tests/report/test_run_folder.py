@@ -259,6 +259,13 @@ def test_the_same_methods_in_a_label_tell_the_role(tmp_path: Path) -> None:
     assert role("replay + lora") == (False, False)
 
 
+def test_a_run_is_named_by_text_as_well_as_by_path(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [FakeTask("law", (0.0, 0.9), 1)])
+    assert RunResult(str(path)) == RunResult(path)
+    assert RunResult(str(path)).forgetting == RunResult(path).forgetting
+    assert RunResult(str(path)).report(to=str(tmp_path)).html.parent == tmp_path
+
+
 def test_a_model_that_is_not_there_is_told_with_the_reason(tmp_path: Path) -> None:
     tasks = [FakeTask("law", (0.0, 0.9, 0.9), 1), FakeTask("tax", (0.0, 0.0, 0.9), 2)]
     path = write_run(tmp_path / "run", tasks, done=1)  # the second stage is still to come
