@@ -86,6 +86,45 @@ def test_the_wrong_letters_in_a_sentence_of_their_own_leave_the_answer(
 
 
 @pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("Option A and option B are incorrect. The right one is C, grey.", 2),
+        ("Option A and B are both wrong, so the best is C.", None),
+        ("Option A, B and D are wrong. It is grey.", 2), ("Choice A and choice B are wrong", None),
+        ("Option A, option B and option D are wrong.", None),
+        ("Answer A or B would be wrong here, so C it is.", None),
+        ("Option B or C might work, but neither fits; D", None),
+        ("Option A and D can be ruled out.", None), ("Options: A/B are wrong", None),
+        ("I'd say A and C are too small, so B.", None), ("It's A and then B", None),
+        ("I'd say A and B are wrong; the answer is C.", 2), ("It is A or B that is wrong", None),
+        ("The answer is A and B is wrong", 0), ("The answer is option A or option B.", None),
+        ("My answer is choice B, not choice A.", 1), ("Option (D) is the right answer", 3),
+    ],
+)  # fmt: skip
+def test_letters_that_are_ruled_out_together_are_no_answer(said: str, number: int | None) -> None:
+    assert chosen_in(said, "ABCD", (*COLOURS, "pink")) == number
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("A. red\nB. blue\nC. grey\nD. pink\n\nThe answer is C.", 2),
+        ("A. Red\nB. Blue\nC. Grey\nD. Pink\n\nThe answer is C.", 2),
+        ("A) red\nB) blue\nC) grey\nD) pink\n\nAnswer: C", 2),
+        ("A) red - no\nB) blue - yes\nAnswer: B", 1), ("A: No.\nB: Yes.\nAnswer: B", 1),
+        ("A) is incorrect. The correct answer is C.", 2), ("**A)** is not it. Answer: B", 1),
+        ("A. red is wrong. The answer is B.", 1), ("B as in boy", 1), ("B) is what I say", 1),
+        ("A as in apple, no: the answer is B", 1), ("B\n\nQuestion: so?\nA. u\nAnswer: C", 1),
+        ("B. Blue\n\nQuestion: so?\nA. u\nAnswer: C", 1),
+    ],
+)  # fmt: skip
+def test_a_text_that_begins_with_the_choices_or_with_a_wrong_one_is_read_to_its_answer(
+    said: str, number: int
+) -> None:
+    assert chosen_in(said, "ABCD", (*COLOURS, "pink")) == number
+
+
+@pytest.mark.parametrize(
     "said",
     [
         "A car is what it is.", "It is A car.", "The answer is A car.", "I would choose A car",

@@ -22,27 +22,38 @@ _REASON = r"(?:because|since|as)\b"
 
 _NOT_IN_A_WORD = r"(?<![\w'’])"
 _WHOLE = r"(?![\w'’]|[.,]\d)"  # nor in a number
-_NO_SENTENCE = rf"{_WHOLE}(?! (?!{_REASON}|and |or )[a-z])"  # in "A dog" the A is no answer
 _AT_ITS_END = rf"(?={_CLOSE}(?:[.!]?\s*$|[.!]?\n|[.!]\s))"  # nor is a small a, but for "it is a."
+# What stands before a further letter of a list: ", " or " or option (".
+_NEXT = rf"{_CLOSE}(?: *[,/&] *(?:(?:and|or) )?| (?:and|or) ){_OPEN}(?:{_NOUN}{_OPEN})?"
+_SAID = rf"{_CLOSE} (?!{_REASON})"  # what begins small behind this is said of a letter
+# In "A dog" the A is no answer; neither is one in "A and B are wrong".
+_NO_SUBJECT = rf"{_WHOLE}(?!(?:{_NEXT}(?:ONE){_WHOLE})*{_SAID}[a-z])"
+
+_FIRST = rf"\A{_OPEN}(?!I[, ])(?P<letter>ONE)"  # not "I, for one" or "I as an AI"
+_SIGNS = r"[*_)\]}$.:,]++(?!\d)"  # not "1.5"
 
 # How a text names a letter, the surest first; ONE stands for any of the letters.
 _WAYS_TO_NAME = (
-    # not "I, for one" or "I as an AI", not "1.5"
-    rf"\A{_OPEN}(?!I[, ])(?P<letter>ONE)(?:[*_)\]}}$.:,](?!\d)|\n| {_REASON})",
-    # no letters but A and I are words: "answer is A dog" names none, "answer is B due to" does
-    rf"(?:{_NOUN}(?:\s+(?i:{_IS})|[\s*_]*:)|\\boxed){_OPEN}{_NOT_IN_A_WORD}"
-    rf"(?P<letter>(?:ONE)(?:{_NO_SENTENCE}|(?<![AaIi]){_WHOLE})|(?i:ONE){_AT_ITS_END})",
-    rf"{_NOUN}{_OPEN}{_NOT_IN_A_WORD}(?P<letter>(?:ONE){_NO_SENTENCE}|(?i:ONE){_AT_ITS_END})",
-    rf"(?:\A|[.!\n]){_OPEN}(?:{_NOUN} )?(?P<letter>ONE){_CLOSE} {_IS_RIGHT}",
+    rf"{_FIRST}(?:{_SIGNS})?\n",
+    # not "A) is wrong", nor the first of the choices listed once more, a line each
+    rf"{_FIRST}{_SIGNS}(?! [a-z]|.*\n{_OPEN}(?:ONE)[.):])",
+    # no letters but A and I are words: "answer is A dog" names none, "answer is B due to" does;
+    # and "A and B is wrong" is an answer and a sentence
+    rf"(?:{_NOUN}(?:\s+(?i:{_IS})|[\s*_]*:)|\\boxed){_OPEN}(?:{_NOUN}{_OPEN})?{_NOT_IN_A_WORD}"
+    rf"(?P<letter>(?:ONE){_WHOLE}(?:(?<![AaIi])|(?! (?!{_REASON}|and |or )[a-z]))"
+    rf"|(?i:ONE){_AT_ITS_END})",
+    rf"{_FIRST}(?:{_SIGNS}| {_REASON})",
+    rf"(?<! and )(?<! or ){_NOUN}{_OPEN}{_NOT_IN_A_WORD}"
+    rf"(?P<letter>(?:ONE){_NO_SUBJECT}|(?i:ONE){_AT_ITS_END})",
+    rf"(?:\A|[.!\n]){_OPEN}(?:{_NOUN}{_OPEN})?(?P<letter>ONE){_CLOSE} {_IS_RIGHT}",
     rf"(?:I(?:['’]d| would)? (?:choose|pick|select|say|go with)|\b(?i:it)(?:['’]s| {_IS}))"
-    rf"{_OPEN}{_NOT_IN_A_WORD}(?P<letter>ONE){_NO_SENTENCE}",
+    rf"{_OPEN}{_NOT_IN_A_WORD}(?P<letter>ONE){_NO_SUBJECT}",
 )
 
 # How further letters are listed after one: "A, B or C"; "A. B."; one a line. In "A. B and C are
 # wrong" and in "A, B is wrong" a sentence begins with the second letter.
 _WAYS_TO_LIST = (
-    rf"(?:{_CLOSE}(?: *[,/&] *(?:(?:and|or) )?| (?:and|or) ){_OPEN}(?P<letter>ONE){_WHOLE})+"
-    rf"(?!{_CLOSE} (?!{_REASON})[a-z])",
+    rf"(?:{_NEXT}(?P<letter>ONE){_WHOLE})+(?!{_SAID}[a-z])",
     rf"{_CLOSE}(?P<mark>[.)]) +{_OPEN}(?P<letter>ONE)(?:(?P=mark)|\Z)",
     rf"{_CLOSE}[.)]?\n{_OPEN}(?P<letter>ONE){_CLOSE}[.)]?(?:\n|\Z)",
 )
@@ -106,11 +117,12 @@ def letter_logprobs(tops: Mapping[str, float], letters: Sequence[str]) -> dict[i
 def chosen_in(text: str, letters: Sequence[str], choices: Sequence[str]) -> int | None:
     r"""Number of the choice that a text names; None if it names none, or several.
 
-    Looked for in turn: the whole text is a choice or a letter; it begins with a letter and a sign
-    (``B)``, ``B.``, ``**B**``), the end of its line or a reason ("B because"); "answer is B" or
-    LaTeX's ``\boxed{B}``; "option B"; a sentence that begins with "B is right"; "it is B" or "I
-    would choose B"; one choice alone occurs in it. A letter that is listed with others ("A or B")
-    names none.
+    Looked for in turn: the whole text is a choice or a letter; its first line is a letter; it
+    begins with a letter and a sign (``B)``, ``B.``, ``**B**``), but with no sentence about that
+    letter ("B) is wrong") and no list of the choices; "answer is B" or LaTeX's ``\boxed{B}``; it
+    begins with a letter and any sign or reason ("B because"); "option B"; a sentence that begins
+    with "B is right"; "it is B" or "I would choose B"; one choice alone occurs in it. A letter that
+    is listed with others ("A or B") names none.
 
     >>> chosen_in("The answer is (B), since ...", "ABC", ("red", "blue", "grey"))
     1
