@@ -18,6 +18,7 @@ from forgetless.endpoints.key import Key
 from forgetless.errors import RunFailed
 from forgetless.hosted.provider import Job, Loss, Provider
 from forgetless.hosted.stage_job import StageJob
+from forgetless.layout import BEGUN_WITH
 from forgetless.progress import Progress
 from tests.endpoints.faults import Answer, Respond, Server, serving
 from tests.hosted.scripted import ScriptedProvider
@@ -424,6 +425,27 @@ def test_a_file_that_has_expired_before_its_job_was_started_is_sent_again(
         server.respond = strict
         assert carried_out(server, tmp_path).training_file == "file-1"
     assert script.files[1]["filename"] != before
+
+
+@pytest.mark.parametrize("expired", [True, False])
+def test_data_that_are_refused_may_be_mended_whether_or_not_their_file_had_expired(
+    tmp_path: Path, *, expired: bool
+) -> None:
+    script = ScriptedProvider()
+    begun_with = tmp_path / BEGUN_WITH
+    begun_with.write_text("fingerprint")
+    with serving(refusing(script, 402)) as server:
+        with pytest.raises(RunFailed, match="HTTP 402"):
+            carried_out(server, tmp_path)
+        assert begun_with.exists()
+        if expired:
+            script.files = [{"id": "file-x", "filename": "x"}]
+        server.respond = refusing(script, 400)
+        with pytest.raises(RunFailed, match="HTTP 400"):
+            carried_out(server, tmp_path)
+        assert not begun_with.exists()
+        server.respond = script
+        assert carried_out(server, tmp_path).id == "ftjob-0"
 
 
 @pytest.mark.parametrize("listed", [True, False])

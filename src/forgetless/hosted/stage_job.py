@@ -23,6 +23,7 @@ from forgetless.progress import Progress
 from forgetless.storage import write_json
 
 RECORD = "job.json"
+MAY_BE_FOR_THE_DATA = WRONG_REQUEST | {404, 413}  # or for a file that is gone
 LOOKS = 10  # for what may come late
 
 
@@ -63,14 +64,9 @@ class StageJob:
         try:
             return self._started(file, settings)
         except Refused as fault:
-            if fault.status not in WRONG_REQUEST | {404, 413}:
-                raise
-            if not self._file_is_gone():
-                if self._record["about_to"] is None:
-                    self._forget()
-                raise
-        self._save(**self._nothing_done())
-        return self._started(file, settings)
+            if fault.status in MAY_BE_FOR_THE_DATA and self._record["about_to"] is None:
+                self._forget()
+            raise
 
     def settled(self, poll_every: float, progress: Progress) -> Job:
         """Wait for the end of the job.
@@ -105,6 +101,16 @@ class StageJob:
         return {"name": name, "about_to": None, "file": None, "job": None}
 
     def _started(self, file: Path, settings: Mapping[str, Any]) -> str:
+        """Send and start; once more if it is refused and the file is gone."""
+        try:
+            return self._sent_and_started(file, settings)
+        except Refused as fault:
+            if fault.status not in MAY_BE_FOR_THE_DATA or not self._file_is_gone():
+                raise
+        self._save(**self._nothing_done())
+        return self._sent_and_started(file, settings)
+
+    def _sent_and_started(self, file: Path, settings: Mapping[str, Any]) -> str:
         name = self._record["name"]
         sent = self._once(
             "file",
