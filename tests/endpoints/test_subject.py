@@ -69,7 +69,9 @@ def test_likeliest_letter_is_the_choice(serve: Serve, opened: Opened) -> None:
     assert result.readings["nll"] == pytest.approx(-math.log(math.exp(-1.0) + math.exp(-1.2)))
 
 
-@pytest.mark.parametrize("worth", [-math.inf, math.inf, math.nan])
+@pytest.mark.parametrize(
+    "worth", [-math.inf, math.inf, math.nan, pytest.param(-(10**400), id="huge")]
+)
 def test_letter_whose_log_probability_is_no_finite_number_has_none(
     serve: Serve, opened: Opened, worth: float
 ) -> None:

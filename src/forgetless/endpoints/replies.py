@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,7 +153,7 @@ def _tokens(given: Any) -> Tokens | None:
             return None
         return Tokens(
             tuple(str(token.get("token", "")) for token in content),
-            tuple(_number(token.get("logprob")) for token in content),
+            tuple(finite_number(token.get("logprob")) for token in content),
             (),
             tuple(_listed(token.get("top_logprobs")) for token in content),
         )
@@ -164,7 +165,7 @@ def _tokens(given: Any) -> Tokens | None:
         return None
     return Tokens(
         tuple(map(str, texts)),
-        tuple(map(_number, logprobs)),
+        tuple(map(finite_number, logprobs)),
         _whole_numbers(offsets, len(texts)),
         tuple(_mapped(top) for top in tops) if isinstance(tops, list) else (),
     )
@@ -177,18 +178,11 @@ def _whole_numbers(values: Any, count: int) -> tuple[int, ...]:
     return tuple(values) if all(isinstance(value, int) for value in values) else ()
 
 
-def _number(value: Any) -> float | None:
-    """A finite number; some servers give -Infinity to tokens that are ruled out."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def _listed(tops: Any) -> dict[str, float]:
     """``[{token, logprob}, ...]``; of two tokens with one text both count."""
     found: dict[str, float] = {}
     for top in tops if isinstance(tops, list) else ():
-        value = _number(top.get("logprob")) if isinstance(top, Mapping) else None
+        value = finite_number(top.get("logprob")) if isinstance(top, Mapping) else None
         if value is not None:
             text = str(top.get("token", ""))
             found[text] = log_sum((found[text], value)) if text in found else value
@@ -198,7 +192,14 @@ def _listed(tops: Any) -> dict[str, float]:
 def _mapped(tops: Any) -> dict[str, float]:
     """``{token: logprob}``."""
     pairs = tops.items() if isinstance(tops, Mapping) else ()
-    return {str(text): number for text, value in pairs if (number := _number(value)) is not None}
+    worths = ((str(text), finite_number(value)) for text, value in pairs)
+    return {text: worth for text, worth in worths if worth is not None}
+
+
+def finite_number(value: Any) -> float | None:
+    """A finite number of a reply; None for ``auto``, ``-Infinity`` and whatever else is none."""
+    told = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if told and abs(value) <= sys.float_info.max else None
 
 
 def log_sum(values: Sequence[float]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from forgetless.endpoints.client import Attempts, Client
 from forgetless.endpoints.config import EndpointConfig
 from forgetless.endpoints.faults import Refused, Unanswered, id_in
 from forgetless.endpoints.key import Key
+from forgetless.endpoints.replies import finite_number
 from forgetless.errors import RunFailed
 from forgetless.evaluation.subject import Usage
 
@@ -66,8 +66,10 @@ class Job:
         error = reply.get("error")
         error = error if isinstance(error, Mapping) else {"message": error}
         told = [str(error[name]) for name in ("message", "code") if error.get(name)]
-        begun, ended = _number(reply.get("created_at")), _number(reply.get("finished_at"))
-        tokens, batch = _number(reply.get("trained_tokens")), _number(settings.get("batch_size"))
+        begun = finite_number(reply.get("created_at"))
+        ended = finite_number(reply.get("finished_at"))
+        tokens = finite_number(reply.get("trained_tokens"))
+        batch = finite_number(settings.get("batch_size"))
         return cls(
             id=id_in(reply),
             status=str(reply.get("status")),
@@ -76,7 +78,7 @@ class Job:
             error=f"{told[0]} ({told[1]})" if len(told) > 1 else "".join(told),
             trained_tokens=None if tokens is None else int(tokens),
             batch_size=None if batch is None else int(batch),
-            learning_rate_multiplier=_number(settings.get("learning_rate_multiplier")),
+            learning_rate_multiplier=finite_number(settings.get("learning_rate_multiplier")),
             seconds=None if begun is None or ended is None else ended - begun,
         )
 
@@ -215,14 +217,14 @@ def _remedy(status: int, variable: str) -> str | None:
 def _losses(events: Iterable[Mapping[str, Any]]) -> Iterator[Loss]:
     for event in events:
         data = _mapping(event.get("data"))
-        step, loss = _number(data.get("step")), _number(data.get("train_loss"))
+        step, loss = finite_number(data.get("step")), finite_number(data.get("train_loss"))
         if step is not None and loss is not None:
-            steps = _number(data.get("total_steps"))
+            steps = finite_number(data.get("total_steps"))
             yield Loss(int(step), int(step if steps is None else steps), loss)
 
 
 def _entries(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Entries of a page of a list; of another form, they count as not told, as all below."""
+    """Entries of a page of a list; of another form, they count as not told, as all here."""
     data = page.get("data")
     return [entry for entry in data if isinstance(entry, Mapping)] if isinstance(data, list) else []
 
@@ -230,9 +232,3 @@ def _entries(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _mapping(value: Any) -> Mapping[str, Any]:
     """A mapping; an empty one for whatever is none."""
     return value if isinstance(value, Mapping) else {}
-
-
-def _number(value: Any) -> float | None:
-    """A finite number; None for ``auto`` and whatever else is none."""
-    told = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if told and abs(value) <= sys.float_info.max else None
