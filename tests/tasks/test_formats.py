@@ -280,6 +280,8 @@ def test_an_answer_outside_the_choices_is_refused(answer: Any) -> None:
          "messages[1] is marked as not to be learned, but every assistant turn is"),
         ({"messages": [CHAT[1], CHAT[2] | {"weight": 0}]},
          "messages[1] is marked as not to be learned, but every assistant turn is"),
+        ({"messages": [CHAT[1], CHAT[2] | {"weight": False}]},
+         "messages[1] is marked as not to be learned, but every assistant turn is"),
         ({"messages": [CHAT[1], CHAT[2] | {"train": False}]},
          "messages[1] is marked as not to be learned, but every assistant turn is"),
         ({"messages": [CHAT[1], {"role": "assistant", "content": [{"type": "image", "text": 1}]}]},

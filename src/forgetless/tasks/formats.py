@@ -263,7 +263,8 @@ def _messages(value: Any, field: str) -> tuple[Turn, ...]:
         role, content = _role(message, place), message.get("content", message.get("value"))
         if content is None:
             raise MalformedRow(f"{place} has no content")
-        unlearned = _amount(str(message.get("weight"))) == 0 or message.get("train") is False
+        weight, train = message.get("weight"), message.get("train")
+        unlearned = weight is False or _amount(str(weight)) == 0 or train is False
         if role == "assistant" and unlearned:
             raise MalformedRow(
                 f"{place} is marked as not to be learned, but every assistant turn is"
