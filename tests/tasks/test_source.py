@@ -133,6 +133,12 @@ def test_a_text_that_looks_like_a_marked_number_stays_text(write: Write) -> None
     assert exchanges(source) == [(text, "1.5")]
 
 
+def test_a_record_may_be_nested_as_deeply_as_is_told(write: Write) -> None:
+    deep = "[" * 99 + "1.5" + "]" * 99
+    source = write("a.jsonl", f'{{"prompt": "a", "completion": "b", "meta": {deep}}}\n')
+    assert exchanges(source) == [("a", "b")]
+
+
 def test_rows_of_different_types_and_extra_fields_go_together(write: Write) -> None:
     lines = [
         {"prompt": "a", "completion": 3},
@@ -291,6 +297,12 @@ NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
          "a surrogate pair", "mend or delete that line"),
         ("a.jsonl", '{"text": ' + "[" * 90_000, ":1: not valid JSON: nested too deeply",
          "mend or delete that line"),
+        ("a.jsonl", f'{ROW}{{"text": "a", "meta": {"[" * 600}1.5{"]" * 600}}}\n',
+         ":2: nested too deeply; needed at most 100 objects and lists in one another",
+         "mend or delete that row"),
+        ("a.json", f'[\n{ROW},{{"text": "a", "meta": {"[" * 100}{"]" * 100}}}]',
+         ":row 2: nested too deeply; needed at most 100 objects and lists in one another",
+         "mend or delete that row"),
         ("a.jsonl", f"{ROW}7\n", f":2: found int, {NEEDED}", None),
         ("a.jsonl", "[]", f":1: found list, {NEEDED}", "a file that is one list is named .json"),
         ("a.json", '["a"]', f":row 1: found str, {NEEDED}", None),

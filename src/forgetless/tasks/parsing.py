@@ -18,6 +18,9 @@ from forgetless.errors import DataError
 LONGEST_CELL = 2**24
 """Characters in a cell of CSV, 128 times what Python allows; more are a quote never closed."""
 
+DEEPEST = 100
+"""Objects and lists inside one another in a record; what walks through them may recurse."""
+
 _NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
 
 _MARKED = re.compile(r'\{"\\u0000": "([-+.\deE]+)"\}')
@@ -179,4 +182,17 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         hint = "a file that is one list is named .json" if isinstance(value, list) else None
         raise DataError(f"{place}: found {type(value).__name__}, {_NEEDED}", fix=hint)
-    return value
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return value
+    raise DataError(
+        f"{place}: nested too deeply; needed at most {DEEPEST} objects and lists in one another",
+        fix="mend or delete that row",
+    )
