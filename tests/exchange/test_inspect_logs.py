@@ -49,6 +49,39 @@ def test_the_epochs_of_a_sample_are_one_group() -> None:
     assert read_inspect(LOGS / "once.json").task("capitals").groups == {}
 
 
+@pytest.mark.parametrize(
+    ("change", "alike"),
+    [
+        ({}, True),
+        ({"target": "Roma"}, False),
+        ({"choices": ["Paris", "Rome"]}, False),
+        ({"metadata": {"hint": "seven hills"}}, False),
+        ({"files": ["map.png"]}, False),
+        ({"sandbox": {"type": "docker"}}, False),
+        ({"setup": "rm map.png"}, False),
+    ],
+)
+def test_samples_are_a_group_where_all_that_they_ask_is_the_same(
+    tmp_path: Path, change: dict[str, Any], alike: bool
+) -> None:
+    log = json.loads((LOGS / "once.json").read_text())
+    one, other = log["samples"][:2]
+    other |= {"input": one["input"], "target": one["target"]} | change
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    groups = read_inspect(tmp_path).task("capitals").groups
+    assert groups.keys() == ({one["id"], other["id"]} if alike else set())
+    assert len(set(groups.values())) == int(alike)
+
+
+def test_epochs_of_samples_that_ask_the_same_are_one_group(tmp_path: Path) -> None:
+    samples = {place.split(": ")[1]: one for place, one in read_samples(LOGS / "before.eval", {})}
+    same = {part: samples["samples/fr_epoch_1.json"][part] for part in ("input", "target")}
+    change = {name: same for name, one in samples.items() if one["id"] == "it"}
+    groups = read_inspect(archive(tmp_path / "one.eval", change)).task("capitals").groups
+    assert {groups[key] for key in ("fr", "fr (epoch 2)", "it", "it (epoch 2)")} == {"fr"}
+    assert groups["pe (epoch 2)"] == "pe"
+
+
 def test_other_scorers_are_readings_and_can_be_the_one_that_counts() -> None:
     answers = {"it": "It is Rome, I think"}
     task = read_inspect(LOGS / "after.eval").task("capitals")

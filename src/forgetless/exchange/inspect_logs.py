@@ -20,9 +20,13 @@ from forgetless.exchange.imported import Imported, ImportedTask, briefly, files_
 from forgetless.exchange.inspect_files import log_files, looks_like_a_log, read_header, read_samples
 from forgetless.exchange.json_files import AGAIN, as_number, part
 from forgetless.exchange.shapes import InspectLog, InspectSample, check_shape
+from forgetless.tasks.twins import with_twins
 
 SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Correct, partial, incorrect, no answer; as inspect's own ``value_to_float`` reads them."""
+
+_SURROUNDINGS = ("metadata", "files", "setup", "sandbox")
+"""What else a sample says of its task: a prompt may be filled from it, an agent may find it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def read_inspect(path: Path, scorers: Mapping[str, str] | None = None) -> Import
 
     Returns:
         The tasks.  With several epochs each answer is an item of its own, and the epochs of a
-        sample are one group.
+        sample are one group, as are samples that ask the same.
 
     Raises:
         DataError: if the logs are of several models, none is finished, or one is malformed.
@@ -154,7 +158,7 @@ def _task(name: str, log: _Log, wanted: str | None) -> ImportedTask:
     scorer, others = _scorer(samples, wanted)
     several = len({sample.get("epoch", 1) for _, sample in samples}) > 1
     items: dict[str, ItemResult] = {}
-    prints, groups = {}, {}
+    prints, epochs, asked = {}, {}, {}
     for place, sample in samples:
         if "id" not in sample or "input" not in sample:
             raise DataError(f"{place}: no id or no input, needed both", fix=AGAIN)
@@ -168,8 +172,10 @@ def _task(name: str, log: _Log, wanted: str | None) -> ImportedTask:
             "targets": _hashed(sample.get("target")),
             "choices": _hashed(sample.get("choices")),
         }
+        surroundings = (_hashed(sample.get(name)) for name in _SURROUNDINGS)
+        asked[key] = text_hash("".join((*prints[key].values(), *surroundings)))
         if several:
-            groups[key] = str(sample["id"])
+            epochs[key] = str(sample["id"])
     return ImportedTask(
         name=name,
         unit="accuracy",
@@ -177,7 +183,7 @@ def _task(name: str, log: _Log, wanted: str | None) -> ImportedTask:
         items=tuple(items.values()),
         conditions=Conditions(_conditions(log, scorer)),
         prints=prints,
-        groups=groups,
+        groups=with_twins(epochs, asked),
     )
 
 
