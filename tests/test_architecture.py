@@ -28,9 +28,10 @@ ALLOWED: dict[str, set[str]] = {
     "report": {
         *("errors", "metrics", "storage", "showing", "plan"),
         *("auditing.result", "comparing.result", "repairing.result"),
-        "layout",
+        *("layout", "tasks.twins"),
     },
-    "tasks": {"errors", "plan", "models.reach"},
+    "tasks": {"errors", "plan", "models.reach", "tasks.twins"},
+    "tasks.twins": set(),
     "models": {"errors", "plan", "storage", "processes", "layout", "models.reach"},
     "models.reach": set(),
     "methods": {
@@ -72,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "auditing.result": {"metrics"},
     "exchange": {
         *("errors", "storage", "tasks", "models", "models.reach", "evaluation", "metrics"),
+        "tasks.twins",
     },
     "guard": {
         *("errors", "plan", "storage", "tasks", "models", "methods", "evaluation", "metrics"),

@@ -140,6 +140,44 @@ def test_items_that_only_share_their_number_are_not_paired(tmp_path: Path) -> No
     assert law.reason == "the runs have no test item of 'law' in common"
 
 
+def note_groups(run: Path, groups: dict[str, str]) -> Path:
+    """The run, as if the file of law had named these groups."""
+    for file in run.glob("stages/*/scores.jsonl"):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in rows:
+            if row["task"] == "law":
+                row["group"] = groups.get(row["item"], "")
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("noted", "later", "p_value"),
+    [
+        ((), ((range(10), "all"),), 1),
+        # one group of what either run names: of ten items five flip, all of them in it
+        (((range(3), "a"), (range(3, 10), "b")), ((range(2, 6), "b"),), 1),
+    ],
+)
+def test_a_group_that_either_run_notes_flips_as_one_in_both_orders(
+    tmp_path: Path, noted: Any, later: Any, p_value: float
+) -> None:
+    def name(parts: Any) -> dict[str, str]:
+        return {ids[n]: group for numbers, group in parts for n in numbers}
+
+    first, second = run(tmp_path / "a", 0.8), run(tmp_path / "b", 0.3)
+    ids = list(read_run(first).matrix.cell(0, "law").scores)
+    note_groups(first, name(noted))
+    note_groups(second, name(later))
+    there, back = compared(first, second).tasks[0], compared(second, first).tasks[0]
+    assert (there.lost, back.gained) == (5, 5)
+    assert there.p_value == back.p_value == p_value
+    ours, theirs = there.change.interval, back.change.interval
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.low, ours.high) == pytest.approx((-theirs.high, -theirs.low), abs=0.02)
+
+
 def test_a_task_of_one_run_alone_is_told_among_the_data(tmp_path: Path) -> None:
     write_run(
         tmp_path / "b", [FakeTask("law", [0.1, 0.8, 0.3], 1, items=10)], stages=["base", "law", "x"]

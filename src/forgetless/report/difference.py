@@ -15,6 +15,7 @@ from forgetless.plan.file import settings_in
 from forgetless.report.analysis import DRAWS, LEVEL
 from forgetless.report.data import RunResults, TaskInfo
 from forgetless.report.same_items import asked_otherwise
+from forgetless.tasks.twins import with_twins
 
 _PLACE = {"output"}  # where a run writes decides nothing
 
@@ -251,12 +252,19 @@ def _same_items(
     common = (one.keys() & other.keys()) - asked_otherwise(first, second, task)
     if not common:
         raise NotMeasured(f"the runs have no test item of '{task}' in common")
-    return _row(first, rows[0], task, common), _row(second, rows[1], task, common)
+    # an earlier version may have noted fewer: groups of either run that share an item are one
+    groups = with_twins(*(run.matrix.column(task).groups for run in (first, second)))
+    return (
+        _row(first, rows[0], task, common, groups),
+        _row(second, rows[1], task, common, groups),
+    )
 
 
-def _row(run: RunResults, row: int, task: str, items: Set[str]) -> ScoreMatrix:
-    stage, whole = run.stages[row].name, run.matrix.column(task)
-    column = TaskColumn(task, whole.unit, None, whole.groups)  # one row alone trains nothing
+def _row(
+    run: RunResults, row: int, task: str, items: Set[str], groups: Mapping[str, str]
+) -> ScoreMatrix:
+    stage, unit = run.stages[row].name, run.matrix.column(task).unit
+    column = TaskColumn(task, unit, None, groups)  # one row alone trains nothing
     scores = run.matrix.cell(row, task).scores
     kept = {item: score for item, score in scores.items() if item in items}
     return ScoreMatrix([stage], [column], {(0, task): Cell(kept)})
