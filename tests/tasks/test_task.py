@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,8 +94,8 @@ def test_twins_never_stand_on_both_sides_and_nothing_else_is_lost(
     train, test = answers(task.train), answers(task.test)
     assert not set(train) & set(test)
     assert sorted(train + test) == sorted(f"say {n}" for n in numbers)
-    smallest = min(map(numbers.count, numbers))
-    assert len(test) <= max(smallest, round(len(numbers) * share))
+    smallest, wanted = min(map(numbers.count, numbers)), round(len(numbers) * share)
+    assert len(test) < 2 * wanted or len(test) == smallest
 
 
 @pytest.mark.parametrize(
@@ -137,14 +138,15 @@ def test_many_copies_of_a_row_do_not_take_the_place_of_test_items(write: Write, 
 @pytest.mark.parametrize(
     ("sizes", "share", "held", "told"),
     [
-        ((30, 70), 0.5, 30, ()),
+        ((70, 80), 0.2, 70, ("70 of 150 rows are held out, where hold_out asks for 30",)),
         ((90, 3, 7), 0.1, 10, ()),
+        ((30, 30), 0.9, 30, ()),
         ((98, 2), 0.1, 2, ("2 of 100 rows are held out, where hold_out asks for 10",)),
         ((50, 50), 0.1, 50, ("50 of 100 rows are held out, where hold_out asks for 10",)),
         ((40, 60), 0.1, 40, ("40 of 100 rows are held out, where hold_out asks for 10",)),
     ],
 )
-def test_a_group_larger_than_what_is_wanted_is_held_out_only_where_all_are(
+def test_a_group_that_leads_further_from_what_is_wanted_is_held_out_only_where_all_do(
     write: Write, seed: int, sizes: Sequence[int], share: float, held: int, told: Sequence[str]
 ) -> None:
     rows = [
@@ -156,6 +158,29 @@ def test_a_group_larger_than_what_is_wanted_is_held_out_only_where_all_are(
     task = only({"train": file, "hold_out": share}, seed=seed)
     assert (len(task.test), len(task.train)) == (held, sum(sizes) - held)
     assert [warning.partition(": ")[0] for warning in task.warnings] == list(told)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_share_that_leaves_hardly_a_row_to_one_side_is_told(write: Write, seed: int) -> None:
+    rows = [{"prompt": f"{n}?", "completion": "a", "group": f"p{n // 99}"} for n in range(100)]
+    file = write("p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task = only({"train": file, "hold_out": 0.5}, seed=seed)
+    (told,) = task.warnings
+    assert len(task.test) in (1, 99)
+    assert told.startswith(f"{len(task.test)} of 100 rows are held out, where hold_out asks for 50")
+
+
+def test_groups_a_little_larger_than_what_is_wanted_are_held_out_beside_lone_rows(
+    write: Write,
+) -> None:
+    rows = [{"prompt": f"{n}?", "completion": "a", "group": f"p{n // 55}"} for n in range(990)]
+    rows += [{"prompt": f"alone {n}?", "completion": "a"} for n in range(10)]
+    file = write("p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    lots = [only({"train": file, "hold_out": 0.05}, seed=seed).test for seed in range(6)]
+    held = [Counter(row.group for row in test) for test in lots]
+    assert all(55 <= len(test) <= 65 for test in lots)
+    assert len({group for groups in held for group in groups if group}) > 1
+    assert any(groups[""] < 10 for groups in held)
 
 
 def test_a_row_without_a_twin_is_held_out_as_ever(write: Write) -> None:

@@ -15,7 +15,8 @@ from forgetless.tasks.row import Row
 from forgetless.tasks.source import Selected
 
 FAR = 2
-"""A share held out that is so many times the one asked for, or that part of it, is told."""
+"""A share held out that is so many times the one asked for, or that part of it, is told; so is
+that part of the share to train on."""
 
 
 def hold_out(
@@ -23,9 +24,9 @@ def hold_out(
 ) -> tuple[Sequence[Row], Sequence[Row], tuple[str, ...]]:
     """Split rows into training and test; those alike, or of one group, stay together.
 
-    Such a family is drawn by lot as one row is, whatever its size, and left out if it is larger
-    than what is still wanted; if all are, the smallest is held out.  A row that is alike one of a
-    group held out, and of another group, is in neither.
+    Such a family is drawn by lot as one row is, whatever its size, and held out if that brings
+    their number nearer to the one wanted; if none does, the smallest is held out.  A row that is
+    alike one of a group held out, and of another group, is in neither.
 
     Args:
         config: The task; says which share of its rows is held out.
@@ -63,7 +64,8 @@ def hold_out(
     order = member[order][first[member[order]] == order]  # a family comes where its first row does
     drawn, items = np.zeros(len(sizes), np.bool_), 0
     for number in order:
-        if items + sizes[number] <= wanted:
+        # nearer to it, be it from above; some row must be left to train on
+        if sizes[number] < min(2 * (wanted - items), total - items):
             drawn[number] = True
             items += int(sizes[number])
     if not items:
@@ -78,7 +80,8 @@ def hold_out(
             fix="add other rows, or name a test source",
         )
     told: tuple[str, ...] = ()
-    if not wanted <= FAR * len(test) <= FAR**2 * wanted:
+    much = len(test) > FAR * wanted or FAR * (total - len(test)) < total - wanted
+    if much or FAR * len(test) < wanted:
         told = (
             f"{len(test)} of {total} rows are held out, where hold_out asks for {wanted}: rows "
             "that are alike, or of one group, stay together",
