@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN | awk '{print $$1 < 8 ? $$1 : 8}')
 
 OLDEST := .venv-oldest
-.PHONY: demo test slow coverage oldest check lint types tests docs package release format clean
+.PHONY: demo test quick slow coverage oldest check lint types docs package release format clean
 
 demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (about 5 minutes)
 	$(BIN)/forgetless demo
@@ -13,6 +13,9 @@ demo: .venv/.run  ## see a real model forget, and see it kept from forgetting (a
 
 test: .venv/.dev  ## all tests but the slow ones
 	$(BIN)/pytest -n $(JOBS) -m "not slow"
+
+quick: .venv/.dev  ## those of them that start no servers, processes or whole runs
+	$(BIN)/pytest -n $(JOBS) -m "not slow and not system and not browser"
 
 slow: .venv/.dev  ## the slow tests: an hour or more, every night in CI
 	$(BIN)/pytest -n $(JOBS) -m slow
@@ -23,7 +26,7 @@ coverage: .venv/.dev  ## the same tests, and which lines they do not reach; half
 oldest: $(OLDEST)/.made  ## the same tests with the oldest versions that pyproject.toml allows
 	$(OLDEST)/bin/pytest -n $(JOBS) -m "not slow" -W default
 
-check: lint types tests  ## lint + strict types + tests
+check: lint types quick  ## lint + strict types + quick tests: before every commit
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -31,8 +34,6 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
-
-tests: test
 
 docs: .venv/.dev  ## build the documentation, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -42,7 +43,7 @@ package: .venv/.dev  ## source and wheel in dist/, as they would be uploaded
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 
-release: check docs package  ## all checks, then the tag of the version in pyproject.toml; uploads nothing
+release: lint types test docs package  ## all checks, then the tag of the version in pyproject.toml; uploads nothing
 	@test -z "$$(git status --porcelain)" || { echo "commit first"; exit 1; }
 	@version=$$($(BIN)/forgetless --version | sed -n '1s/forgetless //p'); \
 	grep -q "^## $$version (20" CHANGELOG.md || { echo "CHANGELOG.md: date  ## $$version"; exit 1; }; \

@@ -31,6 +31,8 @@ from tests.faults.moments import hit_at, moments_of
 from tests.tiny import build_model, colours, write_rows
 from tests.training.build import fresh, workbench
 
+pytestmark = pytest.mark.system
+
 ITEMS = 16
 OTHER = {"red": "blue", "blue": "green", "green": "grey", "grey": "pink", "pink": "gold"}
 

@@ -18,6 +18,8 @@ from tests.exchange.build import choice_sample, write_run
 from tests.report.audit.fake_audits import audit
 from tests.tiny import write_rows
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def items(tmp_path: Path) -> Path:

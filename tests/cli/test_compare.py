@@ -18,6 +18,8 @@ from tests.integration.conftest import data, settings  # noqa: F401
 from tests.report.fake_runs import write_arms
 from tests.report.test_comparison import arm
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def plan_file(data: Path, tmp_path: Path) -> Path:  # noqa: F811

@@ -14,6 +14,8 @@ from forgetless.result import RunResult
 from tests.cli.conftest import Forgetless
 from tests.hub import COMMIT, Hub, serve_hub
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:

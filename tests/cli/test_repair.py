@@ -11,6 +11,8 @@ from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
 from tests.tiny import write_rows
 
+pytestmark = pytest.mark.system
+
 
 def test_a_rollback_is_not_called_a_repair(
     forgetless: Forgetless,

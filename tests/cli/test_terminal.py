@@ -25,6 +25,8 @@ from forgetless.methods import METHODS
 from tests.cli.conftest import Forgetless
 from tests.report.fake_runs import write_arms
 
+pytestmark = pytest.mark.system
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")  # a foreground colour of ECMA-48
 COMMAND = [sys.executable, "-m", "forgetless"]
 

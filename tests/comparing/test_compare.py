@@ -30,6 +30,8 @@ from forgetless.storage import write_json
 from tests.integration.conftest import MakePlan, data, plan, settings  # noqa: F401
 from tests.tiny import colours, write_rows
 
+pytestmark = pytest.mark.system
+
 
 class Watch(Progress):
     """Notes how many runs are told to be finished, and of how many."""

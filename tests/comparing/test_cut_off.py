@@ -13,6 +13,8 @@ from forgetless.comparing.clock import CostClock
 from forgetless.comparing.runs import MEASURED, SPENT, Job, execute, finished
 from tests.integration.conftest import data, settings
 
+pytestmark = pytest.mark.system
+
 __all__ = ["data"]  # a fixture
 
 

@@ -16,6 +16,8 @@ from forgetless.comparing.pool import LocalProcesses
 from forgetless.comparing.workers import Workers
 from forgetless.errors import RunFailed
 
+pytestmark = pytest.mark.system
+
 PARENT = """
 import sys, time
 from tqdm import tqdm

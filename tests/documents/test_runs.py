@@ -25,6 +25,8 @@ from tests.documents.blocks import Block, blocks, commands, lines, words
 from tests.documents.conftest import settings
 from tests.tiny import colours, write_rows
 
+pytestmark = pytest.mark.system
+
 BLOCKS = blocks()
 # Models that a page names and that are not here.
 STAND_INS = {

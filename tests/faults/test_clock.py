@@ -20,6 +20,8 @@ from tests.training.build import (
     weights,
 )
 
+pytestmark = pytest.mark.system
+
 (STAGE,) = one_stage_a_task([colour_task("first", 0)])
 TWO_HOURS = 7200.0
 

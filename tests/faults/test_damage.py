@@ -17,6 +17,8 @@ from tests.faults.damage import cut_in_half, flip_a_bit
 from tests.faults.experiment import carried_out, contents, small_plan
 from tests.faults.moments import hit_at, in_child, moments_of
 
+pytestmark = pytest.mark.system
+
 
 @dataclass(frozen=True)
 class Killed:

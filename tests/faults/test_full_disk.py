@@ -14,6 +14,8 @@ from tests.faults.disks import fill, small_disk
 from tests.faults.experiment import carried_out, contents, small_plan
 from tests.faults.moments import in_child
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:

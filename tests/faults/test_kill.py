@@ -19,6 +19,8 @@ from forgetless.sequence import run_sequence
 from tests.faults.experiment import FAMILIES, carried_out, contents, small_plan
 from tests.faults.moments import hit_at, in_child, moments_of
 
+pytestmark = pytest.mark.system
+
 OFTEN = ("replay, losses", "own rows, kl", "pulls on weights", "adapters")
 KILLED = -signal.SIGKILL
 

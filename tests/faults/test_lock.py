@@ -18,6 +18,8 @@ from tests.faults.commands import commanded
 from tests.faults.experiment import carried_out, contents, small_plan
 from tests.faults.moments import hit_at, in_child
 
+pytestmark = pytest.mark.system
+
 
 @pytest.mark.parametrize("command", ["run", "compare"])
 def test_a_command_on_a_folder_in_use_is_refused_and_says_by_whom(

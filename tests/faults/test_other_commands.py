@@ -22,6 +22,8 @@ from tests.faults.experiment import contents, small_plan
 from tests.faults.moments import hit_at, moments_of
 from tests.training.build import fresh
 
+pytestmark = pytest.mark.system
+
 KILLED = -signal.SIGKILL
 
 

@@ -19,6 +19,8 @@ from tests.faults.commands import commanded
 from tests.faults.experiment import carried_out, contents, small_plan
 from tests.faults.moments import hit_at, in_child
 
+pytestmark = pytest.mark.system
+
 SAID = "error: stopped; what was finished is kept\n  fix: run the same command to continue\n"
 
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file
 
 from tests.training.build import differing, fresh, weights
+
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,6 +17,8 @@ from tests.guard.build import RUINOUS, known_task, steps
 from tests.training.build import differing
 from tests.training.trainers import StopAt, made, state_of
 
+pytestmark = pytest.mark.system
+
 SAVED: dict[str, Any] = {
     "save_strategy": "steps",
     "save_steps": 2,

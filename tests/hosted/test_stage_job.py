@@ -23,6 +23,8 @@ from forgetless.progress import Progress
 from tests.endpoints.faults import Answer, Respond, Server, serving
 from tests.hosted.scripted import ScriptedProvider
 
+pytestmark = pytest.mark.system
+
 REPLY_LOST = ("truncated", "half", "empty", "html", "error in 200", "slow")
 NOT_DONE = ("429", "429 wait", "500", "503", "reset", "hang")
 

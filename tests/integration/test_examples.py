@@ -13,6 +13,8 @@ import pytest
 from forgetless.plan import load_plan
 from forgetless.sequence import run_sequence
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parents[2]
 
 

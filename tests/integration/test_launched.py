@@ -32,6 +32,8 @@ from tests.integration.launching import (
 )
 from tests.tiny import colours, write_rows
 
+pytestmark = pytest.mark.system
+
 ARMS: dict[str, list[Any]] = {
     "plain": [],
     "replay": [{"replay": KEPT | {"select": "surprise"}}, "der", {"token_weights": {}}, "ema"],

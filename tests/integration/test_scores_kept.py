@@ -13,6 +13,8 @@ from forgetless.sequence import run_sequence
 from tests.counting import Counting
 from tests.integration.conftest import MakePlan
 
+pytestmark = pytest.mark.system
+
 
 def test_a_task_more_scores_its_own_column_and_its_own_row_and_no_other_cell(
     plan: MakePlan,

@@ -17,6 +17,8 @@ from forgetless.preparation import licence_of_rows, prepare
 from tests.hub import Hub, serve_hub
 from tests.tiny import colours, write_rows
 
+pytestmark = pytest.mark.system
+
 ONE, TWO, THREE = ("1" * 40, "2" * 40, "3" * 40)
 
 

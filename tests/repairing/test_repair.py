@@ -24,6 +24,8 @@ from tests.repairing.test_search import found
 from tests.tiny import write_rows
 from tests.training.build import fresh
 
+pytestmark = pytest.mark.system
+
 NUMBERS = range(32)
 
 

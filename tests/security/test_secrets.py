@@ -11,6 +11,8 @@ from forgetless.cli.terminal import TerminalProgress
 from forgetless.showing import redact
 from tests.bad_inputs.conftest import Forgetless
 
+pytestmark = pytest.mark.system
+
 PLANTED = {
     "OPENAI_API_KEY": "sk-planted0planted1planted2",
     "HF_TOKEN": "hf_planted3planted4planted5",

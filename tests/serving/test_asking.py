@@ -28,6 +28,8 @@ from tests.serving.build import Served
 from tests.tiny import CHAT_TEMPLATE, build_model
 from tests.training.build import exchange, make_task, with_added_token
 
+pytestmark = pytest.mark.system
+
 Chain = tuple[FineTuningJob, FineTuningJob]
 
 

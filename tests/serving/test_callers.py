@@ -21,6 +21,8 @@ from forgetless.serving.generating import Written, write
 from tests.serving.build import Served, serving
 from tests.tiny import CHAT_TEMPLATE, build_model
 
+pytestmark = pytest.mark.system
+
 LONG = 3000  # tokens; many seconds of the tiny model
 
 

@@ -21,6 +21,8 @@ from forgetless.serving.training import plan_of
 from tests.serving.build import as_chat, lines
 from tests.tiny import colours, write_rows
 
+pytestmark = pytest.mark.system
+
 JOBS = 4
 
 

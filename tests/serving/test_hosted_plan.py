@@ -27,6 +27,8 @@ from tests.hosted.scripted import ScriptedProvider
 from tests.serving.build import Served, lines
 from tests.tiny import colours, write_rows
 
+pytestmark = pytest.mark.system
+
 Chain = tuple[FineTuningJob, FineTuningJob]
 MakePlan = Callable[..., Plan]
 

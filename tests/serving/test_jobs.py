@@ -27,6 +27,8 @@ from tests.serving.build import ENDED, Served, serving
 from tests.serving.conftest import TRAINING
 from tests.tiny import colours
 
+pytestmark = pytest.mark.system
+
 Chain = tuple[FineTuningJob, FineTuningJob]
 JOBS = "/v1/fine_tuning/jobs"
 

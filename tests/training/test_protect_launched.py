@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from tests.training.build import differing, distance, fresh, weights
 from tests.training.launched import main
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parents[2]
 
 
