@@ -295,19 +295,18 @@ def main(
     """Draw mutants, and ask the tests of each."""
     files = {file for path in where for file in (path.rglob("*.py") if path.is_dir() else [path])}
     modules = [file for file in sorted(files) if asked_of(file)]
-    mutants, number = drawn(modules, sample, seed, since)
-    typer.echo(f"{len(mutants)} of {number} places in {len(modules)} modules")
+    mutants, there = drawn(modules, sample, seed, since)
+    typer.echo(f"{len(mutants)} of {there} places in {len(modules)} modules")
     survivors: list[Mutant] = []
     with tempfile.TemporaryDirectory(prefix="forgetless-mutants-") as temporary:
         copies = Copies(Path(temporary), jobs)
 
-        def asked(mutant: Mutant) -> None:
-            if not copies.noticed(mutant):
-                survivors.append(mutant)
-                typer.echo(f"survived: {mutant}")
-
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(asked, mutants))
+            answers = pool.map(copies.noticed, mutants)
+            for number, (mutant, noticed) in enumerate(zip(mutants, answers, strict=True), start=1):
+                typer.echo(f"{number}: {'killed' if noticed else 'survived'}: {mutant}")
+                if not noticed:
+                    survivors.append(mutant)
     shown = summary(mutants, survivors)
     typer.echo(shown)
     if log:
