@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from forgetless.metrics.floor import Floor, find_floor, floor_of_parts, mean_chance
+from forgetless.metrics.floor import (
+    Floor,
+    chance_of_choosing,
+    find_floor,
+    floor_of_parts,
+    mean_chance,
+)
 from forgetless.metrics.scores import IntArray
 
 
@@ -105,3 +111,14 @@ def test_guesses_are_at_floor_in_every_one_of_3000_graded_tasks() -> None:
     rng = np.random.default_rng(2)
     for _ in range(3000):
         assert parts(*rng.binomial(64, 0.25, size=5)) == "guessing"
+
+
+def test_guessing_is_right_once_in_as_many_times_as_there_are_choices() -> None:
+    assert chance_of_choosing({"a": ("x", "y"), "b": "ABCD"}) == {"a": 0.5, "b": 0.25}
+
+
+@pytest.mark.parametrize("unknown", [None, (), ("x",)])
+def test_one_item_without_choices_to_guess_from_leaves_the_task_without_chance(
+    unknown: tuple[str, ...] | None,
+) -> None:
+    assert chance_of_choosing({"a": ("x", "y"), "b": unknown}) == {}

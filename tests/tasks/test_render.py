@@ -440,6 +440,19 @@ def test_the_answer_is_scored_in_the_tokens_in_which_it_is_learned(style: str, a
     assert learned_ids(example) == [*renderer.continuation_ids(row, answer), end]
 
 
+@pytest.mark.parametrize("style", ["chat", "plain"])
+@pytest.mark.parametrize("bos", [False, True])
+def test_a_text_without_prompt_is_scored_in_the_tokens_in_which_it_is_learned(
+    style: str, bos: bool
+) -> None:
+    renderer = Renderer(tokenizer(bos=bos), style)  # type: ignore[arg-type]
+    row = Row("text", (), "grey sky")
+    (example,) = renderer.encode(row)
+    asked = renderer.continuation_ids(row, "grey sky")
+    assert len(asked) == len("grey sky") + bos
+    assert asked == example.ids[: len(asked)]
+
+
 def test_another_answer_is_scored_after_the_same_prompt() -> None:
     made = tokenizer(None)
     renderer = Renderer(made, "plain")
