@@ -132,6 +132,25 @@ def test_what_these_items_did_not_decide_takes_more_of_them(
     assert found.items_needed is None or found.items_needed > found.items
 
 
+@pytest.mark.parametrize("others", [0, 4])
+@pytest.mark.parametrize("flips", [(4, 0), (7, 1), (11, 3), (12, 4), (60, 40)])
+def test_so_many_items_of_the_same_kind_decide_and_clearly_fewer_do_not(
+    flips: tuple[int, int], others: int
+) -> None:
+    kept = [task(f"kept {n}", both=398, lost=1, gained=1, wrong=100) for n in range(others)]
+
+    def judged(times: float) -> TaskVerdict:
+        kinds = dict(zip(("both", "lost", "gained", "wrong"), (200, *flips, 100), strict=True))
+        items = task(**{kind: round(times * number) for kind, number in kinds.items()})
+        return judge([items, *kept], budget=0.005)[0]
+
+    found = judged(1)
+    assert found.items_needed is not None
+    times = found.items_needed / found.items
+    assert judged(1.15 * times).verdict == "lost"
+    assert judged(0.65 * times).verdict == "inconclusive"
+
+
 DESCRIBED = [
     (task(both=3940, lost=60, gained=20, wrong=980), "lost"),  # real, and a point at most
     (task(both=397, lost=2, gained=1, wrong=100), "kept"),
@@ -269,14 +288,22 @@ def test_a_task_that_rose_from_the_floor_is_said_to_have_gained() -> None:
     assert not verdict(task(gained=2, wrong=28)).rose_from_floor
 
 
+@pytest.mark.parametrize("others", [0, 4])
 @pytest.mark.parametrize("right", [8, 18, 43])
-def test_so_many_items_as_are_said_to_decide_on_a_single_flip_decide(right: int) -> None:
-    one = verdict(task(both=right, lost=1))
+def test_so_many_items_as_are_said_to_decide_on_a_single_flip_decide(
+    right: int, others: int
+) -> None:
+    kept = [task(f"kept {n}", both=398, lost=1, gained=1, wrong=100) for n in range(others)]
+
+    def judged(times: int) -> TaskVerdict:
+        return judge([task(both=right * times, lost=times), *kept], budget=0.02)[0]
+
+    one = judged(1)
     assert (one.verdict, one.p_value) == ("inconclusive", 1.0)
     assert one.items_needed is not None
     times = one.items_needed // one.items  # of the same kind
-    assert verdict(task(both=right * times, lost=times)).verdict == "lost"
-    assert verdict(task(both=right * (times - 1), lost=times - 1)).verdict == "inconclusive"
+    assert judged(times).verdict == "lost"
+    assert judged(times - 1).verdict == "inconclusive"
 
 
 def test_a_rise_from_the_floor_is_no_gain_if_items_without_an_answer_may_have_been_lost() -> None:

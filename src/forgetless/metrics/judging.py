@@ -108,7 +108,8 @@ def judge(
         _p_value(e, task.flips, swaps, seed) if fit else None
         for e, task, fit in zip(evidence, measured, tested, strict=True)
     ]
-    adjusted = iter(holm([p for p in p_values if p is not None]))
+    together = [p for p in p_values if p is not None]
+    adjusted = iter(holm(together))
     verdicts = []
     for e, task, p in zip(evidence, measured, p_values, strict=True):
         if p is None:
@@ -116,7 +117,7 @@ def judge(
             verdicts.append(replace(task, verdict="failed", reason=reason))
         else:
             tests = replace(task, p_value=p, p_adjusted=next(adjusted))
-            verdicts.append(_decide(e, tests, sum(tested), how, common, describe=describe))
+            verdicts.append(_decide(e, tests, together, how, common, describe=describe))
     return tuple(verdicts)
 
 
@@ -155,7 +156,7 @@ def _p_value(evidence: Evidence, flips: Flips | None, swaps: int, seed: int) -> 
 def _decide(
     evidence: Evidence,
     task: TaskVerdict,
-    tests: int,
+    together: Sequence[float],
     how: Draws,
     common: Mapping[Unit, float],
     *,
@@ -170,7 +171,7 @@ def _decide(
             task.items,
             evidence.spread,
             level=how.level,
-            tests=tests,
+            tests=len(together),
             budget=tolerated,
             bounded=evidence.unit == "accuracy",
             cluster=evidence.cluster,
@@ -186,7 +187,9 @@ def _decide(
         )
         task = replace(task, nature=nature)
     if verdict == "inconclusive" and floor is None:
-        task = replace(task, items_needed=_items_needed(evidence, task, how.level, tolerated))
+        task = replace(
+            task, items_needed=_items_needed(evidence, task, together, how.level, tolerated)
+        )
     return replace(task, reason=explain(task, floor=floor, level=how.level, describe=describe))
 
 
@@ -234,9 +237,21 @@ def decide(
 
 
 def _items_needed(
-    evidence: Evidence, task: TaskVerdict, level: float, tolerated: float
+    evidence: Evidence,
+    task: TaskVerdict,
+    together: Sequence[float],
+    level: float,
+    tolerated: float,
 ) -> int | None:
-    """The items that would decide, with what Holm's adjustment asks of the test."""
+    """The items that would decide, with what Holm's adjustment asks of the test.
+
+    Args:
+        evidence: Its scores.
+        task: What was measured, with both p-values.
+        together: The p-values of all tasks that are tested with it, its own among them.
+        level: Confidence level.
+        tolerated: The loss that is accepted.
+    """
     assert task.p_value is not None
     assert task.p_adjusted is not None
     loss = task.change.turned()
@@ -245,7 +260,9 @@ def _items_needed(
         return None  # of those that were answered enough is known
     strengthen = math.inf  # within the budget, only the upper limit can decide
     if loss.value > tolerated + ROUNDING:
-        stricter = task.p_value / task.p_adjusted  # 1 over the number of tests it was held against
+        # 1 over the number of tests that it is held against; of what ends at 1 Holm does not tell
+        against = sum(p >= task.p_value for p in together)
+        stricter = min(task.p_value / task.p_adjusted, 1 / against)
         wanted = float(norm.isf((1 - level) / 2 * stricter))
         noise = math.sqrt(float((evidence.changes**2).sum()))
         # Few flips tell less in an exact test than the normal curve has it.
