@@ -151,6 +151,19 @@ def test_so_many_items_of_the_same_kind_decide_and_clearly_fewer_do_not(
     assert judged(0.65 * times).verdict == "inconclusive"
 
 
+def test_the_reason_calls_a_gain_one_only_where_chance_does_not_explain_it() -> None:
+    doubtful = task(both=560, gained=7, wrong=28)  # p = 0.016, and among five tests 0.078
+    kept = [task(f"kept {n}", both=398, lost=1, gained=1, wrong=100) for n in range(4)]
+    said = [
+        judge([doubtful, *others], budget=0.02, describe=describe)[0].reason.partition(" ")[0]
+        for others in ([], kept)
+        for describe in (False, True)
+    ]
+    assert said == ["improved", "improved", "improved", "0.941"]
+    by_chance = verdict(task(both=560, lost=2, gained=4, wrong=34))
+    assert (by_chance.verdict, by_chance.reason.partition(" ")[0]) == ("kept", "0.937")
+
+
 DESCRIBED = [
     (task(both=3940, lost=60, gained=20, wrong=980), "lost"),  # real, and a point at most
     (task(both=397, lost=2, gained=1, wrong=100), "kept"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.errors import DataError, PlanError
+from forgetless.errors import DataError, PlanError, UsageError
 from forgetless.plan import TaskConfig
-from forgetless.tasks.given import TaskLike, read_task
+from forgetless.tasks.given import TaskLike, read_task, refuse_namesakes
 from tests.training.build import exchange, make_task
 
 
@@ -64,3 +64,9 @@ def test_settings_that_are_none_say_who_asked() -> None:
     with pytest.raises(PlanError, match="the guard: unknown key 'tset'") as caught:
         read_task({"tset": "a.jsonl"}, where="the guard")
     assert caught.value.fix == "did you mean 'test'?"
+
+
+def test_two_tasks_of_one_name_are_refused_with_the_name() -> None:
+    refuse_namesakes(["law", "numbers"])
+    with pytest.raises(UsageError, match="two tasks are named 'law'"):
+        refuse_namesakes(["law", "numbers", "law"])

@@ -216,7 +216,7 @@ def decide(
     gained = value > 0 and task.p_value <= 1 - level and task.worst is None
     if describe:
         lost = lost and (limits is None or limits.high < 0)
-        gained = gained and task.p_adjusted <= 1 - level and (limits is None or limits.low > 0)
+        gained = False  # one that its limits show is within the budget as well
     if task.unit == "accuracy":
         before, _ = evidence.scores
         floor = find_floor(before, task.chance, evidence.number, budget=tolerated, level=level)
