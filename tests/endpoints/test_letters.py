@@ -49,6 +49,32 @@ def test_letters_that_are_words_numbers_or_choices_are_told_from_answers(
     assert chosen_in(said, letters, choices) == number
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Answer: C\n\nWait, that is wrong. The correct answer is B.",
+        "Answer: C. No, the answer is B.",
+        "**Answer: C**\n\nOnce more ... So the correct answer is B.",
+        "The answer is B.\n\nQuestion: What is grass?\nAnswer: D",
+    ],
+)  # fmt: skip
+def test_a_text_that_gives_two_answers_names_none(said: str) -> None:
+    assert chosen_in(said, "ABCD", (*COLOURS, "green")) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "again"),
+    [
+        ("option ", "A, "), ("I would choose ", "B, "), ("Option A, B. Answer ", "A, B, C, "),
+        ("The answer is ", "A and B or "), ("\\boxed{", "\\text_"), ("It is ", "A & "),
+        ("", "A, "), ("A", "\n*"), ("Answer: ", "("), ("Answer", "_*"), ("", "A. "), ("", "B\n"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_repeats_itself_is_read_to_its_end(start: str, again: str) -> None:
+    """In time that doubles with every repetition it never would be."""
+    assert chosen_in(start + 300 * again, "ABC", COLOURS) in (None, 0, 1)
+
+
 @pytest.mark.parametrize("letter", "ABC")
 @pytest.mark.parametrize(
     "form",

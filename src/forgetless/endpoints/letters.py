@@ -14,7 +14,9 @@ from forgetless.tasks.render import Style
 from forgetless.tasks.row import Row, Turn
 
 _MARKERS = "▁Ġ "  # what some servers leave before a token instead of its space
-_OPEN, _CLOSE = r"(?:[\s:*_(\[{$]|\\text\w*)*", r"[*_)\]}$]*"
+# What can take the same signs in two ways is possessive: answers that repeat themselves, as those of
+# small models do, would take time that doubles with every letter.
+_OPEN, _CLOSE = r"(?:[\s:*_(\[{$]|\\text\w*+)*", r"[*_)\]}$]*"
 _NOUN = r"(?i:answer|choice|option|letter)"
 _IS = r"(?:is|(?:should|would|must) be)(?:\s+(?:most likely|likely|probably|clearly))?"
 _IS_RIGHT = r"is (?:right|correct|the (?:(?:right|correct|best) )?(?:answer|choice|option|one))\b"
@@ -24,7 +26,7 @@ _NOT_IN_A_WORD = r"(?<![\w'’])"
 _WHOLE = r"(?![\w'’]|[.,]\d)"  # nor in a number
 _AT_ITS_END = rf"(?={_CLOSE}(?:[.!]?\s*$|[.!]?\n|[.!]\s))"  # nor is a small a, but for "it is a."
 # What stands before a further letter of a list: ", " or " or option (".
-_NEXT = rf"{_CLOSE}(?: *[,/&] *(?:(?:and|or) )?| (?:and|or) ){_OPEN}(?:{_NOUN}{_OPEN})?"
+_NEXT = rf"{_CLOSE}(?: *[,/&] *+(?:(?:and|or) )?| (?:and|or) ){_OPEN}(?:{_NOUN}{_OPEN})?"
 _SAID = rf"{_CLOSE} (?!{_REASON})"  # what begins small behind this is said of a letter
 # In "A dog" the A is no answer; neither is one in "A and B are wrong".
 _NO_SUBJECT = rf"{_WHOLE}(?!(?:{_NEXT}(?:ONE){_WHOLE})*{_SAID}[a-z])"
@@ -43,7 +45,7 @@ _WAYS_TO_NAME = (
     rf"(?P<letter>(?:ONE){_WHOLE}(?:(?<![AaIi])|(?! (?!{_REASON}|and |or )[a-z]))"
     rf"|(?i:ONE){_AT_ITS_END})",
     rf"{_FIRST}(?:{_SIGNS}| {_REASON})",
-    rf"(?<! and )(?<! or ){_NOUN}{_OPEN}{_NOT_IN_A_WORD}"
+    rf"(?<! and )(?<! or ){_NOUN}(?:\s+(?i:{_IS}))?{_OPEN}{_NOT_IN_A_WORD}"
     rf"(?P<letter>(?:ONE){_NO_SUBJECT}|(?i:ONE){_AT_ITS_END})",
     rf"(?:\A|[.!\n]){_OPEN}(?:{_NOUN}{_OPEN})?(?P<letter>ONE){_CLOSE} {_IS_RIGHT}",
     rf"(?:I(?:['’]d| would)? (?:choose|pick|select|say|go with)|\b(?i:it)(?:['’]s| {_IS}))"
