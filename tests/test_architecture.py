@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "forewarning": {"plan", "methods", "tasks", "metrics"},
     "preparation": {
         *("errors", "plan", "processes", "tasks", "models", "methods", "budgeting", "endpoints"),
-        *("pinning", "launching", "layout", "forewarning"),
+        *("evaluation", "pinning", "launching", "layout", "forewarning"),
     },
     "runfolder": {
         *("errors", "plan", "storage", "processes", "models", "tasks", "metrics", "result"),

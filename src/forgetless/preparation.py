@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetless.budgeting.budget import Budget
 from forgetless.errors import ModelError, PlanError
+from forgetless.evaluation.answers import SCORING
 from forgetless.forewarning import few_items, hard_to_rehearse
 from forgetless.launching import Sharding, by_engine, refused, sharding_wanted
 from forgetless.layout import stage_name
@@ -174,9 +175,13 @@ class Experiment:
         return {task.name: _digest({"task": _asked(task), **self._asking()}) for task in self.tasks}
 
     def _asking(self) -> dict[str, Any]:
-        """What of the plan decides scores of any task."""
+        """What decides scores of any task beside the task itself."""
         training = self.plan.training
-        return {"batch": training.scoring_batch_size, "device": training.device}
+        return {
+            "batch": training.scoring_batch_size,
+            "device": training.device,
+            "scoring": SCORING,
+        }
 
 
 def prepare(plan: Plan) -> Experiment:

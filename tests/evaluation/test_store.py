@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from forgetless.evaluation import store
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.evaluation.store import score_stage, score_subject
@@ -255,3 +256,14 @@ def test_lines_written_without_groups_are_gone_on_with(taught: LoadedModel, tmp_
     part.write_text("".join(f"{json.dumps(one)}\n" for one in old))
     asked_elsewhere(tmp_path, Elsewhere(stops_after=1))
     assert [item for item, group in groups_in(tmp_path).items() if group] == ["5"]
+
+
+@pytest.mark.parametrize(("newer", "asked"), [(0, 3), (1, 6)])
+def test_answers_that_were_scored_otherwise_are_not_gone_on_with(
+    newer: int, asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Killed):
+        asked_elsewhere(tmp_path, Elsewhere(stops_after=3))
+    monkeypatch.setattr(store, "SCORING", store.SCORING + newer)
+    asked_elsewhere(tmp_path, model := Elsewhere(stops_after=6))
+    assert 6 - model.left == asked

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from forgetless import preparation
 from forgetless.methods.compose import Compose
 from forgetless.progress import Progress
 from forgetless.sequence import run_sequence
@@ -48,6 +49,19 @@ def test_only_the_task_that_is_asked_otherwise_is_scored_anew(plan: MakePlan, da
     assert +watcher.items == {("0-base", "first"): 4, ("1-first", "first"): 4}
     alone = run_sequence(plan("alone", sequence=tasks(8)))
     assert longer.matrix.values == alone.matrix.values
+
+
+def test_a_run_that_goes_on_where_answers_are_scored_otherwise_is_scored_anew(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its later rows would be compared with what other rules gave."""
+    first = run_sequence(plan("first"), before := Counting())
+    monkeypatch.setattr(preparation, "SCORING", preparation.SCORING + 1)
+    assert run_sequence(plan("first"), again := Counting()).path == first.path
+    assert +again.items == +before.items
+    shared = run_sequence(plan("shared"), taken := Counting(), share_with=[first.path])
+    assert shared.matrix.values == first.matrix.values
+    assert not +taken.items
 
 
 def test_damaged_scores_of_another_run_are_not_taken_and_damaged_ones_of_this_not_kept(

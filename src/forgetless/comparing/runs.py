@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from forgetless.comparing.clock import LEARNING, CostClock
 from forgetless.comparing.settings import Withheld
 from forgetless.errors import ForgetlessError
+from forgetless.evaluation.answers import SCORING
 from forgetless.layout import MANIFEST, WEIGHTS
 from forgetless.metrics import Cell, ScoreMatrix, matrix_from_json, matrix_to_json
 from forgetless.plan import Plan, make_plan
@@ -221,7 +222,7 @@ def _plan(job: Job, root: Path) -> Plan:
 
 def _made_of(job: Job, plan: Plan) -> str:
     """What tells a run from another one of its name."""
-    return hashlib.sha256(f"{plan.fingerprint()} {job.data}".encode()).hexdigest()
+    return hashlib.sha256(f"{SCORING} {plan.fingerprint()} {job.data}".encode()).hexdigest()
 
 
 def _plainly(withheld: Withheld) -> dict[str, list[str]]:

@@ -14,8 +14,8 @@ from forgetless.tasks.render import Style
 from forgetless.tasks.row import Row, Turn
 
 _MARKERS = "▁Ġ "  # what some servers leave before a token instead of its space
-# What can take the same signs in two ways is possessive: answers that repeat themselves, as those of
-# small models do, would take time that doubles with every letter.
+# What can take the same signs in two ways is possessive: of an answer that repeats itself, as those
+# of small models do, every letter would double the time.
 _OPEN, _CLOSE = r"(?:[\s:*_(\[{$]|\\text\w*+)*", r"[*_)\]}$]*"
 _NOUN = r"(?i:answer|choice|option|letter)"
 _IS = r"(?:is|(?:should|would|must) be)(?:\s+(?:most likely|likely|probably|clearly))?"

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from forgetless.evaluation.answers import SCORING
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import ASK_TOKENS, ask, score_task
 from forgetless.evaluation.subject import Subject
@@ -189,6 +190,7 @@ def _heading(tasks: Sequence[Task], who: int | str) -> str:
     Also where ``who`` is: the size of batches, or the name of a model that is elsewhere.
     """
     asked = [
+        SCORING,
         who,
         *(
             [task.config.model_dump(mode="json", exclude={"licence"}), task.test_hash()]
