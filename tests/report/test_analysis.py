@@ -201,14 +201,28 @@ def test_items_that_only_share_their_id_are_not_compared(
     assert [change.title for change in item.arms] == ["sequential"]
 
 
+def test_items_of_one_hash_are_compared_however_their_prompts_are_written(tmp_path: Path) -> None:
+    """As by a template that writes the date of the day."""
+    law = dataclasses.replace(LAW, extra={"test_sha256": "ab" * 32})
+    kept = dataclasses.replace(law, scores=[0.1, 0.8, 0.8])
+    plain = write_run(tmp_path / "plain", [law, TAX])
+    other = asking_otherwise(write_run(tmp_path / "other", [kept, TAX], label="replay"), 10)
+    report = analyse([read_run(plain), read_run(other)], draws=50)
+    assert report.arms[1].against["law"].final.value == pytest.approx(0.5)
+    assert not any("test items" in text for text in report.warnings)
+    (item,) = [one for one in report.changes if one.item == "law-0004"]
+    assert [change.title for change in item.arms] == ["sequential", "replay"]
+
+
 def test_other_rows_and_items_are_told(tmp_path: Path) -> None:
     one, two = ({"train_sha256": sign * 64, "test_sha256": sign * 64} for sign in "ab")
     law, tax = (dataclasses.replace(task, extra=one) for task in (LAW, TAX))
     other = dataclasses.replace(law, extra=two)
+    unknown = dataclasses.replace(law, extra=one | {"test_sha256": None})
     folders = [
         write_run(tmp_path / "plain", [law, tax]),
         write_run(tmp_path / "other", [other, tax], label="replay"),
-        asking_otherwise(write_run(tmp_path / "third", [law, tax], label="ewc"), 1),
+        asking_otherwise(write_run(tmp_path / "third", [unknown, tax], label="ewc"), 1),
     ]
     assert analyse([read_run(folder) for folder in folders], draws=10).warnings == (
         "plain and other learned law from different rows",

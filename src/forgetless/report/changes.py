@@ -13,7 +13,7 @@ from typing import Literal
 from forgetless.errors import NotMeasured
 from forgetless.metrics import Cell, largest_drops
 from forgetless.report.data import ItemScore, RunResults, TaskInfo
-from forgetless.report.same_items import Asked, asked
+from forgetless.report.same_items import asked_otherwise
 
 Kind = Literal["lost", "gained", "fell", "right", "wrong", "rose", "unscored"]
 CHANGED: tuple[Kind, ...] = ("lost", "gained", "fell")
@@ -75,11 +75,13 @@ def changed_items(
     """
     found: list[ChangedItem] = []
     for task, words in shared.items():
-        changes: dict[tuple[str, Asked], list[ArmChange]] = {}
-        for title, run in arms:
+        changes: dict[tuple[str, int], list[ArmChange]] = {}  # by id, and the first arm that has it
+        for number, (title, run) in enumerate(arms):
+            others = [asked_otherwise(earlier, run, task) for _, earlier in arms[:number]]
             for change in _arm_changes(title, run, task):
-                same = change.before.item, asked(change.before)
-                changes.setdefault(same, []).append(change)
+                item = change.before.item
+                same = (n for n in range(number) if (item, n) in changes and item not in others[n])
+                changes.setdefault((item, next(same, number)), []).append(change)
         own = [
             ChangedItem(
                 task=task,
