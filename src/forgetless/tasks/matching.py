@@ -88,8 +88,8 @@ def number(output: str, golds: Sequence[str]) -> float:
     two numbers).  Trailing zeros after the point do not count, nor do superscripts (a note, the
     power of a unit), and what follows a new ``Question:`` (models that only continue text write
     one) is not the answer.  Digits that are joined otherwise, as in ``3,4``, ``1.2.3``, ``3/4`` or
-    ``½``, are a number that is not read: as the last one they match nothing, and an answer that is
-    no number is matched by nothing.
+    ``½``, are a number that is not read: they match the same signs alone.  An answer without a
+    number is matched by nothing.
 
     >>> number("12 + 7 = 19.", ["19"]), number("19 or 20", ["19"]), number("1,250.0", ["1250"])
     (1.0, 0.0, 1.0)
@@ -98,13 +98,13 @@ def number(output: str, golds: Sequence[str]) -> float:
     return float(found is not None and found in {_last_number(gold) for gold in golds})
 
 
-def _last_number(text: str) -> Decimal | None:
+def _last_number(text: str) -> Decimal | str | None:
     text = _THIN_SPACE.sub(",", _SUPERSCRIPT.sub(" ", text))
     found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
     number, joined = found[-1] if found else ("", "")
-    if joined or not number:
-        return None
-    return Decimal(number.replace(",", "").replace("−", "-"))
+    if joined:
+        return number + joined
+    return Decimal(number.replace(",", "").replace("−", "-")) if number else None
 
 
 MATCHERS: Mapping[str, Callable[[str, Sequence[str]], float]] = {
