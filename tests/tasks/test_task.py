@@ -196,6 +196,37 @@ def test_a_row_alike_in_another_group_is_not_trained_on(write: Write) -> None:
     assert (len(task.test), len(task.train)) == (5, 4)
 
 
+@pytest.mark.parametrize(
+    ("shared", "told"),
+    [
+        (5, ()),
+        (
+            8,
+            (
+                "18 of 100 rows are left to train on, where hold_out asks for 90: 72 are alike "
+                "rows that are held out, and of other groups",
+            ),
+        ),
+    ],
+)
+def test_rows_that_end_on_neither_side_are_told_where_little_is_left_to_train_on(
+    write: Write, shared: int, told: Sequence[str]
+) -> None:
+    rows = [
+        {
+            "prompt": f"{number}?" if number < shared else f"{group} {number}?",
+            "completion": "a",
+            "group": f"p{group}",
+        }
+        for group in range(10)
+        for number in range(10)
+    ]
+    file = write("p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task = only({"train": file, "hold_out": 0.1})
+    assert (len(task.test), len(task.train)) == (10, 90 - 9 * shared)
+    assert task.warnings == told
+
+
 # Sources
 
 

@@ -35,7 +35,7 @@ def hold_out(
 
     Returns:
         What is left to train on and the test items, both in the order of the rows; and what to tell
-        of a share that families made quite another one.
+        of a share, of either, that families or rows in neither made quite another one.
 
     Raises:
         DataError: if either would be empty.
@@ -79,14 +79,21 @@ def hold_out(
             "is left to train on",
             fix="add other rows, or name a test source",
         )
-    told: tuple[str, ...] = ()
-    much = len(test) > FAR * wanted or FAR * (total - len(test)) < total - wanted
+    told = []
+    beside = total - len(test)
+    much = len(test) > FAR * wanted or FAR * beside < total - wanted
     if much or FAR * len(test) < wanted:
-        told = (
+        told.append(
             f"{len(test)} of {total} rows are held out, where hold_out asks for {wanted}: rows "
-            "that are alike, or of one group, stay together",
+            "that are alike, or of one group, stay together"
         )
-    return Selected(rows, train), Selected(rows, test), told
+    if len(train) < beside and FAR * len(train) < total - wanted:
+        told.append(
+            f"{len(train)} of {total} rows are left to train on, where hold_out asks for "
+            f"{total - wanted}: {beside - len(train)} are alike rows that are held out, and of "
+            "other groups"
+        )
+    return Selected(rows, train), Selected(rows, test), tuple(told)
 
 
 def _hash(text: str) -> int:
