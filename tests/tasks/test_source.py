@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from forgetless.errors import DataError
 from forgetless.tasks import files
 from forgetless.tasks.files import quiet_datasets
+from forgetless.tasks.parsing import from_json, to_json
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.source import Selected, read_source
 from tests.tasks.conftest import Write
@@ -131,6 +132,16 @@ def test_a_text_that_looks_like_a_marked_number_stays_text(write: Write) -> None
     text = '{"\\u0000": "1.5"}'
     source = write("a.jsonl", json.dumps({"prompt": text, "completion": "1.5", "n": 1.5}) + "\n")
     assert exchanges(source) == [(text, "1.5")]
+
+
+@pytest.mark.parametrize("value", ["-", "1.5", "1.2.3"])
+def test_a_key_of_a_nul_character_in_a_field_that_is_not_read_changes_nothing(
+    write: Write, value: str
+) -> None:
+    record = {"prompt": "a", "completion": "b", "meta": {"\0": value}}
+    source = write("a.jsonl", json.dumps(record) + "\n")
+    assert exchanges(source) == [("a", "b")]
+    assert from_json(to_json(record)) == record
 
 
 def test_a_record_may_be_nested_as_deeply_as_is_told(write: Write) -> None:

@@ -23,7 +23,10 @@ DEEPEST = 100
 
 _NEEDED = 'needed an object such as {"prompt": "...", "completion": "..."}'
 
-_MARKED = re.compile(r'\{"\\u0000": "([-+.\deE]+)"\}')
+_MARK = "\ud800"
+"""Half of a surrogate pair, which no text of a record holds: a file with one is refused."""
+
+_MARKED = re.compile(f'"{_MARK}([^"]+)"')
 
 
 class Number(str):
@@ -42,12 +45,9 @@ def to_json(record: Mapping[str, Any]) -> str:
 
 
 def _marked(value: Any) -> Any:
-    """Numbers as ``{"<NUL>": "1.50"}``, which no text looks like in JSON: it escapes quotes.
-
-    The library would write 1.50 as 1.5.
-    """
+    """Numbers as texts with a mark; the library would write 1.50 as 1.5."""
     if isinstance(value, Number):
-        return {"\0": value}
+        return _MARK + value
     if isinstance(value, dict):
         return {key: _marked(inner) for key, inner in value.items()}
     return [_marked(inner) for inner in value] if isinstance(value, list) else value
