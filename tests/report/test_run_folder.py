@@ -150,9 +150,10 @@ def test_a_number_that_json_does_not_have_is_refused(folder: Path, constant: str
         read_run(folder)
 
 
-def test_a_number_too_large_to_be_one_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize("number", ["1e999", "1" + "0" * 400], ids=["1e999", "401 digits"])
+def test_a_number_too_large_to_be_one_is_refused(folder: Path, number: str) -> None:
     path = scores(folder)
-    path.write_text(path.read_text().replace('"score": 1.0', '"score": 1e999', 1))
+    path.write_text(path.read_text().replace('"score": 1.0', f'"score": {number}', 1))
     with pytest.raises(RunFolderError, match="needed a finite number"):
         read_run(folder)
 

@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from forgetless.errors import RunFolderError
-from forgetless.report.record import Record, kind_of_value
+from forgetless.report.record import Record, as_float, kind_of_value
 
 D = TypeVar("D")
 
@@ -132,7 +132,7 @@ class PlainReader:
 
     def _scalar(self, kind: type, value: Any, place: str) -> Any:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = as_float(value)
         if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
             needed = {str: "a string", int: "an integer", float: "a finite number"}
             self._refuse(place, value, needed.get(kind, "true or false"))

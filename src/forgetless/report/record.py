@@ -90,9 +90,10 @@ class Record:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._fail(key, value, "a number")
-        if not math.isfinite(value):
-            self._fail(key, value, "a finite number")
-        return float(value)
+        number = as_float(value)
+        if not math.isfinite(number):
+            self._fail(key, number, "a finite number")
+        return number
 
     def optional_flag(self, key: str) -> bool | None:
         """``true``, ``false`` or ``None``."""
@@ -163,6 +164,14 @@ class Record:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def as_float(number: float) -> float:
+    """A decoded JSON number as a float; an integer of too many digits is infinite, as 1e400 is."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def kind_of_value(value: object) -> str:

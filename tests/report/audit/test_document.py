@@ -84,6 +84,10 @@ def test_an_unknown_field_is_passed_over(tmp_path: Path) -> None:
     [
         (["budget"], "5%", "'budget' is the string '5%', needed a finite number"),
         (["budget"], True, "'budget' is true, needed a finite number"),
+        pytest.param(
+            *(["budget"], 10**400, "'budget' is the number inf, needed a finite number"),
+            id="budget of 401 digits",
+        ),
         (["tasks", 1, "items"], 1.5, r"'tasks\[1\].items' is the number 1.5, needed an integer"),
         (["tasks", 1, "unit"], "points", r"'tasks\[1\].unit' .* needed one of accuracy, nats"),
         (["tasks"], {}, "'tasks' is an object, needed a list"),
