@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "launching": {"errors"},
     "locking": {"errors", "layout", "storage"},
     "plan": {"errors"},
-    "metrics": {"errors"},
+    "metrics": {"errors", "tasks.twins"},
     "report": {
         *("errors", "metrics", "storage", "showing", "plan"),
         *("auditing.result", "comparing.result", "repairing.result"),

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+
 import pytest
 
 from forgetless.errors import NotMeasured
-from forgetless.metrics import restrict_to_common_items
+from forgetless.metrics import ScoreMatrix, restrict_to_common_items
+from forgetless.metrics.pairing import PairedRuns
 
 from .build import by_hand, itemised
 
@@ -39,3 +44,21 @@ def test_reasons_for_missing_cells_are_kept() -> None:
     (run,) = restrict_to_common_items(itemised({"law": ["11", None, "10"]}))
     assert run.missing == {(1, "law"): "no result was recorded"}
     assert run.trained() == []
+
+
+def noting(groups: Sequence[str]) -> ScoreMatrix:
+    """A run of as many items, with the group noted for each; empty: none."""
+    run = itemised({"law": ["1" * len(groups)]})
+    named = {f"q{at}": group for at, group in enumerate(groups) if group}
+    return ScoreMatrix(run.stages, [replace(run.column("law"), groups=named)], run.cells)
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+def test_groups_that_any_run_notes_are_drawn_as_one_in_every_order_of_the_runs(
+    order: Sequence[int],
+) -> None:
+    # q2 and q3 ask the same, which the last run alone notes
+    runs = [noting([""] * 6), noting("aaabbc"), noting("aaaaac")]
+    drawn = PairedRuns([runs[at] for at in order]).items("law")
+    assert drawn.sizes is not None
+    assert drawn.sizes.tolist() == [5, 1]

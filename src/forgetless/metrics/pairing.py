@@ -14,6 +14,7 @@ import numpy as np
 from forgetless.metrics.cells import Cell
 from forgetless.metrics.matrix import ScoreMatrix
 from forgetless.metrics.scores import FloatArray, Groups, IntArray, ScoreStack, Unit
+from forgetless.tasks.twins import with_twins
 
 Formula = Callable[..., FloatArray]
 """A figure: takes one stack of matrices per run, gives one value per matrix of the stack."""
@@ -82,9 +83,12 @@ class PairedRuns:
 
     def __init__(self, runs: Sequence[ScoreMatrix]) -> None:
         self.runs = restrict_to_common_items(*runs)
-        self.groups: dict[str, dict[str, str]] = {}
+        self.groups: dict[str, Groups] = {}
         for task in (task for run in runs for task in run.tasks):
-            self.groups.setdefault(task.name, {}).update(task.groups)
+            # an earlier version may have noted fewer: groups of any run that share an item are one
+            noted = self.groups.setdefault(task.name, task.groups)
+            if task.groups != noted:
+                self.groups[task.name] = with_twins(noted, task.groups)
         self.places = [
             Place(index, row, task.name)
             for index, run in enumerate(self.runs)
