@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.cli.audit import _mending
-from forgetless.cli.audit_folder import Wanted
+from forgetless.cli.audit_folder import Wanted, note_places
 from forgetless.report.audit.document import NAME, audit_document, read_audit
 from tests.auditing.conftest import Damage, damage  # noqa: F401
 from tests.cli.conftest import Forgetless
@@ -92,6 +92,41 @@ def test_another_audit_is_never_written_over(
     )
 
 
+def test_a_file_of_the_same_name_in_another_folder_is_another_and_by_another_path_the_same(
+    forgetless: Forgetless, tiny_model: Path, items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = items.parent / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(items, elsewhere)
+    page = items.parent / "page"
+    for present, named, code in (
+        (items.parent, items.name, 4),
+        (elsewhere, items.name, 2),
+        (elsewhere, f"../{items.name}", 4),
+    ):
+        monkeypatch.chdir(present)
+        ended = forgetless("audit", tiny_model, tiny_model, "--task", named, "-q", "-o", page)
+        assert ended.code == code
+    assert read_audit(page).tasks[0].source == f"../{items.name}"
+
+
+def test_an_audit_that_was_moved_with_its_items_is_the_same(
+    items: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = audit()
+    models = [info.name for info in found.subjects]
+    asked = replace(found, tasks=(replace(found.tasks[0], name="law", source=items.name),))
+    monkeypatch.chdir(tmp_path)
+    noted = note_places(asked, Path("audits/law"))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    items.rename(moved / items.name)
+    monkeypatch.chdir(moved)
+    wanted = Wanted(models, {"law": items.name})
+    assert wanted.is_of(noted, Path("audits/law"))
+    assert not wanted.is_of(noted, tmp_path / "audits" / "law")
+
+
 def test_results_of_one_folder_name_in_two_places_are_two_audits(
     forgetless: Forgetless, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,11 +142,11 @@ def test_an_audit_with_a_task_of_the_harness_is_none_without_it() -> None:
     found = audit()
     models = [info.name for info in found.subjects]
     theirs = Wanted.typed(models, ["lm_eval:arc_easy"], None)
-    assert not theirs.is_of(found)
+    assert not theirs.is_of(found, Path())
     (task, *_) = found.tasks
     asked = replace(found, tasks=(replace(task, name="arc_easy", source=""),))
-    assert theirs.is_of(asked)
-    assert not Wanted(models, {"arc_easy": "arc_easy.jsonl"}).is_of(asked)
+    assert theirs.is_of(asked, Path())
+    assert not Wanted(models, {"arc_easy": "arc_easy.jsonl"}).is_of(asked, Path())
 
 
 def test_an_audit_that_does_not_say_what_its_items_were_read_from_may_have_read_any_file(
@@ -124,7 +159,7 @@ def test_an_audit_that_does_not_say_what_its_items_were_read_from_may_have_read_
     for task in unsaid["tasks"]:
         del task["source"]
     (tmp_path / NAME).write_text(json.dumps(unsaid))
-    assert Wanted(models, own).is_of(read_audit(tmp_path))
+    assert Wanted(models, own).is_of(read_audit(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("budget", [("--budget", "3%"), ("--set", "budget=0.03")])

@@ -51,6 +51,8 @@ class AuditTask:
             ``prompts`` or ``chat template``, to its value or hash.
         source: What its items were read from, as it was named; empty for a task of another tool,
             None if that is not known.
+        place: Hash of the path to that file or folder from where the audit is written: it tells
+            namesakes apart and shows no path of a machine; None if there is none.
     """
 
     name: str
@@ -62,6 +64,7 @@ class AuditTask:
     warnings: tuple[str, ...] = ()
     conditions: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def audit(
     from forgetless.auditing.audit import audit as carry_out
     from forgetless.auditing.config import make_config
     from forgetless.auditing.export import export_audit
-    from forgetless.cli.audit_folder import Wanted, choose_folder
+    from forgetless.cli.audit_folder import Wanted, choose_folder, note_places
     from forgetless.cli.terminal import TerminalProgress, open_console
     from forgetless.report.audit import TerminalAudit, write_audit_report
     from forgetless.storage import check_folder
@@ -164,7 +164,7 @@ def audit(
             progress=progress,
             **{**own, **more},
         )
-    files = write_audit_report(found, folder)
+    files = write_audit_report(note_places(found, folder), folder)
     if lm_eval_output is not None:
         export_audit(found, lm_eval_output)
     if as_json:

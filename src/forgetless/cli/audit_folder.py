@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forgetless.auditing.imported import are_results
-from forgetless.auditing.result import Audit, SubjectInfo
+from forgetless.auditing.result import Audit, AuditTask, SubjectInfo
 from forgetless.auditing.tasks import DEFAULT_SUITE, LM_EVAL, source_of, split_tasks
 from forgetless.errors import RunFolderError
 from forgetless.layout import WEIGHTS
@@ -47,17 +49,17 @@ class Wanted:
         sources = {config.name: source_of(config) for config in configs}
         return cls(models, sources | {name.removeprefix(LM_EVAL): "" for name in harness})
 
-    def is_of(self, found: Audit) -> bool:
-        """Whether an earlier audit asked the same models the same tasks."""
+    def is_of(self, found: Audit, folder: Path) -> bool:
+        """Whether an earlier audit, of that folder, asked the same models the same tasks."""
         if len(self.models) != len(found.subjects):
             return False
         if not all(map(_names, self.models, found.subjects)):
             return False
         if self.tasks is None:
             return True
-        sources = {task.name: task.source for task in found.tasks}
-        return self.tasks.keys() == sources.keys() and all(
-            _same_source(typed, sources[name]) for name, typed in self.tasks.items()
+        tasks = {task.name: task for task in found.tasks}
+        return self.tasks.keys() == tasks.keys() and all(
+            _same_source(typed, tasks[name], folder) for name, typed in self.tasks.items()
         )
 
 
@@ -82,6 +84,12 @@ def choose_folder(wanted: Wanted, output: Path | None) -> Path:
     return free
 
 
+def note_places(found: Audit, folder: Path) -> Audit:
+    """The audit as it is written to a folder: with the place of each file that was asked."""
+    tasks = (replace(task, place=_place(task.source, folder)) for task in found.tasks)
+    return replace(found, tasks=tuple(tasks))
+
+
 def folder_name(model: str) -> str:
     """What a folder is called after a model: a run's by run and stage, the hub's with its owner.
 
@@ -104,7 +112,7 @@ def _is_free(folder: Path, wanted: Wanted) -> bool:
     if not (folder / NAME).exists():
         return True
     try:
-        return wanted.is_of(read_audit(folder))
+        return wanted.is_of(read_audit(folder), folder)
     except RunFolderError:  # whatever it was, it is not to be lost
         return False
 
@@ -116,7 +124,17 @@ def _names(typed: str, info: SubjectInfo) -> bool:
     return info.name == (typed.partition("@http")[0] if info.kind == "endpoint" else typed)
 
 
-def _same_source(typed: str, found: str | None) -> bool:
+def _same_source(typed: str, found: AuditTask, folder: Path) -> bool:
     """Whether items are read from what an earlier audit read them from, by whatever path."""
+    if found.place is not None:
+        return _place(typed, folder) == found.place
     # What has no path, such as a built-in task, is as equal below the present folder as by itself.
-    return found is None or Path(typed).resolve() == Path(found).resolve()
+    return found.source is None or Path(typed).resolve() == Path(found.source).resolve()
+
+
+def _place(source: str | None, folder: Path) -> str | None:
+    """Hash of the way from an audit's folder to a source: both may be moved; None if not there."""
+    if not source or not Path(source).exists():
+        return None
+    way = os.path.relpath(Path(source).resolve(), folder.resolve())
+    return hashlib.sha256(os.fsencode(way)).hexdigest()
