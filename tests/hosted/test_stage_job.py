@@ -396,6 +396,89 @@ def test_a_refusal_says_nothing_of_an_earlier_try_that_was_left_open(
     assert len(script.jobs) == 1
 
 
+def failing_once(script: ScriptedProvider, address: str, status: int = 400) -> Respond:
+    """The provider, but that it is busy at the first try of something and refuses the others."""
+    tries: list[str] = []
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        if path != address or not body:
+            return script(path, body, headers)
+        tries.append(path)
+        if len(tries) == 1:
+            return 503, {"error": {"message": "busy"}}
+        return status, {"error": {"message": "line 3 is bad"}}
+
+    return respond
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("address", ["/files", "/fine_tuning/jobs"])
+def test_data_that_are_refused_after_a_fault_may_be_mended_once_no_job_has_come(
+    address: str, status: int, tmp_path: Path
+) -> None:
+    script = ScriptedProvider()
+    begun_with = tmp_path / BEGUN_WITH
+    begun_with.write_text("fingerprint")
+    with serving(failing_once(script, address, status)) as server:
+        with pytest.raises(RunFailed, match="line 3 is bad"):
+            carried_out(server, tmp_path, timeout=0.3)
+        assert not begun_with.exists()
+        server.respond = script
+        before = len(script.files)
+        assert carried_out(server, tmp_path).training_file == f"file-{before}"
+    assert len(script.jobs) == 1
+
+
+def test_a_job_that_starts_after_its_second_try_was_refused_is_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    script = ScriptedProvider()
+    failing = failing_once(script, "/fine_tuning/jobs")
+    late: list[threading.Timer] = []
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        status, reply = failing(path, body, headers)
+        if status == 400:
+            late.append(threading.Timer(0.2, script._created, [body]))
+            late[0].start()
+        return status, reply
+
+    with serving(respond) as server:
+        assert carried_out(server, tmp_path).id == "ftjob-0"
+    assert (len(late), len(script.jobs)) == (1, 1)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_where_jobs_cannot_be_listed_after_a_fault_it_is_told_what_to_delete(
+    tmp_path: Path, *, gone: bool
+) -> None:
+    """Even a file that is gone is not sent again, for its job may be there."""
+    script = ScriptedProvider()
+    failing = failing_once(script, "/fine_tuning/jobs")
+
+    def respond(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        if path.startswith("/fine_tuning/jobs?"):
+            if gone:
+                script.files = [{"id": "file-x", "filename": "x"}]
+            return 404, {"error": {"message": "no lists here"}}
+        return failing(path, body, headers)
+
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    with serving(respond) as server:
+        with pytest.raises(RunFailed) as caught:
+            carried_out(server, folder)
+        assert caught.value.message == (
+            f"{server.url} refused to list jobs (HTTP 404): no lists here; so it is not known "
+            "whether the job of file-0 was started"
+        )
+        assert caught.value.fix == (
+            f"see there whether a job has this training file; if none has, delete {folder}; the "
+            "same command then starts a new job, and the data may be mended before"
+        )
+        assert len(server.bodies("/fine_tuning/jobs")) == 1
+
+
 def refusing(script: ScriptedProvider, status: int, code: str = "") -> Respond:
     """The provider, but that it starts no job."""
 

@@ -2,7 +2,8 @@
 
 Before a file is sent or a job started, ``job.json`` says that it is about to be.  Whoever goes on
 from there looks first whether it has come, for a while, as it may come late: a file by its name,
-which no other has; a job by its training file.
+which no other has; a job by its training file.  A refusal says nothing of a try before that had no
+reply.  A file is forgotten all the same, as another costs nothing; a job is looked for first.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class StageJob:
         Raises:
             Refused: if the provider will not; if that may be for the data, they may be mended.
             Unanswered: if it does not answer.
+            RunFailed: if an earlier try may have started the job, and it does not list its jobs.
         """
         try:
             return self._started(file, settings)
@@ -120,8 +122,22 @@ class StageJob:
         return self._once(
             "job",
             lambda: self._provider.create({**settings, "training_file": sent}),
-            lambda: self._provider.created(sent),
+            lambda: self._created(sent),
         )
+
+    def _created(self, sent: str) -> str | None:
+        """Id of the job that learns this file, if it was started."""
+        try:
+            return self._provider.created(sent)
+        except Refused as fault:
+            if fault.status in (401, 402, 403, 429):  # the list is there, if not for us
+                raise
+            raise RunFailed(
+                f"{fault.message}; so it is not known whether the job of {sent} was started",
+                fix="see there whether a job has this training file; if none has, delete "
+                f"{self._path.parent}; the same command then starts a new job, and the data may be "
+                "mended before",
+            ) from None
 
     def _forget(self) -> None:
         """Let the next try be a new job, whose data may have been mended: nothing was learned."""
@@ -154,12 +170,17 @@ class StageJob:
             begun = self._record["about_to"] == what
             self._save(about_to=what)
             found = self._come(find, self._config.timeout) if begun else None
-            self._save(**{what: found or self._made(make, find, left_open=begun)})
+            self._save(**{what: found or self._made(what, make, find, left_open=begun)})
         made: str = self._record[what]
         return made
 
     def _made(
-        self, make: Callable[[], str], find: Callable[[], str | None], *, left_open: bool
+        self,
+        what: str,
+        make: Callable[[], str],
+        find: Callable[[], str | None],
+        *,
+        left_open: bool,
     ) -> str:
         """Make it; a lost reply does not mean that nothing was made, so look before each try.
 
@@ -173,9 +194,13 @@ class StageJob:
             except Unanswered:
                 if tried == config.retries:
                     raise
-            except RunFailed:  # refused, which says nothing of a try before
-                if tried == 0 and not left_open:
-                    self._save(about_to=None)
+            except Refused as fault:
+                if what == "job" and (tried or left_open):
+                    if fault.status not in MAY_BE_FOR_THE_DATA:  # the next run looks
+                        raise
+                    if (found := self._come(find, config.timeout)) is not None:
+                        return found
+                self._save(about_to=None)
                 raise
             waited = time.monotonic() - began
             time.sleep(min(config.longest_wait, config.first_wait * 2**tried))
