@@ -87,6 +87,18 @@ def test_a_job_goes_on_under_settings_that_change_no_weights(
     assert said.json()["hyperparameters"]["n_epochs"] == 3
 
 
+def test_other_epochs_make_no_difference_to_what_is_trained_for_steps(
+    config: ServerConfig,
+) -> None:
+    jobs = Jobs.kept_in(config.folder / "jobs")
+    config = replace(config, training=TRAINING.model_copy(update={"steps": 50}))
+    (made,) = jobs.records.all()
+    made = replace(made, hyperparameters={**made.hyperparameters, "n_epochs": "auto"})
+    jobs.records.put(made.id, replace(made, made_with=making(made, config)))
+    training = config.training.model_copy(update={"epochs": 9.0})
+    assert go_on(replace(config, training=training)).status_code == 200
+
+
 def test_a_model_of_another_base_is_neither_asked_nor_continued(
     config: ServerConfig, tmp_path: Path
 ) -> None:

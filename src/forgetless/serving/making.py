@@ -27,7 +27,10 @@ def training_of(job: FineTuneJob, config: ServerConfig) -> TrainingConfig:
         changes |= {"epochs": wanted["n_epochs"], "steps": None}
     if wanted["batch_size"] != usual.rows_per_step:
         changes |= {"batch_size": wanted["batch_size"], "accumulation": 1}
-    return TrainingConfig.model_validate(usual.model_dump() | changes)
+    settings = usual.model_dump() | changes
+    if settings["steps"] is not None:  # epochs have no effect, so they must make no difference
+        del settings["epochs"]
+    return TrainingConfig.model_validate(settings)
 
 
 def making(job: FineTuneJob, config: ServerConfig) -> dict[str, Any]:
