@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from openai.types.fine_tuning import FineTuningJob
 from starlette.testclient import TestClient
 
 from forgetless.plan import MethodSpec, TrainingConfig
+from forgetless.serving import worker
 from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.files import StoredFile, stored_files
-from forgetless.serving.jobs import Jobs
+from forgetless.serving.jobs import FineTuneJob, Jobs
 from forgetless.serving.making import making
 from forgetless.serving.worker import Worker
 from tests.serving.build import Served
@@ -51,6 +54,13 @@ def go_on(config: ServerConfig) -> Any:
     client = TestClient(application(config), "http://localhost")
     (file,) = client.get("/v1/files").json()["data"]
     return client.post(JOBS, json={"model": "ft:tiny", "training_file": file["id"]})
+
+
+def wait_until(come: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not come():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 OTHER = "ft:tiny was made by a server with other settings: "
@@ -136,8 +146,8 @@ def test_a_job_that_was_begun_otherwise_waits_with_its_run_and_the_next_is_train
     jobs.change(job, made_with=made.made_with)
     (jobs.run_folder(job) / "stages").mkdir(parents=True)
     other = added(jobs, status="queued", task="one", **fields)
-    worker = Worker(replace(config, hold_out=0.2), files, jobs)
-    worker._work_on()
+    working = Worker(replace(config, hold_out=0.2), files, jobs)
+    working._work_on()
     jobs.tidy()
     found = jobs.records.get(job)
     assert (found.status, found.made_with, found.error) == ("queued", made.made_with, None)
@@ -145,9 +155,45 @@ def test_a_job_that_was_begun_otherwise_waits_with_its_run_and_the_next_is_train
     for said in (jobs.events(job)[-1]["message"], caplog.text):
         assert "hold_out was 0.1 and is 0.2" in said
         assert "The job waits" in said
-    ready = jobs.next(worker.waiting)
+    ready = jobs.next(working.waiting)
     assert ready is not None
     assert ready.id == other
+
+
+def test_a_job_that_was_begun_goes_on_once_its_base_can_be_read_again(
+    config: ServerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile it is looked at again, and says so once."""
+    files, jobs = stored_files(config.folder / "files"), Jobs.kept_in(config.folder / "jobs")
+    made, file = jobs.records.all()[0], files.all()[0].id
+    fields = {"training_file": file, "hyperparameters": made.hyperparameters, "seed": 0}
+    job = added(jobs, status="running", task="two", **fields)
+    base = tmp_path / "base"
+    assert made.made_with is not None
+    begun = {**made.made_with, "base": {**made.made_with["base"], "name": str(base)}}
+    jobs.change(job, made_with=begun)
+    monkeypatch.setattr(worker, "REST_SECONDS", 0.01)
+    looked: list[str] = []
+    check = worker.check_goes_on
+
+    def counted(made: FineTuneJob, config: ServerConfig) -> None:
+        looked.append(made.id)
+        check(made, config)
+
+    monkeypatch.setattr(worker, "check_goes_on", counted)
+    monkeypatch.setattr(
+        Worker, "_listen", lambda _, job, *__: jobs.change(job, status="succeeded", task="gone on")
+    )
+    working = Worker(replace(config, model=str(base)), files, jobs)
+    working.start()
+    try:
+        wait_until(lambda: len(looked) > 3)
+        assert jobs.records.get(job).status == "queued"
+        shutil.copytree(config.model, base)
+        wait_until(lambda: jobs.records.get(job).task == "gone on")
+    finally:
+        working.end()
+    assert [event["message"].partition(":")[0] for event in jobs.events(job)] == ["The job waits"]
 
 
 def test_what_a_job_is_trained_with_is_kept_and_not_shown(

@@ -23,7 +23,7 @@ from forgetless.serving.training import carry_out, plan_of
 
 PATIENCE = 0.1  # seconds between looks whether a running job was cancelled
 END_SECONDS = 10.0
-REST_SECONDS = 10.0  # before another try where nothing can be written, say on a full disk
+REST_SECONDS = 10.0  # before another try where nothing can be written, or the base not be read
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Worker:
 
     A job that was running when the server ended is the first when it starts again; its run goes on
     from the last checkpoint.  Where this server would train it otherwise than it was begun, it
-    waits for one that would not.
+    waits for one that would not; where the base cannot be read, until it can.
 
     Args:
         config: The server's settings.
@@ -49,6 +49,7 @@ class Worker:
         self._files = files
         self._jobs = jobs
         self.waiting: set[str] = set()
+        self._unread: set[str] = set()  # ids of jobs that wait for their base
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="forgetless-jobs", daemon=True)
         # A server of processes loads torch once, and every job begins with it.
@@ -80,10 +81,11 @@ class Worker:
         """Train the next job, or wait for one."""
         self._jobs.tidy()
         with self._jobs.changed:
-            job = self._jobs.next(but=self.waiting)
+            job = self._jobs.next(but=self.waiting | self._unread)
             if job is None:
                 if not self._ending.is_set():
-                    self._jobs.changed.wait()
+                    self._jobs.changed.wait(REST_SECONDS if self._unread else None)
+                self._unread.clear()
                 return
         try:
             self._train(job)
@@ -107,9 +109,11 @@ class Worker:
         except (ApiError, ForgetlessError) as error:
             if job.made_with is None:
                 raise
+            (self.waiting if isinstance(error, ApiError) else self._unread).add(job.id)
             self._wait(job.id, error.message)
             return
         made_with = job.made_with or making(job, self._config)
+        self._unread.clear()
         contents = {name: content(self._files, name) for name in needed}
         ours, theirs = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(
@@ -182,11 +186,11 @@ class Worker:
             )
 
     def _wait(self, job: str, message: str) -> None:
-        """Leave a job that was begun, and its run, to a server that would train it so."""
+        """Leave a job that was begun, and its run, for later; what it waits for is told once."""
         said = f"The job waits: {message}"
         log.warning("%s: %s", job, said)
-        self.waiting.add(job)
-        if self._jobs.change(job, status="queued"):
+        told = [event["message"] for event in self._jobs.events(job)[-1:]]
+        if self._jobs.change(job, status="queued") and said not in told:
             self._jobs.tell(job, said)
 
     def _fail(self, job: str, code: str, message: str) -> None:
