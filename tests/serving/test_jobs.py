@@ -351,7 +351,7 @@ def test_epochs_that_a_request_sets_take_the_place_of_the_server_s_steps(
         job = Jobs.kept_in(tmp_path / "jobs").records.get(shown["id"])
         training = training_of(job, config)
         trained.append((told.n_epochs, training.steps, training.epochs))
-    assert trained == [("auto", 4, 0.5), ("auto", 4, 0.5), (2, None, 2.0)]
+    assert trained == [("auto", 4, 3.0), ("auto", 4, 3.0), (2, None, 2.0)]  # 3: of no effect
 
 
 def test_what_an_unfinished_job_needs_is_not_deleted(idle: TestClient) -> None:
