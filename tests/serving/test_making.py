@@ -9,18 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 from starlette.testclient import TestClient
 
-from forgetless.plan import MethodSpec, TrainingConfig
+from forgetless.plan import MethodSpec, TrainingConfig, make_plan
 from forgetless.serving import worker
 from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
-from forgetless.serving.files import StoredFile, stored_files
+from forgetless.serving.files import StoredFile, content, stored_files
 from forgetless.serving.jobs import FineTuneJob, Jobs
 from forgetless.serving.making import making
+from forgetless.serving.training import plan_of
 from forgetless.serving.worker import Worker
 from tests.serving.build import Served
 from tests.serving.test_jobs import JOBS, added
@@ -194,6 +196,37 @@ def test_a_job_that_was_begun_goes_on_once_its_base_can_be_read_again(
     finally:
         working.end()
     assert [event["message"].partition(":")[0] for event in jobs.events(job)] == ["The job waits"]
+
+
+def test_a_job_that_was_begun_in_a_folder_that_was_moved_begins_anew_and_says_so(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Where the folder is as it was, its run stays."""
+    old = ServerConfig(str(tiny_model), tmp_path / "old", "tiny", training=TRAINING)
+    files, jobs = stored_files(old.folder / "files"), Jobs.kept_in(old.folder / "jobs")
+    files.put(file := files.new_id(), StoredFile(file, 0, 1, "rows.jsonl", "fine-tune"))
+    usual = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
+    fields = {"training_file": file, "hyperparameters": usual, "seed": 0, "task": "one"}
+    name = added(jobs, status="running", **fields)
+    job = jobs.records.get(name)
+    jobs.change(name, made_with=making(job, old))
+    plan = plan_of(job, [job], {file: content(files, file)}, old)
+    jobs.run_folder(name).mkdir()
+    (jobs.run_folder(name) / "plan.yaml").write_text(make_plan(plan, "job").to_yaml())
+    shutil.copytree(old.folder, tmp_path / "new")
+    found: list[bool] = []
+    for folder in (old.folder, tmp_path / "new"):
+        config = replace(old, folder=folder)
+        jobs = Jobs.kept_in(folder / "jobs")
+        working = Worker(config, stored_files(folder / "files"), jobs)
+        working._context = Mock()
+        working._work_on()
+        found.append(jobs.run_folder(name).exists())
+        shutil.rmtree(old.folder, ignore_errors=True)
+    assert found == [True, False]
+    assert jobs.events(name)[0]["message"] == (
+        "The server's folder was moved since this job was begun: it begins anew"
+    )
 
 
 def test_what_a_job_is_trained_with_is_kept_and_not_shown(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import shutil
 import signal
 import sys
 import threading
 import time
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
-from forgetless.errors import ForgetlessError
+from forgetless.errors import ForgetlessError, PlanError
+from forgetless.layout import PLAN
+from forgetless.plan import load_plan
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.faults import ApiError
 from forgetless.serving.files import StoredFile, content
@@ -115,6 +119,7 @@ class Worker:
         made_with = job.made_with or making(job, self._config)
         self._unread.clear()
         contents = {name: content(self._files, name) for name in needed}
+        self._check_place(job.id, contents[job.training_file])
         ours, theirs = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(
             target=carry_out,
@@ -136,6 +141,22 @@ class Worker:
             finally:
                 process.terminate()
                 process.join()
+
+    def _check_place(self, job: str, file: Path) -> None:
+        """Remove a run that was begun in another folder; its plan names the files that were there.
+
+        Its last checkpoint is lost, but not the stages before, which are another job's.
+        """
+        plan = self._jobs.run_folder(job) / PLAN
+        try:
+            moved = plan.is_file() and load_plan(plan).sequence[-1].train != str(file)
+        except PlanError:  # damaged, which the run sees to
+            return
+        if moved:
+            shutil.rmtree(plan.parent)
+            self._jobs.tell(
+                job, "The server's folder was moved since this job was begun: it begins anew"
+            )
 
     def _listen(self, job: str, told: Connection, process: BaseProcess) -> None:
         """Note what a process tells, until it ends or need not go on."""
