@@ -83,20 +83,23 @@ class LocalWork(StageWork):
     def score(self, stage: Stage) -> None:
         """Score every task and ask the open questions."""
         from forgetless.evaluation.store import score_stage
+        from forgetless.models.forward import only_asked
 
         size = self._config.scoring_batch_size
         doing = f"{stage.name}: out of memory while scoring {size} sequences at a time"
         smaller = f"--set training.scoring_batch_size={size // 2}" if size > 1 else None
         with out_of_memory_explained(doing, smaller):
-            scoring = score_stage(
-                self._model(stage),
-                self._experiment.tasks,
-                self._experiment.plan.ask,
-                size,
-                self._folder.stage_path(stage.name),
-                self._progress.scored,
-                self._still_scored(stage),
-            )
+            loaded = self._model(stage)
+            with only_asked(loaded.model):
+                scoring = score_stage(
+                    loaded,
+                    self._experiment.tasks,
+                    self._experiment.plan.ask,
+                    size,
+                    self._folder.stage_path(stage.name),
+                    self._progress.scored,
+                    self._still_scored(stage),
+                )
         self._record_scored(stage, scoring)
 
     def _still_scored(self, stage: Stage) -> frozenset[str]:

@@ -31,6 +31,7 @@ from forgetless.tasks.examples import Encoder
 from tests.faults.experiment import contents
 from tests.integration.conftest import MakePlan, settings
 from tests.tiny import write_rows
+from tests.training.build import keep_tables
 
 
 class Recorder(Progress):
@@ -69,6 +70,14 @@ def test_row_0_is_measured_and_every_task_after_every_stage(plan: MakePlan) -> N
         assert [line["task"] for line in scores] == expected
         answers = lines(result.path / "stages" / stage / "answers.jsonl")
         assert [answer["question"] for answer in answers] == ["Who are you?"]
+
+
+def test_a_model_that_keeps_what_it_made_once_is_trained_after_it_was_scored(
+    plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_tables(monkeypatch)
+    result = run_sequence(plan(training={"batch_size": 1, "epochs": 1}))
+    assert result.matrix.stages == ("0-base", "1-first", "2-second")
 
 
 def test_keyword_arguments_make_a_plan_and_a_result(data: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from forgetless.models.forward import (
     evaluation_mode,
     last_hidden_states,
     logits_at,
+    only_asked,
     pad_left,
     pad_like,
 )
@@ -123,3 +124,20 @@ def test_evaluation_mode_is_for_all_modules_and_leaves_each_as_it_was() -> None:
     with evaluation_mode(model):
         assert not any(module.training for module in model.modules())
     assert [module.training for module in model.modules()] == [True, False, True]
+
+
+def test_whatever_a_model_keeps_while_it_is_asked_lets_gradients_through_afterwards(
+    tiny_model: Path,
+) -> None:
+    model = load(tiny_model).model
+    norm = model.model.norm
+    shared = norm.lengths = model.model.lengths = {}
+    with only_asked(model), torch.inference_mode():
+        norm.table = torch.ones(2)
+        norm.register_buffer("mask", torch.ones(2))
+        norm.angles = (torch.ones(2), torch.ones(2))
+        shared[8] = [(torch.ones(2), torch.ones(2))]
+    assert norm.lengths is model.model.lengths is shared
+    kept = [norm.table, norm.mask, *norm.angles, *shared[8][0]]
+    assert [value.is_inference() for value in kept] == [False] * 6
+    assert all(value.equal(torch.ones(2)) for value in kept)

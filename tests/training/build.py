@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from forgetless.launching import Sharding
 from forgetless.methods.compose import Compose
@@ -227,3 +229,18 @@ def distance(first: Weights, second: Weights, names: Iterable[str] | None = None
         float((first[name] - second[name]).double().square().sum()) for name in names or first
     )
     return float(squares**0.5)
+
+
+def keep_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models make their table of angles once and keep it, as code from the Hub does."""
+    made_anew = LlamaRotaryEmbedding.forward
+
+    def forward(self: Any, states: torch.Tensor, position_ids: torch.Tensor) -> Any:
+        if not hasattr(self, "tables"):
+            self.tables = made_anew(self, states, torch.arange(256)[None])
+        columns = position_ids.shape[1]
+        if position_ids.equal(torch.arange(columns)[None]):
+            return tuple(table[:, :columns] for table in self.tables)
+        return tuple(table[0, position_ids] for table in self.tables)
+
+    monkeypatch.setattr(LlamaRotaryEmbedding, "forward", forward)

@@ -46,8 +46,16 @@ from tests.methods.probes import Anchor, Calm, NoConfig, Project, Slow
 from tests.methods.test_contract import CASES
 from tests.models.test_padding import bart
 from tests.tiny import build_tokenizer
-from tests.training.build import differing, distance, fresh, weights
-from tests.training.trainers import StopAt, losses, made, state_of, stock, texts, tokenised
+from tests.training.build import differing, distance, fresh, keep_tables, weights
+from tests.training.trainers import (
+    StopAt,
+    losses,
+    made,
+    state_of,
+    stock,
+    texts,
+    tokenised,
+)
 
 both = pytest.mark.parametrize("kind", ["transformers", "trl"])
 
@@ -113,6 +121,16 @@ def test_methods_at_strength_zero_leave_every_bit_as_it_was(
     guarded.train()
     assert losses(guarded) == losses(plain)
     assert differing(state_of(guarded), state_of(plain)) == []
+
+
+@pytest.mark.parametrize("method", [L2SP, EWC, Replay])
+def test_a_model_that_keeps_what_it_made_once_is_trained_after_it_was_tried_out(
+    method: type[Method[Any]], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_tables(monkeypatch)
+    trainer = made("transformers", tiny_model, tmp_path)
+    protect(trainer, [method()]).train()
+    assert trainer.state.global_step == 6
 
 
 @both

@@ -13,7 +13,7 @@ import torch
 from forgetless.errors import RunFailed
 from forgetless.evaluation.scorer import score_task
 from forgetless.metrics import Cell
-from forgetless.models.forward import evaluation_mode
+from forgetless.models.forward import only_asked
 from forgetless.models.load import LoadedModel
 from forgetless.processes import gathered, turns
 from forgetless.tasks.task import Task
@@ -39,13 +39,12 @@ def ask_tasks(loaded: LoadedModel, tasks: Sequence[Task], batch_size: int) -> di
     answers: dict[str, Answers] = {}
     try:
         with (
-            evaluation_mode(loaded.model),
+            only_asked(loaded.model),
             _own_precision(loaded.model),
             _same_chances(loaded.model),
         ):
             mine = turns()
             answers = {task.name: _ask(loaded, task, batch_size, mine) for task in tasks}
-        _make_trainable_again(loaded.model)
     except Exception as error:  # the others wait for the answers, and would wait for ever
         fault = error
     shares = gathered((answers, fault and repr(fault)))
@@ -80,18 +79,6 @@ def _merged(task: Task, shares: Sequence[Mapping[str, Answers]]) -> Cell:
         {item: scores[item] for item in ids if item in scores},
         {item: errors[item] for item in ids if item in errors},
     )
-
-
-def _make_trainable_again(model: Any) -> None:
-    """Replace what a model cached while it was asked, which no gradient may pass through.
-
-    Tables of positions, say: made in torch's inference mode, the next training step would fail.
-    """
-    for module in model.modules():
-        for place in (vars(module), module._buffers):
-            for name, value in place.items():
-                if isinstance(value, torch.Tensor) and value.is_inference():
-                    place[name] = value.clone()
 
 
 @contextmanager

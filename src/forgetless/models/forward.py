@@ -144,6 +144,35 @@ def evaluation_mode(model: Any) -> Iterator[None]:
             module.training = training
 
 
+@contextmanager
+def only_asked(model: Any) -> Iterator[None]:
+    """Evaluation mode in which nothing is learned; afterwards the model can be trained as before.
+
+    What it made and keeps, tables of positions, say, is of torch's inference mode where it was
+    asked in that; the next training step would fail.
+    """
+    with evaluation_mode(model):
+        try:
+            yield
+        finally:
+            for module in model.modules():
+                _let_gradients_through(vars(module))
+
+
+def _let_gradients_through(value: Any, depth: int = 4) -> Any:
+    """A value without tensors of inference mode; lists and dicts are mended where they are."""
+    import torch
+
+    if type(value) is torch.Tensor and value.is_inference():
+        return value.clone()
+    if depth and type(value) is tuple:
+        return tuple(_let_gradients_through(each, depth - 1) for each in value)
+    if depth and type(value) in (list, dict):
+        for place, each in [*(value.items() if type(value) is dict else enumerate(value))]:
+            value[place] = _let_gradients_through(each, depth - 1)
+    return value
+
+
 def accepts(model: Any) -> set[str]:
     """Names of the arguments that the innermost model's forward takes."""
     return set(inspect.signature(innermost(model).forward).parameters)

@@ -58,7 +58,7 @@ def _probe(model: Any) -> tuple[float, float]:
     import torch
 
     short, long = some_tokens(model, 6), some_tokens(model, 12)[::-1]
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.no_grad():
         alone, beside = (
             last_logits(model, rows, len(short) - 1)[1][0].float()
             for rows in ([short], [short, long])

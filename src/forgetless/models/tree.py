@@ -161,7 +161,7 @@ def _probe(model: Any) -> tuple[float, float]:
 
     device = next(model.parameters()).device
     stem, left, right = some_tokens(model, 3, 6)
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.no_grad():
         ids = torch.tensor([stem + left, stem + right], device=device)
         positions = torch.arange(12, device=device)
         alone = logits_at(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forgetless.methods.stage import Workbench
-from forgetless.models.forward import evaluation_mode
+from forgetless.models.forward import only_asked
 from forgetless.models.generation import continuations
 from forgetless.processes import shared_out
 from forgetless.tasks.examples import Examples, Origin
@@ -102,7 +102,7 @@ def sample(
             seed=seed,
         )
 
-    with evaluation_mode(bench.model):
+    with only_asked(bench.model):
         for (indices, _), found in zip(batches, shared_out(batches, drawn), strict=True):
             for index, tokens in zip(indices, found, strict=True):
                 new[index] = tokens
