@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -121,6 +122,37 @@ def test_methods_at_strength_zero_leave_every_bit_as_it_was(
     guarded.train()
     assert losses(guarded) == losses(plain)
     assert differing(state_of(guarded), state_of(plain)) == []
+
+
+@pytest.mark.parametrize("methods", [[], [Replay(ratio=0)]], ids=len)
+def test_random_numbers_of_a_collator_and_of_rows_are_those_of_the_plain_training(
+    methods: list[Method[Any]], tmp_path: Path
+) -> None:
+    """Where padding is read, and where methods look at rows, the first rows are tried."""
+
+    class Rows(list[Any]):
+        def __getitem__(self, index: Any) -> Any:
+            random.random()
+            np.random.rand()
+            return super().__getitem__(index)
+
+    def drawn(protected: bool) -> list[Any]:
+        found: list[Any] = []
+        trainer: Any = stock(tmp_path, bart(), build_tokenizer(), max_steps=2)
+        trainer.train_dataset = Rows(trainer.train_dataset)
+        plain = trainer.data_collator
+
+        def collate(rows: Any) -> Any:
+            found.append((torch.rand(1).item(), random.random(), np.random.rand()))
+            return plain(rows)
+
+        trainer.data_collator = collate
+        if protected:
+            protect(trainer, methods)
+        trainer.train()
+        return found[-2:]
+
+    assert drawn(protected=True) == drawn(protected=False)
 
 
 @pytest.mark.parametrize("method", [L2SP, EWC, Replay])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import torch
-
 from forgetless.errors import RunFailed
 from forgetless.evaluation.scorer import score_task
 from forgetless.metrics import Cell
+from forgetless.models.chances import same_chances
 from forgetless.models.forward import only_asked
 from forgetless.models.load import LoadedModel
 from forgetless.processes import gathered, turns
@@ -41,7 +38,7 @@ def ask_tasks(loaded: LoadedModel, tasks: Sequence[Task], batch_size: int) -> di
         with (
             only_asked(loaded.model),
             _own_precision(loaded.model),
-            _same_chances(loaded.model),
+            same_chances(loaded.model),
         ):
             mine = turns()
             answers = {task.name: _ask(loaded, task, batch_size, mine) for task in tasks}
@@ -94,16 +91,3 @@ def _own_precision(model: Any) -> Iterator[None]:
         yield
     finally:
         model.forward = prepared
-
-
-@contextmanager
-def _same_chances(model: Any) -> Iterator[None]:
-    """Random numbers go on afterwards as if none had been drawn."""
-    python, numpy = random.getstate(), np.random.get_state()
-    device = next(model.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)

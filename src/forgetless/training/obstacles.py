@@ -20,6 +20,7 @@ from forgetless.methods.base import (
     WeighsTokens,
 )
 from forgetless.methods.compose import Compose
+from forgetless.models.chances import same_chances
 from forgetless.models.forward import innermost
 from forgetless.models.padding import looks_past_padding
 from forgetless.models.sharded import trains_in_parts
@@ -65,12 +66,19 @@ def refuse_what_cannot_work(trainer: Any, methods: Compose) -> None:
 def refuse_rows(trainer: Any, methods: Compose) -> None:
     """Try the first rows: what they teach, and whether rehearsed ones can stand beside them.
 
+    Random numbers that rows and collator draw are drawn again in training.
+
     Raises:
         UsageError: if a method needs what they do not have.
     """
     looking = KeepsRows | LooksAhead | LearnsAtEnd | MixesData | AddsLoss | WeighsTokens
     if not any(isinstance(method, looking) for method in methods.methods):
         return
+    with same_chances(trainer.model):
+        _refuse_rows(trainer, methods)
+
+
+def _refuse_rows(trainer: Any, methods: Compose) -> None:
     collate, rows = collator_of(trainer), _first_rows(trainer)
     examples = [example for row in rows for example in taught(collate, row)]
     if methods.needs_logits:
@@ -100,7 +108,8 @@ def warn_of_padding(trainer: Any, model: Any, methods: Compose) -> None:
     alone = args.world_size == 1 and not trainer.is_deepspeed_enabled
     if args.per_device_train_batch_size == 1 or (methods.needs_logits and alone):
         return
-    mask = collator_of(trainer)(_first_rows(trainer)).get("attention_mask")
+    with same_chances(model):
+        mask = collator_of(trainer)(_first_rows(trainer)).get("attention_mask")
     if mask is not None and not mask[:, 0].all():
         log.warning(
             "%s reads padding as text, and the trainer pads rows on the left: beside a longer one "
