@@ -12,6 +12,7 @@ import torch
 
 from forgetless.errors import UsageError
 from forgetless.guard import RetentionGuard
+from forgetless.guard.callback import STATE
 from forgetless.guard.kept import FOLDER
 from tests.guard.build import RUINOUS, known_task, steps
 from tests.training.build import differing
@@ -113,6 +114,36 @@ def test_a_checkpoint_without_a_guard_has_no_row_0(tiny_model: Path, tmp_path: P
     killed(tiny_model, tmp_path, 3, None)
     with pytest.raises(UsageError, match="how the model scored before training is not known"):
         resumed(tiny_model, tmp_path, make_guard(tiny_model))
+
+
+def written_by_an_earlier_version(folder: Path) -> None:
+    """Of the last check within budget, checkpoints held the step alone."""
+    for file in folder.glob("checkpoint-*/trainer_state.json"):
+        state = json.loads(file.read_text())
+        for name, held in state["stateful_callbacks"].items():
+            if name.startswith(STATE):
+                held["good"] = held["good"]["step"]
+        file.write_text(json.dumps(state))
+
+
+def test_a_checkpoint_of_an_earlier_version_is_not_gone_on_from(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    killed(tiny_model, tmp_path, 3, make_guard(tiny_model))
+    written_by_an_earlier_version(tmp_path)
+    with pytest.raises(UsageError, match="was written by an earlier version of") as caught:
+        resumed(tiny_model, tmp_path, make_guard(tiny_model))
+    assert caught.value.fix == "train from the start:  trainer.train()"
+
+
+def test_checkpoints_of_an_earlier_version_are_no_obstacle_to_a_new_training(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    killed(tiny_model, tmp_path, 5, make_guard(tiny_model, on_break="rollback", patience=3))
+    written_by_an_earlier_version(tmp_path)
+    guard = make_guard(tiny_model, on_break="rollback", budget={}, every=1)
+    killed(tiny_model, tmp_path, 1, guard)
+    assert kept(tmp_path) == ["step-1"]
 
 
 def test_other_items_cannot_be_compared(tiny_model: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.errors import UsageError
 from forgetless.guard.judge import Finding
 from forgetless.metrics import Cell
 from forgetless.tasks.task import Task
@@ -95,11 +96,27 @@ def to_state(checks: Sequence[Check], good: Check, asked: Mapping[str, str], tra
     }
 
 
+def good_step(state: Mapping[str, Any]) -> int | None:
+    """The step of the last check within budget; None if an earlier version packed the state."""
+    good = state.get("good")
+    return int(good["step"]) if isinstance(good, Mapping) else None
+
+
 Asked = tuple[int, dict[str, Cell], float]  # step, items by task name, seconds
 
 
 def from_state(state: Mapping[str, Any]) -> tuple[list[Asked], Asked]:
-    """The checks that :func:`to_state` packed, and the last one within budget."""
+    """The checks that :func:`to_state` packed, and the last one within budget.
+
+    Raises:
+        UsageError: if a version packed them that said less of them.
+    """
+    if good_step(state) is None:
+        raise UsageError(
+            "the checkpoint was written by an earlier version of forgetless, whose RetentionGuard "
+            "did not keep how the tasks scored at the last check within budget",
+            fix="train from the start:  trainer.train()",
+        )
     ids = {name: json.loads(items) for name, items in state["ids"].items()}
 
     def unpacked(check: Mapping[str, Any]) -> Asked:

@@ -19,6 +19,7 @@ from torch import distributed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from forgetless.errors import UsageError
+from forgetless.guard.history import good_step
 from forgetless.processes import count, first_does
 from forgetless.storage import disk_faults_explained, replace_folder
 
@@ -128,8 +129,8 @@ class LastGood:
             except (OSError, ValueError):  # torn by a kill: nothing goes on from it
                 continue
             for name, held in (state.get("stateful_callbacks") or {}).items():
-                if name.startswith(self._key):
-                    yield int(held["good"]["step"])
+                if name.startswith(self._key) and (step := good_step(held)) is not None:
+                    yield step
 
 
 def _trained(model: Any, optimizer: Any) -> dict[str, Any]:
