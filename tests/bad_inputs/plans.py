@@ -159,6 +159,11 @@ SETTINGS = (
         "init pissa cannot take rank 33 from a layer",
         "lower  lora: {rank: ...}",
     ),
+    setting(
+        "methods=[{lora: {init: mica, rank: 33}}]",
+        "init mica cannot take rank 33 from a layer",
+        "lower  lora: {rank: ...}",
+    ),
     setting("budget=200%", "budget.loss: found float '2.0': input should be less than 1"),
     setting("budget={loss: 2%, tasks: {nope: 1%}}", "budget.tasks names 'nope'; the tasks are a"),
     setting("ask=[' ']", "ask: found a question without words, needed text"),

@@ -458,6 +458,9 @@ def test_rank_that_a_layer_does_not_have_is_refused(rows: Path, tiny_model: Path
     with pytest.raises(ModelError, match="init pissa cannot take rank 33 from a layer of 64 inpu"):
         adapted("pissa", rows, tiny_model, rank=33)
     adapted("pissa", rows, tiny_model, rank=32)
+    with pytest.raises(ModelError, match="init mica cannot take rank 33 from a layer of 64 input"):
+        adapted("mica", rows, tiny_model, rank=33)
+    adapted("mica", rows, tiny_model, rank=32)
 
 
 def test_layer_that_is_not_linear_cannot_give_a_part_away(rows: Path, tiny_model: Path) -> None:

@@ -1,10 +1,10 @@
 """How a low-rank adapter starts: from a layer's weight, its inputs, or the gradient of its weight.
 
-peft starts an adapter at random (``default``, ``gaussian``, ``orthogonal``) or from the directions
-that the weight uses least (``mica``); those are left to it.  The ways here take over a part
-s * B0 A0 of every weight W.  peft subtracts it from W in place, so that what it saves fits the
-changed weights alone.  Here W stays as it is, and a second, frozen adapter (A0, -B0) takes the part
-off: the same function and the same gradients.
+What peft starts at random (``default``, ``gaussian``, ``orthogonal``) is left to it.  Of the ways
+here, ``mica`` and ``eva`` leave one factor at zero; the others take over a part s * B0 A0 of every
+weight W.  peft subtracts it from W in place, so that what it saves fits the changed weights alone.
+Here W stays as it is, and a second, frozen adapter (A0, -B0) takes the part off: the same function
+and the same gradients.
 
 Source: PiSSA, Meng et al. 2024 (arXiv 2404.02948), equations 2 and 3; OLoRA, Büyükakyüz 2024 (arXiv
 2406.01775), algorithm 1; CorDA in knowledge-preserved mode, Yang et al. 2024 (arXiv 2406.05223),
@@ -37,7 +37,7 @@ Init = Literal[
 ]  # fmt: skip
 Factors = tuple["torch.Tensor", "torch.Tensor"]
 
-BY_PEFT = frozenset({"default", "gaussian", "orthogonal", "mica"})
+BY_PEFT = frozenset({"default", "gaussian", "orthogonal"})
 TAKING_OVER = frozenset({"pissa", "pissa_niter", "olora", "corda", "lora_ga"})
 FROM_ROWS = frozenset({"eva", "corda", "lora_ga"})
 
@@ -99,6 +99,8 @@ def _start(init: Init, layer: Any, shown: Any, iterations: int) -> Factors:
         return eva(shown, rank, outputs=layer.out_features)
     weight = _oriented(layer, layer.get_base_layer().weight.detach()).float()
     match init:
+        case "mica":
+            return mica(weight, rank)
         case "olora":
             return olora(weight, rank)
         case "corda":
@@ -107,6 +109,14 @@ def _start(init: Init, layer: Any, shown: Any, iterations: int) -> Factors:
             return lora_ga(shown, rank)
         case _:
             return pissa(weight, rank, scale, iterations if init == "pissa_niter" else None)
+
+
+def mica(weight: torch.Tensor, rank: int) -> Factors:
+    """A0 = 0; B0: the directions of the outputs that W uses least, shape (outputs, inputs)."""
+    import torch
+
+    u, _, _ = torch.linalg.svd(weight, full_matrices=False)
+    return weight.new_zeros(rank, weight.shape[1]), u[:, -rank:]
 
 
 def eva(moments: torch.Tensor, rank: int, outputs: int) -> Factors:
