@@ -21,6 +21,8 @@ from forgetless.errors import FailedElsewhere, UsageError
 if TYPE_CHECKING:
     import torch
 
+TOLD = ("WORLD_SIZE", "RANK", "LOCAL_RANK")  # what a launcher puts into the environment
+
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -62,10 +64,15 @@ def join(device: str) -> None:
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; with several GPUs each process takes its own.
+
+    Raises:
+        UsageError: if the environment gives something else than numbers.
     """
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+    for name in TOLD:
         if os.environ.get(name) == "":  # accelerate would read a number from it
             del os.environ[name]
+    if os.environ.get("LOCAL_RANK") != "-1":  # which means none to it
+        _told("LOCAL_RANK", least=0)
     if launched() == 1 or _group() is not None:
         return
     from accelerate import PartialState
@@ -173,7 +180,7 @@ def _told(name: str, least: int, most: int | None = None) -> int:
         needed = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise UsageError(
             f"the environment variable {name} is {found!r}, needed a whole number {needed}",
-            fix=f"unset {name}",
+            fix=f"unset {' '.join(TOLD)}",  # those left would tell of other processes
         )
     return int(found)
 

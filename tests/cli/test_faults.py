@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forgetless import processes
-from forgetless.errors import RunFailed
+from forgetless.errors import RunFailed, UsageError
 from tests.cli.conftest import Ended, Forgetless
 from tests.tiny import build_tokenizer, write_rows
 
@@ -202,7 +202,21 @@ def test_what_no_launcher_says_of_its_processes_is_refused(
         monkeypatch.setenv(name, value)
     found, fix = refused(forgetless("--version"))
     assert found == f"the environment variable {message}"
-    assert fix == f"unset {message.split()[0]}"
+    assert fix == "unset WORLD_SIZE RANK LOCAL_RANK"
+
+
+def test_a_run_refuses_what_no_launcher_says_of_a_process_among_those_of_its_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "x")
+    with pytest.raises(UsageError) as caught:
+        processes.join("cpu")
+    assert caught.value.message == (
+        "the environment variable LOCAL_RANK is 'x', needed a whole number of at least 0"
+    )
+    assert caught.value.fix == "unset WORLD_SIZE RANK LOCAL_RANK"
+    monkeypatch.setenv("LOCAL_RANK", "-1")  # none, for torch and accelerate
+    processes.join("cpu")
 
 
 @pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_RANK"])
