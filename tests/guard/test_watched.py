@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from forgetless.errors import UsageError
@@ -76,6 +77,7 @@ def test_what_is_asked_is_known_by_its_content_and_not_by_its_place(file: Path) 
         ({"tasks": []}, "given no task"),
         ({"every": 0}, "every is 0"),
         ({"every": 2.5}, "every is 2.5, needed a whole number from 1"),
+        ({"every": np.int64(0)}, "every is np.int64(0), needed a whole number from 1"),
         ({"every": True}, "every is True"),
         ({"patience": None}, "patience is None"),
         ({"patience": 0}, "patience is 0"),
@@ -112,6 +114,10 @@ def test_wrong_settings_are_told_before_training(changes: dict[str, Any], said: 
     with pytest.raises(UsageError) as raised:
         RetentionGuard(**settings)
     assert said in str(raised.value)
+
+
+def test_counts_may_be_numbers_of_numpy() -> None:
+    RetentionGuard([colour_task("first")], every=np.int64(8), limit=np.int32(1))  # type: ignore[arg-type]
 
 
 def test_a_task_without_test_items_is_refused() -> None:

@@ -109,7 +109,8 @@ class RetentionGuard(TrainerCallback):
         self.stopped_at: int | None = None
         self.rolled_back_to: int | None = None
         self.on_break = on_break
-        self._every, self._patience, self._batch_size = every, patience, batch_size
+        self._every, self._patience = int(every), int(patience)
+        self._batch_size = batch_size and int(batch_size)
         self._certain, self._tokenizer = certain, tokenizer
         self._budgets = budgets(budget, self.tasks)
         self._level = 1 - (1 - level) / max(1, len(self._budgets))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -41,7 +42,7 @@ def make_part(part: type[C], data: Mapping[str, Any], where: str) -> C:
 
 
 def check_counts(where: str, needed: Mapping[str, object], optional: Mapping[str, object]) -> None:
-    """Make sure that arguments that count something are whole numbers from 1.
+    """Make sure that arguments that count something are whole numbers from 1, NumPy's among them.
 
     Args:
         where: Who was given them, for messages.
@@ -53,7 +54,7 @@ def check_counts(where: str, needed: Mapping[str, object], optional: Mapping[str
     """
     given = {name: count for name, count in optional.items() if count is not None}
     for name, count in {**needed, **given}.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
             raise UsageError(f"{where}: {name} is {count!r}, needed a whole number from 1")
 
 

@@ -94,7 +94,7 @@ def repair(
     searching = tuple(map(by_lot, searching))  # the first few stand for all of a sorted file
     progress.working("loading BASE and TUNED")
     loaded, between = _between(base, tuned, pick_device(device))
-    asker = _Asker(loaded, between, batch_size)
+    asker = _Asker(loaded, between, int(batch_size))
     progress.working("asking BASE and TUNED")
 
     def budgets(tasks: Sequence[Task]) -> dict[str, float]:
