@@ -75,6 +75,7 @@ def join(device: str) -> None:
         _told("LOCAL_RANK", least=0)
     if launched() == 1 or _group() is not None:
         return
+    rank()  # which accelerate would wait for, and not find
     from accelerate import PartialState
     from torch import distributed
 

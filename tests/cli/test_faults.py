@@ -217,6 +217,10 @@ def test_a_run_refuses_what_no_launcher_says_of_a_process_among_those_of_its_mac
     assert caught.value.fix == "unset WORLD_SIZE RANK LOCAL_RANK"
     monkeypatch.setenv("LOCAL_RANK", "-1")  # none, for torch and accelerate
     processes.join("cpu")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "5")
+    with pytest.raises(UsageError, match="RANK is '5', needed a whole number from 0 to 1"):
+        processes.join("cpu")
 
 
 @pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_RANK"])
