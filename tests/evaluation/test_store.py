@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from forgetless.evaluation import store
+from forgetless.evaluation.answers import SCORING
 from forgetless.evaluation.result import ItemResult
 from forgetless.evaluation.scorer import score_task
 from forgetless.evaluation.store import score_stage, score_subject
@@ -264,6 +265,6 @@ def test_answers_that_were_scored_otherwise_are_not_gone_on_with(
 ) -> None:
     with pytest.raises(Killed):
         asked_elsewhere(tmp_path, Elsewhere(stops_after=3))
-    monkeypatch.setattr(store, "SCORING", store.SCORING + newer)
+    monkeypatch.setattr(store, "SCORING", SCORING + newer)
     asked_elsewhere(tmp_path, model := Elsewhere(stops_after=6))
     assert 6 - model.left == asked

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forgetless import preparation
+from forgetless.evaluation.answers import SCORING
 from forgetless.methods.compose import Compose
 from forgetless.progress import Progress
 from forgetless.sequence import run_sequence
@@ -56,7 +57,7 @@ def test_a_run_that_goes_on_where_answers_are_scored_otherwise_is_scored_anew(
 ) -> None:
     """Else its later rows would be compared with what other rules gave."""
     first = run_sequence(plan("first"), before := Counting())
-    monkeypatch.setattr(preparation, "SCORING", preparation.SCORING + 1)
+    monkeypatch.setattr(preparation, "SCORING", SCORING + 1)
     assert run_sequence(plan("first"), again := Counting()).path == first.path
     assert +again.items == +before.items
     shared = run_sequence(plan("shared"), taken := Counting(), share_with=[first.path])

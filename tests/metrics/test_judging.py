@@ -140,8 +140,8 @@ def test_so_many_items_of_the_same_kind_decide_and_clearly_fewer_do_not(
     kept = [task(f"kept {n}", both=398, lost=1, gained=1, wrong=100) for n in range(others)]
 
     def judged(times: float) -> TaskVerdict:
-        kinds = dict(zip(("both", "lost", "gained", "wrong"), (200, *flips, 100), strict=True))
-        items = task(**{kind: round(times * number) for kind, number in kinds.items()})
+        both, lost, gained, wrong = (round(times * number) for number in (200, *flips, 100))
+        items = task(both=both, lost=lost, gained=gained, wrong=wrong)
         return judge([items, *kept], budget=0.005)[0]
 
     found = judged(1)

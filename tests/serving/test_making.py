@@ -21,7 +21,7 @@ from forgetless.serving.app import application
 from forgetless.serving.config import ServerConfig
 from forgetless.serving.files import StoredFile, content, stored_files
 from forgetless.serving.jobs import FineTuneJob, Jobs
-from forgetless.serving.making import making
+from forgetless.serving.making import check_goes_on, making
 from forgetless.serving.training import plan_of
 from forgetless.serving.worker import Worker
 from tests.serving.build import Served
@@ -176,11 +176,10 @@ def test_a_job_that_was_begun_goes_on_once_its_base_can_be_read_again(
     jobs.change(job, made_with=begun)
     monkeypatch.setattr(worker, "REST_SECONDS", 0.01)
     looked: list[str] = []
-    check = worker.check_goes_on
 
     def counted(made: FineTuneJob, config: ServerConfig) -> None:
         looked.append(made.id)
-        check(made, config)
+        check_goes_on(made, config)
 
     monkeypatch.setattr(worker, "check_goes_on", counted)
     monkeypatch.setattr(
