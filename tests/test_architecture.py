@@ -86,7 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "serving": {
         *("errors", "plan", "storage", "progress", "tasks", "models", "methods", "hosted"),
         *("training", "evaluation", "models.reach"),
-        *("sequence", "result", "locking"),
+        *("sequence", "result", "locking", "layout"),
     },
     "sequence": {
         *(
