@@ -16,6 +16,7 @@ from forgetless.errors import ModelError, PlanError, UsageError
 from forgetless.methods import METHODS
 from forgetless.methods.compose import Compose
 from forgetless.methods.lora import LoRA
+from forgetless.models.forward import evaluation_mode
 from forgetless.models.load import load_model, model_skeleton
 from forgetless.models.quantized import weight_bytes
 from forgetless.models.tree import obstacle
@@ -230,6 +231,15 @@ def test_an_adapter_learns_on_quantised_weights_as_on_exact_ones(
     assert packed != exact
     assert packed == pytest.approx(exact, rel=0.03)
     assert packed[-1] < 0.95 * packed[0]
+
+
+def test_no_layer_is_laid_out_for_answers_alone_while_it_is_only_asked() -> None:
+    """The layers of 4 bits have this mark; on a processor that has the instructions it is true."""
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    model[0].support_avx512bf16_for_cpu = True  # type: ignore[assignment]
+    with evaluation_mode(model):
+        assert model[0].support_avx512bf16_for_cpu is False
+    assert not hasattr(model[1], "support_avx512bf16_for_cpu")
 
 
 def test_every_method_that_adapts_by_an_adapter_says_so() -> None:

@@ -136,6 +136,11 @@ def last_hidden_states(
 def evaluation_mode(model: Any) -> Iterator[None]:
     """Without dropout; every module goes back to its own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
+    for module, _ in modes:
+        # On a CPU with bfloat16 instructions bitsandbytes would lay 4-bit weights out for answering
+        # alone, and for good: what is trained afterwards would get no gradient through them.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     model.eval()
     try:
         yield
