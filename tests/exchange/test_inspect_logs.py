@@ -136,10 +136,13 @@ def test_another_question_under_the_same_id_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "score"), [("C", 1.0), ("P", 0.5), ("I", 0.0), ("N", 0.0), (True, 1.0), (0.25, 0.25)]
 )
-def test_letters_and_numbers_are_scores(tmp_path: Path, value: Any, score: float) -> None:
+def test_letters_and_numbers_are_scores_of_which_0_and_1_are_wrong_and_right(
+    tmp_path: Path, value: Any, score: float
+) -> None:
     change = {"samples/fr_epoch_1.json": {"scores": {"match": {"value": value}}}}
     task = read_inspect(archive(tmp_path / "a.eval", change)).task("capitals")
-    assert next(item for item in task.items if item.item == "fr").score == score
+    item = next(item for item in task.items if item.item == "fr")
+    assert (item.score, item.correct) == (score, {0.0: False, 1.0: True}.get(score))
 
 
 def test_a_sample_that_failed_is_an_error_and_no_score(tmp_path: Path) -> None:
