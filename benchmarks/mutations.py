@@ -260,7 +260,8 @@ class Copies:
 def _passes(root: Path, test: Path, seconds: float | None) -> bool:
     arguments = ["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "--tb=no"]
     environment = {
-        **os.environ,
+        # not counted by coverage, which the tests of this script may be under
+        **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
         "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
         "PYTHONDONTWRITEBYTECODE": "1",  # a second's mutants would be taken for one another
         "OMP_NUM_THREADS": "1",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from forgetless.errors import DataError
 from forgetless.tasks import files
 from forgetless.tasks.files import quiet_datasets
-from forgetless.tasks.parsing import from_json, to_json
+from forgetless.tasks.parsing import from_json, scan, to_json
 from forgetless.tasks.row import Row, Turn
 from forgetless.tasks.source import Selected, read_source
 from tests.tasks.conftest import Write
@@ -667,3 +667,18 @@ def test_any_texts_written_as_csv_are_read_back_exactly(
     cells = [[f'"{text.replace(chr(34), chr(34) * 2)}"' for text in row] for row in table]
     content = "prompt,completion\n" + "".join(",".join(row) + "\n" for row in cells)
     assert exchanges(write("a.csv", content)) == table
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="tells which files are open")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.csv", "a,b\n1,2\n3\n4,5\n"), ("a.jsonl", '{"text": "a"}\n{\n{"text": "b"}\n')],
+)
+def test_a_file_that_is_refused_is_not_held_open(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    reading = scan([tmp_path / name])
+    with pytest.raises(DataError) as refused:
+        list(reading)
+    assert refused.tb is not None  # whose frames keep what they hold
+    opened = [os.path.realpath(held) for held in Path("/proc/self/fd").iterdir()]
+    assert str(tmp_path / name) not in opened

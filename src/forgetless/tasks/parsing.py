@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def scan(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[file.suffix.lower()](file)
 
 
-def _lines(file: Path) -> Iterator[str]:
+def _lines(file: Path) -> Generator[str, None, None]:
     """Lines as they are; only the mark that some editors put at the start is left out."""
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -80,10 +81,11 @@ def _lines(file: Path) -> Iterator[str]:
 
 
 def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, text in enumerate(_lines(file), start=1):
-        if text.strip():
-            place = f"{file}:{number}"
-            yield place, _object(_parsed(text.rstrip("\r\n"), file, number), place)
+    with closing(_lines(file)) as lines:
+        for number, text in enumerate(lines, start=1):
+            if text.strip():
+                place = f"{file}:{number}"
+                yield place, _object(_parsed(text.rstrip("\r\n"), file, number), place)
 
 
 def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -102,7 +104,8 @@ def _json(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Cells are text as they stand; an empty one is absent."""
     csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader(_lines(file), strict=True)
+    lines = _lines(file)
+    reader = csv.reader(lines, strict=True)
     names: list[str] | None = None
     begun = 1
     try:
@@ -140,6 +143,8 @@ def _csv(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             f"{file}:{begun}: not valid CSV: {reason}",
             fix="mend that row, or save the table as JSONL",
         ) from None
+    finally:
+        lines.close()
 
 
 def _parsed(text: str, file: Path, line: int) -> Any:
