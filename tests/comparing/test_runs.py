@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from forgetless.comparing import runs
 from forgetless.comparing.runs import Job, execute, finished, halves
+from forgetless.evaluation.answers import SCORING
 from forgetless.metrics import Cell, ScoreMatrix, TaskColumn
 from forgetless.result import RunResult
 from tests.integration.conftest import MakePlan, data, plan  # noqa: F401
@@ -80,6 +82,19 @@ def test_a_finished_run_is_divided_as_it_is_asked_for_now(
     assert before.search is not None
     assert now.search.score(2, "first") == before.search.score(2, "first")
     assert (now.stages, now.peak_memory_mb) == (before.stages, before.peak_memory_mb)
+
+
+def test_a_run_whose_answers_would_be_scored_otherwise_now_is_not_finished(
+    plan: MakePlan,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = plan("run").resolved()
+    del settings["output"]
+    execute(job := Job("one", settings), tmp_path, False)
+    assert finished(job, tmp_path) is not None
+    monkeypatch.setattr(runs, "SCORING", SCORING + 1)
+    assert finished(job, tmp_path) is None
 
 
 def test_an_arm_that_finds_no_memory_has_failed_and_says_why(
